@@ -1,0 +1,84 @@
+// Package body holds what a well-behaved [http.RoundTripper] layer does with
+// bodies: watch the end of a response's body, peek into it, read a small one
+// whole, discard one so that its connection can be used again, and close a
+// request's.
+//
+// It is for writers of layers. Programs that only use the toolkit do not need
+// it.
+package body
+
+import (
+	"errors"
+	"io"
+	"net/http"
+)
+
+// ErrAbandoned is the end of a body that was closed before it was read to its
+// end.
+var ErrAbandoned = errors.New("body: closed before its end")
+
+// A Watcher is told how the body of a response ends.
+type Watcher interface {
+	// BodyEnd is called once: with [io.EOF] when the body was read to its end,
+	// with the error that ended it, or with [ErrAbandoned]. What it returns takes
+	// the error's place for the reader and for the watchers that were added
+	// later. It must not call the body.
+	BodyEnd(err error) error
+}
+
+// A Pacer is a [Watcher] that is also told of each read, to bound its time.
+type Pacer interface {
+	Watcher
+	BodyRead() // before a read
+	BodyGot()  // after it
+}
+
+// EndFunc is a func as a [Watcher] that leaves the error as it is.
+type EndFunc func(err error)
+
+// BodyEnd calls f.
+func (f EndFunc) BodyEnd(err error) error {
+	f(err)
+	return err
+}
+
+// Watch makes w watch the body of resp. Watchers are told in the order in which
+// they were added. A body that is also an [io.Writer], as after a 101, or an
+// [io.WriterTo] stays one. A body that is empty ends at once.
+func Watch(resp *http.Response, w Watcher) {
+	if resp.Body == nil || resp.Body == http.NoBody {
+		w.BodyEnd(io.EOF)
+		return
+	}
+	b := of(resp)
+	b.watchers = append(b.watchers, w)
+	if p, ok := w.(Pacer); ok {
+		b.pacer = p
+	}
+}
+
+// of returns the body of resp as one of ours, wrapping it if need be.
+func of(resp *http.Response) *watched {
+	if o, ok := resp.Body.(owner); ok {
+		return o.own()
+	}
+	b := &watched{rc: resp.Body}
+	b.watchers = b.room[:0]
+	switch inner := resp.Body.(type) {
+	case io.Writer:
+		resp.Body = &duplex{b, inner}
+	case io.WriterTo:
+		resp.Body = &writerTo{b, inner}
+	default:
+		resp.Body = b
+	}
+	return b
+}
+
+// CloseRequest closes the body of a request that is not sent, which a
+// RoundTripper owes its caller on errors, too.
+func CloseRequest(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close() // nobody could act on it
+	}
+}

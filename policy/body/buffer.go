@@ -1,0 +1,48 @@
+package body
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+)
+
+// Buffer reads up to maxBytes of the body of resp and puts what it read back, so
+// that the body can be read from its start without waiting. It returns the
+// error that cut the body short, or nil if it came whole or is longer than
+// maxBytes. In every case the body then gives what the server sent and ends the
+// way it ended.
+func Buffer(resp *http.Response, maxBytes int64) error {
+	if resp.Body == nil || resp.Body == http.NoBody {
+		return nil
+	}
+	var buf bytes.Buffer
+	if resp.ContentLength > 0 {
+		buf.Grow(int(min(resp.ContentLength, maxBytes)) + bytes.MinRead)
+	}
+	_, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBytes+1))
+	resp.Body = &buffered{head: &buf, rest: resp.Body, err: err, whole: err == nil && int64(buf.Len()) <= maxBytes}
+	return err
+}
+
+// buffered is a body that was read ahead.
+type buffered struct {
+	head  *bytes.Buffer
+	rest  io.ReadCloser
+	whole bool  // head is all there is
+	err   error // what ended the body after head, or nil
+}
+
+func (b *buffered) Read(p []byte) (int, error) {
+	if b.head.Len() > 0 {
+		return b.head.Read(p)
+	}
+	switch {
+	case b.err != nil:
+		return 0, b.err
+	case b.whole:
+		return 0, io.EOF
+	}
+	return b.rest.Read(p)
+}
+
+func (b *buffered) Close() error { return b.rest.Close() }

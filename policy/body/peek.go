@@ -1,0 +1,102 @@
+package body
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Peek returns up to n bytes from the start of the body of resp, as many as come
+// within wait, and leaves the body to be read from its start. A body that drips
+// or stalls is left as it is: its reader gets the peeked bytes at once and the
+// rest when it comes.
+func Peek(resp *http.Response, n int, wait time.Duration) []byte {
+	if resp.Body == nil || resp.Body == http.NoBody {
+		return nil
+	}
+	b := of(resp)
+	if b.prefix == nil {
+		b.prefix = &prefix{done: make(chan struct{})}
+		go b.prefix.fill(b.rc, n)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-b.prefix.done:
+	case <-timer.C:
+	}
+	return b.prefix.peeked()
+}
+
+// A prefix is the start of a body, read ahead on a goroutine of its own. The
+// goroutine ends when it has enough, at the body's end, or when the body is
+// closed.
+type prefix struct {
+	done chan struct{} // closed when the goroutine has ended
+
+	mu    sync.Mutex
+	buf   []byte // what was read ahead; guarded by mu
+	taken int    // how much of buf the reader has had; guarded by mu
+	err   error  // what ended the reading; guarded by mu
+	stop  bool   // the reader has come: read no further; guarded by mu
+}
+
+func (p *prefix) fill(r io.Reader, n int) {
+	defer close(p.done)
+	chunk := make([]byte, n)
+	for {
+		m, err := r.Read(chunk[:n])
+		n -= m
+		if !p.add(chunk[:m], err) || n == 0 {
+			return
+		}
+	}
+}
+
+// add keeps what was read and reports whether to go on.
+func (p *prefix) add(data []byte, err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.buf = append(p.buf, data...)
+	p.err = err
+	return err == nil && !p.stop
+}
+
+func (p *prefix) peeked() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return bytes.Clone(p.buf)
+}
+
+// read hands on what was read ahead. It reports false once all is handed on and
+// the body itself is to be read.
+func (p *prefix) read(dst []byte) (n int, err error, more bool) {
+	n, err, more = p.take(dst)
+	if n > 0 || !more || err != nil {
+		return n, err, more
+	}
+	<-p.done // a read is still under way
+	return p.take(dst)
+}
+
+func (p *prefix) take(dst []byte) (n int, err error, more bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stop = true
+	n = copy(dst, p.buf[p.taken:])
+	p.taken += n
+	switch {
+	case n > 0 || len(dst) == 0:
+		return n, nil, true
+	case p.err != nil:
+		return 0, p.err, true
+	}
+	select {
+	case <-p.done:
+		return 0, nil, false
+	default:
+		return 0, nil, true
+	}
+}

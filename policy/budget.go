@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"cmp"
+	"sync"
+	"time"
+)
+
+// Budget bounds how many extra requests (retries, hedges, failovers) a stack
+// may add to the traffic, so that it cannot turn a server's bad minute into a
+// storm. It is a token bucket: each success pays Ratio tokens in, each second
+// PerSecond tokens, each extra request takes one out. See [Bucket].
+type Budget struct {
+	// Off lifts the bound.
+	Off bool
+
+	// Ratio is the share of successes that may be spent on extra requests.
+	// Zero means 0.1; negative means that successes pay nothing.
+	Ratio float64
+
+	// PerSecond is what may be spent whatever the traffic, so that a client with
+	// few calls can retry, too. Zero means 1; negative means nothing.
+	PerSecond float64
+
+	// Burst is how many tokens can be saved up. A bucket starts with so many.
+	// Zero means 20.
+	Burst float64
+}
+
+func (b Budget) withDefaults() Budget {
+	b.Ratio = cmp.Or(b.Ratio, 0.1)
+	b.PerSecond = cmp.Or(b.PerSecond, 1)
+	b.Burst = cmp.Or(b.Burst, 20)
+	return b
+}
+
+// A Bucket holds the tokens of a [Budget]. Layers that are given the same
+// Bucket share one budget. It is safe for concurrent use.
+//
+// A token is reserved before a wait starts, not after it: so the callers that
+// wait cannot all find the same last token. Who does not use his token after
+// all gives it back.
+type Bucket struct {
+	settings Budget
+
+	mu     sync.Mutex
+	tokens float64   // guarded by mu
+	last   time.Time // when PerSecond was last paid in; guarded by mu
+}
+
+// NewBucket returns a full Bucket.
+func NewBucket(b Budget) *Bucket {
+	b = b.withDefaults()
+	return &Bucket{settings: b, tokens: b.Burst}
+}
+
+// Reserve takes a token out and reports whether there was one.
+func (b *Bucket) Reserve(now time.Time) bool {
+	if b.settings.Off {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refillLocked(now)
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
+// Refund gives a token back that was reserved and not used.
+func (b *Bucket) Refund() { b.add(1) }
+
+// Deposit pays in for one success.
+func (b *Bucket) Deposit() { b.add(max(0, b.settings.Ratio)) }
+
+// Withdraw takes back what was paid in for a success that turned out to be none
+// when its body broke.
+func (b *Bucket) Withdraw() { b.add(-max(0, b.settings.Ratio)) }
+
+// Tokens returns how many whole extra requests could be made now.
+func (b *Bucket) Tokens(now time.Time) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refillLocked(now)
+	return int(b.tokens)
+}
+
+func (b *Bucket) add(tokens float64) {
+	if b.settings.Off {
+		return
+	}
+	b.mu.Lock()
+	b.tokens = min(b.settings.Burst, max(0, b.tokens+tokens))
+	b.mu.Unlock()
+}
+
+func (b *Bucket) refillLocked(now time.Time) {
+	if passed := now.Sub(b.last); !b.last.IsZero() && passed > 0 {
+		b.tokens = min(b.settings.Burst, b.tokens+passed.Seconds()*max(0, b.settings.PerSecond))
+	}
+	if now.After(b.last) {
+		b.last = now
+	}
+}

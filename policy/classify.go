@@ -1,0 +1,182 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Classify is the generic [Classifier]. It looks at the error body first, at
+// the status second: a 429 that says that the quota is used up is not a rate
+// limit. It reads the envelopes {"message"}, {"error": "…"},
+// {"error": {"message", "code", "type"}} and {"error_description"}, which cover
+// Nyckel and most providers. Bodies in another form count by status alone.
+func Classify(o Outcome) Verdict {
+	if o.Err != nil {
+		return classifyError(o.Err)
+	}
+	if o.Status < 400 {
+		return Verdict{Class: OK, Executed: Executed}
+	}
+	v := byStatus(o.Status)
+	envelope := readEnvelope(o.Body)
+	v.Code, v.Message = envelope.code, envelope.message
+	v.RequestID = requestID(o.Header)
+	if envelope.saysQuota() && (v.Class == RateLimited || v.Class == Forbidden) {
+		v.Class, v.Again = QuotaExceeded, Elsewhere
+	}
+	if wait, ok := WaitHint(o.Header, o.Now); ok {
+		v.Wait = wait
+		if o.Status == http.StatusServiceUnavailable {
+			v.Executed = NotExecuted // a server that says when to come back turned the request away
+		}
+	}
+	switch o.Header.Get("X-Should-Retry") {
+	case "false":
+		v.Again = Nobody
+	case "true":
+		v.Again = Anywhere
+	}
+	return v
+}
+
+// byStatus is the table of the statuses from RFC 9110 section 15 and the ones
+// beyond it that providers use. What is not in it is Unknown.
+func byStatus(status int) Verdict {
+	switch status {
+	case http.StatusUnauthorized:
+		return Verdict{Class: Unauthenticated, Again: Elsewhere, Executed: NotExecuted}
+	case http.StatusPaymentRequired:
+		return Verdict{Class: QuotaExceeded, Again: Elsewhere, Executed: NotExecuted}
+	case http.StatusForbidden, http.StatusUnavailableForLegalReasons:
+		return Verdict{Class: Forbidden, Again: Elsewhere, Executed: NotExecuted}
+	case http.StatusNotFound, http.StatusGone:
+		return Verdict{Class: NotFound, Again: Elsewhere, Executed: NotExecuted}
+	case http.StatusRequestTimeout: // the request never arrived whole
+		return Verdict{Class: TimedOut, Again: Anywhere, Executed: NotExecuted}
+	case http.StatusConflict:
+		return Verdict{Class: Conflict}
+	case http.StatusTooEarly: // RFC 8470: not processed, send it again
+		return Verdict{Class: Overloaded, Again: Anywhere, Executed: NotExecuted}
+	case http.StatusTooManyRequests:
+		return Verdict{Class: RateLimited, Again: Anywhere, Executed: NotExecuted}
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return Verdict{Class: Invalid, Executed: NotExecuted}
+	case http.StatusServiceUnavailable, statusOverloaded:
+		return Verdict{Class: Overloaded, Again: Anywhere}
+	case http.StatusGatewayTimeout:
+		return Verdict{Class: TimedOut, Again: Anywhere}
+	}
+	switch {
+	case status < 500:
+		return Verdict{Class: Invalid, Executed: NotExecuted}
+	case status < 600:
+		return Verdict{Class: Internal, Again: Anywhere}
+	}
+	return Verdict{Class: Unknown}
+}
+
+// statusOverloaded is what some providers answer when a model is overloaded.
+const statusOverloaded = 529
+
+// An envelope is what an error body says.
+type envelope struct {
+	code, message string
+}
+
+// readEnvelope reads an error body. A body that was cut at PeekBytes, or is no
+// JSON object, gives what can be said of it: its first line as the message.
+func readEnvelope(body []byte) envelope {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 {
+		return envelope{}
+	}
+	var fields struct {
+		Message     json.RawMessage `json:"message"`
+		Error       json.RawMessage `json:"error"`
+		Description json.RawMessage `json:"error_description"`
+		Code        json.RawMessage `json:"code"`
+	}
+	if json.Unmarshal(body, &fields) != nil {
+		return envelope{message: oneLine(string(body))}
+	}
+	e := envelope{code: jsonText(fields.Code), message: jsonText(fields.Message)}
+	var inner struct {
+		Message json.RawMessage `json:"message"`
+		Code    json.RawMessage `json:"code"`
+		Type    json.RawMessage `json:"type"`
+	}
+	if json.Unmarshal(fields.Error, &inner) == nil {
+		e.code = firstOf(jsonText(inner.Code), jsonText(inner.Type), e.code)
+		e.message = firstOf(e.message, jsonText(inner.Message))
+	}
+	description := jsonText(fields.Description)
+	if name := jsonText(fields.Error); name != "" && description != "" {
+		e.code = firstOf(e.code, name) // RFC 6749 section 5.2
+	}
+	e.message = oneLine(firstOf(e.message, description, jsonText(fields.Error)))
+	e.code = oneLine(e.code)
+	return e
+}
+
+// saysQuota reports whether the error is about a plan, not about a rate.
+func (e envelope) saysQuota() bool {
+	switch e.code {
+	case "insufficient_quota", "quota_exceeded", "billing_error", "billing_hard_limit_reached",
+		"credit_balance_exhausted":
+		return true
+	}
+	message := strings.ToLower(e.message)
+	for _, phrase := range [...]string{"quota", "billing", "credit balance", "spend limit", "upgrade your plan"} {
+		if strings.Contains(message, phrase) {
+			return true
+		}
+	}
+	return false
+}
+
+func requestID(h http.Header) string {
+	return oneLine(firstOf(h.Get("X-Request-Id"), h.Get("Request-Id")))
+}
+
+// jsonText returns a JSON string or number as text, anything else as "".
+func jsonText(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	var number json.Number
+	if json.Unmarshal(raw, &number) == nil {
+		return number.String()
+	}
+	return ""
+}
+
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// oneLine makes a foreign text fit for a log line: one line, printable, at most
+// maxMessage bytes.
+func oneLine(text string) string {
+	const maxMessage = 300
+	if len(text) > maxMessage {
+		text = text[:maxMessage]
+	}
+	text = strings.ToValidUTF8(text, string(utf8.RuneError))
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	return strings.Join(strings.Fields(text), " ")
+}

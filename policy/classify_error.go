@@ -1,0 +1,116 @@
+package policy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+)
+
+// ErrTruncated is matched by the error of a body that ended before its
+// announced end. It is [io.ErrUnexpectedEOF], which net/http reports.
+var ErrTruncated = io.ErrUnexpectedEOF
+
+// classifyError decides on the error of an attempt that got no response. The
+// more certain readings come first.
+func classifyError(err error) Verdict {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return Verdict{Class: Refused, Again: Elsewhere, Executed: NotExecuted, Wait: refusal.wait()}
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Verdict
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return Verdict{Class: Canceled}
+	case isDial(err):
+		return Verdict{Class: Unreachable, Again: Anywhere, Executed: NotExecuted}
+	case isHandshake(err):
+		return Verdict{Class: Unreachable, Again: Elsewhere, Executed: NotExecuted}
+	case isTimeout(err):
+		return Verdict{Class: TimedOut, Again: Anywhere}
+	case isBroken(err):
+		return Verdict{Class: Interrupted, Again: Anywhere}
+	}
+	return Verdict{Class: Unknown, Again: Nobody}
+}
+
+// ClassifyBody decides on the error that ended the body of a response, and on
+// nil for one that came whole.
+func ClassifyBody(err error) Verdict {
+	switch {
+	case err == nil:
+		return Verdict{Class: OK, Executed: Executed}
+	case errors.Is(err, ErrTruncated):
+		return Verdict{Class: Truncated, Again: Anywhere, Executed: Executed}
+	}
+	v := classifyError(err)
+	v.Executed = Executed // the answer had begun
+	if v.Class == Unknown {
+		v.Class = Interrupted
+	}
+	return v
+}
+
+// isDial reports whether the connection was never made.
+func isDial(err error) bool {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return true
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// isHandshake reports whether TLS failed for a reason that stays. Since Go 1.20
+// a bad certificate is a *tls.CertificateVerificationError; the x509 errors are
+// there for other TLS stacks.
+func isHandshake(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	return errors.Is(err, http.ErrSchemeMismatch)
+}
+
+func isTimeout(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
+// isBroken reports whether an established connection ended too early.
+func isBroken(err error) bool {
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	for _, target := range [...]error{
+		io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed,
+		syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	// net/http keeps this one to itself.
+	return strings.HasSuffix(err.Error(), "http: server closed idle connection")
+}

@@ -1,0 +1,164 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// An Error is what a caller gets when a call failed for good. It says what is
+// known of the failure; the original error is inside, for [errors.Is] and
+// [errors.As], which also find an Error inside a *url.Error.
+//
+// Its text holds no header value, no query and no body, except for the
+// provider's own message and request id.
+type Error struct {
+	// Function is the name of the function that was called, "" if it has none.
+	Function string
+
+	// Verdict is the last attempt's.
+	Verdict Verdict
+
+	// Status is the last attempt's status code, zero if no response came.
+	Status int
+
+	// Attempts is how many attempts were made. Zero means that the call was
+	// refused before the first.
+	Attempts int
+
+	// RetryAt is when a new call makes sense, as far as the server or a layer
+	// said so. Zero means that nobody said.
+	RetryAt time.Time
+
+	// Err is the transport's error, or nil if the server answered.
+	Err error
+}
+
+// Error returns one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("sparekey: ")
+	if e.Function != "" {
+		b.WriteString(e.Function + ": ")
+	}
+	b.WriteString(e.Verdict.Class.String())
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ": status %d", e.Status)
+	}
+	if e.Verdict.Message != "" {
+		fmt.Fprintf(&b, ": %s", e.Verdict.Message)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", withoutURL(e.Err))
+	}
+	if notes := e.notes(); notes != "" {
+		fmt.Fprintf(&b, " (%s)", notes)
+	}
+	return b.String()
+}
+
+func (e *Error) notes() string {
+	var notes []string
+	if e.Attempts > 1 {
+		notes = append(notes, fmt.Sprintf("%d attempts", e.Attempts))
+	}
+	if e.Verdict.RequestID != "" {
+		notes = append(notes, "request "+e.Verdict.RequestID)
+	}
+	if !e.RetryAt.IsZero() {
+		notes = append(notes, "retry at "+e.RetryAt.UTC().Format(time.RFC3339))
+	}
+	return strings.Join(notes, ", ")
+}
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Timeout reports whether the call failed because time ran out, as
+// [net.Error] does.
+func (e *Error) Timeout() bool { return e.Verdict.Class == TimedOut }
+
+// withoutURL takes the *url.Error off, since its text shows the query.
+func withoutURL(err error) error {
+	if e, ok := err.(*url.Error); ok {
+		return e.Err
+	}
+	return err
+}
+
+// A Refusal is the error of a layer that did not let a request through. The
+// request was not sent, and nobody counts it as a failure of the server.
+type Refusal struct {
+	// Layer is the name of the layer, for example "breaker".
+	Layer string
+
+	// Reason is one of a closed set of words, fit for a metric's label:
+	// breaker_open, breaker_isolated.
+	Reason string
+
+	// RetryAt is when the layer would let a request through, zero if it cannot
+	// tell.
+	RetryAt time.Time
+
+	// Err is the sentinel that [errors.Is] matches, for example
+	// transport.ErrOpen.
+	Err error
+}
+
+// Error returns the sentinel's text and when to come back.
+func (r *Refusal) Error() string {
+	if r.RetryAt.IsZero() {
+		return r.Err.Error()
+	}
+	return fmt.Sprintf("%v, retry at %s", r.Err, r.RetryAt.UTC().Format(time.RFC3339Nano))
+}
+
+// Unwrap returns Err.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// wait returns how long RetryAt is off, at least zero.
+func (r *Refusal) wait() time.Duration {
+	if r.RetryAt.IsZero() {
+		return 0
+	}
+	return max(0, time.Until(r.RetryAt))
+}
+
+// A TimeoutError says which time limit ended a request. It matches
+// [context.DeadlineExceeded], and Timeout reports true, so that callers who
+// check for a timeout in the usual ways find it.
+type TimeoutError struct {
+	// Scope is what the limit is set on: "total" or "attempt" in the standard
+	// stack.
+	Scope string
+
+	// Phase is the part of the exchange that took too long: "first byte",
+	// "idle" or "exchange".
+	Phase string
+
+	// Limit is the time that was given.
+	Limit time.Duration
+}
+
+// Error returns, for example, "sparekey: attempt timeout: first byte exceeded 10s".
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("sparekey: %s timeout: %s exceeded %v", e.Scope, e.Phase, e.Limit)
+}
+
+// Timeout returns true.
+func (e *TimeoutError) Timeout() bool { return true }
+
+// Temporary returns true. It is there for [net.Error].
+func (e *TimeoutError) Temporary() bool { return true }
+
+// Is matches [context.DeadlineExceeded].
+func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// ErrorOf returns the [Error] inside err, or nil.
+func ErrorOf(err error) *Error {
+	e, _ := errors.AsType[*Error](err)
+	return e
+}

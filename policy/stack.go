@@ -1,0 +1,88 @@
+package policy
+
+import (
+	"cmp"
+	"log/slog"
+	"time"
+)
+
+// Stack sets a whole stack of layers, in the fixed order in which they are put
+// together: outermost first. Its zero value is the standard stack: a total
+// timeout, retries with a budget, a circuit breaker per host, attempt timeouts,
+// and telemetry around them; no cache and no fallback.
+type Stack struct {
+	// Function names what the stack is for in spans, metrics, errors and rules.
+	// It is used for requests that carry no [Call] of their own. May be "".
+	Function string
+
+	// Logger gets a record for each event an operator should know of. Nil means
+	// none.
+	Logger *slog.Logger
+
+	// Fallback answers when all else failed. Nil means that the call fails.
+	Fallback *Fallback
+
+	// Cache remembers answers to POST requests marked [Call.Replayable]. Nil
+	// means none.
+	Cache *Cache
+
+	// Total bounds the whole call, all attempts, waits and the body. Zero means
+	// 30 s; negative means no bound.
+	Total time.Duration
+
+	// Retry repeats failed attempts.
+	Retry Retry
+
+	// Breaker stops the traffic to a host that is down. There is one for each
+	// host that the stack meets. Its Window, if zero, is twice
+	// Attempt.FirstByte if that is more than 30 s.
+	Breaker Breaker
+
+	// Attempt bounds each attempt. Its FirstByte, if zero, is half of Total if
+	// that is less than 10 s.
+	Attempt Timeout
+
+	// Classify decides what an outcome means for those layers that have no
+	// classifier of their own. Nil means [Classify].
+	Classify Classifier
+}
+
+// Default returns the standard stack with every default written out.
+func Default() Stack { return Stack{}.WithDefaults() }
+
+// WithDefaults returns a copy of s with its zero fields filled.
+func (s Stack) WithDefaults() Stack {
+	s.Total = cmp.Or(s.Total, 30*time.Second)
+	if s.Classify == nil {
+		s.Classify = Classify
+	}
+	if s.Attempt.FirstByte == 0 && s.Total > 0 {
+		s.Attempt.FirstByte = min(defaultFirstByte, s.Total/2)
+	}
+	s.Attempt = s.Attempt.WithDefaults()
+	if s.Breaker.Window == 0 {
+		s.Breaker.Window = max(defaultWindow, 2*s.Attempt.FirstByte)
+	}
+	s.Retry = s.Retry.WithDefaults()
+	s.Retry.Classify = orClassifier(s.Retry.Classify, s.Classify)
+	s.Breaker = s.Breaker.WithDefaults()
+	s.Breaker.Classify = orClassifier(s.Breaker.Classify, s.Classify)
+	if s.Cache != nil {
+		cache := s.Cache.WithDefaults()
+		cache.Classify = orClassifier(cache.Classify, s.Classify)
+		s.Cache = &cache
+	}
+	if s.Fallback != nil {
+		fallback := s.Fallback.WithDefaults()
+		fallback.Classify = orClassifier(fallback.Classify, s.Classify)
+		s.Fallback = &fallback
+	}
+	return s
+}
+
+func orClassifier(own, shared Classifier) Classifier {
+	if own != nil {
+		return own
+	}
+	return shared
+}

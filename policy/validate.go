@@ -1,0 +1,98 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Validate reports everything that is wrong with the settings, one error a
+// line, each with the field's name and its bounds. Rules are checked where they
+// are compiled, in package fallback.
+func (s Stack) Validate() error {
+	s = s.WithDefaults()
+	return errors.Join(
+		s.Retry.Validate(), s.Breaker.Validate(), s.Attempt.Validate(),
+		s.Cache.validate(), s.crossChecks())
+}
+
+// crossChecks finds figures that are right alone and defeat each other.
+func (s Stack) crossChecks() error {
+	var errs []error
+	if s.Total > 0 && !s.Attempt.Off && s.Attempt.FirstByte >= s.Total {
+		errs = append(errs, fmt.Errorf("policy: Attempt.FirstByte %v must be below Total %v, else no attempt times out before the call does", s.Attempt.FirstByte, s.Total))
+	}
+	if !s.Breaker.Off && !s.Attempt.Off && s.Breaker.Window < s.Attempt.FirstByte {
+		errs = append(errs, fmt.Errorf("policy: Breaker.Window %v must not be below Attempt.FirstByte %v, else attempts that time out leave the window one by one", s.Breaker.Window, s.Attempt.FirstByte))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate reports everything that is wrong with r, a zero field being right.
+func (r Retry) Validate() error {
+	r = r.WithDefaults()
+	return errors.Join(
+		check(r.Attempts >= 1 && r.Attempts <= 100, "Retry.Attempts", r.Attempts, "1 to 100"),
+		r.Backoff.validate("Retry.Backoff"),
+		r.Throttled.validate("Retry.Throttled"),
+		check(r.Budget.Ratio <= 1, "Retry.Budget.Ratio", r.Budget.Ratio, "at most 1"),
+		check(r.Budget.Burst >= 0, "Retry.Budget.Burst", r.Budget.Burst, "at least 0"),
+		check(r.DrainBytes > 0, "Retry.DrainBytes", r.DrainBytes, "above 0"),
+		check(r.DrainTime > 0, "Retry.DrainTime", r.DrainTime, "above 0"),
+	)
+}
+
+func (b Backoff) validate(name string) error {
+	return errors.Join(
+		check(b.Factor >= 1, name+".Factor", b.Factor, "at least 1"),
+		check(b.Max >= b.Base, name+".Max", b.Max, fmt.Sprintf("at least Base, %v", b.Base)),
+	)
+}
+
+// Validate reports everything that is wrong with b, a zero field being right.
+func (b Breaker) Validate() error {
+	b = b.WithDefaults()
+	return errors.Join(
+		check(b.Ratio >= 0.01 && b.Ratio <= 1, "Breaker.Ratio", b.Ratio, "0.01 to 1"),
+		check(b.MinCalls >= 1, "Breaker.MinCalls", b.MinCalls, "at least 1"),
+		check(b.Window >= 10*time.Millisecond, "Breaker.Window", b.Window, "at least 10ms"),
+		check(b.OpenFor > 0, "Breaker.OpenFor", b.OpenFor, "above 0"),
+		check(b.MaxOpenFor >= b.OpenFor, "Breaker.MaxOpenFor", b.MaxOpenFor, fmt.Sprintf("at least OpenFor, %v", b.OpenFor)),
+		check(b.Probes >= 1, "Breaker.Probes", b.Probes, "at least 1"),
+		check(b.ProbeLease > 0, "Breaker.ProbeLease", b.ProbeLease, "above 0"),
+	)
+}
+
+// Validate reports everything that is wrong with t, a zero field being right.
+func (t Timeout) Validate() error {
+	t = t.WithDefaults()
+	if t.Off || t.Total <= 0 || t.FirstByte < 0 {
+		return nil
+	}
+	return check(t.FirstByte <= t.Total, "Timeout.FirstByte", t.FirstByte, fmt.Sprintf("at most Total, %v", t.Total))
+}
+
+// Validate reports everything that is wrong with c, a zero field being right.
+func (c Cache) Validate() error {
+	c = c.WithDefaults()
+	return errors.Join(
+		check(c.MaxBytes > 0, "Cache.MaxBytes", c.MaxBytes, "above 0"),
+		check(c.MaxEntryBytes > 0 && c.MaxEntryBytes <= c.MaxBytes, "Cache.MaxEntryBytes", c.MaxEntryBytes, fmt.Sprintf("1 to MaxBytes, %d", c.MaxBytes)),
+		check(c.TTL > 0, "Cache.TTL", c.TTL, "above 0"),
+		check(c.PinnedTTL > 0, "Cache.PinnedTTL", c.PinnedTTL, "above 0"),
+	)
+}
+
+func (c *Cache) validate() error {
+	if c == nil {
+		return nil
+	}
+	return c.Validate()
+}
+
+func check(ok bool, field string, value any, want string) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("policy: %s is %v, want %s", field, value, want)
+}

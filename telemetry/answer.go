@@ -1,0 +1,102 @@
+package telemetry
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// A Source says where an answer came from.
+type Source string
+
+// The sources. An answer from another endpoint has the endpoint's name.
+const (
+	Live   Source = "live"   // the service, just now
+	Cache  Source = "cache"  // an earlier answer, still fresh
+	Stale  Source = "stale"  // an earlier answer past its lifetime, for want of a live one
+	Rule   Source = "rule"   // a rule of the fallback
+	Static Source = "static" // the fallback's last resort
+)
+
+// An Answer describes the answer that the caller got.
+type Answer struct {
+	Source Source
+
+	// Age is how long ago the service gave the answer. Zero for live answers,
+	// rules and static answers.
+	Age time.Duration
+
+	// Rule is the name of the rule that answered, if one did.
+	Rule string
+
+	// Confidence is what a rule or a static answer claims, 0 to 1.
+	Confidence float64
+
+	// Cause is why there is no live answer. Unknown for live and fresh ones.
+	Cause policy.Class
+}
+
+// Degraded reports whether the answer stands in for one that the service could
+// not give.
+func (a Answer) Degraded() bool {
+	switch a.Source {
+	case "", Live, Cache:
+		return false
+	}
+	return true
+}
+
+// HeaderName is the response field that describes an answer which is not live.
+// A field of this name that the service itself sends is removed.
+const HeaderName = "Sparekey-Answer"
+
+// Header returns the answer as the value of a [HeaderName] field: a structured
+// field (RFC 9651), whose item is the source and whose parameters are those of
+// age (seconds), rule, confidence and cause that are set.
+func (a Answer) Header() string {
+	var b strings.Builder
+	b.WriteString(string(a.Source))
+	if a.Age > 0 {
+		fmt.Fprintf(&b, ";age=%d", int64(a.Age/time.Second))
+	}
+	if a.Rule != "" {
+		fmt.Fprintf(&b, ";rule=%s", quoted(a.Rule))
+	}
+	if a.Confidence > 0 {
+		fmt.Fprintf(&b, ";confidence=%.3f", a.Confidence)
+	}
+	if a.Cause != policy.Unknown {
+		fmt.Fprintf(&b, ";cause=%s", a.Cause)
+	}
+	return b.String()
+}
+
+// quoted writes a string of RFC 9651 section 3.3.3, which is ASCII: what is not
+// becomes a question mark.
+func quoted(text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range text {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r > '~':
+			b.WriteByte('?')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// Mark writes the answer into the header of a response and into the trail of
+// the request's context, if there is one.
+func Mark(req *http.Request, header http.Header, a Answer) {
+	header.Set(HeaderName, a.Header())
+	FromContext(req.Context()).Answered(req.Context(), a)
+}

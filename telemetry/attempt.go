@@ -1,0 +1,163 @@
+package telemetry
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+)
+
+// ObserveAttempt returns the layer around each try on the wire. It adds the attempt to
+// the trail in the request's context, starts a span by the conventions for HTTP
+// clients and records the duration; all three last until the body of the
+// response ends, and a body that breaks changes the attempt's verdict. Without
+// a trail it records nothing.
+func ObserveAttempt(cfg Config) func(http.RoundTripper) http.RoundTripper {
+	recorder := newRecorder(cfg)
+	return func(next http.RoundTripper) http.RoundTripper {
+		return &attemptLayer{cfg: cfg, recorder: recorder, next: next}
+	}
+}
+
+type attemptLayer struct {
+	cfg      Config
+	recorder *recorder
+	next     http.RoundTripper
+}
+
+// CloseIdleConnections forwards to the transport below.
+func (l *attemptLayer) CloseIdleConnections() { closeIdle(l.next) }
+
+func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
+	trail := FromContext(req.Context())
+	if trail == nil {
+		return l.next.RoundTrip(req)
+	}
+	a := trail.begin(l)
+	a.ctx, a.span = l.recorder.tracer.Start(req.Context(), req.Method, l.recorder.attemptOptions...)
+	if a.span.SpanContext().IsValid() {
+		req = req.WithContext(a.ctx)
+	}
+	if a.span.IsRecording() {
+		a.span.SetAttributes(requestAttributes(req, a.Number)...)
+	}
+	done := false
+	defer func() {
+		if !done { // a panic below
+			a.end(policy.Verdict{Class: policy.Unknown})
+		}
+	}()
+	resp, err := l.next.RoundTrip(req)
+	done = true
+	v := Judge(req, resp, err, l.cfg.Classify)
+	if err != nil {
+		a.end(v)
+		return nil, err
+	}
+	trail.mu.Lock()
+	a.Status, a.Verdict, a.Duration = resp.StatusCode, v, time.Since(a.Start)
+	trail.mu.Unlock()
+	body.Watch(resp, a)
+	return resp, nil
+}
+
+// attempt is an Attempt that is under way. The Attempt in it is guarded by the
+// trail's lock.
+type attempt struct {
+	Attempt
+	trail *Trail
+	layer *attemptLayer
+	ctx   context.Context // with the span
+	span  trace.Span
+}
+
+// begin adds an attempt to the trail.
+func (t *Trail) begin(l *attemptLayer) *attempt {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := &attempt{trail: t, layer: l}
+	a.Number = len(t.attempts) + t.dropped + 1
+	a.Start = time.Now()
+	a.Waited, t.pending = t.pending, 0
+	if len(t.attempts) < maxKept {
+		t.attempts = append(t.attempts, a)
+	} else {
+		t.dropped++
+	}
+	return a
+}
+
+// BodyEnd implements [body.Watcher].
+func (a *attempt) BodyEnd(err error) error {
+	v := a.Verdict
+	if err != io.EOF && err != body.ErrAbandoned {
+		v = policy.ClassifyBody(err)
+	}
+	a.end(v)
+	return err
+}
+
+// end closes the span and records the duration.
+func (a *attempt) end(v policy.Verdict) {
+	a.trail.mu.Lock()
+	a.Verdict, a.Duration = v, time.Since(a.Start)
+	status, duration := a.Status, a.Duration
+	a.trail.mu.Unlock()
+
+	a.layer.recorder.attempted(a.ctx, a.trail.Function(), a.Number, status, duration, v)
+	if a.span.IsRecording() {
+		if status != 0 {
+			a.span.SetAttributes(keyStatus.Int(status))
+		}
+		if v.Class != policy.OK && v.Class != policy.Canceled {
+			a.span.SetAttributes(keyErrorType.String(errorType(status, v)))
+			a.span.SetStatus(codes.Error, "")
+		}
+	}
+	a.span.End()
+}
+
+// requestAttributes are those that the conventions for HTTP client spans ask
+// for. The URL goes without its user, query and fragment, which may hold what
+// is nobody's business.
+func requestAttributes(req *http.Request, number int) []attribute.KeyValue {
+	url := *req.URL
+	url.User, url.RawQuery, url.Fragment, url.RawFragment, url.ForceQuery = nil, "", "", "", false
+	attributes := []attribute.KeyValue{
+		keyMethod.String(req.Method),
+		keyURL.String(url.String()),
+		keyServer.String(url.Hostname()),
+		keyPort.Int(port(url.Scheme, url.Port())),
+	}
+	if number > 1 {
+		attributes = append(attributes, keyResend.Int(number-1))
+	}
+	return attributes
+}
+
+func port(scheme, explicit string) int {
+	if n, err := strconv.Atoi(explicit); err == nil {
+		return n
+	}
+	if scheme == "https" {
+		return 443
+	}
+	return 80
+}
+
+// errorType is the value of error.type: the status if one came and is an error,
+// else the class.
+func errorType(status int, v policy.Verdict) string {
+	if status >= http.StatusBadRequest {
+		return strconv.Itoa(status)
+	}
+	return v.Class.String()
+}

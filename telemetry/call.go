@@ -1,0 +1,202 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+)
+
+// Config configures [ObserveCall] and [ObserveAttempt]. Its zero value is ready to use.
+type Config struct {
+	// Function names the function in spans, metrics and errors, for requests
+	// that carry no [policy.Call]. May be "".
+	Function string
+
+	// Logger gets the records. Nil means none.
+	Logger *slog.Logger
+
+	// Classify decides what an outcome means. Nil means [policy.Classify].
+	Classify policy.Classifier
+}
+
+// ObserveCall returns the outermost layer of a stack. It makes the trail, or takes the
+// one that the caller made with [NewContext]; it starts a span and records the
+// duration, both of which last until the body of the response ends. An error
+// leaves it as a [*policy.Error] with the original inside. A response's request
+// carries the trail, so that [TrailOf] finds it.
+func ObserveCall(cfg Config) func(http.RoundTripper) http.RoundTripper {
+	recorder := newRecorder(cfg)
+	return func(next http.RoundTripper) http.RoundTripper {
+		return &callLayer{cfg: cfg, recorder: recorder, next: next}
+	}
+}
+
+type callLayer struct {
+	cfg      Config
+	recorder *recorder
+	next     http.RoundTripper
+}
+
+// CloseIdleConnections forwards to the transport below.
+func (l *callLayer) CloseIdleConnections() { closeIdle(l.next) }
+
+func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, trail := l.claim(req.Context())
+	call := &call{layer: l, trail: trail}
+	ctx, call.span = l.recorder.tracer.Start(ctx, l.spanName(trail.function), l.recorder.callOptions...)
+	call.ctx = ctx
+	req = req.WithContext(ctx)
+
+	done := false
+	defer func() {
+		if !done { // a panic below
+			call.end(policy.Verdict{Class: policy.Unknown})
+		}
+	}()
+	resp, err := l.next.RoundTrip(req)
+	done = true
+	if err != nil {
+		err = call.fail(req, err)
+		return nil, err
+	}
+	call.answered(req, resp)
+	return resp, nil
+}
+
+// claim returns the trail in ctx if no other call has it, else a new one.
+func (l *callLayer) claim(ctx context.Context) (context.Context, *Trail) {
+	trail := FromContext(ctx)
+	if trail == nil || !trail.claimed.CompareAndSwap(false, true) {
+		ctx, trail = NewContext(ctx)
+		trail.claimed.Store(true)
+	}
+	trail.mu.Lock()
+	defer trail.mu.Unlock()
+	trail.recorder = l.recorder
+	trail.start = time.Now()
+	trail.function = policy.CallOf(ctx).Function
+	if trail.function == "" {
+		trail.function = l.cfg.Function
+	}
+	return ctx, trail
+}
+
+func (l *callLayer) spanName(function string) string {
+	if function == "" {
+		return "call"
+	}
+	return "predict " + function
+}
+
+// A call is one pass through the layer.
+type call struct {
+	layer   *callLayer
+	trail   *Trail
+	ctx     context.Context // with the span
+	span    trace.Span
+	verdict policy.Verdict
+}
+
+// fail ends the call with an error.
+func (c *call) fail(req *http.Request, err error) error {
+	v := Judge(req, nil, err, c.layer.cfg.Classify)
+	c.end(v)
+	if existing, ok := errors.AsType[*policy.Error](err); ok && existing == err {
+		return err
+	}
+	retryAt := c.trail.RetryAt()
+	if refusal, ok := errors.AsType[*policy.Refusal](err); ok {
+		retryAt = refusal.RetryAt
+	}
+	return &policy.Error{
+		Function: c.trail.Function(),
+		Verdict:  v,
+		Attempts: c.trail.AttemptCount(),
+		RetryAt:  retryAt,
+		Err:      err,
+	}
+}
+
+// answered takes note of a response. The call lasts until its body ends.
+func (c *call) answered(req *http.Request, resp *http.Response) {
+	if TrailOf(resp) != c.trail {
+		resp.Request = req
+	}
+	c.verdict = Judge(req, resp, nil, c.layer.cfg.Classify)
+	if answer := c.trail.Answer(); answer.Source == "" {
+		resp.Header.Del(HeaderName)
+		if c.verdict.Class == policy.OK {
+			c.trail.Answered(c.ctx, Answer{Source: Live})
+		}
+	}
+	body.Watch(resp, c)
+}
+
+// BodyEnd implements [body.Watcher].
+func (c *call) BodyEnd(err error) error {
+	v := c.verdict
+	if err != io.EOF && err != body.ErrAbandoned {
+		v = policy.ClassifyBody(err)
+	}
+	c.end(v)
+	return err
+}
+
+// end closes the span and records the duration.
+func (c *call) end(v policy.Verdict) {
+	duration := c.trail.finish()
+	answer := c.trail.Answer()
+	failed := v.Class != policy.OK && v.Class != policy.Canceled
+	c.layer.recorder.called(c.ctx, c.trail.Function(), duration, answer, v, failed)
+	if c.span.IsRecording() {
+		c.describe(answer, v, failed)
+	}
+	c.span.End()
+}
+
+func (c *call) describe(answer Answer, v policy.Verdict, failed bool) {
+	attributes := []attribute.KeyValue{keyAttempts.Int(c.trail.AttemptCount())}
+	if function := c.trail.Function(); function != "" {
+		attributes = append(attributes, keyFunction.String(function))
+	}
+	if answer.Source != "" {
+		attributes = append(attributes, keySource.String(string(answer.Source)))
+	}
+	if answer.Rule != "" {
+		attributes = append(attributes, keyRule.String(answer.Rule))
+	}
+	if answer.Degraded() {
+		attributes = append(attributes, keyCause.String(answer.Cause.String()))
+	}
+	if failed {
+		attributes = append(attributes, keyErrorType.String(v.Class.String()))
+		c.span.SetStatus(codes.Error, "")
+	}
+	c.span.SetAttributes(attributes...)
+}
+
+// finish sets the duration of the call, once.
+func (t *Trail) finish() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.duration == 0 {
+		t.duration = time.Since(t.start)
+	}
+	return t.duration
+}
+
+func closeIdle(rt http.RoundTripper) {
+	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,92 @@
+package telemetry
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+)
+
+// peekTime bounds the wait for the beginning of an error body.
+const peekTime = 100 * time.Millisecond
+
+// Judge returns the verdict on the outcome of an attempt: resp or err, exactly
+// one of which is set. The first layer that asks decides, by classify or by
+// [policy.Classify] if that is nil; the trail in the request's context keeps the
+// verdict, and every other layer that sees the same outcome gets it. An error
+// body is peeked at and stays readable from its start.
+func Judge(req *http.Request, resp *http.Response, err error, classify policy.Classifier) policy.Verdict {
+	t := FromContext(req.Context())
+	if v, ok := t.judgementOf(resp, err); ok {
+		return v
+	}
+	v := decide(req, resp, err, classify)
+	t.keep(judgement{resp: resp, err: err, verdict: v})
+	return v
+}
+
+func decide(req *http.Request, resp *http.Response, err error, classify policy.Classifier) policy.Verdict {
+	if classify == nil {
+		classify = policy.Classify
+	}
+	if err != nil {
+		if req.Context().Err() == context.Canceled { // whatever cause the caller gave
+			return policy.Verdict{Class: policy.Canceled}
+		}
+		return classify(policy.Outcome{Err: err, Now: time.Now()})
+	}
+	outcome := policy.Outcome{Status: resp.StatusCode, Header: resp.Header}
+	if resp.StatusCode >= http.StatusBadRequest {
+		outcome.Now = time.Now()
+		outcome.Body = body.Peek(resp, policy.PeekBytes, peekTime)
+	}
+	return classify(outcome)
+}
+
+// A judgement is an outcome and its verdict.
+type judgement struct {
+	resp    *http.Response
+	err     error
+	verdict policy.Verdict
+}
+
+// maxJudged is how many verdicts a trail remembers: as many as attempts of one
+// call can be under way at once.
+const maxJudged = 8
+
+func (t *Trail) judgementOf(resp *http.Response, err error) (policy.Verdict, bool) {
+	if t == nil {
+		return policy.Verdict{}, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := len(t.judged) - 1; i >= 0; i-- {
+		if j := t.judged[i]; j.resp == resp && sameError(j.err, err) {
+			return j.verdict, true
+		}
+	}
+	return policy.Verdict{}, false
+}
+
+func (t *Trail) keep(j judgement) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.judged) == maxJudged {
+		t.judged = append(t.judged[:0], t.judged[1:]...)
+	}
+	t.judged = append(t.judged, j)
+}
+
+// sameError compares two errors that may be of a type that cannot be compared.
+func sameError(a, b error) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}

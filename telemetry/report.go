@@ -1,0 +1,84 @@
+package telemetry
+
+import (
+	"context"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// The methods below are for layers.
+
+// Answered says where the answer came from. The outermost layer that says so
+// has the last word.
+func (t *Trail) Answered(ctx context.Context, a Answer) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	t.answer = a
+	function := t.function
+	t.mu.Unlock()
+	if a.Degraded() {
+		t.recorder.fallback(ctx, function, a)
+	}
+}
+
+// Waits says that the next attempt comes after a wait, because the last one
+// ended in class.
+func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Class) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	t.pending = wait
+	t.waited += wait
+	t.mu.Unlock()
+	t.recorder.retrying(ctx, wait, class)
+}
+
+// Stopped says why the retry layer hands on a failure that could be repeated,
+// and when a new call makes sense, if that is known.
+func (t *Trail) Stopped(reason string, retryAt time.Time) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.notes) < maxKept {
+		t.notes = append(t.notes, Note{Layer: layerOfRetry, Reason: reason})
+	}
+	if !retryAt.IsZero() {
+		t.retryAt = retryAt
+	}
+}
+
+// Refused says that a layer refused the call.
+func (t *Trail) Refused(ctx context.Context, r *policy.Refusal) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	if len(t.refusals) < maxKept {
+		t.refusals = append(t.refusals, Refused{At: time.Now(), Layer: r.Layer, Reason: r.Reason, RetryAt: r.RetryAt})
+	}
+	if !r.RetryAt.IsZero() {
+		t.retryAt = r.RetryAt
+	}
+	t.mu.Unlock()
+	t.recorder.refused(ctx, r)
+}
+
+// LookedUp says what a cache lookup came to: "hit", "stale", "miss" or "bypass".
+func (t *Trail) LookedUp(ctx context.Context, result string) {
+	if t != nil {
+		t.recorder.lookedUp(ctx, result)
+	}
+}
+
+// Changed says that the call changed the state of a breaker.
+func (t *Trail) Changed(ctx context.Context, tr policy.Transition) {
+	if t != nil {
+		t.recorder.changed(ctx, tr)
+	}
+}
