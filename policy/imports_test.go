@@ -1,0 +1,121 @@
+package policy_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/sparekey/sparekey"
+
+// floors are the packages from the ground up. A package may import those below
+// it, those in its own folder, and none beside it.
+var floors = [][]string{
+	{"policy"},
+	{"telemetry"},
+	{"cache", "fallback"},
+	{"transport"},
+	{"nyckel"},
+	{"examples"},
+}
+
+// allowed are the modules that shipped code may import, by folder. What is not
+// listed gets by with the standard library.
+var allowed = map[string][]string{
+	"telemetry": {"go.opentelemetry.io/otel"},
+	"cache":     {"github.com/hashicorp/golang-lru/v2"},
+	"transport": {"github.com/failsafe-go/failsafe-go", "github.com/hashicorp/golang-lru/v2"},
+}
+
+// TestImportsGoDown keeps the house in order: imports go down only, and heavy
+// modules stay where they belong.
+func TestImportsGoDown(t *testing.T) {
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	files := 0
+	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && strings.HasPrefix(entry.Name(), ".") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		files++
+		relative, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		checkImports(t, name, filepath.ToSlash(relative))
+		return nil
+	})
+	require.NoError(t, err)
+	require.Greater(t, files, 50, "the walk must see the whole module")
+}
+
+func checkImports(t *testing.T, name, relative string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+	require.NoError(t, err)
+	folder := top(relative)
+	require.GreaterOrEqual(t, floorOf(folder), 0, "%s: no such floor", relative)
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		require.NoError(t, err)
+		if rest, ours := strings.CutPrefix(imported, module+"/"); ours {
+			checkOwn(t, relative, folder, top(rest))
+			continue
+		}
+		if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") {
+			checkForeign(t, relative, folder, imported)
+		}
+	}
+}
+
+func checkOwn(t *testing.T, file, from, to string) {
+	t.Helper()
+	if from != to && floorOf(to) >= floorOf(from) {
+		t.Errorf("%s imports %s: imports go down only", file, to)
+	}
+	if from == "transport" && (to == "cache" || to == "fallback") && path.Base(file) != "standard.go" {
+		t.Errorf("%s imports %s: only standard.go knows all layers", file, to)
+	}
+}
+
+func checkForeign(t *testing.T, file, folder, imported string) {
+	t.Helper()
+	for _, prefix := range allowed[folder] {
+		if imported == prefix || strings.HasPrefix(imported, prefix+"/") {
+			if strings.Contains(imported, "/sdk") {
+				t.Errorf("%s imports %s: the SDK is the application's choice", file, imported)
+			}
+			return
+		}
+	}
+	t.Errorf("%s imports %s, which %s does without", file, imported, folder)
+}
+
+func top(relative string) string {
+	folder, _, _ := strings.Cut(relative, "/")
+	return folder
+}
+
+func floorOf(folder string) int {
+	for i, floor := range floors {
+		for _, name := range floor {
+			if name == folder {
+				return i
+			}
+		}
+	}
+	return -1
+}
