@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// patience is how long a caller waits for an answer, whichever client it uses.
+const patience = 5 * time.Second
+
+// An answer is what a client came up with for one question.
+type answer struct {
+	label  string
+	source telemetry.Source
+}
+
+// A caller asks questions through one of the clients.
+type caller interface {
+	ask(ctx context.Context, text string) (answer, error)
+}
+
+// counted counts the calls of the model that go out on the wire.
+type counted struct {
+	http.RoundTripper
+	calls atomic.Int64
+}
+
+func (c *counted) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(req.URL.Path, "/invoke") {
+		c.calls.Add(1)
+	}
+	return c.RoundTripper.RoundTrip(req)
+}
+
+// bare calls the API with nothing but an http.Client and a token.
+type bare struct {
+	client *http.Client
+	url    string
+	token  string
+}
+
+// newBare gets a token and returns a bare client.
+func newBare(ctx context.Context, s site, wire http.RoundTripper) (*bare, error) {
+	b := &bare{client: &http.Client{Transport: wire}, url: s.url + "/v1/functions/" + s.function + "/invoke"}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {clientSecret}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/connect/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := b.do(req, &token); err != nil {
+		return nil, fmt.Errorf("get a token: %w", err)
+	}
+	b.token = token.AccessToken
+	return b, nil
+}
+
+func (b *bare) ask(ctx context.Context, text string) (answer, error) {
+	payload, err := json.Marshal(map[string]string{"data": text})
+	if err != nil {
+		return answer{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url, bytes.NewReader(payload))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+b.token)
+	var prediction struct {
+		LabelName string `json:"labelName"`
+	}
+	if err := b.do(req, &prediction); err != nil {
+		return answer{}, err
+	}
+	return answer{label: prediction.LabelName, source: telemetry.Live}, nil
+}
+
+func (b *bare) do(req *http.Request, into any) error {
+	resp, err := b.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	return json.Unmarshal(content, into)
+}
+
+// stacked calls the API through the Nyckel client and its stack.
+type stacked struct{ client *nyckel.Client }
+
+// functionName is what the program calls its function; the id is the service's.
+const functionName = "ticket_routing"
+
+func newStacked(s site, wire http.RoundTripper, stack policy.Stack) (*stacked, error) {
+	client, err := nyckel.New(
+		nyckel.WithBaseURL(s.url),
+		nyckel.WithCredentials(clientID, clientSecret),
+		nyckel.WithHTTPClient(&http.Client{Transport: wire}),
+		nyckel.WithFunction(functionName, nyckel.Function{ID: s.function, Stack: &stack}),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &stacked{client}, nil
+}
+
+func (s *stacked) ask(ctx context.Context, text string) (answer, error) {
+	prediction, err := s.client.Invoke(ctx, functionName, nyckel.Text(text))
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{label: prediction.LabelName, source: prediction.Answer.Source}, nil
+}
+
+// newStack is what stands between the program and the service. Its times suit a
+// demo of a minute; a service would leave most of them at their defaults.
+func newStack(rules []policy.Rule, static string, onTransition func(policy.Transition)) policy.Stack {
+	return policy.Stack{
+		Fallback: &policy.Fallback{
+			Rules:  rules,
+			Static: &policy.Answer{Label: static, Confidence: 0.1},
+		},
+		Cache:   &policy.Cache{TTL: 10 * time.Second},
+		Total:   3 * time.Second,
+		Attempt: policy.Timeout{FirstByte: time.Second, Idle: time.Second},
+		Breaker: policy.Breaker{
+			Window: 5 * time.Second, OpenFor: time.Second, MaxOpenFor: 2 * time.Second,
+			OnTransition: func(_ context.Context, t policy.Transition) { onTransition(t) },
+		},
+	}
+}

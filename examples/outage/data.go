@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+)
+
+//go:embed corpus.csv
+var corpus []byte
+
+// corpusName is what messages call the texts that come with the demo.
+const corpusName = "corpus.csv"
+
+// heldBack is the share of the texts that is asked instead of trained on, when
+// both come from one file.
+const heldBack = 0.4
+
+// data is what the model learns and what it is asked.
+type data struct {
+	trainName, askName string
+	train, ask         []dataset.Row
+	own                bool // the texts that come with the demo
+	seen               int  // texts left out of ask, since the model knows them
+}
+
+func loadData(o options) (*data, error) {
+	if o.train == "" {
+		rows, err := dataset.Read(corpusName, bytes.NewReader(corpus))
+		if err != nil {
+			return nil, err
+		}
+		d := split(corpusName, rows, o.seed)
+		d.own = true
+		return d, nil
+	}
+	train, err := readFile(o.train)
+	if err != nil {
+		return nil, err
+	}
+	if o.input == "" {
+		return checked(split(o.train, train, o.seed))
+	}
+	ask, err := readFile(o.input)
+	if err != nil {
+		return nil, err
+	}
+	d := &data{trainName: o.train, askName: o.input, train: train}
+	if err := d.keepUnseen(ask); err != nil {
+		return nil, err
+	}
+	return checked(d)
+}
+
+func readFile(name string) ([]dataset.Row, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return dataset.Read(name, f)
+}
+
+// split holds back a share of each label's texts, chosen by the seed.
+func split(name string, rows []dataset.Row, seed uint64) *data {
+	d := &data{trainName: name, askName: name + ", held back"}
+	random := rand.New(rand.NewPCG(seed, 1))
+	byLabel := map[string][]dataset.Row{}
+	for _, row := range rows {
+		byLabel[row.Label] = append(byLabel[row.Label], row)
+	}
+	for _, label := range labelsOf(rows) {
+		group := byLabel[label]
+		random.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
+		n := int(heldBack * float64(len(group)))
+		d.ask = append(d.ask, group[:n]...)
+		d.train = append(d.train, group[n:]...)
+	}
+	return d
+}
+
+// keepUnseen takes those rows as questions whose text the model does not learn.
+func (d *data) keepUnseen(rows []dataset.Row) error {
+	known := map[string]bool{}
+	labels := map[string]bool{}
+	for _, row := range d.train {
+		known[fold(row.Text)] = true
+		labels[row.Label] = true
+	}
+	for _, row := range rows {
+		if !labels[row.Label] {
+			return fmt.Errorf("%s:%d: label %q does not occur in %s, so no model could learn it", d.askName, row.Line, row.Label, d.trainName)
+		}
+		if known[fold(row.Text)] {
+			d.seen++
+			continue
+		}
+		d.ask = append(d.ask, row)
+	}
+	return nil
+}
+
+// fold makes texts equal that differ in case and white space only.
+func fold(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
+
+// checked refuses data from which no demo can be made.
+func checked(d *data) (*data, error) {
+	perLabel := map[string]int{}
+	trainable := 0
+	for _, row := range d.train {
+		if perLabel[row.Label]++; perLabel[row.Label] == 2 {
+			trainable++
+		}
+	}
+	if trainable < 2 {
+		return nil, fmt.Errorf("%s: a model needs at least 2 labels with 2 texts each, found %d", d.trainName, trainable)
+	}
+	if len(d.ask) == 0 {
+		return nil, fmt.Errorf("%s: no text is left to ask that the model has not seen", d.askName)
+	}
+	return d, nil
+}
+
+func labelsOf(rows []dataset.Row) []string {
+	var labels []string
+	for _, row := range rows {
+		labels = append(labels, row.Label)
+	}
+	slices.Sort(labels)
+	return slices.Compact(labels)
+}
+
+// repeats is the chance that a call asks a text again that was asked before.
+const repeats = 0.4
+
+// questions returns n rows to ask, in order: most are new, some are asked again,
+// as in the traffic of a real service. When no new text is left, all are asked
+// again.
+func (d *data) questions(n int, seed uint64) []dataset.Row {
+	random := rand.New(rand.NewPCG(seed, 2))
+	fresh := slices.Clone(d.ask)
+	random.Shuffle(len(fresh), func(i, j int) { fresh[i], fresh[j] = fresh[j], fresh[i] })
+	asked := make([]dataset.Row, 0, n)
+	for used := 0; len(asked) < n; {
+		if used > 0 && (used == len(fresh) || random.Float64() < repeats) {
+			asked = append(asked, fresh[random.IntN(used)])
+			continue
+		}
+		asked = append(asked, fresh[used])
+		used++
+	}
+	return asked
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// figures are what a run counted. Nothing in them is typed in.
+type figures struct {
+	Seed       uint64      `json:"seed"`
+	Rate       float64     `json:"rate_per_second"`
+	Duration   string      `json:"duration"`
+	Stopped    string      `json:"stopped_after,omitempty"` // "" if it ran to the end
+	TrainTexts int         `json:"train_texts"`
+	Labels     int         `json:"labels"`
+	Repeated   float64     `json:"repeated_share"` // of the calls, asking a text again
+	Rows       []*tally    `json:"phases"`
+	Totals     []*tally    `json:"totals"`
+	phases     [][2]*tally // Rows, by phase and client
+}
+
+// clientNames are the two clients, in the order of everything else.
+var clientNames = [2]string{"bare", "sparekey"}
+
+// A tally counts what one client made of one phase. It is safe for concurrent
+// use until it is summed up.
+type tally struct {
+	Phase    string                        `json:"phase"`
+	Client   string                        `json:"client"`
+	Calls    int                           `json:"calls"`
+	Answered int                           `json:"answered"`
+	Right    int                           `json:"right"`
+	Upstream int64                         `json:"upstream_calls"`
+	P50      float64                       `json:"p50_ms"`
+	P99      float64                       `json:"p99_ms"`
+	Sources  map[telemetry.Source]*counter `json:"sources"`
+
+	mu    sync.Mutex
+	times []time.Duration
+}
+
+// A counter counts answers of one source.
+type counter struct {
+	Answers int `json:"answers"`
+	Right   int `json:"right"`
+}
+
+func newFigures(o options, d *data, phases []phase, questions []dataset.Row) *figures {
+	distinct := map[string]bool{}
+	for _, q := range questions {
+		distinct[q.Text] = true
+	}
+	f := &figures{
+		Seed: o.seed, Rate: o.rate, Duration: o.duration.String(),
+		TrainTexts: len(d.train), Labels: len(labelsOf(d.train)),
+		Repeated: 1 - ratio(len(distinct), len(questions)),
+	}
+	for _, p := range phases {
+		var both [2]*tally
+		for i, client := range clientNames {
+			both[i] = newTally(p.name, client)
+			f.Rows = append(f.Rows, both[i])
+		}
+		f.phases = append(f.phases, both)
+	}
+	return f
+}
+
+func newTally(phase, client string) *tally {
+	return &tally{Phase: phase, Client: client, Sources: map[telemetry.Source]*counter{}}
+}
+
+// add counts one call.
+func (t *tally) add(a answer, err error, truth string, took time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.Calls++
+	t.times = append(t.times, took)
+	if err != nil {
+		return
+	}
+	c := t.Sources[a.source]
+	if c == nil {
+		c = &counter{}
+		t.Sources[a.source] = c
+	}
+	t.Answered++
+	c.Answers++
+	if a.label == truth {
+		t.Right++
+		c.Right++
+	}
+}
+
+// merge adds another tally to t.
+func (t *tally) merge(other *tally) {
+	t.Calls += other.Calls
+	t.Answered += other.Answered
+	t.Right += other.Right
+	t.Upstream += other.Upstream
+	t.times = append(t.times, other.times...)
+	for source, c := range other.Sources {
+		if t.Sources[source] == nil {
+			t.Sources[source] = &counter{}
+		}
+		t.Sources[source].Answers += c.Answers
+		t.Sources[source].Right += c.Right
+	}
+}
+
+// sumUp computes what depends on all calls.
+func (f *figures) sumUp() {
+	f.Totals = []*tally{newTally("all", clientNames[0]), newTally("all", clientNames[1])}
+	for _, both := range f.phases {
+		for i, t := range both {
+			f.Totals[i].merge(t)
+		}
+	}
+	f.Rows = slices.DeleteFunc(f.Rows, func(t *tally) bool { return t.Calls == 0 }) // phases that Ctrl-C cut off
+	for _, t := range slices.Concat(f.Rows, f.Totals) {
+		slices.Sort(t.times)
+		t.P50, t.P99 = milliseconds(t.times, 0.50), milliseconds(t.times, 0.99)
+	}
+}
+
+// milliseconds returns a quantile of sorted times.
+func milliseconds(sorted []time.Duration, q float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	at := sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+	return float64(at.Round(100*time.Microsecond)) / float64(time.Millisecond)
+}
+
+func ratio(part, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+// writeJSON writes the figures to a file, or to stdout for "-".
+func (f *figures) writeJSON(name string, stdout io.Writer) error {
+	content, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	content = append(content, '\n')
+	if name == "-" {
+		_, err = stdout.Write(content)
+		return err
+	}
+	if err := os.WriteFile(name, content, 0o644); err != nil {
+		return fmt.Errorf("write the figures: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+)
+
+// options are the command's flags.
+type options struct {
+	train, input string
+	json         string
+	seed         uint64
+	rate         float64
+	duration     time.Duration
+}
+
+func parseFlags(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("outage", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.train, "train", "", "train on the texts of this CSV `file` (header text,label or text,category) instead of the demo's own")
+	flags.StringVar(&o.input, "input", "", "ask the texts of this CSV `file`; without it a part of the training texts is held back and asked")
+	flags.StringVar(&o.json, "json", "", "write the figures as JSON to this `file`, - for standard output")
+	flags.Uint64Var(&o.seed, "seed", 1, "seed of faults, traffic and split; same seed, same faults")
+	flags.Float64Var(&o.rate, "rate", 10, "calls per second; the burst has more")
+	flags.DurationVar(&o.duration, "duration", 45*time.Second, "length of all phases together")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return o, err
+		}
+		return o, errors.New("see the flags above")
+	}
+	return o, o.validate(flags.Args())
+}
+
+func (o options) validate(rest []string) error {
+	const minDuration, maxDuration, maxRate = 3 * time.Second, 24 * time.Hour, 500
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q; texts are given with -train and -input", rest[0])
+	case !(o.rate >= 1 && o.rate <= maxRate):
+		return fmt.Errorf("-rate is %v, want 1 to %d calls per second", o.rate, maxRate)
+	case o.duration < minDuration || o.duration > maxDuration:
+		return fmt.Errorf("-duration is %v, want %v to %v", o.duration, minDuration, maxDuration)
+	case o.input != "" && o.train == "":
+		return errors.New("-input needs -train: the demo's own texts have other labels")
+	}
+	return nil
+}

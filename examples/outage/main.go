@@ -1,0 +1,73 @@
+// Command outage calls a prediction API while that API falls apart, and shows
+// that answers keep coming.
+//
+// It starts the simulator twice on loopback, trains both on the same labelled
+// texts, and sends texts that the model has not seen, at a steady rate, through
+// two clients: a bare http.Client, and the Nyckel client with its stack of
+// layers. Both meet the very same faults. Along the way it prints what the
+// answers came from and what the circuit breaker did; at the end, what each
+// client made of each phase.
+//
+//	go run ./examples/outage
+//	go run ./examples/outage -train train.csv -input test.csv
+//
+// The texts that come with it were written and shaped for this demo; their
+// accuracy says nothing about real mail. Bring your own with -train and -input.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(realMain(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// The exit codes: what was given makes no sense, and the demo itself failed.
+const (
+	exitUsage  = 2
+	exitFailed = 1
+)
+
+// realMain runs the command and returns its exit code.
+func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	options, err := parseFlags(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "outage:", err)
+		return exitUsage
+	}
+	data, err := loadData(options)
+	if err != nil {
+		fmt.Fprintln(stderr, "outage:", err)
+		return exitUsage
+	}
+	text := stdout
+	if options.json == "-" {
+		text = stderr // standard output is for the figures alone
+	}
+	figures, err := run(ctx, options, data, text)
+	if err != nil {
+		fmt.Fprintln(stderr, "outage:", err)
+		return exitFailed
+	}
+	figures.print(text)
+	if options.json != "" {
+		if err := figures.writeJSON(options.json, stdout); err != nil {
+			fmt.Fprintln(stderr, "outage:", err)
+			return exitFailed
+		}
+	}
+	return 0
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// sources in the order in which they are shown.
+var sources = []telemetry.Source{telemetry.Live, telemetry.Cache, telemetry.Stale, telemetry.Rule, telemetry.Static}
+
+// print writes the tables and the verdict.
+func (f *figures) print(out io.Writer) {
+	f.sumUp()
+	fmt.Fprintln(out)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "PHASE\tCLIENT\tCALLS\tANSWERED\tRIGHT\tP50\tP99\tUPSTREAM/CALL\tANSWERS FROM")
+	phase := ""
+	for _, t := range append(f.Rows, f.Totals...) {
+		name := t.Phase
+		if name == phase {
+			name = ""
+		}
+		phase = t.Phase
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%.0f ms\t%.0f ms\t%.2f\t%s\n", name, t.Client, t.Calls,
+			percent(t.Answered, t.Calls), percent(t.Right, t.Calls), t.P50, t.P99, ratio(int(t.Upstream), t.Calls), t.from())
+	}
+	table.Flush()
+	fmt.Fprintf(out, "\nright = the true label, of all calls; %.0f %% of the calls repeat an earlier text\n\n", 100*f.Repeated)
+
+	table = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SPAREKEY'S ANSWERS\tCOUNT\tRIGHT OF THESE")
+	for _, source := range sources {
+		if c := f.Totals[1].Sources[source]; c != nil {
+			fmt.Fprintf(table, "%s\t%d\t%s\n", source, c.Answers, percent(c.Right, c.Answers))
+		}
+	}
+	table.Flush()
+	fmt.Fprintf(out, "\n%s\n", f.verdict())
+}
+
+// from lists the sources of the answers.
+func (t *tally) from() string {
+	var parts []string
+	for _, source := range sources {
+		if c := t.Sources[source]; c != nil {
+			parts = append(parts, fmt.Sprintf("%s %d", source, c.Answers))
+		}
+	}
+	if len(parts) == 0 {
+		return "–"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// verdict says it in one sentence.
+func (f *figures) verdict() string {
+	plain, ours := f.Totals[0], f.Totals[1]
+	degraded := 0
+	for _, source := range sources {
+		if c := ours.Sources[source]; c != nil && (telemetry.Answer{Source: source}).Degraded() {
+			degraded += c.Answers
+		}
+	}
+	stopped := ""
+	if f.Stopped != "" {
+		stopped = "stopped after " + f.Stopped + ": "
+	}
+	return fmt.Sprintf("Verdict: %sthe bare client answered %s of its calls (%s right), sparekey %s (%s right) with %.2f upstream calls per call; %s of its answers were degraded, and each said so.",
+		stopped, percent(plain.Answered, plain.Calls), percent(plain.Right, plain.Calls),
+		percent(ours.Answered, ours.Calls), percent(ours.Right, ours.Calls),
+		ratio(int(ours.Upstream), ours.Calls), percent(degraded, ours.Answered))
+}
+
+func percent(part, whole int) string { return fmt.Sprintf("%.1f %%", 100*ratio(part, whole)) }

@@ -1,0 +1,162 @@
+package nyckel
+
+import (
+	"cmp"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
+)
+
+// DefaultBaseURL is where the API lives.
+const DefaultBaseURL = "https://www.nyckel.com"
+
+// A Client calls the functions of one account. It is safe for concurrent use.
+// There is nothing to close but idle connections.
+type Client struct {
+	base      *url.URL
+	functions map[string]*function
+	defaults  callOptions
+	identity  string // stands for the account in cache keys
+	http      *http.Client
+}
+
+// A Function says which function of the account a name stands for, and how it is
+// called.
+type Function struct {
+	// ID is the function's id, with or without its prefix "function_", or the
+	// name of a pretrained function.
+	ID string
+
+	// Model pins the model that answers. "" means the newest. The service does
+	// not fall back to the newest when it does not know the model, and neither
+	// does the client.
+	Model string
+
+	// Stack is put around the calls of this function. Nil means the client's,
+	// set by [WithStack]. Its Function, if "", is the function's name.
+	Stack *policy.Stack
+}
+
+// function is a Function that is ready to be called.
+type function struct {
+	name string
+	Function
+	client *http.Client // with the function's stack
+}
+
+// New returns a Client. It needs credentials ([WithCredentials] or
+// [WithTokenSource]) and at least one function ([WithFunction]). It reports
+// everything that is wrong with the options at once, and makes no call.
+func New(options ...Option) (*Client, error) {
+	o := clientOptions{baseURL: DefaultBaseURL}
+	for _, option := range options {
+		option.applyToClient(&o)
+	}
+	base, err := parseBase(o.baseURL)
+	if err := errors.Join(err, o.validate()); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		base:      base,
+		functions: make(map[string]*function, len(o.functions)),
+		defaults:  o.call,
+		identity:  identity(base, o),
+		http:      httpClient(o.httpClient),
+	}
+	source := o.source
+	if source == nil {
+		source = newCredentials(base, o.clientID, o.clientSecret, c.http.Transport)
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(o.functions)) {
+		f, err := c.prepare(name, o.functions[name], o.stack, source)
+		errs = append(errs, err)
+		c.functions[name] = f
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// prepare puts the function's stack around the HTTP client. The token is added
+// innermost, so that no layer sees it.
+func (c *Client) prepare(name string, f Function, shared policy.Stack, source TokenSource) (*function, error) {
+	stack := shared
+	if f.Stack != nil {
+		stack = *f.Stack
+	}
+	stack.Function = cmp.Or(stack.Function, name)
+	layer, err := transport.Build(stack)
+	if err != nil {
+		return nil, fmt.Errorf("nyckel: function %q: %w", name, err)
+	}
+	client := transport.Wrap(c.http, layer, authorize(c.base, source))
+	return &function{name: name, Function: f, client: client}, nil
+}
+
+// Functions returns the names of the functions, sorted.
+func (c *Client) Functions() []string { return slices.Sorted(maps.Keys(c.functions)) }
+
+// CloseIdleConnections closes the connections that are not in use.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+func (c *Client) function(name string) (*function, error) {
+	if f, ok := c.functions[name]; ok {
+		return f, nil
+	}
+	return nil, fmt.Errorf("nyckel: no function %q is configured; there are: %s", name, strings.Join(c.Functions(), ", "))
+}
+
+// parseBase checks the base URL and drops a trailing slash.
+func parseBase(text string) (*url.URL, error) {
+	base, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("nyckel: base URL: %w", errors.Unwrap(err)) // without the URL, which may hold a password
+	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
+		return nil, errors.New("nyckel: base URL must begin with http:// or https:// and name a host")
+	case base.User != nil, base.RawQuery != "", base.Fragment != "":
+		return nil, errors.New("nyckel: base URL must have no user, query or fragment")
+	}
+	base.Path = strings.TrimRight(base.Path, "/")
+	return base, nil
+}
+
+// identity tells accounts apart without naming their credentials. A client with
+// a token source of its own is an account by itself, as the source may stand for
+// anybody.
+func identity(base *url.URL, o clientOptions) string {
+	account := o.clientID
+	if o.source != nil {
+		account = rand.Text()
+	}
+	sum := sha256.Sum256([]byte(base.String() + "\x00" + account))
+	return hex.EncodeToString(sum[:8])
+}
+
+// httpClient returns a copy of the caller's client, or a new one, which follows
+// no redirect: the API sends none, and the token must not travel.
+func httpClient(given *http.Client) *http.Client {
+	var client http.Client
+	if given != nil {
+		client = *given
+	}
+	if client.Transport == nil {
+		own := http.DefaultTransport.(*http.Transport).Clone()
+		own.MaxIdleConnsPerHost = 25 // the account's limit of calls in flight
+		client.Transport = own
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
+}

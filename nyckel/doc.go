@@ -1,0 +1,26 @@
+// Package nyckel is a thin client of the Nyckel API, a service where teams train
+// classifiers and call them over HTTP.
+//
+// A [Client] knows functions by name; their ids stay in the configuration. Each
+// function has a stack of layers of its own ([policy.Stack]), which repeats,
+// breaks, caches and answers in the service's place. The client itself neither
+// retries nor caches; it speaks the API, keeps the access token fresh and turns
+// answers into types:
+//
+//	client, err := nyckel.New(
+//		nyckel.WithCredentials(id, secret),
+//		nyckel.WithFunction("ticket_routing", nyckel.Function{ID: "function_0123456789abcdef"}),
+//	)
+//	…
+//	prediction, err := client.Invoke(ctx, "ticket_routing", nyckel.Text("Where is my parcel?"))
+//
+// # What a repeated call does
+//
+// Invoke is a POST, and is repeated all the same when it fails in a way that may
+// pass: the service keeps one sample per input however often it is sent, and a
+// repeated call gives the same kind of answer. It may be billed twice if the
+// first answer was lost on its way.
+//
+// A call that a cache answers does not reach the service: its input is not
+// captured as a sample, and the sample id is the first call's.
+package nyckel

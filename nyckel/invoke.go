@@ -1,0 +1,164 @@
+package nyckel
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// maxAnswer bounds the answer that is read, in bytes.
+const maxAnswer = 1 << 20
+
+// Invoke asks the function of that name about an input. An error is an [*Error]
+// if the call was made, or was refused by the stack; any other error means that
+// what was asked for makes no sense.
+//
+// The answer may be degraded: look at Prediction.Answer.
+func (c *Client) Invoke(ctx context.Context, name string, input Input, options ...InvokeOption) (*Prediction, error) {
+	f, err := c.function(name)
+	if err != nil {
+		return nil, err
+	}
+	call := c.defaults
+	call.model = cmp.Or(f.Model, call.model)
+	for _, option := range options {
+		option.applyToCall(&call)
+	}
+	if err := call.validate(); err != nil {
+		return nil, err
+	}
+	ctx = policy.WithCall(ctx, policy.Call{Function: name, Model: call.model, Identity: c.identity, Replayable: true})
+	ctx, trail := telemetry.NewContext(ctx)
+	req, err := c.newInvoke(ctx, f.ID, input, call)
+	if err != nil {
+		return nil, err
+	}
+	prediction, err := predict(f.client, req)
+	if err != nil {
+		return nil, describe(err, name, trail)
+	}
+	prediction.Trail, prediction.Answer = trail, trail.Answer()
+	return prediction, nil
+}
+
+// newInvoke returns the request of an invoke. The external id goes into the
+// body, not into the query, which servers and proxies like to log.
+func (c *Client) newInvoke(ctx context.Context, id string, input Input, call callOptions) (*http.Request, error) {
+	if input == nil {
+		return nil, errors.New("nyckel: the input is nil")
+	}
+	data, err := input.data()
+	if err != nil {
+		return nil, err
+	}
+	var payload bytes.Buffer
+	encoder := json.NewEncoder(&payload)
+	encoder.SetEscapeHTML(false)
+	err = encoder.Encode(struct {
+		Data       any    `json:"data"`
+		ExternalID string `json:"externalId,omitempty"`
+	}{data, call.externalID})
+	if err != nil {
+		return nil, fmt.Errorf("nyckel: encode the input: %w", err)
+	}
+	target := c.base.JoinPath("v1", "functions", url.PathEscape(id), "invoke")
+	target.RawQuery = call.query().Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(payload.Bytes()))
+	if err != nil {
+		return nil, fmt.Errorf("nyckel: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	return req, nil
+}
+
+func (o callOptions) query() url.Values {
+	query := url.Values{}
+	if o.model != "" {
+		query.Set("modelId", o.model)
+	}
+	if o.labelCount > 0 {
+		query.Set("labelCount", strconv.Itoa(o.labelCount))
+	}
+	if o.metadata {
+		query.Set("includeMetadata", "true")
+	}
+	if o.noCapture {
+		query.Set("capture", "false")
+	}
+	return query
+}
+
+// predict makes the call and reads its answer.
+func predict(client *http.Client, req *http.Request) (*Prediction, error) {
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return nil, refusedBy(resp, content)
+	case err != nil:
+		return nil, &policy.Error{Verdict: policy.ClassifyBody(err), Status: resp.StatusCode, Err: err}
+	case len(content) > maxAnswer:
+		return nil, malformed(fmt.Errorf("the answer is longer than %d bytes", maxAnswer))
+	}
+	prediction, err := decode(content)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	return prediction, nil
+}
+
+// refusedBy returns the error of an answer that is none.
+func refusedBy(resp *http.Response, content []byte) error {
+	now := time.Now()
+	verdict := policy.Classify(policy.Outcome{
+		Status: resp.StatusCode, Header: resp.Header, Body: content[:min(len(content), policy.PeekBytes)], Now: now,
+	})
+	if verdict.Class == policy.OK { // a redirect or an odd success
+		verdict = policy.Verdict{Class: policy.Unknown, Message: "unexpected status"}
+	}
+	e := &policy.Error{Verdict: verdict, Status: resp.StatusCode}
+	if verdict.Wait > 0 {
+		e.RetryAt = now.Add(verdict.Wait)
+	}
+	return e
+}
+
+// malformed returns the error of an answer that cannot be read.
+func malformed(err error) error {
+	return &policy.Error{
+		Verdict: policy.Verdict{Class: policy.Internal, Executed: policy.Executed},
+		Status:  http.StatusOK, Err: fmt.Errorf("malformed answer: %w", err),
+	}
+}
+
+// describe completes an error with what the trail knows. The *url.Error around
+// it goes, as its text shows the URL.
+func describe(err error, function string, trail *telemetry.Trail) error {
+	e := policy.ErrorOf(err)
+	if e == nil { // the client's own time limit, for example
+		e = &policy.Error{Verdict: policy.Classify(policy.Outcome{Err: err, Now: time.Now()}), Err: errors.Unwrap(err)}
+	}
+	complete := *e
+	complete.Function = function
+	complete.Attempts = max(complete.Attempts, trail.AttemptCount())
+	if complete.RetryAt.IsZero() {
+		complete.RetryAt = trail.RetryAt()
+	}
+	return &complete
+}

@@ -1,0 +1,153 @@
+package nyckel
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// An Option configures a [Client].
+type Option interface{ applyToClient(*clientOptions) }
+
+// An InvokeOption configures one call. Given to [New] it holds for every call
+// that does not say otherwise.
+type InvokeOption interface {
+	Option
+	applyToCall(*callOptions)
+}
+
+type clientOptions struct {
+	baseURL      string
+	clientID     string
+	clientSecret secret
+	source       TokenSource
+	httpClient   *http.Client
+	functions    map[string]Function
+	duplicates   []string // names that were given twice
+	stack        policy.Stack
+	call         callOptions
+}
+
+type callOptions struct {
+	model      string
+	labelCount int
+	noCapture  bool
+	metadata   bool
+	externalID string
+}
+
+type clientOption func(*clientOptions)
+
+func (f clientOption) applyToClient(o *clientOptions) { f(o) }
+
+type callOption func(*callOptions)
+
+func (f callOption) applyToClient(o *clientOptions) { f(&o.call) }
+func (f callOption) applyToCall(o *callOptions)     { f(o) }
+
+// WithCredentials sets the client id and secret of the account, which are
+// exchanged for access tokens.
+func WithCredentials(clientID, clientSecret string) Option {
+	return clientOption(func(o *clientOptions) { o.clientID, o.clientSecret = clientID, newSecret(clientSecret) })
+}
+
+// WithTokenSource takes access tokens from source instead of exchanging
+// credentials.
+func WithTokenSource(source TokenSource) Option {
+	return clientOption(func(o *clientOptions) { o.source = source })
+}
+
+// WithBaseURL sets where the API lives, [DefaultBaseURL] if not given.
+func WithBaseURL(url string) Option {
+	return clientOption(func(o *clientOptions) { o.baseURL = url })
+}
+
+// WithHTTPClient sets the client that the calls are made with. It is copied, and
+// stays as it is.
+func WithHTTPClient(client *http.Client) Option {
+	return clientOption(func(o *clientOptions) { o.httpClient = client })
+}
+
+// WithFunction makes a function callable under a name. The name is used in
+// metrics, errors and cache keys.
+func WithFunction(name string, f Function) Option {
+	return clientOption(func(o *clientOptions) {
+		if o.functions == nil {
+			o.functions = map[string]Function{}
+		}
+		if _, ok := o.functions[name]; ok {
+			o.duplicates = append(o.duplicates, name)
+		}
+		o.functions[name] = f
+	})
+}
+
+// WithStack sets the stack of the functions that have none of their own. The
+// zero Stack, the standard one, is the default.
+func WithStack(stack policy.Stack) Option {
+	return clientOption(func(o *clientOptions) { o.stack = stack })
+}
+
+// ModelID pins the model that answers, in place of the function's own pin.
+func ModelID(id string) InvokeOption {
+	return callOption(func(o *callOptions) { o.model = id })
+}
+
+// LabelCount asks for the confidences of the n most likely labels.
+func LabelCount(n int) InvokeOption {
+	return callOption(func(o *callOptions) { o.labelCount = n })
+}
+
+// LabelMetadata asks for the metadata of the label.
+func LabelMetadata() InvokeOption {
+	return callOption(func(o *callOptions) { o.metadata = true })
+}
+
+// Capture says whether the service keeps the input as a sample, which is its
+// default.
+func Capture(on bool) InvokeOption {
+	return callOption(func(o *callOptions) { o.noCapture = !on })
+}
+
+// ExternalID gives the sample that the call leaves behind the caller's own id,
+// under which it can be found later. Such a call is never answered from a cache.
+func ExternalID(id string) InvokeOption {
+	return callOption(func(o *callOptions) { o.externalID = id })
+}
+
+// validate reports everything that is wrong with the options.
+func (o clientOptions) validate() error {
+	var errs []error
+	switch {
+	case o.source != nil && o.clientID != "":
+		errs = append(errs, errors.New("nyckel: WithCredentials and WithTokenSource exclude each other"))
+	case o.source == nil && (o.clientID == "" || o.clientSecret.reveal() == ""):
+		errs = append(errs, errors.New("nyckel: WithCredentials needs a client id and a client secret"))
+	}
+	if len(o.functions) == 0 {
+		errs = append(errs, errors.New("nyckel: no function is configured, use WithFunction"))
+	}
+	for _, name := range o.duplicates {
+		errs = append(errs, fmt.Errorf("nyckel: function %q is configured twice", name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.functions)) {
+		if name == "" {
+			errs = append(errs, errors.New("nyckel: a function has no name"))
+		}
+		if o.functions[name].ID == "" {
+			errs = append(errs, fmt.Errorf("nyckel: function %q has no ID", name))
+		}
+	}
+	return errors.Join(append(errs, o.call.validate())...)
+}
+
+func (o callOptions) validate() error {
+	if o.labelCount < 0 {
+		return fmt.Errorf("nyckel: LabelCount is %d, want at least 0", o.labelCount)
+	}
+	return nil
+}

@@ -1,0 +1,26 @@
+// Package transport holds the layers that handle the wire: [Retry], [Breaker],
+// [Timeout] and [PerKey], and [Standard] and [Build], which put whole stacks
+// together.
+//
+// A layer wraps an [http.RoundTripper] and is one itself, so the layers fit
+// under any [http.Client] and any foreign wrapper fits between them:
+//
+//	client = transport.Wrap(client, transport.Standard(policy.Default()))
+//
+// # What every layer keeps
+//
+//   - The caller's request is not changed, and its body is closed on every path.
+//   - A response that was obtained is returned with a nil error. When attempts
+//     run out, the last real answer is what the caller gets.
+//   - A response that is not handed on is drained within bounds and closed. The
+//     connection pool is left alone.
+//   - What a layer holds is freed once: on error, on a panic below, at the end
+//     of the body.
+//   - No wait begins that would outlast the caller's deadline, and a cancelled
+//     context ends every wait at once.
+//   - All layers are safe for concurrent use and start no goroutine that
+//     outlives the call and its body.
+//
+// Callers must close response bodies, as with any http.Client: timeouts, probes
+// and spans last until then.
+package transport

@@ -1,0 +1,76 @@
+package transport
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/sparekey/sparekey/cache"
+	"github.com/sparekey/sparekey/fallback"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// Standard returns the whole stack that s describes, as one layer. It panics if
+// s is not valid; use [Build] for settings that come from data.
+func Standard(s policy.Stack) Layer {
+	layer, err := Build(s)
+	must(err)
+	return layer
+}
+
+// Build returns the whole stack that s describes, as one layer, or an error that
+// names everything that is wrong with s. From the outside in:
+//
+//	call span and trail
+//	fallback          if s.Fallback is set
+//	cache             if s.Cache is set
+//	total timeout     30 s
+//	retry and budget  3 attempts, full jitter, 10 % of successes
+//	breaker           one per host
+//	attempt span
+//	attempt timeout   10 s to the first byte, 30 s between bytes
+//
+// All transports that the layer wraps share its budget and its cache. Each has
+// breakers of its own.
+func Build(s policy.Stack) (Layer, error) {
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("transport: invalid stack: %w", err)
+	}
+	s = s.WithDefaults()
+	observed := telemetry.Config{Function: s.Function, Logger: s.Logger, Classify: s.Classify}
+	layers := []Layer{telemetry.ObserveCall(observed)}
+	if s.Fallback != nil {
+		ladder, err := fallback.New(*s.Fallback)
+		if err != nil {
+			return nil, fmt.Errorf("transport: invalid stack: %w", err)
+		}
+		layers = append(layers, ladder.Wrap)
+	}
+	if s.Cache != nil && !s.Cache.Off {
+		layers = append(layers, cache.Predictions(cache.PredictionsConfig{Cache: *s.Cache}))
+	}
+	if s.Total > 0 {
+		layers = append(layers, Timeout(policy.Timeout{Scope: "total", Total: s.Total, FirstByte: -1, Idle: -1}))
+	}
+	layers = append(layers,
+		Retry(s.Retry),
+		breakers(s.Breaker),
+		telemetry.ObserveAttempt(observed),
+		Timeout(s.Attempt),
+	)
+	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }, nil
+}
+
+// breakers returns a layer with a breaker for each host.
+func breakers(cfg policy.Breaker) Layer {
+	if cfg.Off {
+		return nil
+	}
+	return PerKey(Authority, func(authority string) Layer {
+		named := cfg
+		if named.Name == "" {
+			named.Name = authority
+		}
+		return NewBreaker(named).Wrap
+	})
+}

@@ -1,0 +1,318 @@
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
+)
+
+// TestStandardSurvives503s is the promise of the README's one-liner: a plain
+// client, a server that now and then says 503, and the caller never notices. One
+// connection does for all calls, and every body is closed.
+func TestStandardSurvives503s(t *testing.T) {
+	const calls = 1000
+	page := bytes.Repeat([]byte("x"), 2<<10)
+	tests := []struct {
+		name   string
+		stack  policy.Stack
+		failAt func(request int64) bool // counted from 1
+	}{
+		{
+			name:   "every tenth request fails",
+			stack:  policy.Default(),
+			failAt: func(n int64) bool { return n%10 == 0 },
+		},
+		{
+			name:   "two failures before each answer, budget off",
+			stack:  policy.Stack{Retry: policy.Retry{Budget: policy.Budget{Off: true}}},
+			failAt: func(n int64) bool { return n%3 != 0 },
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var requests atomic.Int64
+				server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if tt.failAt(requests.Add(1)) {
+						w.WriteHeader(http.StatusServiceUnavailable)
+						_, _ = w.Write(page)
+						return
+					}
+					_, _ = io.WriteString(w, "fine")
+				}))
+				var bodies transporttest.Bodies
+				client := transport.Wrap(server.Client(), transport.Standard(tt.stack), bodies.Wrap)
+
+				for range calls {
+					resp, err := client.Get("http://up.test/")
+					require.NoError(t, err)
+					require.Equal(t, http.StatusOK, resp.StatusCode)
+					content, err := io.ReadAll(resp.Body)
+					require.NoError(t, err)
+					require.Equal(t, "fine", string(content))
+					require.NoError(t, resp.Body.Close())
+				}
+				synctest.Wait()
+				assert.Equal(t, 1, server.Conns(), "connections")
+				assert.Greater(t, requests.Load(), int64(calls), "no request failed: the test tests nothing")
+				bodies.Check(t)
+			})
+		})
+	}
+}
+
+// TestStandardOverRealConnections is the first row of the same on loopback.
+func TestStandardOverRealConnections(t *testing.T) {
+	var requests, conns atomic.Int64
+	server := newLoopback(t, &conns, func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1)%10 == 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write(bytes.Repeat([]byte("x"), 2<<10))
+			return
+		}
+		_, _ = io.WriteString(w, "fine")
+	})
+	stack := policy.Default()
+	stack.Retry.Throttled = policy.Backoff{Base: time.Microsecond} // real time passes here
+	client := transport.Wrap(server.Client(), transport.Standard(stack))
+	for range 1000 {
+		resp, err := client.Get(server.URL)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+	}
+	assert.Equal(t, int64(1), conns.Load(), "connections")
+}
+
+func TestStandardTrail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := transporttest.NewUpstream(
+			transporttest.Reply(http.StatusServiceUnavailable, "busy", "Retry-After", "2"),
+			transporttest.Fail(syscall.ECONNREFUSED),
+			transporttest.Reply(http.StatusOK, "fine"),
+		)
+		client := &http.Client{Transport: transport.Chain(upstream, transport.Standard(policy.Stack{Function: "tickets"}))}
+		resp, err := client.Get("http://up.test/")
+		require.NoError(t, err)
+		_, _ = io.ReadAll(resp.Body)
+		require.NoError(t, resp.Body.Close())
+
+		trail := telemetry.TrailOf(resp)
+		require.NotNil(t, trail)
+		assert.Equal(t, "tickets", trail.Function())
+		assert.Equal(t, telemetry.Live, trail.Answer().Source)
+		attempts := trail.Attempts()
+		require.Len(t, attempts, 3)
+		assert.Equal(t, policy.Overloaded, attempts[0].Verdict.Class)
+		assert.Equal(t, policy.Unreachable, attempts[1].Verdict.Class)
+		assert.Equal(t, policy.OK, attempts[2].Verdict.Class)
+		assert.Equal(t, 2*time.Second, attempts[1].Waited, "the server's wait, to the letter")
+	})
+}
+
+// TestStandardError: what a caller gets when all failed is one type with the
+// original inside.
+func TestStandardError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := transporttest.NewUpstream(transporttest.Fail(syscall.ECONNREFUSED))
+		client := &http.Client{Transport: transport.Chain(upstream, transport.Standard(policy.Stack{Function: "tickets"}))}
+		_, err := client.Get("http://up.test/?secret=1")
+		e := policy.ErrorOf(err)
+		require.NotNil(t, e, "got %v", err)
+		assert.Equal(t, "tickets", e.Function)
+		assert.Equal(t, policy.Unreachable, e.Verdict.Class)
+		assert.Equal(t, 3, e.Attempts)
+		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+		assert.NotContains(t, e.Error(), "secret")
+	})
+}
+
+// TestStandardBreakerPerHost: a dead host does not lock out the others.
+func TestStandardBreakerPerHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := transport.Func(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Host == "dead.test" {
+				return nil, syscall.ECONNREFUSED
+			}
+			return transporttest.Reply(http.StatusOK, "fine")(req)
+		})
+		client := &http.Client{Transport: transport.Chain(upstream, transport.Standard(policy.Default()))}
+		var last error
+		for range 20 {
+			_, last = client.Get("http://dead.test/")
+		}
+		assert.ErrorIs(t, last, transport.ErrOpen)
+		assert.False(t, policy.ErrorOf(last).RetryAt.IsZero(), "an open breaker says when to come back")
+
+		resp, err := client.Get("http://alive.test/")
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+	})
+}
+
+// TestStandardTotalCoversBody: the total time bounds the body, too.
+func TestStandardTotalCoversBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := transporttest.NewUpstream(transporttest.Drip(http.StatusOK, "x", time.Second))
+		client := &http.Client{Transport: transport.Chain(upstream, transport.Standard(policy.Stack{Total: 4500 * time.Millisecond}))}
+		start := time.Now()
+		resp, err := client.Get("http://up.test/")
+		require.NoError(t, err)
+		_, err = io.ReadAll(resp.Body)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, 4500*time.Millisecond, time.Since(start))
+		timeout, ok := errors.AsType[*policy.TimeoutError](err)
+		require.True(t, ok, "got %v", err)
+		assert.Equal(t, "total", timeout.Scope)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// TestStandardLadder: the fallback answers what nothing else could, and the
+// cache what it knows.
+func TestStandardLadder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		upstream := transport.Func(func(req *http.Request) (*http.Response, error) {
+			if down.Load() {
+				return nil, syscall.ECONNREFUSED
+			}
+			return transporttest.Reply(http.StatusOK, `{"labelName":"billing","confidence":0.9}`, "Content-Type", "application/json")(req)
+		})
+		client := &http.Client{Transport: transport.Chain(upstream, transport.Standard(policy.Stack{
+			Cache: &policy.Cache{},
+			Fallback: &policy.Fallback{
+				Rules: []policy.Rule{{
+					Name:   "parcels",
+					Any:    []policy.Condition{{Words: []string{"parcel"}}},
+					Answer: policy.Answer{Label: "shipping", Confidence: 0.5},
+				}},
+				Static: &policy.Answer{Label: "triage", Confidence: 0.1},
+			},
+		}))}
+		ask := func(text string) (body string, answer telemetry.Answer) {
+			t.Helper()
+			ctx := policy.WithCall(t.Context(), policy.Call{Function: "tickets", Identity: "account", Replayable: true})
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://up.test/", strings.NewReader(fmt.Sprintf(`{"data":%q}`, text)))
+			require.NoError(t, err)
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := client.Do(req)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, resp.StatusCode)
+			content, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			return string(content), telemetry.TrailOf(resp).Answer()
+		}
+
+		_, answer := ask("an invoice")
+		assert.Equal(t, telemetry.Live, answer.Source)
+		_, answer = ask("an invoice")
+		assert.Equal(t, telemetry.Cache, answer.Source)
+
+		down.Store(true)
+		time.Sleep(6 * time.Minute) // past the lifetime of an answer
+		body, answer := ask("an invoice")
+		assert.Equal(t, telemetry.Stale, answer.Source)
+		assert.Equal(t, policy.Unreachable, answer.Cause)
+		assert.JSONEq(t, `{"labelName":"billing","confidence":0.9}`, body)
+
+		body, answer = ask("where is my parcel")
+		assert.Equal(t, telemetry.Rule, answer.Source)
+		assert.Equal(t, "parcels", answer.Rule)
+		assert.JSONEq(t, `{"labelName":"shipping","confidence":0.5}`, body)
+
+		body, answer = ask("hello")
+		assert.Equal(t, telemetry.Static, answer.Source)
+		assert.JSONEq(t, `{"labelName":"triage","confidence":0.1}`, body)
+	})
+}
+
+func TestBuildRejects(t *testing.T) {
+	tests := []struct {
+		name  string
+		stack policy.Stack
+		want  []string
+	}{
+		{"each bad figure at once", policy.Stack{Retry: policy.Retry{Attempts: -1}, Breaker: policy.Breaker{Ratio: 2}},
+			[]string{"Retry.Attempts is -1", "Breaker.Ratio is 2"}},
+		{"an attempt that outlasts the call", policy.Stack{Total: time.Second, Attempt: policy.Timeout{FirstByte: time.Second}},
+			[]string{"Attempt.FirstByte 1s must be below Total 1s"}},
+		{"a bad rule", policy.Stack{Fallback: &policy.Fallback{Rules: []policy.Rule{{Name: "r"}}}},
+			[]string{"label"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			layer, err := transport.Build(tt.stack)
+			require.Error(t, err)
+			assert.Nil(t, layer)
+			for _, want := range tt.want {
+				assert.ErrorContains(t, err, want)
+			}
+			assert.Panics(t, func() { transport.Standard(tt.stack) })
+		})
+	}
+}
+
+// TestStandardCloseIdleConnections: the client's own way to close connections
+// reaches the transport through all layers.
+func TestStandardCloseIdleConnections(t *testing.T) {
+	closed := false
+	base := idleTransport{closed: &closed}
+	stack := policy.Stack{Cache: &policy.Cache{}, Fallback: &policy.Fallback{Static: &policy.Answer{Label: "x"}}}
+	client := transport.Wrap(&http.Client{Transport: base}, transport.Standard(stack))
+	client.CloseIdleConnections()
+	assert.True(t, closed)
+}
+
+type idleTransport struct {
+	http.RoundTripper
+	closed *bool
+}
+
+func (i idleTransport) CloseIdleConnections() { *i.closed = true }
+
+func ExampleStandard() {
+	upstream := transporttest.NewUpstream(
+		transporttest.Reply(http.StatusServiceUnavailable, "busy"),
+		transporttest.Reply(http.StatusOK, "fine"),
+	)
+	client := &http.Client{Transport: upstream}
+
+	stack := policy.Default()
+	stack.Retry.Throttled.Base = time.Millisecond // the example is in a hurry
+	client = transport.Wrap(client, transport.Standard(stack))
+	resp, err := client.Get("http://up.test/")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status, "after", telemetry.TrailOf(resp).AttemptCount(), "attempts")
+	// Output: 200 OK after 2 attempts
+}
+
+func ExampleBuild() {
+	_, err := transport.Build(policy.Stack{Total: time.Second, Attempt: policy.Timeout{FirstByte: time.Minute}})
+	fmt.Println(err)
+	// Output: transport: invalid stack: policy: Attempt.FirstByte 1m0s must be below Total 1s, else no attempt times out before the call does
+}

@@ -1,0 +1,13 @@
+// Package transporttest helps to test what is built of [http.RoundTripper]s:
+//
+//   - [Upstream] stands in for a server without a wire. It plays a script of
+//     answers, errors and waits, and remembers what it was asked.
+//   - [Server] is a real HTTP/1.1 server, and the client to it, over connections
+//     in memory, for what depends on the wire: reuse of connections, uploads,
+//     upgrades.
+//   - [Bodies] counts the bodies that pass a place in a stack, so that a test can
+//     say that every one was closed.
+//
+// All of it works in the bubbles of testing/synctest, where waits cost no time
+// and have exact lengths. What is used in a bubble must be made in it.
+package transporttest
