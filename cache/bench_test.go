@@ -1,0 +1,72 @@
+package cache_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sparekey/sparekey/cache"
+	"github.com/sparekey/sparekey/policy"
+)
+
+// BenchmarkPredictions measures a call whose request and answer have 1 KiB each,
+// with its request and the reading of its answer: "bare" is that alone.
+func BenchmarkPredictions(b *testing.B) {
+	text := fmt.Sprintf(`{"data":%q,"metadata":{"lang":"en","channel":"mail"}}`, strings.Repeat("refund ", 140))
+	reply := fmt.Sprintf(`{"labelName":"billing","confidence":0.93,"note":%q}`, strings.Repeat("x", 970))
+	upstream := transportFunc(func(req *http.Request) (*http.Response, error) {
+		_ = req.Body.Close()
+		return response(http.StatusOK, reply), nil
+	})
+	call := func(b *testing.B, rt http.RoundTripper, text string) {
+		req := newCall(b, text, policy.Call{Function: "tickets", Identity: "acme"})
+		resp, err := rt.RoundTrip(req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}
+	newCache := func() http.RoundTripper { return cache.Predictions(cache.PredictionsConfig{})(upstream) }
+
+	b.Run("bare", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			call(b, upstream, text)
+		}
+	})
+	b.Run("hit/serial", func(b *testing.B) {
+		rt := newCache()
+		b.ReportAllocs()
+		for b.Loop() {
+			call(b, rt, text)
+		}
+	})
+	b.Run("hit/parallel", func(b *testing.B) {
+		rt := newCache()
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				call(b, rt, text)
+			}
+		})
+	})
+	b.Run("miss", func(b *testing.B) {
+		rt := newCache()
+		b.ReportAllocs()
+		n := 0
+		for b.Loop() {
+			n++
+			call(b, rt, fmt.Sprintf(`{"n":%d,%s`, n, text[1:]))
+		}
+	})
+	b.Run("bypass", func(b *testing.B) {
+		rt := newCache()
+		b.ReportAllocs()
+		for b.Loop() {
+			call(b, rt, `{"stream":true,`+text[1:])
+		}
+	})
+}

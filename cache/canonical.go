@@ -1,0 +1,336 @@
+package cache
+
+import (
+	"bytes"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting of a JSON text that has a canonical form.
+const maxDepth = 64
+
+// A document is a JSON text in its canonical form.
+type document struct {
+	text      []byte
+	streams   bool // it is an object with "stream": true
+	ownRecord bool // it is an object with an externalId
+}
+
+// canonical returns the canonical form of a JSON text: names sorted, no white
+// space, one spelling for each string, numbers as they are spelled. Texts with
+// the same form mean the same to any reader.
+//
+// It reports false for texts that readers take in different ways, and for those
+// that are no JSON: duplicate names, invalid UTF-8, halves of surrogate pairs,
+// bytes after the end, a nesting of more than 64.
+func canonical(text []byte) (document, bool) {
+	if !utf8.Valid(text) {
+		return document{}, false
+	}
+	p := parser{
+		in:      text,
+		out:     make([]byte, 0, len(text)), // the form is never longer
+		members: make([]member, 0, 16),
+	}
+	if !p.value(0) {
+		return document{}, false
+	}
+	p.space()
+	p.doc.text = p.out
+	return p.doc, p.pos == len(p.in)
+}
+
+// A parser copies in to out. Its methods read one thing each and report whether
+// it was there.
+type parser struct {
+	in      []byte
+	pos     int
+	out     []byte
+	members []member // of the objects that are being read, outermost first
+	old     []byte   // room to sort in
+	doc     document
+}
+
+// A member is the place of one member of an object in out.
+type member struct{ start, colon, end int }
+
+func (p *parser) value(depth int) bool {
+	p.space()
+	switch p.next() {
+	case '{':
+		return depth < maxDepth && p.object(depth+1)
+	case '[':
+		return depth < maxDepth && p.array(depth+1)
+	case '"':
+		return p.str()
+	case 't':
+		return p.word("true")
+	case 'f':
+		return p.word("false")
+	case 'n':
+		return p.word("null")
+	}
+	return p.number()
+}
+
+func (p *parser) array(depth int) bool {
+	p.take('[')
+	p.space()
+	if p.take(']') {
+		return true
+	}
+	for p.value(depth) {
+		p.space()
+		if p.take(']') {
+			return true
+		}
+		if !p.take(',') {
+			return false
+		}
+	}
+	return false
+}
+
+func (p *parser) object(depth int) bool {
+	p.take('{')
+	p.space()
+	if p.take('}') {
+		return true
+	}
+	first := len(p.members)
+	for {
+		m, ok := p.member(depth)
+		if !ok {
+			return false
+		}
+		p.members = append(p.members, m)
+		p.space()
+		if p.take('}') {
+			break
+		}
+		if !p.take(',') {
+			return false
+		}
+	}
+	ok := p.sort(p.members[first:])
+	p.members = p.members[:first]
+	return ok
+}
+
+func (p *parser) member(depth int) (m member, ok bool) {
+	p.space()
+	m.start = len(p.out)
+	if p.next() != '"' || !p.str() {
+		return m, false
+	}
+	m.colon = len(p.out)
+	p.space()
+	if !p.take(':') || !p.value(depth) {
+		return m, false
+	}
+	m.end = len(p.out)
+	if depth == 1 {
+		p.note(p.out[m.start:m.colon], p.out[m.colon+1:])
+	}
+	return m, true
+}
+
+// note takes down what the outermost object says. Some servers read names in
+// any case.
+func (p *parser) note(name, value []byte) {
+	switch {
+	case bytes.EqualFold(name, []byte(`"stream"`)):
+		p.doc.streams = p.doc.streams || string(value) == "true"
+	case bytes.EqualFold(name, []byte(`"externalId"`)):
+		p.doc.ownRecord = p.doc.ownRecord || string(value) != "null" && string(value) != `""`
+	}
+}
+
+// sort brings the members of the object that was just read into order. It
+// reports false if two have the same name.
+func (p *parser) sort(members []member) bool {
+	byName := func(a, b member) int {
+		return bytes.Compare(p.out[a.start:a.colon], p.out[b.start:b.colon])
+	}
+	start, sorted := members[0].start, slices.IsSortedFunc(members, byName)
+	if !sorted {
+		slices.SortFunc(members, byName)
+	}
+	for i := range members[1:] {
+		if byName(members[i], members[i+1]) == 0 {
+			return false
+		}
+	}
+	if sorted {
+		return true
+	}
+	p.old = append(p.old[:0], p.out[start:]...)
+	p.out = p.out[:start]
+	for i, m := range members {
+		if i > 0 {
+			p.out = append(p.out, ',')
+		}
+		p.out = append(p.out, p.old[m.start-start:m.end-start]...)
+	}
+	p.out = append(p.out, '}')
+	return true
+}
+
+func (p *parser) str() bool {
+	p.take('"')
+	for {
+		from := p.pos
+		for p.pos < len(p.in) && p.in[p.pos] >= ' ' && p.in[p.pos] != '"' && p.in[p.pos] != '\\' {
+			p.pos++
+		}
+		p.out = append(p.out, p.in[from:p.pos]...)
+		switch p.next() {
+		case '"':
+			return p.take('"')
+		case '\\':
+			if !p.escape() {
+				return false
+			}
+		default: // the end, or a control character
+			return false
+		}
+	}
+}
+
+func (p *parser) escape() bool {
+	p.pos++
+	c := p.next()
+	p.pos++
+	switch c {
+	case '"', '\\', '/':
+		p.put(rune(c))
+		return true
+	case 'u':
+		r, ok := p.unit()
+		if ok && utf16.IsSurrogate(r) {
+			r, ok = p.pair(r)
+		}
+		p.put(r)
+		return ok
+	}
+	i := strings.IndexByte(shortNames, c)
+	if i < 0 {
+		return false
+	}
+	p.put(rune(shortRunes[i]))
+	return true
+}
+
+// The control characters with an escape of their own.
+const (
+	shortRunes = "\b\t\n\f\r"
+	shortNames = "btnfr"
+)
+
+// unit reads the four digits of a \u escape.
+func (p *parser) unit() (rune, bool) {
+	var b [2]byte
+	if len(p.in)-p.pos < 4 {
+		return 0, false
+	}
+	_, err := hex.Decode(b[:], p.in[p.pos:p.pos+4])
+	p.pos += 4
+	return rune(b[0])<<8 | rune(b[1]), err == nil
+}
+
+// pair reads the second half of a surrogate pair.
+func (p *parser) pair(first rune) (rune, bool) {
+	if !bytes.HasPrefix(p.in[p.pos:], []byte(`\u`)) {
+		return 0, false
+	}
+	p.pos += 2
+	second, ok := p.unit()
+	r := utf16.DecodeRune(first, second)
+	return r, ok && r != utf8.RuneError
+}
+
+// put writes one character of a string.
+func (p *parser) put(r rune) {
+	switch i := strings.IndexRune(shortRunes, r); {
+	case r == '"' || r == '\\':
+		p.out = append(p.out, '\\', byte(r))
+	case i >= 0:
+		p.out = append(p.out, '\\', shortNames[i])
+	case r < ' ':
+		p.out = append(p.out, `\u00`...)
+		p.out = hex.AppendEncode(p.out, []byte{byte(r)})
+	default:
+		p.out = utf8.AppendRune(p.out, r)
+	}
+}
+
+func (p *parser) number() bool {
+	from := p.pos
+	p.skip("-")
+	if !p.skip("0") && !p.digits() {
+		return false
+	}
+	if p.skip(".") && !p.digits() {
+		return false
+	}
+	if p.skip("eE") {
+		p.skip("+-")
+		if !p.digits() {
+			return false
+		}
+	}
+	p.out = append(p.out, p.in[from:p.pos]...)
+	return true
+}
+
+func (p *parser) digits() bool {
+	from := p.pos
+	for p.skip("0123456789") {
+	}
+	return p.pos > from
+}
+
+func (p *parser) word(w string) bool {
+	if !bytes.HasPrefix(p.in[p.pos:], []byte(w)) {
+		return false
+	}
+	p.pos += len(w)
+	p.out = append(p.out, w...)
+	return true
+}
+
+// next returns the next byte, zero at the end; no JSON text has a zero where
+// next is asked.
+func (p *parser) next() byte {
+	if p.pos < len(p.in) {
+		return p.in[p.pos]
+	}
+	return 0
+}
+
+// take copies the next byte if it is c.
+func (p *parser) take(c byte) bool {
+	if p.next() != c {
+		return false
+	}
+	p.pos++
+	p.out = append(p.out, c)
+	return true
+}
+
+// skip leaves out the next byte if it is one of set.
+func (p *parser) skip(set string) bool {
+	if p.pos >= len(p.in) || strings.IndexByte(set, p.in[p.pos]) < 0 {
+		return false
+	}
+	p.pos++
+	return true
+}
+
+func (p *parser) space() {
+	for p.skip(" \t\r\n") {
+	}
+}

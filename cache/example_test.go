@@ -1,0 +1,60 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sparekey/sparekey/cache"
+	"github.com/sparekey/sparekey/policy"
+)
+
+func ExamplePredictions() {
+	// The service, in memory: it answers the first call and is down after that.
+	calls := 0
+	service := transportFunc(func(*http.Request) (*http.Response, error) {
+		calls++
+		if calls > 1 {
+			return nil, errors.New("connection refused")
+		}
+		return &http.Response{
+			StatusCode: http.StatusOK,
+			Header:     http.Header{"Content-Type": {"application/json"}},
+			Body:       io.NopCloser(strings.NewReader(`{"labelName":"billing","confidence":0.93}`)),
+		}, nil
+	})
+	layer := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Hour}})
+	client := &http.Client{Transport: layer(service)}
+
+	invoke := func(input string) {
+		// The owner of the call says that it may be repeated, and for whom it is.
+		ctx := policy.WithCall(context.Background(), policy.Call{
+			Function: "tickets", Identity: "acme", Replayable: true,
+		})
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.test/invoke", strings.NewReader(input))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := client.Do(req)
+		if err != nil {
+			fmt.Println("failed:", errors.Unwrap(err))
+			return
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		fmt.Printf("%s %q %v\n", text, resp.Header.Get("Cache-Status"), err)
+	}
+	invoke(`{"data": "I was charged twice", "metadata": {"lang": "en"}}`)
+	invoke(`{"metadata":{"lang":"en"},"data":"I was charged twice"}`)
+	invoke(`{"data": "Where is my parcel?"}`)
+	// Output:
+	// {"labelName":"billing","confidence":0.93} "" <nil>
+	// {"labelName":"billing","confidence":0.93} "sparekey; hit; ttl=3599" <nil>
+	// failed: connection refused
+}

@@ -1,0 +1,129 @@
+package cache
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// The fields that are left out of what is kept: those of the connection
+// (RFC 9110 section 7.6.1), cookies, and what is written anew for each hit.
+var unkept = [...]string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Proxy-Authenticate", "Proxy-Authentication-Info", "Set-Cookie", "Set-Cookie2", "Age", "Content-Length",
+}
+
+// canonicalNames returns h with all names in their canonical form, without
+// changing it. Who fills the map by hand can have others in it, which go out
+// just as well.
+func canonicalNames(h http.Header) http.Header {
+	canonical := true
+	for name := range h {
+		canonical = canonical && name == http.CanonicalHeaderKey(name)
+	}
+	if canonical {
+		return h
+	}
+	renamed := make(http.Header, len(h))
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		own := http.CanonicalHeaderKey(name)
+		renamed[own] = append(renamed[own], h[name]...)
+	}
+	return renamed
+}
+
+// keptHeader returns a copy of h without what must not be given again.
+func keptHeader(h http.Header) http.Header {
+	kept := h.Clone()
+	if kept == nil {
+		kept = http.Header{}
+	}
+	for _, name := range listed(h.Values("Connection")) {
+		kept.Del(name)
+	}
+	for _, name := range unkept {
+		kept.Del(name)
+	}
+	return kept
+}
+
+// listed returns the members of a comma-separated field, without white space.
+func listed(lines []string) []string {
+	var all []string
+	for _, line := range lines {
+		for member := range strings.SplitSeq(line, ",") {
+			if member = strings.TrimSpace(member); member != "" {
+				all = append(all, member)
+			}
+		}
+	}
+	return all
+}
+
+// hasDirective reports whether Cache-Control has the directive, in any case and
+// with or without a value.
+func hasDirective(h http.Header, directive string) bool {
+	for _, member := range listed(h.Values("Cache-Control")) {
+		name, _, _ := strings.Cut(member, "=")
+		if strings.EqualFold(strings.TrimSpace(name), directive) {
+			return true
+		}
+	}
+	return false
+}
+
+// mentions reports whether a text occurs in the values, in any case. The text
+// must be lower case.
+func mentions(values []string, text string) bool {
+	return slices.ContainsFunc(values, func(v string) bool {
+		return strings.Contains(strings.ToLower(v), text)
+	})
+}
+
+// statedAge returns what the Age field says: its first member, as RFC 9111
+// section 5.1 has it, and zero if that is no number of seconds.
+func statedAge(h http.Header) time.Duration {
+	first, _, _ := strings.Cut(h.Get("Age"), ",")
+	seconds, _ := strconv.ParseUint(strings.TrimSpace(first), 10, 31) // the greatest for one beyond
+	return time.Duration(seconds) * time.Second
+}
+
+// variesWithin reports whether the answer depends on no other field of the
+// request than those that keys hold. Origin is for browsers.
+func variesWithin(h http.Header) bool {
+	for _, name := range listed(h.Values("Vary")) {
+		name = http.CanonicalHeaderKey(name)
+		if name != "Origin" && !slices.Contains(negotiated[:], name) && !slices.Contains(credentials[:], name) {
+			return false
+		}
+	}
+	return true
+}
+
+// storable reports whether a response with a verdict of OK may be kept, as far
+// as its header tells.
+func storable(resp *http.Response, maxBytes int64) bool {
+	h := resp.Header
+	return resp.StatusCode == http.StatusOK &&
+		resp.Body != nil && resp.Body != http.NoBody &&
+		resp.ContentLength <= maxBytes &&
+		len(resp.Trailer) == 0 &&
+		!endsWithConnection(resp) &&
+		h.Get(telemetry.HeaderName) == "" && // stands in for a live answer
+		!hasDirective(h, "no-store") &&
+		!mentions(h.Values("Content-Type"), "text/event-stream") &&
+		variesWithin(h)
+}
+
+// endsWithConnection reports whether nothing but the end of the connection ends
+// the body, so that a part of it looks whole. The checksum of a body that
+// net/http decompressed tells.
+func endsWithConnection(resp *http.Response) bool {
+	return resp.ProtoMajor == 1 && resp.ContentLength < 0 && !resp.Uncompressed &&
+		!slices.Contains(resp.TransferEncoding, "chunked")
+}

@@ -1,0 +1,112 @@
+package cache
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// A key stands for all that tells one question from another. It is a hash, so
+// that memory holds no input and no credential beyond the call.
+type key [sha256.Size]byte
+
+// keyVersion is part of each key. It changes with what goes into one.
+const keyVersion = 1
+
+// The fields of a request that change its answer.
+var negotiated = [...]string{"Content-Type", "Accept", "Accept-Language", "Accept-Encoding"}
+
+// The fields of a request that say who asks, for calls without an identity.
+var credentials = [...]string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token"}
+
+// keyOf returns the key of req, whose header is h and whose body means text.
+func keyOf(req *http.Request, h http.Header, call policy.Call, text []byte) key {
+	path := req.URL.Opaque
+	if path == "" {
+		path = req.URL.EscapedPath()
+	}
+	parts := keyParts(make([]byte, 0, 512))
+	parts = append(parts, keyVersion)
+	parts.add(req.Method)
+	parts.add(req.URL.Scheme)
+	parts.add(req.URL.Host)
+	parts.add(cmp.Or(req.Host, req.URL.Host))
+	parts.add(path)
+	parts.addAll(sortedQuery(req.URL.RawQuery))
+	for _, name := range negotiated {
+		parts.addAll(h.Values(name))
+	}
+	parts.add(call.Function)
+	parts.add(call.Model)
+	parts.addIdentity(call.Identity, req.URL.User, h)
+
+	hash := sha256.New()
+	hash.Write(parts)
+	hash.Write(text) // the last part ends with the input, so it needs no length
+	var k key
+	hash.Sum(k[:0])
+	return k
+}
+
+// keyParts are what is hashed. Each text is preceded by its length and each list by
+// its count, so that two different requests never make the same bytes.
+type keyParts []byte
+
+func (p *keyParts) add(text string) {
+	*p = binary.AppendUvarint(*p, uint64(len(text)))
+	*p = append(*p, text...)
+}
+
+func (p *keyParts) addAll(texts []string) {
+	*p = binary.AppendUvarint(*p, uint64(len(texts)))
+	for _, text := range texts {
+		p.add(text)
+	}
+}
+
+// addIdentity adds whose answer this is. Who has an identity, who shows
+// credentials and who has neither are never the same.
+func (p *keyParts) addIdentity(identity string, user *url.Userinfo, h http.Header) {
+	if identity != "" {
+		p.add("identity")
+		p.add(identity)
+		return
+	}
+	p.add("credentials") // all of them absent is a partition of its own
+	for _, name := range credentials {
+		p.addAll(h.Values(name))
+	}
+	var users []string
+	if user != nil { // becomes an Authorization field on the wire
+		users = []string{user.String()}
+	}
+	p.addAll(users)
+}
+
+// sortedQuery returns the pairs of a query as they are spelled, sorted by name.
+// The order of pairs with one name is kept, since the first or the last may
+// count; names that a server could take for one are one here.
+func sortedQuery(raw string) []string {
+	if raw == "" {
+		return nil
+	}
+	pairs := strings.Split(raw, "&")
+	slices.SortStableFunc(pairs, func(a, b string) int {
+		return strings.Compare(queryName(a), queryName(b))
+	})
+	return pairs
+}
+
+func queryName(pair string) string {
+	name, _, _ := strings.Cut(pair, "=")
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	return strings.ToLower(name)
+}

@@ -1,0 +1,137 @@
+package cache
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// maxQuestion bounds the body of a request that is read to tell what is asked,
+// in bytes. Layers that replay requests have the same bound.
+const maxQuestion = 1 << 20
+
+// A question is what the cache knows of a request that it may answer.
+type question struct {
+	key      key
+	pinned   bool // the request names its model
+	captured bool // a live answer would be captured as a sample
+	refresh  bool // the caller wants a live answer
+}
+
+// questionOf returns what req asks. It reports false if the answer must be a
+// live one and must not be kept. The request's own body is not read.
+func questionOf(req *http.Request) (question, bool) {
+	call, h := policy.CallOf(req.Context()), canonicalNames(req.Header)
+	if !call.Replayable || req.Method != http.MethodPost || !mayAsk(h) {
+		return question{}, false
+	}
+	query := readQuery(req.URL.RawQuery)
+	if query.ownRecord {
+		return question{}, false
+	}
+	text, ok := snapshot(req)
+	if !ok {
+		return question{}, false
+	}
+	text, ok = meaning(h.Get("Content-Type"), text)
+	if !ok {
+		return question{}, false
+	}
+	return question{
+		key:      keyOf(req, h, call, text),
+		pinned:   call.Model != "" || query.pinned,
+		captured: !query.uncaptured,
+		refresh:  hasDirective(h, "no-cache"),
+	}, true
+}
+
+// mayAsk reports whether a request's header leaves the answer to be kept and
+// given again.
+func mayAsk(h http.Header) bool {
+	return h.Get("Range") == "" && h.Get("Upgrade") == "" &&
+		h.Get("Content-Encoding") == "" && // hides what the body asks
+		!hasDirective(h, "no-store") &&
+		!mentions(h.Values("Accept"), "text/event-stream")
+}
+
+// queryFacts are what the query of a prediction request says. The names are
+// Nyckel's, in any case, as its servers read them.
+type queryFacts struct {
+	ownRecord  bool // externalId: the call is to be a record of its own
+	pinned     bool // modelId: names its model
+	uncaptured bool // capture=false: the input is not kept as a sample
+}
+
+func readQuery(raw string) (facts queryFacts) {
+	if raw == "" {
+		return facts
+	}
+	query, _ := url.ParseQuery(raw) // pairs that do not parse say nothing
+	for name, values := range query {
+		switch strings.ToLower(name) {
+		case "externalid":
+			facts.ownRecord = facts.ownRecord || values[0] != ""
+		case "modelid":
+			facts.pinned = values[0] != ""
+		case "capture":
+			facts.uncaptured = strings.EqualFold(values[0], "false")
+		}
+	}
+	return facts
+}
+
+// snapshot returns a copy of the body of req, leaving the body itself unread.
+func snapshot(req *http.Request) ([]byte, bool) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return nil, true
+	}
+	if req.GetBody == nil || req.ContentLength > maxQuestion {
+		return nil, false
+	}
+	rc, err := req.GetBody()
+	if err != nil {
+		return nil, false
+	}
+	defer rc.Close() // a copy: nobody could act on the error
+	var buf bytes.Buffer
+	if req.ContentLength > 0 {
+		buf.Grow(int(req.ContentLength) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(rc, maxQuestion+1))
+	if err != nil || n > maxQuestion || req.ContentLength > 0 && n != req.ContentLength {
+		return nil, false
+	}
+	return buf.Bytes(), true
+}
+
+// meaning returns what tells the body apart from others: its canonical form if
+// it is JSON and has one, else its bytes. It reports false if the body asks for
+// a stream or for a record of its own, which can be in a body of any type. Of
+// JSON without a canonical form it is enough that the words occur.
+func meaning(contentType string, text []byte) ([]byte, bool) {
+	form, ok := canonical(text)
+	switch {
+	case ok && (form.streams || form.ownRecord):
+		return nil, false
+	case ok && isJSON(contentType):
+		return form.text, true
+	case !ok && isJSON(contentType):
+		lower := bytes.ToLower(text)
+		return text, !bytes.Contains(lower, []byte("stream")) && !bytes.Contains(lower, []byte("externalid"))
+	}
+	return text, true
+}
+
+// isJSON reports whether a Content-Type is application/json or has +json.
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	mediaType, _, _ := mime.ParseMediaType(contentType) // "" if it does not parse
+	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
+}
