@@ -1,0 +1,108 @@
+package fallback_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/sparekey/sparekey/fallback"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// A client whose service is down gets its answers from rules.
+func Example() {
+	rules, err := fallback.New(policy.Fallback{
+		Rules: []policy.Rule{{
+			Name:   "refunds",
+			Any:    []policy.Condition{{Words: []string{"refund", "charged twice"}}},
+			Answer: policy.Answer{Label: "billing", Confidence: 0.5},
+		}},
+		Static: &policy.Answer{Label: "general", Confidence: 0.2},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client := &http.Client{Transport: rules.Wrap(answers(http.StatusServiceUnavailable, "down"))}
+
+	for _, text := range []string{"Why was I CHARGED  twice?", "Hello!"} {
+		resp, err := client.Post("https://www.nyckel.com/v1/functions/f1/invoke", "application/json",
+			strings.NewReader(fmt.Sprintf(`{"data": %q}`, text)))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		answer, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(resp.StatusCode, string(answer))
+		fmt.Println(resp.Header.Get(telemetry.HeaderName))
+	}
+	// Output:
+	// 200 {"labelName":"billing","confidence":0.5}
+	// rule;rule="refunds";confidence=0.500;cause=overloaded
+	// 200 {"labelName":"general","confidence":0.2}
+	// static;confidence=0.200;cause=overloaded
+}
+
+// Rules can be tried without a service. The first that matches answers.
+func ExampleFallback_Answer() {
+	rules, err := fallback.New(policy.Fallback{
+		Rules: []policy.Rule{
+			{
+				Name:   "invoices",
+				Any:    []policy.Condition{{Words: []string{"invoice"}}, {Regex: `\bINV-\d{6}\b`}},
+				None:   []policy.Condition{{Words: []string{"newsletter"}}},
+				Answer: policy.Answer{Label: "billing", Confidence: 0.5},
+			},
+			{
+				Name:   "lost-cards",
+				All:    []policy.Condition{{Words: []string{"card"}}, {Words: []string{"lost", "stolen"}}},
+				Answer: policy.Answer{Label: "cards", Confidence: 0.4},
+			},
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, text := range []string{
+		"Where is INV-004711?",
+		"My card was stolen",
+		"My cardigan was stolen",
+	} {
+		answer, rule, ok := rules.Answer(text)
+		fmt.Println(ok, rule, answer.Label, answer.Confidence)
+	}
+	// Output:
+	// true invoices billing 0.5
+	// true lost-cards cards 0.4
+	// false   0
+}
+
+// All mistakes are reported at once.
+func ExampleNew() {
+	_, err := fallback.New(policy.Fallback{
+		Rules: []policy.Rule{
+			{
+				Name:   "refunds",
+				Any:    []policy.Condition{{Words: []string{"refund"}}},
+				Answer: policy.Answer{Label: "billing", Confidence: 0.9},
+			},
+			{
+				Name: "orders",
+				All:  []policy.Condition{{Regex: `order (\d+`}},
+			},
+		},
+	})
+	fmt.Println(err)
+	// Output:
+	// fallback: Rules[0] "refunds": Confidence 0.9 is above MaxConfidence 0.55; lower it, or raise MaxConfidence
+	// fallback: Rules[1] "orders": All[0].Regex: error parsing regexp: missing closing ): `order (\d+`; its syntax is that of Go's package regexp
+	// fallback: Rules[1] "orders": Label is empty; name the label to answer with
+}

@@ -1,0 +1,109 @@
+package fallback
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// maxInput is how much of a request's body is read, in bytes.
+const maxInput = 1 << 20
+
+// An input is what a request asks about.
+type input struct {
+	text       string
+	hasText    bool   // there is a text, "" perhaps
+	externalID string // the caller's own key, which the service sends back
+}
+
+// readInput reads what it can of the request; what it cannot is left out. An
+// external id in the query goes before one in the body.
+func readInput(req *http.Request) input {
+	data := readBody(req)
+	in, isObject := parseObject(data)
+	if !isObject && len(data) > 0 && isText(req.Header) {
+		in.text, in.hasText = string(data), true
+	}
+	if id := req.URL.Query().Get("externalId"); id != "" {
+		in.externalID = id
+	}
+	return in
+}
+
+// readBody returns the beginning of a copy of the body, or nil if there is no
+// copy to be had.
+func readBody(req *http.Request) []byte {
+	if req.GetBody == nil {
+		return nil
+	}
+	rc, err := req.GetBody()
+	if err != nil {
+		return nil
+	}
+	defer rc.Close()
+	data, err := io.ReadAll(io.LimitReader(rc, maxInput))
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+// parseObject reads the body of an invoke. It reports false if that is no JSON
+// object; null passes as an empty one.
+func parseObject(data []byte) (in input, ok bool) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(data, &members) != nil {
+		return input{}, false
+	}
+	in.externalID, _ = jsonString(members["externalId"])
+	in.text, in.hasText = textOf(members["data"])
+	return in, true
+}
+
+// textOf returns the text in the value of "data".
+func textOf(data json.RawMessage) (text string, ok bool) {
+	if text, ok = jsonString(data); ok {
+		return text, !isDataURI(text)
+	}
+	var row map[string]json.RawMessage
+	if json.Unmarshal(data, &row) != nil {
+		return "", false
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(row)) {
+		if text, ok := jsonString(row[name]); ok && !isDataURI(text) {
+			lines = append(lines, text)
+		}
+	}
+	return strings.Join(lines, "\n"), len(lines) > 0
+}
+
+// jsonString returns raw as a string. It reports false for null, for what is of
+// another type and for what is not there.
+func jsonString(raw json.RawMessage) (text string, ok bool) {
+	if len(raw) == 0 || raw[0] != '"' {
+		return "", false
+	}
+	err := json.Unmarshal(raw, &text)
+	return text, err == nil
+}
+
+// isDataURI reports whether text is bytes in the form of RFC 2397, as images
+// are sent.
+func isDataURI(text string) bool {
+	rest, ok := strings.CutPrefix(text, "data:")
+	if !ok {
+		return false
+	}
+	mediaType, _, ok := strings.Cut(rest, ";base64,")
+	return ok && !strings.ContainsAny(mediaType, " \n")
+}
+
+func isText(header http.Header) bool {
+	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	return err == nil && strings.HasPrefix(mediaType, "text/")
+}

@@ -1,0 +1,188 @@
+package fallback_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp/syntax"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/fallback"
+	"github.com/sparekey/sparekey/policy"
+)
+
+func TestNewErrors(t *testing.T) {
+	onAny := func(c ...policy.Condition) policy.Rule {
+		return policy.Rule{Name: "r", Any: c, Answer: hit}
+	}
+	valid := onAny(words("a"))
+	with := func(change func(*policy.Rule)) policy.Rule {
+		r := valid
+		change(&r)
+		return r
+	}
+	tests := []struct {
+		name string
+		cfg  policy.Fallback
+		want string
+	}{
+		{"nothing", policy.Fallback{},
+			`fallback: neither Rules nor Static is set; set one of them, or leave the fallback out`},
+		{"no name", rules(with(func(r *policy.Rule) { r.Name = "" })),
+			`fallback: Rules[0]: Name is empty; traces and errors need it`},
+		{"name taken", rules(valid, onAny(words("b"))),
+			`fallback: Rules[1] "r": Name is also that of Rules[0]; choose another`},
+		{"no label", rules(with(func(r *policy.Rule) { r.Label = "" })),
+			`fallback: Rules[0] "r": Label is empty; name the label to answer with`},
+		{"no condition", rules(onAny()),
+			`fallback: Rules[0] "r": All and Any are empty; set one of them, or make this the Static answer`},
+		{"None alone", rules(policy.Rule{Name: "r", None: list(words("a")), Answer: hit}),
+			`fallback: Rules[0] "r": All and Any are empty; set one of them, or make this the Static answer`},
+		{"words and regex", rules(onAny(words("a"), policy.Condition{Words: []string{"b"}, Regex: "c"})),
+			`fallback: Rules[0] "r": Any[1] has both Words and Regex; make it two conditions`},
+		{"neither", rules(onAny(policy.Condition{})),
+			`fallback: Rules[0] "r": Any[0] has neither Words nor Regex; set one of them`},
+		{"empty word", rules(onAny(words("a", ""))),
+			`fallback: Rules[0] "r": Any[0].Words[1] is "", which has no letter and no digit; remove it, or use a Regex`},
+		{"word without a letter", rules(onAny(words(" 😡!"))),
+			`fallback: Rules[0] "r": Any[0].Words[0] is " 😡!", which has no letter and no digit; remove it, or use a Regex`},
+		{"bad regex", rules(policy.Rule{Name: "r", All: list(regex("(a")), Answer: hit}),
+			"fallback: Rules[0] \"r\": All[0].Regex: error parsing regexp: missing closing ): `(a`; its syntax is that of Go's package regexp"},
+		{"long regex", rules(policy.Rule{Name: "r", All: list(words("a")), None: list(regex(strings.Repeat("a", 1025))), Answer: hit}),
+			`fallback: Rules[0] "r": None[0].Regex has 1025 bytes, want at most 1024; use Words, or make it several conditions`},
+		{"costly regex", rules(policy.Rule{Name: "r", All: list(regex(strings.Repeat("a{0,900}", 3))), Answer: hit}),
+			`fallback: Rules[0] "r": All[0].Regex compiles to 5402 instructions, want at most 2048; lower its repetition counts`},
+		{"confidence below zero", rules(with(func(r *policy.Rule) { r.Confidence = -0.1 })),
+			`fallback: Rules[0] "r": Confidence is -0.1, want 0 to 1`},
+		{"confidence above one", rules(with(func(r *policy.Rule) { r.Confidence = 55 })),
+			`fallback: Rules[0] "r": Confidence is 55, want 0 to 1`},
+		{"confidence no number", rules(with(func(r *policy.Rule) { r.Confidence = math.NaN() })),
+			`fallback: Rules[0] "r": Confidence is NaN, want 0 to 1`},
+		{"confidence above the maximum", rules(with(func(r *policy.Rule) { r.Confidence = 0.9 })),
+			`fallback: Rules[0] "r": Confidence 0.9 is above MaxConfidence 0.55; lower it, or raise MaxConfidence`},
+		{"maximum out of range", policy.Fallback{Static: &policy.Answer{Label: "s", Confidence: 0.9}, MaxConfidence: 2},
+			`fallback: MaxConfidence is 2, want 0 to 1`},
+		{"static without label", policy.Fallback{Static: &policy.Answer{Confidence: 0.1}},
+			`fallback: Static: Label is empty; name the label to answer with`},
+		{"static above the maximum", policy.Fallback{Static: &policy.Answer{Label: "s", Confidence: 0.6}},
+			`fallback: Static: Confidence 0.6 is above MaxConfidence 0.55; lower it, or raise MaxConfidence`},
+		{"too many rules", manyRules(65),
+			`fallback: Rules has 65 rules, want at most 64; join those that have the same answer`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := fallback.New(tt.cfg)
+			assert.EqualError(t, err, tt.want)
+			assert.Nil(t, f)
+		})
+	}
+}
+
+func TestNewReportsAll(t *testing.T) {
+	_, err := fallback.New(policy.Fallback{
+		Rules: []policy.Rule{
+			{Any: list(words(""), regex("*"))},
+			{Name: "b", Answer: policy.Answer{Label: "b", Confidence: 2}},
+		},
+		Static: &policy.Answer{},
+	})
+	assert.EqualError(t, err, strings.Join([]string{
+		`fallback: Rules[0]: Name is empty; traces and errors need it`,
+		`fallback: Rules[0]: Any[0].Words[0] is "", which has no letter and no digit; remove it, or use a Regex`,
+		"fallback: Rules[0]: Any[1].Regex: error parsing regexp: missing argument to repetition operator: `*`; its syntax is that of Go's package regexp",
+		`fallback: Rules[0]: Label is empty; name the label to answer with`,
+		`fallback: Rules[1] "b": All and Any are empty; set one of them, or make this the Static answer`,
+		`fallback: Rules[1] "b": Confidence is 2, want 0 to 1`,
+		`fallback: Static: Label is empty; name the label to answer with`,
+	}, "\n"))
+	_, ok := errors.AsType[*syntax.Error](err)
+	assert.True(t, ok, "the regexp's own error is inside")
+}
+
+func TestNewUnreachableRules(t *testing.T) {
+	const ruledOut = `fallback: Rules[1] "later": never answers, since None rules out all that it asks for; remove what both have`
+	const shadowed = `fallback: Rules[1] "later": never answers, since Rules[0] "first" matches whenever it would; remove it, or move it before that one`
+	type conditions = []policy.Condition
+	tests := []struct {
+		name         string
+		first, later policy.Rule
+		want         string // "" if both can answer
+	}{
+		{"identical", policy.Rule{Any: list(words("a", "b"))}, policy.Rule{Any: list(words("a", "b"))}, shadowed},
+		{"identical but for order, case and space",
+			policy.Rule{Any: list(words("a b"), words("c"))}, policy.Rule{Any: list(words("C", "A  B"))}, shadowed},
+		{"one condition in All is as one in Any",
+			policy.Rule{Any: list(words("a"))}, policy.Rule{All: list(words("a"))}, shadowed},
+		{"identical regex", policy.Rule{All: list(regex("a+"))}, policy.Rule{All: list(regex("a+"))}, shadowed},
+		{"identical None", policy.Rule{All: list(words("a")), None: list(words("b"))},
+			policy.Rule{All: list(words("a")), None: list(words("b"))}, shadowed},
+		{"fewer words", policy.Rule{Any: list(words("a", "b"))}, policy.Rule{Any: list(words("b"))}, shadowed},
+		{"more demands", policy.Rule{Any: list(words("a"))},
+			policy.Rule{All: list(words("a"), words("b")), None: list(words("c"))}, shadowed},
+		{"more words", policy.Rule{Any: list(words("a"))}, policy.Rule{Any: list(words("a", "b"))}, ""},
+		{"fewer demands", policy.Rule{All: list(words("a"), words("b"))}, policy.Rule{All: list(words("a"))}, ""},
+		{"fewer exceptions", policy.Rule{All: list(words("a")), None: list(words("b"))},
+			policy.Rule{All: list(words("a"))}, ""},
+		{"a word is not a regex", policy.Rule{All: list(words("a"))}, policy.Rule{All: list(regex("a"))}, ""},
+		{"case of a regex counts", policy.Rule{All: list(regex("a"))}, policy.Rule{All: list(regex("A"))}, ""},
+		{"ruled out by its own None", policy.Rule{All: list(words("x"))},
+			policy.Rule{Any: list(words("a", "b")), None: list(words("B", "a", "c"))}, ruledOut},
+		{"ruled out in part", policy.Rule{All: list(words("x"))},
+			policy.Rule{Any: list(words("a", "b")), None: list(words("a"))}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.first.Name, tt.first.Answer = "first", hit
+			tt.later.Name, tt.later.Answer = "later", hit
+			_, err := fallback.New(rules(tt.first, tt.later))
+			if tt.want == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.EqualError(t, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestNewBounds(t *testing.T) {
+	_, err := fallback.New(manyRules(64))
+	assert.NoError(t, err)
+	_, err = fallback.New(rules(policy.Rule{Name: "r", All: list(regex(strings.Repeat("a", 1024))), Answer: hit}))
+	assert.NoError(t, err)
+	_, err = fallback.New(rules(policy.Rule{Name: "r", All: list(regex("a{0,1000}")), Answer: hit}))
+	assert.NoError(t, err)
+	_, err = fallback.New(policy.Fallback{Static: &policy.Answer{Label: "s", Confidence: 1}, MaxConfidence: 1})
+	assert.NoError(t, err)
+}
+
+// What the caller changes after New does not count.
+func TestNewKeepsNothing(t *testing.T) {
+	static := policy.Answer{Label: "general"}
+	cfg := rules(policy.Rule{Name: "r", Any: list(words("card")), Answer: hit})
+	cfg.Static = &static
+	f := mustNew(t, cfg)
+	static.Label = "changed"
+	cfg.Rules[0].Any[0].Words[0] = "changed"
+	cfg.Rules[0].Label = "changed"
+
+	got, _, _ := f.Answer("card")
+	require.Equal(t, hit, got)
+	got, _, _ = f.Answer("changed")
+	require.Equal(t, policy.Answer{Label: "general"}, got)
+}
+
+func rules(list ...policy.Rule) policy.Fallback { return policy.Fallback{Rules: list} }
+
+// manyRules returns n rules on words of their own.
+func manyRules(n int) policy.Fallback {
+	var cfg policy.Fallback
+	for i := range n {
+		word := fmt.Sprintf("word%d", i)
+		cfg.Rules = append(cfg.Rules, policy.Rule{Name: word, Any: list(words(word)), Answer: hit})
+	}
+	return cfg
+}
