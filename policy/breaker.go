@@ -31,7 +31,7 @@ type Breaker struct {
 
 	// OpenFor is how long the breaker stays open before it lets probes through.
 	// It doubles each time that the probes fail, up to MaxOpenFor. Zero means
-	// 5 s, and 60 s for MaxOpenFor.
+	// 5 s, and for MaxOpenFor 60 s, or OpenFor if that is more.
 	OpenFor, MaxOpenFor time.Duration
 
 	// Probes is how many calls in a row must end well, while the breaker is half
@@ -59,7 +59,7 @@ func (b Breaker) WithDefaults() Breaker {
 	b.MinCalls = cmp.Or(b.MinCalls, 10)
 	b.Window = cmp.Or(b.Window, defaultWindow)
 	b.OpenFor = cmp.Or(b.OpenFor, 5*time.Second)
-	b.MaxOpenFor = cmp.Or(b.MaxOpenFor, 60*time.Second)
+	b.MaxOpenFor = cmp.Or(b.MaxOpenFor, max(60*time.Second, b.OpenFor))
 	b.Probes = cmp.Or(b.Probes, 3)
 	b.ProbeLease = cmp.Or(b.ProbeLease, 15*time.Second)
 	return b

@@ -62,12 +62,16 @@ func (b *Bucket) Reserve(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refillLocked(now)
-	if b.tokens < 1 {
+	if b.tokens < 1-dust {
 		return false
 	}
-	b.tokens--
+	b.tokens = max(0, b.tokens-1)
 	return true
 }
+
+// dust is what a sum of fractions may fall short of the whole: ten tenths are
+// not quite one.
+const dust = 1e-10
 
 // Refund gives a token back that was reserved and not used.
 func (b *Bucket) Refund() { b.add(1) }
@@ -84,7 +88,7 @@ func (b *Bucket) Tokens(now time.Time) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refillLocked(now)
-	return int(b.tokens)
+	return max(0, int(b.tokens+dust))
 }
 
 func (b *Bucket) add(tokens float64) {

@@ -15,7 +15,7 @@ type Cache struct {
 	MaxBytes int64
 
 	// MaxEntryBytes bounds one answer; a larger one is handed on and not kept.
-	// Zero means 256 KiB.
+	// Zero means 256 KiB, or MaxBytes if that is less.
 	MaxEntryBytes int64
 
 	// TTL is how long an answer is fresh when the request left the choice of the
@@ -38,7 +38,7 @@ type Cache struct {
 // WithDefaults returns a copy of c with its zero fields filled.
 func (c Cache) WithDefaults() Cache {
 	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
-	c.MaxEntryBytes = cmp.Or(c.MaxEntryBytes, 256<<10)
+	c.MaxEntryBytes = cmp.Or(c.MaxEntryBytes, min(256<<10, c.MaxBytes))
 	c.TTL = cmp.Or(c.TTL, 5*time.Minute)
 	c.PinnedTTL = cmp.Or(c.PinnedTTL, 24*time.Hour)
 	c.StaleIfError = cmp.Or(c.StaleIfError, 24*time.Hour)

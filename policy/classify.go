@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,10 +14,14 @@ import (
 // the status second: a 429 that says that the quota is used up is not a rate
 // limit. It reads the envelopes {"message"}, {"error": "…"},
 // {"error": {"message", "code", "type"}} and {"error_description"}, which cover
-// Nyckel and most providers. Bodies in another form count by status alone.
+// Nyckel and most providers. Bodies in another form count by status alone. An
+// error counts unless the status is one already.
 func Classify(o Outcome) Verdict {
-	if o.Err != nil {
+	switch {
+	case o.Err != nil && o.Status == 0:
 		return classifyError(o.Err)
+	case o.Err != nil && o.Status < 400:
+		return ClassifyBody(o.Err)
 	}
 	if o.Status < 400 {
 		return Verdict{Class: OK, Executed: Executed}
@@ -85,10 +90,11 @@ const statusOverloaded = 529
 // An envelope is what an error body says.
 type envelope struct {
 	code, message string
+	known         bool // it has one of the forms that Classify reads
 }
 
 // readEnvelope reads an error body. A body that was cut at PeekBytes, or is no
-// JSON object, gives what can be said of it: its first line as the message.
+// JSON object, gives what can be said of it: its beginning as the message.
 func readEnvelope(body []byte) envelope {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {
@@ -103,7 +109,7 @@ func readEnvelope(body []byte) envelope {
 	if json.Unmarshal(body, &fields) != nil {
 		return envelope{message: oneLine(string(body))}
 	}
-	e := envelope{code: jsonText(fields.Code), message: jsonText(fields.Message)}
+	e := envelope{code: jsonText(fields.Code), message: jsonText(fields.Message), known: true}
 	var inner struct {
 		Message json.RawMessage `json:"message"`
 		Code    json.RawMessage `json:"code"`
@@ -122,14 +128,21 @@ func readEnvelope(body []byte) envelope {
 	return e
 }
 
-// saysQuota reports whether the error is about a plan, not about a rate.
+// saysQuota reports whether the error is about a plan, not about a rate. Links
+// do not count: rate limits come with one to where the quota can be raised.
 func (e envelope) saysQuota() bool {
+	if !e.known {
+		return false
+	}
 	switch e.code {
 	case "insufficient_quota", "quota_exceeded", "billing_error", "billing_hard_limit_reached",
 		"credit_balance_exhausted":
 		return true
 	}
-	message := strings.ToLower(e.message)
+	words := slices.DeleteFunc(strings.Fields(strings.ToLower(e.message)), func(word string) bool {
+		return strings.Contains(word, "://")
+	})
+	message := strings.Join(words, " ")
 	for _, phrase := range [...]string{"quota", "billing", "credit balance", "spend limit", "upgrade your plan"} {
 		if strings.Contains(message, phrase) {
 			return true
@@ -168,15 +181,19 @@ func firstOf(texts ...string) string {
 // maxMessage bytes.
 func oneLine(text string) string {
 	const maxMessage = 300
-	if len(text) > maxMessage {
-		text = text[:maxMessage]
-	}
-	text = strings.ToValidUTF8(text, string(utf8.RuneError))
-	text = strings.Map(func(r rune) rune {
+	text = strings.Map(func(r rune) rune { // makes it valid UTF-8, too
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return ' '
 	}, text)
-	return strings.Join(strings.Fields(text), " ")
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) <= maxMessage {
+		return text
+	}
+	end := maxMessage
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return strings.TrimRight(text[:end], " ")
 }

@@ -28,7 +28,7 @@ func classifyError(err error) Verdict {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Verdict{Class: Canceled}
-	case isDial(err):
+	case isDial(err), isRefusedStream(err):
 		return Verdict{Class: Unreachable, Again: Anywhere, Executed: NotExecuted}
 	case isHandshake(err):
 		return Verdict{Class: Unreachable, Again: Elsewhere, Executed: NotExecuted}
@@ -57,10 +57,13 @@ func ClassifyBody(err error) Verdict {
 	return v
 }
 
-// isDial reports whether the connection was never made.
+// isDial reports whether the connection was never made, be it to a proxy.
 func isDial(err error) bool {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return true
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		switch op.Op {
+		case "dial", "proxyconnect", "socks connect":
+			return true
+		}
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return true
@@ -94,8 +97,13 @@ func isTimeout(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
-	timeout, ok := errors.AsType[net.Error](err)
-	return ok && timeout.Timeout()
+	for { // a *url.Error and a *net.OpError look one level down only
+		e, ok := errors.AsType[net.Error](err)
+		if !ok || e.Timeout() {
+			return ok
+		}
+		err = errors.Unwrap(e)
+	}
 }
 
 // isBroken reports whether an established connection ended too early.
@@ -111,6 +119,36 @@ func isBroken(err error) bool {
 			return true
 		}
 	}
-	// net/http keeps this one to itself.
-	return strings.HasSuffix(err.Error(), "http: server closed idle connection")
+	if _, ok := errors.AsType[streamError](err); ok {
+		return true
+	}
+	for _, text := range [...]string{ // net/http keeps these to itself
+		"http: server closed idle connection",
+		"http2: client connection lost",
+		"http2: server sent GOAWAY and closed the connection",
+	} {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// streamError is the reset of an HTTP/2 stream. The type that net/http returns is
+// not exported, but fills any struct with the same fields.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+// Error makes streamError a target for [errors.AsType]. It is never called.
+func (streamError) Error() string { return "stream error" }
+
+// isRefusedStream reports whether an HTTP/2 server turned the request away
+// before any processing (RFC 9113 section 8.7).
+func isRefusedStream(err error) bool {
+	const refusedStream = 7
+	e, ok := errors.AsType[streamError](err)
+	return ok && e.Code == refusedStream
 }

@@ -52,7 +52,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %s", e.Verdict.Message)
 	}
 	if e.Err != nil {
-		fmt.Fprintf(&b, ": %v", withoutURL(e.Err))
+		fmt.Fprintf(&b, ": %s", strings.ReplaceAll(withoutURL(e.Err), "\n", "; "))
 	}
 	if notes := e.notes(); notes != "" {
 		fmt.Fprintf(&b, " (%s)", notes)
@@ -79,14 +79,27 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Timeout reports whether the call failed because time ran out, as
 // [net.Error] does.
-func (e *Error) Timeout() bool { return e.Verdict.Class == TimedOut }
+func (e *Error) Timeout() bool { return e.Verdict.Class == TimedOut || isTimeout(e.Err) }
 
-// withoutURL takes the *url.Error off, since its text shows the query.
-func withoutURL(err error) error {
-	if e, ok := err.(*url.Error); ok {
-		return e.Err
+// withoutURL returns the text of err with every *url.Error in it taken off, since
+// theirs shows the query.
+func withoutURL(err error) string {
+	text := err.Error()
+	var inner []error
+	switch e := err.(type) { //nolint:errorlint // each error on the way is looked at
+	case *url.Error:
+		return withoutURL(e.Err)
+	case interface{ Unwrap() error }:
+		inner = append(inner, e.Unwrap())
+	case interface{ Unwrap() []error }:
+		inner = e.Unwrap()
 	}
-	return err
+	for _, err := range inner {
+		if err != nil && err.Error() != "" {
+			text = strings.ReplaceAll(text, err.Error(), withoutURL(err))
+		}
+	}
+	return text
 }
 
 // A Refusal is the error of a layer that did not let a request through. The

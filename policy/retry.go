@@ -75,6 +75,7 @@ func (r Retry) WithDefaults() Retry {
 // v, and whether such a wait is acceptable. A wait that the server asked for is
 // never shortened.
 func (r Retry) Delay(v Verdict, n int, random float64) (time.Duration, bool) {
+	r = r.WithDefaults()
 	backoff := r.Backoff
 	if v.Class == RateLimited || v.Class == Overloaded {
 		backoff = r.Throttled

@@ -19,8 +19,8 @@ type Timeout struct {
 	// negative means no bound.
 	Total time.Duration
 
-	// FirstByte bounds the time to the response's header. Zero means 10 s;
-	// negative means no bound.
+	// FirstByte bounds the time to the response's header. Zero means 10 s, or
+	// Total if that is less; negative means no bound.
 	FirstByte time.Duration
 
 	// Idle bounds each wait for bytes of the body while the caller reads. A
@@ -34,7 +34,12 @@ const defaultFirstByte = 10 * time.Second
 // WithDefaults returns a copy of t with its zero fields filled.
 func (t Timeout) WithDefaults() Timeout {
 	t.Scope = cmp.Or(t.Scope, "attempt")
-	t.FirstByte = cmp.Or(t.FirstByte, defaultFirstByte)
+	if t.FirstByte == 0 {
+		t.FirstByte = defaultFirstByte
+		if t.Total > 0 {
+			t.FirstByte = min(t.FirstByte, t.Total)
+		}
+	}
 	t.Idle = cmp.Or(t.Idle, 30*time.Second)
 	return t
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
@@ -46,11 +47,11 @@ func parseDelay(value string, unit time.Duration) (time.Duration, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseFloat(value, 64)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range is infinite
 		return 0, false
 	}
 	if n *= float64(unit); n >= math.MaxInt64 {
 		return math.MaxInt64, true
 	}
-	return time.Duration(n), true
+	return time.Duration(math.Round(n)), true // the product may fall short of the whole nanosecond
 }

@@ -55,10 +55,15 @@ const HeaderName = "Sparekey-Answer"
 
 // Header returns the answer as the value of a [HeaderName] field: a structured
 // field (RFC 9651), whose item is the source and whose parameters are those of
-// age (seconds), rule, confidence and cause that are set.
+// age (seconds), rule, confidence and cause that are set. A source that is no
+// token, as the name of an endpoint may be, is a string.
 func (a Answer) Header() string {
 	var b strings.Builder
-	b.WriteString(string(a.Source))
+	if source := string(a.Source); isToken(source) {
+		b.WriteString(source)
+	} else {
+		b.WriteString(quoted(source))
+	}
 	if a.Age > 0 {
 		fmt.Fprintf(&b, ";age=%d", int64(a.Age/time.Second))
 	}
@@ -72,6 +77,13 @@ func (a Answer) Header() string {
 		fmt.Fprintf(&b, ";cause=%s", a.Cause)
 	}
 	return b.String()
+}
+
+// isToken reports whether text is a token of RFC 9651 section 3.3.4.
+func isToken(text string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	return text != "" && strings.Contains(letters+"*", text[:1]) &&
+		strings.Trim(text, letters+"0123456789!#$%&'*+-.^_`|~:/") == ""
 }
 
 // quoted writes a string of RFC 9651 section 3.3.3, which is ASCII: what is not

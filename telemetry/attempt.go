@@ -1,8 +1,8 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -42,7 +42,7 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return l.next.RoundTrip(req)
 	}
 	a := trail.begin(l)
-	a.ctx, a.span = l.recorder.tracer.Start(req.Context(), req.Method, l.recorder.attemptOptions...)
+	a.ctx, a.span = l.recorder.tracer.Start(req.Context(), method(req), l.recorder.attemptOptions...)
 	if a.span.SpanContext().IsValid() {
 		req = req.WithContext(a.ctx)
 	}
@@ -97,11 +97,7 @@ func (t *Trail) begin(l *attemptLayer) *attempt {
 
 // BodyEnd implements [body.Watcher].
 func (a *attempt) BodyEnd(err error) error {
-	v := a.Verdict
-	if err != io.EOF && err != body.ErrAbandoned {
-		v = policy.ClassifyBody(err)
-	}
-	a.end(v)
+	a.end(JudgeBody(a.ctx, a.Verdict, err))
 	return err
 }
 
@@ -132,7 +128,7 @@ func requestAttributes(req *http.Request, number int) []attribute.KeyValue {
 	url := *req.URL
 	url.User, url.RawQuery, url.Fragment, url.RawFragment, url.ForceQuery = nil, "", "", "", false
 	attributes := []attribute.KeyValue{
-		keyMethod.String(req.Method),
+		keyMethod.String(method(req)),
 		keyURL.String(url.String()),
 		keyServer.String(url.Hostname()),
 		keyPort.Int(port(url.Scheme, url.Port())),
@@ -142,6 +138,9 @@ func requestAttributes(req *http.Request, number int) []attribute.KeyValue {
 	}
 	return attributes
 }
+
+// method returns the method of a request, which may leave GET out.
+func method(req *http.Request) string { return cmp.Or(req.Method, http.MethodGet) }
 
 func port(scheme, explicit string) int {
 	if n, err := strconv.Atoi(explicit); err == nil {

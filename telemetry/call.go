@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -111,11 +110,11 @@ type call struct {
 func (c *call) fail(req *http.Request, err error) error {
 	v := Judge(req, nil, err, c.layer.cfg.Classify)
 	c.end(v)
-	if existing, ok := errors.AsType[*policy.Error](err); ok && existing == err {
+	if _, ok := err.(*policy.Error); ok { //nolint:errorlint // one further in is part of another error
 		return err
 	}
 	retryAt := c.trail.RetryAt()
-	if refusal, ok := errors.AsType[*policy.Refusal](err); ok {
+	if refusal, ok := errors.AsType[*policy.Refusal](err); ok && !refusal.RetryAt.IsZero() {
 		retryAt = refusal.RetryAt
 	}
 	return &policy.Error{
@@ -144,11 +143,7 @@ func (c *call) answered(req *http.Request, resp *http.Response) {
 
 // BodyEnd implements [body.Watcher].
 func (c *call) BodyEnd(err error) error {
-	v := c.verdict
-	if err != io.EOF && err != body.ErrAbandoned {
-		v = policy.ClassifyBody(err)
-	}
-	c.end(v)
+	c.end(JudgeBody(c.ctx, c.verdict, err))
 	return err
 }
 

@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"reflect"
 	"time"
@@ -17,8 +19,14 @@ const peekTime = 100 * time.Millisecond
 // one of which is set. The first layer that asks decides, by classify or by
 // [policy.Classify] if that is nil; the trail in the request's context keeps the
 // verdict, and every other layer that sees the same outcome gets it. An error
-// body is peeked at and stays readable from its start.
+// body is peeked at and stays readable from its start. A good answer whose body was
+// found broken by [body.Buffer] is judged by that, whatever was said before.
 func Judge(req *http.Request, resp *http.Response, err error, classify policy.Classifier) policy.Verdict {
+	if err == nil && resp.StatusCode < http.StatusBadRequest {
+		if broken := body.Broken(resp); broken != nil {
+			return JudgeBody(req.Context(), policy.Verdict{Class: policy.OK}, broken)
+		}
+	}
 	t := FromContext(req.Context())
 	if v, ok := t.judgementOf(resp, err); ok {
 		return v
@@ -33,7 +41,8 @@ func decide(req *http.Request, resp *http.Response, err error, classify policy.C
 		classify = policy.Classify
 	}
 	if err != nil {
-		if req.Context().Err() == context.Canceled { // whatever cause the caller gave
+		err, canceled := cutShort(req.Context(), err)
+		if canceled {
 			return policy.Verdict{Class: policy.Canceled}
 		}
 		return classify(policy.Outcome{Err: err, Now: time.Now()})
@@ -44,6 +53,33 @@ func decide(req *http.Request, resp *http.Response, err error, classify policy.C
 		outcome.Body = body.Peek(resp, policy.PeekBytes, peekTime)
 	}
 	return classify(outcome)
+}
+
+// JudgeBody returns the verdict on an attempt whose verdict at the header was v
+// and whose body ended with err, as a [body.Watcher] is told. A break turns an
+// answer into a failure; an error status stays what it is.
+func JudgeBody(ctx context.Context, v policy.Verdict, err error) policy.Verdict {
+	//nolint:errorlint // an end is io.EOF itself
+	if err == io.EOF || err == body.ErrAbandoned || v.Class != policy.OK {
+		return v
+	}
+	err, canceled := cutShort(ctx, err)
+	if canceled {
+		return policy.Verdict{Class: policy.Canceled, Executed: policy.Executed}
+	}
+	return policy.ClassifyBody(err)
+}
+
+// cutShort tells who ended an exchange that ended in err: the caller, whatever
+// cause he gave, or one of our own time limits, which is then the error.
+func cutShort(ctx context.Context, err error) (cause error, canceled bool) {
+	if ctx.Err() != context.Canceled {
+		return err, false
+	}
+	if limit, ok := errors.AsType[*policy.TimeoutError](context.Cause(ctx)); ok {
+		return limit, false
+	}
+	return err, true
 }
 
 // A judgement is an outcome and its verdict.
@@ -86,7 +122,8 @@ func (t *Trail) keep(j judgement) {
 // sameError compares two errors that may be of a type that cannot be compared.
 func sameError(a, b error) bool {
 	if a == nil || b == nil {
-		return a == b
+		return a == b //nolint:errorlint // one of them is nil
 	}
+	//nolint:errorlint // the very same error
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

@@ -22,19 +22,18 @@ type Trail struct {
 	recorder *recorder   // set when claimed; nil records nowhere else
 
 	mu       sync.Mutex
-	function string         // guarded by mu, as all below
-	start    time.Time      // when the call began
-	duration time.Duration  // set when its body ended
-	answer   Answer         // Source "" until there is one
-	attempts []*attempt     // at most maxKept
-	dropped  int            // attempts that are not kept
-	judged   []judgement    // verdicts of the latest outcomes, at most maxJudged
-	waited   time.Duration  // all waits
-	pending  time.Duration  // the wait before the next attempt
-	refusals []Refused      // at most maxKept
-	notes    []Note         // at most maxKept
-	retryAt  time.Time      // when a new call makes sense, zero if nobody said
-	verdict  policy.Verdict // the latest attempt's
+	function string        // guarded by mu, as all below
+	start    time.Time     // when the call began
+	duration time.Duration // set when its body ended
+	answer   Answer        // Source "" until there is one
+	attempts []*attempt    // at most maxKept
+	dropped  int           // attempts that are not kept
+	judged   []judgement   // verdicts of the latest outcomes, at most maxJudged
+	waited   time.Duration // all waits
+	pending  time.Duration // the wait before the next attempt
+	refusals []Refused     // at most maxKept
+	notes    []Note        // at most maxKept
+	retryAt  time.Time     // when a new call makes sense, zero if nobody said
 }
 
 // maxKept bounds each list of a trail. What exceeds it is counted.

@@ -30,7 +30,7 @@ type Watcher interface {
 type Pacer interface {
 	Watcher
 	BodyRead() // before a read
-	BodyGot()  // after it
+	BodyGot()  // after it, and before the BodyEnd that it may lead to
 }
 
 // EndFunc is a func as a [Watcher] that leaves the error as it is.
@@ -47,13 +47,13 @@ func (f EndFunc) BodyEnd(err error) error {
 // [io.WriterTo] stays one. A body that is empty ends at once.
 func Watch(resp *http.Response, w Watcher) {
 	if resp.Body == nil || resp.Body == http.NoBody {
-		w.BodyEnd(io.EOF)
+		_ = w.BodyEnd(io.EOF) // nobody reads it
 		return
 	}
 	b := of(resp)
 	b.watchers = append(b.watchers, w)
 	if p, ok := w.(Pacer); ok {
-		b.pacer = p
+		b.pacers = append(b.pacers, p)
 	}
 }
 
@@ -63,7 +63,7 @@ func of(resp *http.Response) *watched {
 		return o.own()
 	}
 	b := &watched{rc: resp.Body}
-	b.watchers = b.room[:0]
+	b.watchers, b.pacers = b.room[:0], b.pacerRoom[:0]
 	switch inner := resp.Body.(type) {
 	case io.Writer:
 		resp.Body = &duplex{b, inner}

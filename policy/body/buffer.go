@@ -3,6 +3,7 @@ package body
 import (
 	"bytes"
 	"io"
+	"math"
 	"net/http"
 )
 
@@ -19,7 +20,7 @@ func Buffer(resp *http.Response, maxBytes int64) error {
 	if resp.ContentLength > 0 {
 		buf.Grow(int(min(resp.ContentLength, maxBytes)) + bytes.MinRead)
 	}
-	_, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBytes+1))
+	_, err := buf.ReadFrom(io.LimitReader(resp.Body, oneMore(maxBytes)))
 	resp.Body = &buffered{head: &buf, rest: resp.Body, err: err, whole: err == nil && int64(buf.Len()) <= maxBytes}
 	return err
 }
@@ -46,3 +47,24 @@ func (b *buffered) Read(p []byte) (int, error) {
 }
 
 func (b *buffered) Close() error { return b.rest.Close() }
+
+// oneMore returns the bound of a read that shows whether more than n bytes come.
+func oneMore(n int64) int64 {
+	if n == math.MaxInt64 {
+		return n
+	}
+	return n + 1
+}
+
+// Broken returns the error that [Buffer] found at the end of the body of resp,
+// or nil if there was none or the body was not buffered.
+func Broken(resp *http.Response) error {
+	rc := resp.Body
+	if o, ok := rc.(owner); ok {
+		rc = o.own().rc
+	}
+	if b, ok := rc.(*buffered); ok {
+		return b.err
+	}
+	return nil
+}

@@ -11,9 +11,9 @@ import (
 // Peek returns up to n bytes from the start of the body of resp, as many as come
 // within wait, and leaves the body to be read from its start. A body that drips
 // or stalls is left as it is: its reader gets the peeked bytes at once and the
-// rest when it comes.
+// rest when it comes. A second Peek sees no more than the first asked for.
 func Peek(resp *http.Response, n int, wait time.Duration) []byte {
-	if resp.Body == nil || resp.Body == http.NoBody {
+	if resp.Body == nil || resp.Body == http.NoBody || n <= 0 {
 		return nil
 	}
 	b := of(resp)
@@ -27,7 +27,7 @@ func Peek(resp *http.Response, n int, wait time.Duration) []byte {
 	case <-b.prefix.done:
 	case <-timer.C:
 	}
-	return b.prefix.peeked()
+	return b.prefix.peeked(n)
 }
 
 // A prefix is the start of a body, read ahead on a goroutine of its own. The
@@ -64,17 +64,17 @@ func (p *prefix) add(data []byte, err error) bool {
 	return err == nil && !p.stop
 }
 
-func (p *prefix) peeked() []byte {
+func (p *prefix) peeked(n int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return bytes.Clone(p.buf)
+	return bytes.Clone(p.buf[:min(n, len(p.buf))])
 }
 
 // read hands on what was read ahead. It reports false once all is handed on and
 // the body itself is to be read.
 func (p *prefix) read(dst []byte) (n int, err error, more bool) {
 	n, err, more = p.take(dst)
-	if n > 0 || !more || err != nil {
+	if n > 0 || !more || err != nil || len(dst) == 0 {
 		return n, err, more
 	}
 	<-p.done // a read is still under way

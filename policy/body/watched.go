@@ -11,26 +11,36 @@ type owner interface{ own() *watched }
 // watched is a response body with its watchers. Reads are the caller's and come
 // one at a time; Close may come at any time.
 type watched struct {
-	rc       io.ReadCloser
-	prefix   *prefix // what was peeked and not read yet, or nil
-	pacer    Pacer   // the innermost one, or nil
-	watchers []Watcher
-	room     [4]Watcher // where watchers start out, so that few cost no allocation
-	ended    atomic.Bool
+	rc        io.ReadCloser
+	prefix    *prefix // what was peeked and not read yet, or nil
+	watchers  []Watcher
+	pacers    []Pacer    // those among the watchers
+	room      [4]Watcher // where watchers start out, so that few cost no allocation
+	pacerRoom [2]Pacer   // likewise
+	ended     atomic.Bool
 }
 
 func (b *watched) own() *watched { return b }
 
 func (b *watched) Read(p []byte) (int, error) {
-	if b.pacer != nil {
-		b.pacer.BodyRead()
-		defer b.pacer.BodyGot()
-	}
-	n, err := b.read(p)
+	n, err := b.paced(p)
 	if err != nil {
 		err = b.end(err)
 	}
 	return n, err
+}
+
+// paced reads and tells the pacers, even if the read panics.
+func (b *watched) paced(p []byte) (int, error) {
+	for _, pacer := range b.pacers {
+		pacer.BodyRead()
+	}
+	defer func() {
+		for _, pacer := range b.pacers {
+			pacer.BodyGot()
+		}
+	}()
+	return b.read(p)
 }
 
 func (b *watched) read(p []byte) (int, error) {
@@ -47,7 +57,7 @@ func (b *watched) read(p []byte) (int, error) {
 // Close ends the body first, so that what its watchers hold is free even if the
 // close blocks.
 func (b *watched) Close() error {
-	b.end(ErrAbandoned)
+	_ = b.end(ErrAbandoned)
 	return b.rc.Close()
 }
 
@@ -78,17 +88,33 @@ type writerTo struct {
 }
 
 func (b *writerTo) WriteTo(w io.Writer) (int64, error) {
-	if b.prefix != nil || b.pacer != nil {
+	if b.prefix != nil || len(b.pacers) > 0 {
 		return io.Copy(w, onlyReader{b.watched})
 	}
-	n, err := b.wt.WriteTo(w)
-	if err != nil {
+	dst := &destination{Writer: w}
+	n, err := b.wt.WriteTo(dst)
+	switch {
+	case err != nil && dst.failed:
+		return n, err // the body did not end: Close will end it
+	case err != nil:
 		return n, b.end(err)
 	}
-	if err := b.end(io.EOF); err != io.EOF {
+	if err := b.end(io.EOF); err != io.EOF { //nolint:errorlint // an end is io.EOF itself
 		return n, err
 	}
 	return n, nil
+}
+
+// destination notes whether it was the writer that failed.
+type destination struct {
+	io.Writer
+	failed bool
+}
+
+func (d *destination) Write(p []byte) (int, error) {
+	n, err := d.Writer.Write(p)
+	d.failed = d.failed || err != nil || n < len(p)
+	return n, err
 }
 
 // onlyReader hides WriteTo from io.Copy.

@@ -1,0 +1,144 @@
+package body_test
+
+import (
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy/body"
+)
+
+func TestDiscardBytes(t *testing.T) {
+	tests := []struct {
+		name     string
+		body     string
+		end      error
+		maxBytes int64
+		wantEnd  error
+		whole    bool
+	}{
+		{"empty", "", io.EOF, 0, io.EOF, true},
+		{"within the bound", "abc", io.EOF, 4, io.EOF, true},
+		{"at the bound", "abc", io.EOF, 3, io.EOF, true},
+		{"over the bound", "abc", io.EOF, 2, body.ErrAbandoned, false},
+		{"no bound", "abc", io.EOF, math.MaxInt64, io.EOF, true},
+		{"broken", "abc", errReset, 4, errReset, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			src := newSource(tt.body, tt.end)
+			resp := response(src)
+			var told ends
+			body.Watch(resp, &told)
+			body.Discard(resp, tt.maxBytes, time.Minute)
+			assert.Equal(t, ends{tt.wantEnd}, told)
+			assert.Equal(t, 1, src.closed)
+
+			src = newSource(tt.body, tt.end)
+			data, whole := body.Drain(response(src), tt.maxBytes, time.Minute)
+			assert.Equal(t, tt.whole, whole)
+			assert.Equal(t, 1, src.closed)
+			if whole {
+				assert.Equal(t, tt.body, string(data))
+			} else {
+				assert.Nil(t, data)
+			}
+		})
+	}
+}
+
+func TestDiscardTime(t *testing.T) {
+	const limit = 50 * ms
+	tests := []struct {
+		name     string
+		parts    []part
+		wantTime time.Duration
+		whole    bool
+	}{
+		{"quick", []part{{0, "abc"}}, 0, true},
+		{"just quick enough", []part{{20 * ms, "a"}, {30*ms - 1, "b"}}, limit - 1, true},
+		{"just too slow", []part{{20 * ms, "a"}, {30*ms + 1, "b"}}, limit, false},
+		{"stalled", []part{{0, "a"}, {never, "b"}}, limit, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dripping := newDrip(tt.parts...)
+				start := time.Now()
+				_, whole := body.Drain(response(dripping), 1<<10, limit)
+				assert.Equal(t, tt.wantTime, time.Since(start))
+				assert.Equal(t, tt.whole, whole)
+				<-dripping.closed
+			})
+			synctest.Test(t, func(t *testing.T) {
+				dripping := newDrip(tt.parts...)
+				start := time.Now()
+				body.Discard(response(dripping), 1<<10, limit)
+				assert.Equal(t, tt.wantTime, time.Since(start))
+				<-dripping.closed
+			})
+		})
+	}
+}
+
+func TestDiscardNothing(t *testing.T) {
+	for _, rc := range []io.ReadCloser{nil, http.NoBody} {
+		body.Discard(response(rc), 10, time.Hour)
+		data, whole := body.Drain(response(rc), 10, time.Hour)
+		assert.Empty(t, data)
+		assert.True(t, whole)
+	}
+}
+
+func TestDiscardConnections(t *testing.T) {
+	tests := []struct {
+		name     string
+		answer   string
+		maxBytes int64
+		want     int64 // connections of 100 requests
+	}{
+		{"discarded answers leave their connection", strings.Repeat("x", 10<<10), 64 << 10, 1},
+		{"so do empty ones", "", 64 << 10, 1},
+		{"longer ones cost it", strings.Repeat("x", 1<<20), 64 << 10, 100},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var connections atomic.Int64
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				_, _ = io.WriteString(w, tt.answer)
+			}))
+			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					connections.Add(1)
+				}
+			}
+			server.Start()
+			defer server.Close()
+			for range 100 {
+				resp, err := server.Client().Get(server.URL)
+				require.NoError(t, err)
+				body.Discard(resp, tt.maxBytes, time.Minute)
+			}
+			assert.Equal(t, tt.want, connections.Load())
+		})
+	}
+}
+
+func TestBytes(t *testing.T) {
+	rc := body.Bytes([]byte("abc"))
+	data, err := io.ReadAll(rc)
+	require.NoError(t, err)
+	assert.Equal(t, "abc", string(data))
+	assert.NoError(t, rc.Close())
+}

@@ -1,0 +1,239 @@
+package telemetry_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// counting returns a classifier that counts its calls.
+func counting(calls *int) policy.Classifier {
+	return func(o policy.Outcome) policy.Verdict {
+		*calls++
+		return policy.Classify(o)
+	}
+}
+
+func TestJudgeDecidesOnce(t *testing.T) {
+	for name, next := range map[string]roundTrip{
+		"answer": upstream(429, `{"message":"Slow down"}`),
+		"error":  failing(io.EOF),
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			cfg := telemetry.Config{Classify: counting(&calls)}
+			judging := func(next http.RoundTripper) http.RoundTripper {
+				return roundTrip(func(req *http.Request) (*http.Response, error) {
+					resp, err := next.RoundTrip(req)
+					for range 3 {
+						telemetry.Judge(req, resp, err, nil) // another classifier comes too late
+					}
+					return resp, err
+				})
+			}
+			resp, err := stack(cfg, next, judging, judging).RoundTrip(newRequest(t, t.Context()))
+			if err == nil {
+				text, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				assert.Equal(t, `{"message":"Slow down"}`, string(text), "the body is as it came")
+			}
+			assert.Equal(t, 1, calls)
+		})
+	}
+}
+
+func TestJudgeOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got policy.Outcome
+		classify := func(o policy.Outcome) policy.Verdict { got = o; return policy.Verdict{} }
+		req := newRequest(t, t.Context())
+
+		long := strings.Repeat("x", 2*policy.PeekBytes)
+		resp := answer(500, long)
+		resp.Header.Set("X-Request-Id", "req_1")
+		telemetry.Judge(req, resp, nil, classify)
+		assert.Equal(t, policy.Outcome{Status: 500, Header: resp.Header, Body: []byte(long[:policy.PeekBytes]), Now: time.Now()}, got)
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, long, string(text))
+
+		resp = answer(200, "abc")
+		rc := resp.Body
+		telemetry.Judge(req, resp, nil, classify)
+		assert.Equal(t, policy.Outcome{Status: 200, Header: resp.Header}, got)
+		assert.Equal(t, rc, resp.Body, "the body of a good answer is not touched")
+
+		telemetry.Judge(req, nil, io.EOF, classify)
+		assert.Equal(t, policy.Outcome{Err: io.EOF, Now: time.Now()}, got)
+	})
+}
+
+// TestJudgeStalledBody: an error body that does not come holds nobody up for
+// longer than a tenth of a second.
+func TestJudgeStalledBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pr, pw := io.Pipe()
+		resp := answer(503, "")
+		resp.Body = pr
+		time.AfterFunc(time.Second, func() {
+			_, _ = io.WriteString(pw, "late")
+			_ = pw.Close()
+		})
+		start := time.Now()
+		v := telemetry.Judge(newRequest(t, t.Context()), resp, nil, nil)
+		assert.Equal(t, 100*time.Millisecond, time.Since(start))
+		assert.Equal(t, policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere}, v)
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, "late", string(text))
+	})
+}
+
+func TestJudgeCancellation(t *testing.T) {
+	limit := &policy.TimeoutError{Scope: "total", Phase: "exchange", Limit: time.Second}
+	timedOut := policy.Verdict{Class: policy.TimedOut, Again: policy.Anywhere}
+	canceled := policy.Verdict{Class: policy.Canceled}
+	interrupted := policy.Verdict{Class: policy.Interrupted, Again: policy.Anywhere}
+	with := func(cause error) func(context.Context) context.Context {
+		return func(ctx context.Context) context.Context {
+			ctx, cancel := context.WithCancelCause(ctx)
+			cancel(cause)
+			return ctx
+		}
+	}
+	tests := []struct {
+		name string
+		ctx  func(context.Context) context.Context
+		err  error
+		want policy.Verdict
+	}{
+		{"nobody gave up", func(ctx context.Context) context.Context { return ctx }, syscall.ECONNRESET, interrupted},
+		{"the caller gave up", with(nil), context.Canceled, canceled},
+		{"for a reason", with(errors.New("user left")), errors.New("user left"), canceled},
+		{"and the transport says something else", with(nil), syscall.ECONNRESET, canceled},
+		{"our limit", with(limit), limit, timedOut},
+		{"our limit, and the transport says something else", with(limit), syscall.ECONNRESET, timedOut},
+		{"the caller's deadline", func(ctx context.Context) context.Context {
+			ctx, cancel := context.WithDeadline(ctx, time.Now().Add(-time.Second))
+			cancel()
+			return ctx
+		}, context.DeadlineExceeded, timedOut},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx := tt.ctx(t.Context())
+			assert.Equal(t, tt.want, telemetry.Judge(newRequest(t, ctx), nil, tt.err, nil))
+
+			want := tt.want
+			want.Executed = policy.Executed
+			ok := policy.Verdict{Class: policy.OK}
+			assert.Equal(t, want, telemetry.JudgeBody(ctx, ok, tt.err), "in the body")
+			assert.Equal(t, ok, telemetry.JudgeBody(ctx, ok, io.EOF), "after a body that came whole")
+		})
+	}
+}
+
+func TestJudgeBody(t *testing.T) {
+	ok := policy.Verdict{Class: policy.OK, Executed: policy.Executed}
+	limited := policy.Verdict{Class: policy.RateLimited, Wait: time.Second}
+	truncated := policy.Verdict{Class: policy.Truncated, Again: policy.Anywhere, Executed: policy.Executed}
+	tests := []struct {
+		name    string
+		verdict policy.Verdict
+		err     error
+		want    policy.Verdict
+	}{
+		{"read to its end", ok, io.EOF, ok},
+		{"given up by the reader", ok, body.ErrAbandoned, ok},
+		{"cut short", ok, io.ErrUnexpectedEOF, truncated},
+		{"an error's body cut short", limited, io.ErrUnexpectedEOF, limited},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, telemetry.JudgeBody(t.Context(), tt.verdict, tt.err))
+		})
+	}
+}
+
+// TestJudgeBuffered: a body that was found broken overrules the header.
+func TestJudgeBuffered(t *testing.T) {
+	ctx, trail := telemetry.NewContext(t.Context())
+	var before, after policy.Verdict
+	buffering := func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(req)
+			if err != nil {
+				return nil, err
+			}
+			before = telemetry.Judge(req, resp, nil, nil)
+			if body.Buffer(resp, 1<<10) == nil {
+				return nil, errors.New("the body came whole")
+			}
+			after = telemetry.Judge(req, resp, nil, nil)
+			return resp, nil
+		})
+	}
+	cut := roundTrip(func(*http.Request) (*http.Response, error) {
+		resp := answer(200, "")
+		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("abc"), readFunc(func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF })))
+		return resp, nil
+	})
+	_, err := send(t, stack(routing, cut, buffering), ctx)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.Equal(t, policy.OK, before.Class)
+	assert.Equal(t, policy.Truncated, after.Class)
+	assert.Equal(t, policy.Truncated, trail.Attempts()[0].Verdict.Class)
+	assert.Empty(t, trail.Answer().Source, "there is no answer")
+}
+
+// TestJudgeBufferedError: an error status stays what it is.
+func TestJudgeBufferedError(t *testing.T) {
+	resp := answer(429, "")
+	resp.Body = io.NopCloser(readFunc(func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }))
+	require.Error(t, body.Buffer(resp, 1<<10))
+	assert.Equal(t, policy.RateLimited, telemetry.Judge(newRequest(t, t.Context()), resp, nil, nil).Class)
+}
+
+// unhashable is an error that cannot be compared.
+type unhashable []string
+
+func (u unhashable) Error() string { return strings.Join(u, ", ") }
+
+func TestJudgeForgets(t *testing.T) {
+	ctx, _ := telemetry.NewContext(t.Context())
+	req := newRequest(t, ctx)
+	calls := 0
+	classify := counting(&calls)
+
+	outcomes := make([]*http.Response, 9)
+	for i := range outcomes {
+		outcomes[i] = answer(200, "")
+		telemetry.Judge(req, outcomes[i], nil, classify)
+	}
+	assert.Equal(t, 9, calls)
+	telemetry.Judge(req, outcomes[8], nil, classify)
+	telemetry.Judge(req, outcomes[1], nil, classify)
+	assert.Equal(t, 9, calls, "the latest eight are kept")
+	telemetry.Judge(req, outcomes[0], nil, classify)
+	assert.Equal(t, 10, calls, "the first of nine is not")
+
+	telemetry.Judge(req, nil, unhashable{"a"}, classify)
+	telemetry.Judge(req, nil, unhashable{"a"}, classify)
+	assert.Equal(t, 12, calls, "errors that cannot be compared are decided each time")
+	telemetry.Judge(newRequest(t, t.Context()), outcomes[0], nil, classify)
+	telemetry.Judge(newRequest(t, t.Context()), outcomes[0], nil, classify)
+	assert.Equal(t, 14, calls, "so is all without a trail")
+}

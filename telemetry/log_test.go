@@ -1,0 +1,75 @@
+package telemetry_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+func TestLogRecords(t *testing.T) {
+	until := time.Date(2026, time.March, 14, 12, 0, 5, 0, time.UTC)
+	report := func(f func(*http.Request, *telemetry.Trail)) func(http.RoundTripper) http.RoundTripper {
+		return func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(req *http.Request) (*http.Response, error) {
+				f(req, telemetry.FromContext(req.Context()))
+				return next.RoundTrip(req)
+			})
+		}
+	}
+	transition := func(tr policy.Transition) func(http.RoundTripper) http.RoundTripper {
+		return report(func(req *http.Request, trail *telemetry.Trail) { trail.Changed(req.Context(), tr) })
+	}
+	tests := []struct {
+		name     string
+		upstream roundTrip
+		layer    func(http.RoundTripper) http.RoundTripper
+		want     string
+	}{
+		{"a good answer is no news", upstream(200, ""), nil, ""},
+		{"a failure is in the trail", upstream(500, ""), nil, ""},
+		{"quota", upstream(402, `{"message":"secret"}`), nil,
+			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing class=quota_exceeded`},
+		{"credentials", upstream(401, `{"message":"secret"}`), nil,
+			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing class=unauthenticated`},
+		{"retry", upstream(503, ""), repeat(2),
+			`level=DEBUG msg=retrying event.name=sparekey.retry wait=1s class=overloaded`},
+		{"refusal", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
+			trail.Refused(req.Context(), &policy.Refusal{Layer: "breaker", Reason: "breaker_open", Err: errors.New("open")})
+		}), `level=DEBUG msg=refused event.name=sparekey.refused layer=breaker reason=breaker_open`},
+		{"fallback", upstream(200, ""), report(func(req *http.Request, _ *telemetry.Trail) {
+			telemetry.Mark(req, http.Header{}, telemetry.Answer{Source: telemetry.Rule, Rule: "billing", Cause: policy.TimedOut})
+		}), `level=DEBUG msg="answered in the service's place" event.name=sparekey.fallback function=ticket_routing source=rule cause=timed_out rule=billing`},
+		{"cache hit", upstream(200, ""), report(func(req *http.Request, _ *telemetry.Trail) {
+			telemetry.Mark(req, http.Header{}, telemetry.Answer{Source: telemetry.Cache, Age: time.Second})
+		}), ""},
+		{"breaker opens", upstream(200, ""), transition(policy.Transition{Name: "api.test", To: policy.Open, Until: until}),
+			`level=WARN msg="breaker \"open\"" event.name=sparekey.breaker.open breaker=api.test from=closed until=2026-03-14T12:00:05.000Z`},
+		{"breaker tries again", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.Open, To: policy.HalfOpen}),
+			`level=INFO msg="breaker \"half_open\"" event.name=sparekey.breaker.half_open breaker=api.test from=open`},
+		{"breaker closes", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.HalfOpen, To: policy.Closed}),
+			`level=INFO msg="breaker \"closed\"" event.name=sparekey.breaker.closed breaker=api.test from=half_open`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log strings.Builder
+				cfg := telemetry.Config{Function: "ticket_routing", Logger: newLogger(&log)}
+				layer := tt.layer
+				if layer == nil {
+					layer = repeat(1)
+				}
+				_, err := send(t, stack(cfg, tt.upstream, layer), t.Context())
+				assert.NoError(t, err)
+				assert.Equal(t, tt.want, strings.TrimSuffix(log.String(), "\n"))
+			})
+		})
+	}
+}
