@@ -97,7 +97,7 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 	verdict := telemetry.Judge(req, resp, err, p.cfg.Classify)
 	if p.covers(known, now) && isLost(req.Context(), err, verdict.Class) {
 		if err == nil {
-			body.Discard(resp, drainBytes, drainTime)
+			body.Discard(req.Context(), resp, drainBytes, drainTime)
 		}
 		return p.stale(req, known, verdict.Class), nil
 	}

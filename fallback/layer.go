@@ -66,7 +66,7 @@ func (l *layer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	if resp != nil {
-		body.Discard(resp, drainBytes, drainTime)
+		body.Discard(req.Context(), resp, drainBytes, drainTime)
 	}
 	header := make(http.Header, 4)
 	telemetry.Mark(req, header, origin(answer, rule, verdict.Class))

@@ -22,7 +22,7 @@ type Error struct {
 	// Verdict is the last attempt's.
 	Verdict Verdict
 
-	// Status is the last attempt's status code, zero if no response came.
+	// Status is the status code of the answer, zero if there is none.
 	Status int
 
 	// Attempts is how many attempts were made. Zero means that the call was

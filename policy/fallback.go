@@ -12,9 +12,9 @@ type Fallback struct {
 	Static *Answer
 
 	// MaxConfidence is the greatest confidence that a rule or the static answer
-	// may claim, since theirs is a guess while the service's is measured. Zero
-	// means 0.55, which keeps such answers below the usual bounds for acting
-	// without a person.
+	// may claim, since theirs is a guess while the service's is measured; one
+	// that claims more is an error. Zero means 0.55, which keeps such answers
+	// below the usual bounds for acting without a person.
 	MaxConfidence float64
 
 	// Classify decides what an outcome means. Nil means [Classify].
@@ -42,8 +42,8 @@ type Rule struct {
 // A Condition holds for a text that has one of the words, or that the regular
 // expression matches. Exactly one of the two must be set.
 type Condition struct {
-	// Words are words or phrases. Case and white space do not count, and a word
-	// is found only as a whole: "card" is not in "cardigan".
+	// Words are words or phrases. Case, white space and punctuation do not count,
+	// and a word is found only as a whole: "card" is not in "cardigan".
 	Words []string
 
 	// Regex is in the syntax of package regexp. It costs much more than Words.

@@ -73,7 +73,7 @@ func repeat(attempts int) func(http.RoundTripper) http.RoundTripper {
 					return resp, err
 				}
 				if resp != nil {
-					body.Discard(resp, 1<<10, time.Second)
+					body.Discard(context.Background(), resp, 1<<10, time.Second)
 				}
 				telemetry.FromContext(req.Context()).Waits(req.Context(), time.Second, v.Class)
 				time.Sleep(time.Second)

@@ -28,7 +28,8 @@ func Judge(req *http.Request, resp *http.Response, err error, classify policy.Cl
 		}
 	}
 	t := FromContext(req.Context())
-	if v, ok := t.judgementOf(resp, err); ok {
+	ended := req.Context().Err() != nil // then the same error may mean something else
+	if v, ok := t.judgementOf(resp, err); ok && (err == nil || !ended) {
 		return v
 	}
 	v := decide(req, resp, err, classify)
@@ -50,7 +51,7 @@ func decide(req *http.Request, resp *http.Response, err error, classify policy.C
 	outcome := policy.Outcome{Status: resp.StatusCode, Header: resp.Header}
 	if resp.StatusCode >= http.StatusBadRequest {
 		outcome.Now = time.Now()
-		outcome.Body = body.Peek(resp, policy.PeekBytes, peekTime)
+		outcome.Body = body.Peek(req.Context(), resp, policy.PeekBytes, peekTime)
 	}
 	return classify(outcome)
 }

@@ -237,3 +237,15 @@ func TestJudgeForgets(t *testing.T) {
 	telemetry.Judge(newRequest(t, t.Context()), outcomes[0], nil, classify)
 	assert.Equal(t, 14, calls, "so is all without a trail")
 }
+
+// TestJudgeSameErrorTwice: a sentinel that ends two attempts is one error, but
+// the second time the caller may have left.
+func TestJudgeSameErrorTwice(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ctx, _ = telemetry.NewContext(ctx)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://up.test/", http.NoBody)
+	require.NoError(t, err)
+	assert.Equal(t, policy.Interrupted, telemetry.Judge(req, nil, io.EOF, nil).Class)
+	cancel()
+	assert.Equal(t, policy.Canceled, telemetry.Judge(req, nil, io.EOF, nil).Class)
+}

@@ -51,11 +51,11 @@ func TestLogRecords(t *testing.T) {
 			telemetry.Mark(req, http.Header{}, telemetry.Answer{Source: telemetry.Cache, Age: time.Second})
 		}), ""},
 		{"breaker opens", upstream(200, ""), transition(policy.Transition{Name: "api.test", To: policy.Open, Until: until}),
-			`level=WARN msg="breaker \"open\"" event.name=sparekey.breaker.open breaker=api.test from=closed until=2026-03-14T12:00:05.000Z`},
+			`level=WARN msg="breaker open" event.name=sparekey.breaker.open breaker=api.test from=closed until=2026-03-14T12:00:05.000Z`},
 		{"breaker tries again", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.Open, To: policy.HalfOpen}),
-			`level=INFO msg="breaker \"half_open\"" event.name=sparekey.breaker.half_open breaker=api.test from=open`},
+			`level=INFO msg="breaker half_open" event.name=sparekey.breaker.half_open breaker=api.test from=open`},
 		{"breaker closes", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.HalfOpen, To: policy.Closed}),
-			`level=INFO msg="breaker \"closed\"" event.name=sparekey.breaker.closed breaker=api.test from=half_open`},
+			`level=INFO msg="breaker closed" event.name=sparekey.breaker.closed breaker=api.test from=half_open`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -203,7 +202,7 @@ func (r *recorder) changed(ctx context.Context, tr policy.Transition) {
 	if !tr.Until.IsZero() {
 		attributes = append(attributes, slog.Time("until", tr.Until))
 	}
-	r.logger.LogAttrs(ctx, level, "breaker "+strconv.Quote(tr.To.String()), attributes...)
+	r.logger.LogAttrs(ctx, level, "breaker "+tr.To.String(), attributes...)
 }
 
 func functionAttributes(function string) []attribute.KeyValue {

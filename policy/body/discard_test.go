@@ -40,12 +40,12 @@ func TestDiscardBytes(t *testing.T) {
 			resp := response(src)
 			var told ends
 			body.Watch(resp, &told)
-			body.Discard(resp, tt.maxBytes, time.Minute)
+			body.Discard(t.Context(), resp, tt.maxBytes, time.Minute)
 			assert.Equal(t, ends{tt.wantEnd}, told)
 			assert.Equal(t, 1, src.closed)
 
 			src = newSource(tt.body, tt.end)
-			data, whole := body.Drain(response(src), tt.maxBytes, time.Minute)
+			data, whole := body.Drain(t.Context(), response(src), tt.maxBytes, time.Minute)
 			assert.Equal(t, tt.whole, whole)
 			assert.Equal(t, 1, src.closed)
 			if whole {
@@ -75,7 +75,7 @@ func TestDiscardTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dripping := newDrip(tt.parts...)
 				start := time.Now()
-				_, whole := body.Drain(response(dripping), 1<<10, limit)
+				_, whole := body.Drain(t.Context(), response(dripping), 1<<10, limit)
 				assert.Equal(t, tt.wantTime, time.Since(start))
 				assert.Equal(t, tt.whole, whole)
 				<-dripping.closed
@@ -83,7 +83,7 @@ func TestDiscardTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dripping := newDrip(tt.parts...)
 				start := time.Now()
-				body.Discard(response(dripping), 1<<10, limit)
+				body.Discard(t.Context(), response(dripping), 1<<10, limit)
 				assert.Equal(t, tt.wantTime, time.Since(start))
 				<-dripping.closed
 			})
@@ -93,8 +93,8 @@ func TestDiscardTime(t *testing.T) {
 
 func TestDiscardNothing(t *testing.T) {
 	for _, rc := range []io.ReadCloser{nil, http.NoBody} {
-		body.Discard(response(rc), 10, time.Hour)
-		data, whole := body.Drain(response(rc), 10, time.Hour)
+		body.Discard(t.Context(), response(rc), 10, time.Hour)
+		data, whole := body.Drain(t.Context(), response(rc), 10, time.Hour)
 		assert.Empty(t, data)
 		assert.True(t, whole)
 	}
@@ -128,7 +128,7 @@ func TestDiscardConnections(t *testing.T) {
 			for range 100 {
 				resp, err := server.Client().Get(server.URL)
 				require.NoError(t, err)
-				body.Discard(resp, tt.maxBytes, time.Minute)
+				body.Discard(t.Context(), resp, tt.maxBytes, time.Minute)
 			}
 			assert.Equal(t, tt.want, connections.Load())
 		})

@@ -2,6 +2,7 @@ package body
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"sync"
@@ -9,10 +10,11 @@ import (
 )
 
 // Peek returns up to n bytes from the start of the body of resp, as many as come
-// within wait, and leaves the body to be read from its start. A body that drips
-// or stalls is left as it is: its reader gets the peeked bytes at once and the
-// rest when it comes. A second Peek sees no more than the first asked for.
-func Peek(resp *http.Response, n int, wait time.Duration) []byte {
+// within wait and before ctx ends, and leaves the body to be read from its
+// start. A body that drips or stalls is left as it is: its reader gets the
+// peeked bytes at once and the rest when it comes. A second Peek sees no more
+// than the first asked for.
+func Peek(ctx context.Context, resp *http.Response, n int, wait time.Duration) []byte {
 	if resp.Body == nil || resp.Body == http.NoBody || n <= 0 {
 		return nil
 	}
@@ -26,6 +28,7 @@ func Peek(resp *http.Response, n int, wait time.Duration) []byte {
 	select {
 	case <-b.prefix.done:
 	case <-timer.C:
+	case <-ctx.Done():
 	}
 	return b.prefix.peeked(n)
 }

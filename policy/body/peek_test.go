@@ -1,6 +1,7 @@
 package body_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -49,7 +50,7 @@ func TestPeek(t *testing.T) {
 				}
 				resp := response(newDrip(tt.parts...))
 				start := time.Now()
-				assert.Equal(t, tt.want, string(body.Peek(resp, tt.n, 100*ms)))
+				assert.Equal(t, tt.want, string(body.Peek(t.Context(), resp, tt.n, 100*ms)))
 				assert.Equal(t, tt.wantTime, time.Since(start), "time of the peek")
 
 				start = time.Now()
@@ -80,7 +81,7 @@ func TestPeekLeavesTheBodyAsItWas(t *testing.T) {
 			for n := range len(text) + 2 {
 				for size := 1; size <= len(text)+1; size++ {
 					resp := response(io.NopCloser(wrap(&ending{data: []byte(text), err: io.EOF})))
-					if got, want := string(body.Peek(resp, n, time.Minute)), text[:min(n, len(text))]; got != want {
+					if got, want := string(body.Peek(t.Context(), resp, n, time.Minute)), text[:min(n, len(text))]; got != want {
 						t.Fatalf("Peek(%d) = %q, want %q", n, got, want)
 					}
 					var got []byte
@@ -105,7 +106,7 @@ func TestPeekKeepsTheError(t *testing.T) {
 			resp := response(io.NopCloser(&ending{[]byte("abc"), errReset, together}))
 			var told ends
 			body.Watch(resp, &told)
-			if got, want := string(body.Peek(resp, n, time.Minute)), "abc"[:min(n, 3)]; got != want {
+			if got, want := string(body.Peek(t.Context(), resp, n, time.Minute)), "abc"[:min(n, 3)]; got != want {
 				t.Errorf("Peek(%d) = %q, want %q", n, got, want)
 			}
 			assert.Empty(t, told, "the reader has not come there yet")
@@ -122,7 +123,7 @@ func TestPeekKeepsTheError(t *testing.T) {
 func TestPeekNothing(t *testing.T) {
 	for _, rc := range []io.ReadCloser{nil, http.NoBody} {
 		resp := response(rc)
-		assert.Empty(t, body.Peek(resp, 10, time.Hour))
+		assert.Empty(t, body.Peek(t.Context(), resp, 10, time.Hour))
 		assert.Equal(t, rc, resp.Body)
 	}
 }
@@ -133,7 +134,7 @@ func TestPeekAgain(t *testing.T) {
 		n    int
 		want string
 	}{{4, "abcd"}, {2, "ab"}, {6, "abcd"}} {
-		if got := string(body.Peek(resp, peek.n, time.Minute)); got != peek.want {
+		if got := string(body.Peek(t.Context(), resp, peek.n, time.Minute)); got != peek.want {
 			t.Errorf("Peek(%d) = %q, want %q", peek.n, got, peek.want)
 		}
 	}
@@ -147,7 +148,7 @@ func TestPeekStalledBodyClosed(t *testing.T) {
 	t.Run("after the peek", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			resp := response(newDrip(part{0, "a"}, part{never, "b"}))
-			assert.Equal(t, "a", string(body.Peek(resp, 10, 100*ms)))
+			assert.Equal(t, "a", string(body.Peek(t.Context(), resp, 10, 100*ms)))
 			require.NoError(t, resp.Body.Close())
 		})
 	})
@@ -157,7 +158,7 @@ func TestPeekStalledBodyClosed(t *testing.T) {
 			resp := response(stalled)
 			time.AfterFunc(40*ms, func() { _ = stalled.Close() })
 			start := time.Now()
-			assert.Equal(t, "a", string(body.Peek(resp, 10, 100*ms)))
+			assert.Equal(t, "a", string(body.Peek(t.Context(), resp, 10, 100*ms)))
 			assert.Equal(t, 40*ms, time.Since(start))
 		})
 	})
@@ -166,7 +167,7 @@ func TestPeekStalledBodyClosed(t *testing.T) {
 			resp := response(newDrip(part{0, "a"}, part{never, "b"}))
 			var told ends
 			body.Watch(resp, &told)
-			body.Peek(resp, 10, 100*ms)
+			body.Peek(t.Context(), resp, 10, 100*ms)
 			time.AfterFunc(time.Minute, func() { _ = resp.Body.Close() })
 			start := time.Now()
 			data, err := io.ReadAll(resp.Body)
@@ -181,7 +182,7 @@ func TestPeekStalledBodyClosed(t *testing.T) {
 func TestPeekReadOfNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resp := response(newDrip(part{time.Hour, "a"}))
-		body.Peek(resp, 10, 100*ms)
+		body.Peek(t.Context(), resp, 10, 100*ms)
 		start := time.Now()
 		n, err := resp.Body.Read(nil)
 		assert.Zero(t, n)
@@ -224,7 +225,7 @@ func TestPeekPaced(t *testing.T) {
 					io.WriterTo
 				}{stalled, nil})
 				body.Watch(resp, &idle{body: stalled})
-				body.Peek(resp, 10, 100*ms)
+				body.Peek(t.Context(), resp, 10, 100*ms)
 				start := time.Now()
 				n, err := read(resp.Body)
 				assert.EqualValues(t, 2, n)
@@ -233,4 +234,21 @@ func TestPeekPaced(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPeekEndsWithTheCaller: a stalled body does not hold up a caller who has
+// left, nor does the discarding of one.
+func TestPeekEndsWithTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r, w := io.Pipe()
+		defer w.Close()
+		resp := &http.Response{Body: r}
+		start := time.Now()
+		assert.Empty(t, body.Peek(ctx, resp, 10, time.Hour))
+		assert.Equal(t, time.Second, time.Since(start))
+		body.Discard(ctx, resp, 10, time.Hour)
+		assert.Equal(t, time.Second, time.Since(start))
+	})
 }
