@@ -106,7 +106,6 @@ func TestNewReportsAll(t *testing.T) {
 func TestNewUnreachableRules(t *testing.T) {
 	const ruledOut = `fallback: Rules[1] "later": never answers, since None rules out all that it asks for; remove what both have`
 	const shadowed = `fallback: Rules[1] "later": never answers, since Rules[0] "first" matches whenever it would; remove it, or move it before that one`
-	type conditions = []policy.Condition
 	tests := []struct {
 		name         string
 		first, later policy.Rule

@@ -43,7 +43,7 @@ func notFound(kind, id string) *failure {
 
 // reply writes v, or err if there is one, as the whole answer.
 func reply(w http.ResponseWriter, v any, err error) {
-	switch err := err.(type) {
+	switch err := err.(type) { //nolint:errorlint // endpoints return these as they are
 	case nil:
 		writeJSON(w, http.StatusOK, v)
 	case *failure:
@@ -51,7 +51,7 @@ func reply(w http.ResponseWriter, v any, err error) {
 	case htmlPage:
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(err.status)
-		io.WriteString(w, err.html)
+		_, _ = io.WriteString(w, err.html)
 	default:
 		writeJSON(w, http.StatusInternalServerError, failf(0, "%v", err))
 	}

@@ -55,7 +55,7 @@ func truncate(w http.ResponseWriter, answer any) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	w.Write(body[:len(body)/2])
-	http.NewResponseController(w).Flush() // else the half would be dropped as well
+	_ = http.NewResponseController(w).Flush() // else the half would be dropped as well
 	panic(http.ErrAbortHandler)
 }
 
@@ -65,9 +65,9 @@ func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
 		if tcp, ok := underlying(conn).(*net.TCPConn); ok {
-			tcp.SetLinger(0) // makes Close send RST
+			_ = tcp.SetLinger(0) // makes Close send RST
 		}
-		conn.Close()
+		_ = conn.Close()
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -90,7 +90,7 @@ func (i *Instance) listen() error {
 	served := make(chan struct{})
 	i.served = served
 	go func(srv *http.Server) {
-		srv.Serve(listener) // ends when refuse closes srv
+		_ = srv.Serve(listener) // ends when refuse closes srv
 		close(served)
 	}(i.http)
 	return nil
@@ -102,9 +102,9 @@ func (i *Instance) refuse() {
 	if i.http == nil {
 		return
 	}
-	i.http.Close()
+	_ = i.http.Close()
 	<-i.served
-	i.http.Close() // again, for a connection accepted meanwhile
+	_ = i.http.Close() // again, for a connection accepted meanwhile
 	i.http = nil
 }
 

@@ -87,7 +87,7 @@ func (s *Server) Models(functionID string) []string {
 	if err != nil {
 		return nil
 	}
-	s.ensureTrained(context.Background(), f, (*function).due) // fails only by its context
+	_ = s.ensureTrained(context.Background(), f, (*function).due) // fails only by its context
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return mapped(f.training.models, func(m *model) string { return m.id })

@@ -39,7 +39,7 @@ func Read(name string, r io.Reader) ([]Row, error) {
 	var rows []Row
 	for {
 		row, err := f.row()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -64,7 +64,7 @@ type file struct {
 // header reads the line that names the columns.
 func (f *file) header() error {
 	record, err := f.csv.Read()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return f.errorf(1, `empty file, expected the header "text,label" or "text,category"`)
 	}
 	if err != nil {
@@ -131,7 +131,7 @@ func (f *file) line() int {
 
 // wrap says where err arose; io.EOF stays as it is.
 func (f *file) wrap(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return err
 	}
 	broken, ok := errors.AsType[*csv.ParseError](err)
@@ -152,7 +152,7 @@ func withoutBOM(r io.Reader) io.Reader {
 	const mark = "\xef\xbb\xbf"
 	buffered := bufio.NewReader(r)
 	if start, _ := buffered.Peek(len(mark)); bytes.Equal(start, []byte(mark)) {
-		buffered.Discard(len(mark)) // buffered already: cannot fail
+		_, _ = buffered.Discard(len(mark)) // buffered already: cannot fail
 	}
 	return buffered
 }
