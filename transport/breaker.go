@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -61,27 +60,28 @@ func (b *breaker) CloseIdleConnections() { closeIdle(b.next) }
 
 func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	permit, change, err := b.machine.acquire(time.Now())
-	b.announce(ctx, change)
-	if err != nil {
+	permit, change, refusal := b.machine.acquire(time.Now())
+	if refusal != nil {
 		body.CloseRequest(req)
-		telemetry.FromContext(ctx).Refused(ctx, err)
-		return nil, err
+		b.announce(ctx, change)
+		telemetry.FromContext(ctx).Refused(ctx, refusal)
+		return nil, refusal
 	}
 	pass := &passage{breaker: b.Breaker, ctx: ctx, permit: permit}
 	done := false
 	defer func() {
-		if !done { // a panic below
+		if !done { // a panic below, or in OnTransition
 			pass.settle(policy.Verdict{Class: policy.Canceled})
 			body.CloseRequest(req)
 		}
 	}()
-	resp, rerr := b.next.RoundTrip(req)
+	b.announce(ctx, change)
+	resp, err := b.next.RoundTrip(req)
 	done = true
-	pass.verdict = telemetry.Judge(req, resp, rerr, b.cfg.Classify)
-	if rerr != nil || pass.verdict.Class.IsFault() {
+	pass.verdict = telemetry.Judge(req, resp, err, b.cfg.Classify)
+	if err != nil || pass.verdict.Class.IsFault() {
 		pass.settle(pass.verdict)
-		return resp, rerr
+		return resp, err
 	}
 	body.Watch(resp, pass)
 	return resp, nil
@@ -108,11 +108,7 @@ type passage struct {
 
 // BodyEnd implements [body.Watcher].
 func (p *passage) BodyEnd(err error) error {
-	verdict := p.verdict
-	if err != io.EOF && err != body.ErrAbandoned {
-		verdict = policy.ClassifyBody(err)
-	}
-	p.settle(verdict)
+	p.settle(telemetry.JudgeBody(p.ctx, p.verdict, err))
 	return err
 }
 

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"net"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,7 +18,7 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-const url = "http://up.test/"
+const target = "http://up.test/"
 
 var (
 	errDial  = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED} // surely not processed
@@ -39,7 +38,7 @@ func newRequest(t testing.TB, ctx context.Context, method, body string) *http.Re
 	if body != "" {
 		r = strings.NewReader(body)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, url, r)
+	req, err := http.NewRequestWithContext(ctx, method, target, r)
 	require.NoError(t, err)
 	return req
 }

@@ -1,6 +1,11 @@
 package transport
 
-import "net/http"
+import (
+	"io"
+	"net/http"
+
+	"github.com/sparekey/sparekey/policy/body"
+)
 
 // A Layer wraps a transport. It is an alias, so any foreign wrapper of this form
 // is a Layer.
@@ -58,6 +63,12 @@ type forwarder struct {
 }
 
 func (f *forwarder) CloseIdleConnections() { closeIdle(f.next) }
+
+// broken reports whether a body that ended in err was cut short by something else
+// than its reader.
+func broken(err error) bool {
+	return err != io.EOF && err != body.ErrAbandoned //nolint:errorlint // they come as they are: what wraps io.EOF is a failure
+}
 
 func closeIdle(rt http.RoundTripper) {
 	if c, ok := rt.(idleCloser); ok {

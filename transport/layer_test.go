@@ -122,7 +122,7 @@ func TestWrap(t *testing.T) {
 	if wrapped.Timeout != client.Timeout {
 		t.Errorf("the wrapped client's Timeout = %v, want %v", wrapped.Timeout, client.Timeout)
 	}
-	resp, err := wrapped.Get(url)
+	resp, err := wrapped.Get(target)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	if got := upstream.Requests()[0].Header.Get("Path"); got != "a" {

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"io"
 	"math/rand/v2"
 	"mime"
 	"net/http"
@@ -66,7 +65,7 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 			return lastAnswer(resp, err, kept, verdict)
 		}
 		due := time.Now().Add(wait) // the discarding is part of the wait
-		if resp != nil && r.discard(resp) {
+		if resp != nil && r.discard(ctx, resp) {
 			kept = resp
 		}
 		telemetry.FromContext(ctx).Waits(ctx, wait, verdict.Class)
@@ -127,7 +126,7 @@ type deposit struct{ bucket *policy.Bucket }
 
 // BodyEnd implements [body.Watcher].
 func (d deposit) BodyEnd(err error) error {
-	if err != io.EOF && err != body.ErrAbandoned {
+	if broken(err) {
 		d.bucket.Withdraw()
 	}
 	return err
@@ -186,8 +185,8 @@ func mayRepeat(req *http.Request, v policy.Verdict) bool {
 
 // discard ends a response, so that its connection can be used again, and reports
 // whether it came whole: then it holds its body itself and can still be handed on.
-func (r *retry) discard(resp *http.Response) bool {
-	whole, ok := body.Drain(resp, r.cfg.DrainBytes, r.cfg.DrainTime)
+func (r *retry) discard(ctx context.Context, resp *http.Response) bool {
+	whole, ok := body.Drain(ctx, resp, r.cfg.DrainBytes, r.cfg.DrainTime)
 	if ok {
 		resp.Body = body.Bytes(whole)
 	}

@@ -3,7 +3,7 @@ package transport
 import (
 	"cmp"
 	"context"
-	"io"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -16,12 +16,21 @@ import (
 // to the first byte, between the bytes of the body, and in total. Above [Retry]
 // it bounds the call with all its attempts, below it one attempt. An exchange
 // that takes too long ends in a [*policy.TimeoutError], before the header as the
-// error of the round trip, after it as the error of the body.
+// error of the round trip, after it as the error of the body. Silence on a
+// connection that was upgraded with a 101 is not bounded.
 //
 // It panics if the settings are not valid.
 func Timeout(cfg policy.Timeout) Layer {
 	must(cfg.Validate())
 	cfg = cfg.WithDefaults()
+	if cfg.Total > 0 { // a limit that cannot come first only blurs which it was
+		if cfg.FirstByte >= cfg.Total {
+			cfg.FirstByte = -1
+		}
+		if cfg.Idle >= cfg.Total {
+			cfg.Idle = -1
+		}
+	}
 	limits := &limits{
 		cfg:       cfg,
 		total:     &policy.TimeoutError{Scope: cfg.Scope, Phase: "exchange", Limit: cfg.Total},
@@ -121,8 +130,8 @@ func (x *exchange) stopTimer() {
 // named returns the limit that ended the exchange in place of err, which came of
 // it, or err if none did.
 func (x *exchange) named(err error) error {
-	switch cause := context.Cause(x.ctx); cause {
-	case x.total, x.firstByte, x.idle:
+	cause := context.Cause(x.ctx)
+	if errors.Is(cause, x.total) || errors.Is(cause, x.firstByte) || errors.Is(cause, x.idle) {
 		return cause
 	}
 	return err
@@ -152,7 +161,7 @@ func (x *exchange) BodyGot() { x.stopTimer() }
 
 // BodyEnd implements [body.Watcher].
 func (x *exchange) BodyEnd(err error) error {
-	if err != io.EOF && err != body.ErrAbandoned {
+	if broken(err) {
 		err = x.named(err)
 	}
 	x.end()

@@ -35,7 +35,7 @@ func (c *conn) Close() error {
 }
 
 func (c *conn) LocalAddr() net.Addr  { return c.local }
-func (c *conn) RemoteAddr() net.Addr { return addr("peer of the " + c.local) }
+func (c *conn) RemoteAddr() net.Addr { return "peer of the " + c.local }
 
 func (c *conn) SetDeadline(t time.Time) error {
 	c.in.readers.set(t)

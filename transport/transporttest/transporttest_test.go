@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -90,6 +93,70 @@ func TestServerEndsWithItsBubble(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = resp.Body.Close() })
 	})
+}
+
+// A connection's deadlines are exact, too.
+func TestServerConnDeadlines(t *testing.T) {
+	tests := []struct {
+		name string
+		use  func(net.Conn, time.Time) error
+	}{
+		{"read", func(c net.Conn, at time.Time) error {
+			require.NoError(t, c.SetReadDeadline(at))
+			_, err := c.Read(make([]byte, 1))
+			return err
+		}},
+		{"write to one who does not read", func(c net.Conn, at time.Time) error {
+			require.NoError(t, c.SetWriteDeadline(at))
+			_, err := c.Write(make([]byte, 1<<20))
+			return err
+		}},
+		{"both", func(c net.Conn, at time.Time) error {
+			require.NoError(t, c.SetDeadline(at))
+			_, err := c.Read(make([]byte, 1))
+			return err
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					conn, _, err := http.NewResponseController(w).Hijack()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					t.Cleanup(func() { _ = conn.Close() })
+				}))
+				conn, err := server.Transport().DialContext(t.Context(), "tcp", "server.test:80")
+				require.NoError(t, err)
+				defer conn.Close()
+				_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: server.test\r\n\r\n")
+				require.NoError(t, err)
+
+				start := time.Now()
+				if err := tt.use(conn, start.Add(time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("error = %v, want os.ErrDeadlineExceeded", err)
+				}
+				if took := time.Since(start); took != time.Second {
+					t.Errorf("took %v, want 1s", took)
+				}
+			})
+		})
+	}
+}
+
+func TestServerClosed(t *testing.T) {
+	var server *transporttest.Server
+	t.Run("while it lasts", func(t *testing.T) {
+		server = transporttest.NewServer(t, http.NotFoundHandler())
+		text, err := fetch(t.Context(), server.Transport())
+		require.NoError(t, err)
+		require.Equal(t, "404 page not found\n", text)
+	})
+	if _, err := fetch(t.Context(), server.Transport()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("error = %v, want net.ErrClosed", err)
+	}
 }
 
 func TestServerTime(t *testing.T) {
@@ -183,6 +250,27 @@ func TestUpstreamBodyCloseEndsRead(t *testing.T) {
 	})
 }
 
+func TestUpstreamEdges(t *testing.T) {
+	t.Run("no steps", func(t *testing.T) {
+		resp, err := (&http.Client{Transport: transporttest.NewUpstream()}).Get("http://up.test/")
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+	})
+	t.Run("panic", func(t *testing.T) {
+		require.PanicsWithValue(t, "boom", func() {
+			_, _ = fetch(t.Context(), transporttest.NewUpstream(transporttest.Panic("boom")))
+		})
+	})
+	t.Run("a request body that breaks", func(t *testing.T) {
+		boom := errors.New("boom")
+		upstream := transporttest.NewUpstream()
+		_, err := (&http.Client{Transport: upstream}).Post("http://up.test/", "text/plain", iotest.ErrReader(boom))
+		require.ErrorIs(t, err, boom)
+		require.Equal(t, 1, upstream.Calls())
+	})
+}
+
 func TestUpstreamRemembersRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		upstream := transporttest.NewUpstream(transporttest.Reply(201, ""), transporttest.Reply(202, ""))
@@ -238,6 +326,39 @@ func TestBodies(t *testing.T) {
 	if len(failed.texts) != 1 || failed.texts[0] != "response bodies: 1 of 2 not closed" {
 		t.Errorf("Check() said %q, want that one response is open", failed.texts)
 	}
+}
+
+// What came of a 101 is still a connection.
+func TestBodiesUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			_, _ = io.Copy(conn, conn)
+		}))
+		var bodies transporttest.Bodies
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		require.NoError(t, err)
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", "echo")
+		resp, err := bodies.Wrap(server.Transport()).RoundTrip(req)
+		require.NoError(t, err)
+		conn, ok := resp.Body.(io.ReadWriteCloser)
+		require.True(t, ok, "the body is a %T", resp.Body)
+		_, err = io.WriteString(conn, "hello")
+		require.NoError(t, err)
+		p := make([]byte, 5)
+		_, err = io.ReadFull(conn, p)
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(p))
+		require.NoError(t, conn.Close())
+		bodies.Check(t)
+	})
 }
 
 // replayer sends each request twice and forgets the first answer.
