@@ -108,7 +108,11 @@ type passage struct {
 
 // BodyEnd implements [body.Watcher].
 func (p *passage) BodyEnd(err error) error {
-	p.settle(telemetry.JudgeBody(p.ctx, p.verdict, err))
+	verdict := p.verdict
+	if broken(err) { // a fault even in the middle of an error page
+		verdict = telemetry.JudgeBody(p.ctx, policy.Verdict{Class: policy.OK}, err)
+	}
+	p.settle(verdict)
 	return err
 }
 
