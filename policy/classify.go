@@ -106,7 +106,7 @@ func readEnvelope(body []byte) envelope {
 		Description json.RawMessage `json:"error_description"`
 		Code        json.RawMessage `json:"code"`
 	}
-	if json.Unmarshal(body, &fields) != nil {
+	if body[0] != '{' || json.Unmarshal(body, &fields) != nil {
 		return envelope{message: oneLine(string(body))}
 	}
 	e := envelope{code: jsonText(fields.Code), message: jsonText(fields.Message), known: true}
@@ -181,19 +181,25 @@ func firstOf(texts ...string) string {
 // maxMessage bytes.
 func oneLine(text string) string {
 	const maxMessage = 300
-	text = strings.Map(func(r rune) rune { // makes it valid UTF-8, too
-		if unicode.IsPrint(r) {
-			return r
+	var b strings.Builder
+	space := false // is due before the next rune
+	for _, r := range text { // what is no UTF-8 becomes U+FFFD
+		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			space = b.Len() > 0
+			continue
 		}
-		return ' '
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) <= maxMessage {
-		return text
+		size := utf8.RuneLen(r)
+		if space {
+			size++
+		}
+		if b.Len()+size > maxMessage {
+			break
+		}
+		if space {
+			b.WriteByte(' ')
+			space = false
+		}
+		b.WriteRune(r)
 	}
-	end := maxMessage
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return strings.TrimRight(text[:end], " ")
+	return b.String()
 }
