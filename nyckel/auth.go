@@ -1,12 +1,15 @@
 package nyckel
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"runtime/debug"
 	"sync"
 	"time"
 
+	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/transport"
 )
@@ -30,7 +33,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != a.base.Scheme || req.URL.Host != a.base.Host {
 		return a.next.RoundTrip(req)
 	}
-	token, err := a.source.Token(req.Context(), "")
+	token, err := a.token(req.Context(), "")
 	if err != nil {
 		body.CloseRequest(req)
 		return nil, err
@@ -39,18 +42,40 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || req.GetBody == nil {
 		return resp, err
 	}
-	fresh, err := a.source.Token(req.Context(), token)
-	if err != nil || fresh == token {
-		return resp, nil // the service's own no is the better answer
+	fresh, err := a.token(req.Context(), token)
+	if err != nil { // tells more than a 401 that an expired token got
+		discard(req, resp)
+		return nil, err
+	}
+	if fresh == token { // the source has no other
+		return resp, nil
 	}
 	again, err := req.GetBody()
 	if err != nil {
 		return resp, nil
 	}
-	body.Discard(resp, 64<<10, 50*time.Millisecond)
+	discard(req, resp)
 	repeated := withToken(req, fresh)
 	repeated.Body = again
 	return a.next.RoundTrip(repeated)
+}
+
+// token asks the source. What the source gives as an error becomes an [*Error],
+// unless the call itself has come to its end.
+func (a *authorizer) token(ctx context.Context, rejected string) (string, error) {
+	token, err := a.source.Token(ctx, rejected)
+	switch {
+	case err == nil && token == "":
+		return "", tokenError(policy.Outcome{Err: errors.New("the token source gave an empty one")})
+	case err == nil || ctx.Err() != nil || policy.ErrorOf(err) != nil:
+		return token, err
+	}
+	return "", tokenError(policy.Outcome{Err: err})
+}
+
+// discard ends a response in a way that its connection can be used again.
+func discard(req *http.Request, resp *http.Response) {
+	body.Discard(req.Context(), resp, 64<<10, 50*time.Millisecond)
 }
 
 // withToken returns a copy of req that bears the token and the client's name.

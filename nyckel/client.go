@@ -43,7 +43,9 @@ type Function struct {
 	Model string
 
 	// Stack is put around the calls of this function. Nil means the client's,
-	// set by [WithStack]. Its Function, if "", is the function's name.
+	// set by [WithStack]. Its Function, if "", is the function's name. Its
+	// Attempt.FirstByte bounds the whole answer, and Attempt.Idle nothing: an
+	// answer is read and checked before the stack sees it.
 	Stack *policy.Stack
 }
 
@@ -101,7 +103,7 @@ func (c *Client) prepare(name string, f Function, shared policy.Stack, source To
 	if err != nil {
 		return nil, fmt.Errorf("nyckel: function %q: %w", name, err)
 	}
-	client := transport.Wrap(c.http, layer, authorize(c.base, source))
+	client := transport.Wrap(c.http, layer, verify, authorize(c.base, source))
 	return &function{name: name, Function: f, client: client}, nil
 }
 
@@ -118,18 +120,19 @@ func (c *Client) function(name string) (*function, error) {
 	return nil, fmt.Errorf("nyckel: no function %q is configured; there are: %s", name, strings.Join(c.Functions(), ", "))
 }
 
-// parseBase checks the base URL and drops a trailing slash.
+// parseBase checks the base URL and drops slashes at its end. Its errors quote
+// nothing of the URL, which may hold a password; those of package url do.
 func parseBase(text string) (*url.URL, error) {
 	base, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("nyckel: base URL: %w", errors.Unwrap(err)) // without the URL, which may hold a password
-	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
+		return nil, errors.New("nyckel: base URL cannot be parsed")
+	case base.Scheme != "http" && base.Scheme != "https", base.Hostname() == "":
 		return nil, errors.New("nyckel: base URL must begin with http:// or https:// and name a host")
-	case base.User != nil, base.RawQuery != "", base.Fragment != "":
+	case base.User != nil, base.RawQuery != "", base.ForceQuery, base.Fragment != "":
 		return nil, errors.New("nyckel: base URL must have no user, query or fragment")
 	}
-	base.Path = strings.TrimRight(base.Path, "/")
+	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
 	return base, nil
 }
 
@@ -153,9 +156,12 @@ func httpClient(given *http.Client) *http.Client {
 		client = *given
 	}
 	if client.Transport == nil {
-		own := http.DefaultTransport.(*http.Transport).Clone()
-		own.MaxIdleConnsPerHost = 25 // the account's limit of calls in flight
-		client.Transport = own
+		client.Transport = http.DefaultTransport
+		if shared, ok := client.Transport.(*http.Transport); ok { // else the program has put its own there
+			own := shared.Clone()
+			own.MaxIdleConnsPerHost = 25 // the account's limit of calls in flight
+			client.Transport = own
+		}
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client

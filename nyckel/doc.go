@@ -23,4 +23,10 @@
 //
 // A call that a cache answers does not reach the service: its input is not
 // captured as a sample, and the sample id is the first call's.
+//
+// # What counts as an answer
+//
+// An answer is read and checked before the stack sees it. A page from a proxy
+// that comes with a status of 200 is a failure like any other: the stack repeats
+// the call, counts a fault or answers by its rules, and caches nothing.
 package nyckel

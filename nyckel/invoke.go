@@ -17,14 +17,12 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// maxAnswer bounds the answer that is read, in bytes.
-const maxAnswer = 1 << 20
-
 // Invoke asks the function of that name about an input. An error is an [*Error]
 // if the call was made, or was refused by the stack; any other error means that
 // what was asked for makes no sense.
 //
-// The answer may be degraded: look at Prediction.Answer.
+// The answer may be degraded: look at Prediction.Answer. The trail of a call that
+// fails is the one that [telemetry.NewContext] put into ctx.
 func (c *Client) Invoke(ctx context.Context, name string, input Input, options ...InvokeOption) (*Prediction, error) {
 	f, err := c.function(name)
 	if err != nil {
@@ -39,7 +37,7 @@ func (c *Client) Invoke(ctx context.Context, name string, input Input, options .
 		return nil, err
 	}
 	ctx = policy.WithCall(ctx, policy.Call{Function: name, Model: call.model, Identity: c.identity, Replayable: true})
-	ctx, trail := telemetry.NewContext(ctx)
+	ctx, trail := trailFor(ctx)
 	req, err := c.newInvoke(ctx, f.ID, input, call)
 	if err != nil {
 		return nil, err
@@ -48,8 +46,16 @@ func (c *Client) Invoke(ctx context.Context, name string, input Input, options .
 	if err != nil {
 		return nil, describe(err, name, trail)
 	}
-	prediction.Trail, prediction.Answer = trail, trail.Answer()
 	return prediction, nil
+}
+
+// trailFor returns the trail that the caller made for this call, or a new one.
+func trailFor(ctx context.Context) (context.Context, *telemetry.Trail) {
+	t := telemetry.FromContext(ctx)
+	if t == nil || t.Function() != "" || t.AttemptCount() > 0 || t.Duration() > 0 { // an earlier call's
+		return telemetry.NewContext(ctx)
+	}
+	return ctx, t
 }
 
 // newInvoke returns the request of an invoke. The external id goes into the
@@ -106,45 +112,36 @@ func predict(client *http.Client, req *http.Request) (*Prediction, error) {
 	if err != nil {
 		return nil, err
 	}
+	if resp.StatusCode != http.StatusOK {
+		defer discard(req, resp)
+		return nil, refusedBy(resp)
+	}
 	defer resp.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	switch {
-	case resp.StatusCode != http.StatusOK:
-		return nil, refusedBy(resp, content)
-	case err != nil:
-		return nil, &policy.Error{Verdict: policy.ClassifyBody(err), Status: resp.StatusCode, Err: err}
-	case len(content) > maxAnswer:
-		return nil, malformed(fmt.Errorf("the answer is longer than %d bytes", maxAnswer))
-	}
-	prediction, err := decode(content)
 	if err != nil {
-		return nil, malformed(err)
+		return nil, &policy.Error{Verdict: policy.ClassifyBody(err), Status: resp.StatusCode, Err: err}
 	}
+	prediction, err := read(content)
+	if err != nil {
+		return nil, err
+	}
+	prediction.Trail = telemetry.TrailOf(resp)
+	prediction.Answer = prediction.Trail.Answer()
 	return prediction, nil
 }
 
-// refusedBy returns the error of an answer that is none.
-func refusedBy(resp *http.Response, content []byte) error {
-	now := time.Now()
-	verdict := policy.Classify(policy.Outcome{
-		Status: resp.StatusCode, Header: resp.Header, Body: content[:min(len(content), policy.PeekBytes)], Now: now,
-	})
+// refusedBy returns the error of an answer that is none. The verdict is the one
+// that the stack acted on.
+func refusedBy(resp *http.Response) error {
+	verdict := telemetry.Judge(resp.Request, resp, nil, nil)
 	if verdict.Class == policy.OK { // a redirect or an odd success
 		verdict = policy.Verdict{Class: policy.Unknown, Message: "unexpected status"}
 	}
 	e := &policy.Error{Verdict: verdict, Status: resp.StatusCode}
 	if verdict.Wait > 0 {
-		e.RetryAt = now.Add(verdict.Wait)
+		e.RetryAt = time.Now().Add(verdict.Wait)
 	}
 	return e
-}
-
-// malformed returns the error of an answer that cannot be read.
-func malformed(err error) error {
-	return &policy.Error{
-		Verdict: policy.Verdict{Class: policy.Internal, Executed: policy.Executed},
-		Status:  http.StatusOK, Err: fmt.Errorf("malformed answer: %w", err),
-	}
 }
 
 // describe completes an error with what the trail knows. The *url.Error around

@@ -1,11 +1,13 @@
 package nyckel
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/policy"
 )
@@ -92,9 +94,11 @@ func WithStack(stack policy.Stack) Option {
 	return clientOption(func(o *clientOptions) { o.stack = stack })
 }
 
-// ModelID pins the model that answers, in place of the function's own pin.
+// ModelID pins the model that answers. For one call it takes the place of the
+// function's own pin; given to [New] it is for the functions that have none. An
+// empty id changes nothing: a pin is never lifted by a setting that is missing.
 func ModelID(id string) InvokeOption {
-	return callOption(func(o *callOptions) { o.model = id })
+	return callOption(func(o *callOptions) { o.model = cmp.Or(id, o.model) })
 }
 
 // LabelCount asks for the confidences of the n most likely labels.
@@ -122,11 +126,14 @@ func ExternalID(id string) InvokeOption {
 // validate reports everything that is wrong with the options.
 func (o clientOptions) validate() error {
 	var errs []error
+	hasID, hasSecret := o.clientID != "", o.clientSecret.reveal() != ""
 	switch {
-	case o.source != nil && o.clientID != "":
+	case o.source != nil && (hasID || hasSecret):
 		errs = append(errs, errors.New("nyckel: WithCredentials and WithTokenSource exclude each other"))
-	case o.source == nil && (o.clientID == "" || o.clientSecret.reveal() == ""):
-		errs = append(errs, errors.New("nyckel: WithCredentials needs a client id and a client secret"))
+	case o.source == nil && !hasID && !hasSecret:
+		errs = append(errs, errors.New("nyckel: no credentials, use WithCredentials or WithTokenSource"))
+	case o.source == nil && !(hasID && hasSecret):
+		errs = append(errs, errors.New("nyckel: WithCredentials needs both a client id and a client secret"))
 	}
 	if len(o.functions) == 0 {
 		errs = append(errs, errors.New("nyckel: no function is configured, use WithFunction"))
@@ -138,16 +145,23 @@ func (o clientOptions) validate() error {
 		if name == "" {
 			errs = append(errs, errors.New("nyckel: a function has no name"))
 		}
-		if o.functions[name].ID == "" {
+		switch id := o.functions[name].ID; id {
+		case "":
 			errs = append(errs, fmt.Errorf("nyckel: function %q has no ID", name))
+		case ".", "..": // no escape keeps these from being a step in the path
+			errs = append(errs, fmt.Errorf("nyckel: function %q has the ID %q, which cannot be one", name, id))
 		}
 	}
 	return errors.Join(append(errs, o.call.validate())...)
 }
 
 func (o callOptions) validate() error {
+	var errs []error
 	if o.labelCount < 0 {
-		return fmt.Errorf("nyckel: LabelCount is %d, want at least 0", o.labelCount)
+		errs = append(errs, fmt.Errorf("nyckel: LabelCount is %d, want at least 0", o.labelCount))
 	}
-	return nil
+	if !utf8.ValidString(o.externalID) { // JSON would alter it
+		errs = append(errs, errors.New("nyckel: ExternalID is not valid UTF-8"))
+	}
+	return errors.Join(errs...)
 }

@@ -50,33 +50,56 @@ type LabelConfidence struct {
 }
 
 // decode reads an answer leniently: members that it does not know are passed
-// over, null is the same as absent, and only the label must be there.
+// over, as are labels of the list that cannot be used, and only the label itself
+// must be there.
 func decode(content []byte) (*Prediction, error) {
 	var answer struct {
-		LabelName        string            `json:"labelName"`
-		LabelID          string            `json:"labelId"`
-		LabelMetadata    map[string]string `json:"labelMetadata"`
-		Confidence       float64           `json:"confidence"`
-		LabelConfidences []LabelConfidence `json:"labelConfidences"`
-		SampleID         string            `json:"sampleId"`
-		ExternalID       string            `json:"externalId"`
+		LabelName        optional[string]            `json:"labelName"`
+		LabelID          optional[string]            `json:"labelId"`
+		LabelMetadata    optional[map[string]string] `json:"labelMetadata"`
+		Confidence       float64                     `json:"confidence"`
+		LabelConfidences optional[[]LabelConfidence] `json:"labelConfidences"`
+		SampleID         optional[string]            `json:"sampleId"`
+		ExternalID       optional[string]            `json:"externalId"`
 	}
 	if err := json.Unmarshal(content, &answer); err != nil {
 		return nil, fmt.Errorf("not the JSON of a prediction: %w", err)
 	}
-	if answer.LabelName == "" && answer.LabelID == "" {
+	p := &Prediction{
+		LabelName:     answer.LabelName.value,
+		LabelID:       answer.LabelID.value,
+		LabelMetadata: answer.LabelMetadata.value,
+		SampleID:      answer.SampleID.value,
+		ExternalID:    answer.ExternalID.value,
+	}
+	if p.LabelName == "" && p.LabelID == "" {
 		return nil, errors.New("it has neither labelName nor labelId")
 	}
-	if answer.Confidence < 0 || answer.Confidence > 1 {
+	var ok bool
+	if p.Confidence, ok = probability(answer.Confidence); !ok {
 		return nil, fmt.Errorf("confidence %v is not between 0 and 1", answer.Confidence)
 	}
-	return &Prediction{
-		LabelName:     answer.LabelName,
-		LabelID:       answer.LabelID,
-		LabelMetadata: answer.LabelMetadata,
-		Confidence:    answer.Confidence,
-		Labels:        answer.LabelConfidences,
-		SampleID:      answer.SampleID,
-		ExternalID:    answer.ExternalID,
-	}, nil
+	for _, l := range answer.LabelConfidences.value {
+		if l.Confidence, ok = probability(l.Confidence); ok && (l.LabelName != "" || l.LabelID != "") {
+			p.Labels = append(p.Labels, l)
+		}
+	}
+	return p, nil
+}
+
+// An optional is a member that may be absent, null or of a form that nobody
+// foresaw. It keeps what can be read of it.
+type optional[T any] struct{ value T }
+
+// UnmarshalJSON never fails.
+func (o *optional[T]) UnmarshalJSON(data []byte) error {
+	_ = json.Unmarshal(data, &o.value)
+	return nil
+}
+
+// probability forgives x the error of a rounding, and nothing more: a 57 that
+// means percents must not pass for certainty.
+func probability(x float64) (float64, bool) {
+	const rounding = 1e-6
+	return min(max(x, 0), 1), x >= -rounding && x <= 1+rounding
 }

@@ -1,6 +1,7 @@
 package nyckel
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,8 +29,14 @@ const (
 	// ones are renewed in the last sixth of their life.
 	renewAhead = 10 * time.Minute
 
-	// fetchTimeout bounds one exchange of credentials for a token.
+	// renewAgain is how long after a failed renewal the next is tried, as long as
+	// the old token lasts.
+	renewAgain = 30 * time.Second
+
+	// fetchTimeout bounds one exchange of credentials for a token, renewTimeout
+	// one that can fail without harm, since the old token is still good.
 	fetchTimeout = 10 * time.Second
+	renewTimeout = 2 * time.Second
 
 	// maxTokenAnswer bounds the answer of the token endpoint, in bytes.
 	maxTokenAnswer = 64 << 10
@@ -37,7 +44,8 @@ const (
 
 // credentials is a TokenSource that exchanges a client id and secret for tokens
 // (OAuth 2.0 client credentials, RFC 6749 section 4.4). Callers that need a new
-// token at the same time share one exchange.
+// token at the same time share one exchange. A renewal that fails costs nothing
+// until the old token ends.
 type credentials struct {
 	url      string
 	clientID string
@@ -47,6 +55,7 @@ type credentials struct {
 	mu      sync.Mutex
 	token   secret    // guarded by mu, as all below; empty if there is none
 	renewAt time.Time // when token should be replaced
+	expires time.Time // when it ends
 	flight  *flight   // the exchange under way, or nil
 }
 
@@ -67,7 +76,10 @@ func newCredentials(base *url.URL, clientID string, s secret, rt http.RoundTripp
 // Token implements [TokenSource].
 func (c *credentials) Token(ctx context.Context, rejected string) (string, error) {
 	c.mu.Lock()
-	if token := c.token.reveal(); token != "" && token != rejected && time.Now().Before(c.renewAt) {
+	if rejected != "" && c.token.reveal() == rejected {
+		c.token = secret{} // nobody else is to try it
+	}
+	if token := c.token.reveal(); token != "" && time.Now().Before(c.renewAt) {
 		c.mu.Unlock()
 		return token, nil
 	}
@@ -90,8 +102,12 @@ func (c *credentials) Token(ctx context.Context, rejected string) (string, error
 // takeOffLocked starts an exchange. It outlives the caller who started it if
 // others wait for it, too.
 func (c *credentials) takeOffLocked(ctx context.Context) *flight {
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), fetchTimeout,
-		&policy.TimeoutError{Scope: "token", Phase: "exchange", Limit: fetchTimeout})
+	limit := fetchTimeout
+	if c.servesLocked(time.Now()) {
+		limit = renewTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limit,
+		&policy.TimeoutError{Scope: "token", Phase: "exchange", Limit: limit})
 	f := &flight{done: make(chan struct{}), cancel: cancel}
 	c.flight = f
 	go func() {
@@ -106,9 +122,15 @@ func (c *credentials) takeOffLocked(ctx context.Context) *flight {
 func (c *credentials) land(f *flight, token secret, lifetime time.Duration, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := time.Now()
 	f.token, f.err = token, err
-	if err == nil {
-		c.token, c.renewAt = token, time.Now().Add(lifetime-min(renewAhead, lifetime/6))
+	switch {
+	case err == nil:
+		c.token, c.expires = token, now.Add(lifetime)
+		c.renewAt = c.expires.Add(-min(renewAhead, lifetime/6))
+	case c.flight == f && c.servesLocked(now):
+		f.token, f.err = c.token, nil
+		c.postponeLocked(now)
 	}
 	if c.flight == f {
 		c.flight = nil
@@ -121,11 +143,25 @@ func (c *credentials) land(f *flight, token secret, lifetime time.Duration, err 
 func (c *credentials) leave(f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f.waiting--; f.waiting == 0 {
-		f.cancel()
-		if c.flight == f {
-			c.flight = nil
-		}
+	if f.waiting--; f.waiting > 0 {
+		return
+	}
+	f.cancel()
+	if c.flight == f {
+		c.flight = nil
+		c.postponeLocked(time.Now())
+	}
+}
+
+// servesLocked reports whether there is a token that has not ended yet.
+func (c *credentials) servesLocked(now time.Time) bool {
+	return c.token.reveal() != "" && now.Before(c.expires)
+}
+
+// postponeLocked puts the renewal off, lest every call wait for one that fails.
+func (c *credentials) postponeLocked(now time.Time) {
+	if c.renewAt = now.Add(renewAgain); c.renewAt.After(c.expires) {
+		c.renewAt = c.expires
 	}
 }
 
@@ -145,54 +181,79 @@ func (c *credentials) exchange(ctx context.Context) (secret, time.Duration, erro
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.rt.RoundTrip(req)
 	if err != nil {
-		return secret{}, 0, tokenError(policy.Outcome{Err: err})
+		return secret{}, 0, tokenError(policy.Outcome{Err: ended(ctx, err)})
 	}
 	defer resp.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
 	if resp.StatusCode != http.StatusOK {
 		return secret{}, 0, tokenError(policy.Outcome{
-			Status: resp.StatusCode, Header: resp.Header,
-			Body: content[:min(len(content), policy.PeekBytes)], Now: time.Now(),
+			Status: resp.StatusCode, Header: resp.Header, Body: c.fitToQuote(content), Now: time.Now(),
 		})
 	}
 	if err != nil {
-		return secret{}, 0, tokenError(policy.Outcome{Err: err})
+		return secret{}, 0, tokenError(policy.Outcome{Status: resp.StatusCode, Err: ended(ctx, err)})
 	}
 	return readToken(content)
+}
+
+// ended returns the time limit that ended an exchange in place of the error that
+// came of it.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// fitToQuote returns the beginning of an error body, whose message goes into the
+// error, or nothing if the body shows the secret that it was sent.
+func (c *credentials) fitToQuote(content []byte) []byte {
+	for _, form := range []string{c.secret.reveal(), url.QueryEscape(c.secret.reveal())} {
+		if bytes.Contains(content, []byte(form)) {
+			return nil
+		}
+	}
+	return content[:min(len(content), policy.PeekBytes)]
 }
 
 // readToken reads the token endpoint's answer. Its errors never quote it.
 func readToken(content []byte) (secret, time.Duration, error) {
 	var answer struct {
-		AccessToken string  `json:"access_token"`
-		ExpiresIn   float64 `json:"expires_in"`
+		AccessToken string      `json:"access_token"`
+		ExpiresIn   json.Number `json:"expires_in"` // some servers quote it
 	}
 	if json.Unmarshal(content, &answer) != nil || answer.AccessToken == "" {
-		return secret{}, 0, tokenError(policy.Outcome{Status: http.StatusBadGateway})
+		return secret{}, 0, &policy.Error{
+			Verdict: policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Executed: policy.NotExecuted},
+			Status:  http.StatusOK, Err: fmt.Errorf("%w in the answer of the token endpoint", errNoToken),
+		}
 	}
 	const day = 24 * time.Hour
-	lifetime := time.Hour // RFC 6749 section 5.1 leaves expires_in out at will
-	if answer.ExpiresIn > 0 {
-		lifetime = time.Duration(min(answer.ExpiresIn, (30*day).Seconds()) * float64(time.Second))
+	lifetime := time.Hour                                      // RFC 6749 section 5.1 leaves expires_in out at will
+	if seconds, _ := answer.ExpiresIn.Float64(); seconds > 0 { // what is out of range is infinite
+		lifetime = time.Duration(min(seconds, (30*day).Seconds()) * float64(time.Second))
 	}
 	return newSecret(answer.AccessToken), lifetime, nil
 }
 
-// tokenError returns the error of a token that could not be had. Credentials
-// that the endpoint does not accept (400 or 401, RFC 6749 section 5.2) are final.
+// tokenError returns the error of a token that could not be had: of an outage,
+// which may pass, or of a call without credentials, which is final (RFC 6749
+// section 5.2 has 400 or 401; a redirect or a 404 is no more of use, and says
+// nothing about the function that was to be called).
 func tokenError(o policy.Outcome) error {
 	verdict := policy.Classify(o)
-	if o.Status == http.StatusBadRequest || o.Status == http.StatusUnauthorized {
+	if !verdict.Class.IsOutage() && verdict.Class != policy.Canceled || verdict.Class == policy.Unauthenticated {
 		verdict.Class, verdict.Again = policy.Unauthenticated, policy.Nobody
 	}
 	verdict.Executed = policy.NotExecuted
-	err := o.Err
-	if err == nil {
-		err = errNoToken
-	} else {
-		err = fmt.Errorf("%w: %w", errNoToken, err)
+	e := &policy.Error{Verdict: verdict, Status: o.Status, Err: errNoToken}
+	if o.Err != nil {
+		e.Err = fmt.Errorf("%w: %w", errNoToken, o.Err)
 	}
-	return &policy.Error{Verdict: verdict, Status: o.Status, Err: err}
+	if verdict.Wait > 0 {
+		e.RetryAt = time.Now().Add(verdict.Wait)
+	}
+	return e
 }
 
 var errNoToken = errors.New("no access token")
