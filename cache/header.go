@@ -94,11 +94,15 @@ func statedAge(h http.Header) time.Duration {
 }
 
 // variesWithin reports whether the answer depends on no other field of the
-// request than those that keys hold. Origin is for browsers.
-func variesWithin(h http.Header) bool {
+// request than those that its key holds. Origin is for browsers.
+func variesWithin(h http.Header, identified bool) bool {
 	for _, name := range listed(h.Values("Vary")) {
 		name = http.CanonicalHeaderKey(name)
-		if name != "Origin" && !slices.Contains(negotiated[:], name) && !slices.Contains(credentials[:], name) {
+		switch {
+		case name == "Origin":
+		case name == "*", slices.Contains(harmless[:], name):
+			return false
+		case identified && slices.Contains(credentials[:], name):
 			return false
 		}
 	}
@@ -106,8 +110,9 @@ func variesWithin(h http.Header) bool {
 }
 
 // storable reports whether a response with a verdict of OK may be kept, as far
-// as its header tells.
-func storable(resp *http.Response, maxBytes int64) bool {
+// as its header tells. identified says that an identity stands for the
+// credentials in the key.
+func storable(resp *http.Response, maxBytes int64, identified bool) bool {
 	h := resp.Header
 	return resp.StatusCode == http.StatusOK &&
 		resp.Body != nil && resp.Body != http.NoBody &&
@@ -117,7 +122,7 @@ func storable(resp *http.Response, maxBytes int64) bool {
 		h.Get(telemetry.HeaderName) == "" && // stands in for a live answer
 		!hasDirective(h, "no-store") &&
 		!mentions(h.Values("Content-Type"), "text/event-stream") &&
-		variesWithin(h)
+		variesWithin(h, identified)
 }
 
 // endsWithConnection reports whether nothing but the end of the connection ends

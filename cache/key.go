@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,12 +18,19 @@ import (
 type key [sha256.Size]byte
 
 // keyVersion is part of each key. It changes with what goes into one.
-const keyVersion = 1
+const keyVersion = 2
 
-// The fields of a request that change its answer.
-var negotiated = [...]string{"Content-Type", "Accept", "Accept-Language", "Accept-Encoding"}
+// The fields of a request that change from call to call and do not change its
+// answer. All others are part of the key, known or not: each could say who asks,
+// or what for.
+var harmless = [...]string{
+	"User-Agent", "Date", "Content-Length", "Connection", "Cache-Control", "Pragma", "Origin", "Referer",
+	"Idempotency-Key", "X-Idempotency-Key", "X-Request-Id", "Request-Id", "X-Correlation-Id",
+	"Traceparent", "Tracestate", "Baggage", "X-Stainless-Retry-Count",
+}
 
-// The fields of a request that say who asks, for calls without an identity.
+// The fields that an identity stands for. They are part of the key of calls
+// without one.
 var credentials = [...]string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token"}
 
 // keyOf returns the key of req, whose header is h and whose body means text.
@@ -39,9 +47,7 @@ func keyOf(req *http.Request, h http.Header, call policy.Call, text []byte) key 
 	parts.add(cmp.Or(req.Host, req.URL.Host))
 	parts.add(path)
 	parts.addAll(sortedQuery(req.URL.RawQuery))
-	for _, name := range negotiated {
-		parts.addAll(h.Values(name))
-	}
+	parts.addFields(h)
 	parts.add(call.Function)
 	parts.add(call.Model)
 	parts.addIdentity(call.Identity, req.URL.User, h)
@@ -68,6 +74,17 @@ func (p *keyParts) addAll(texts []string) {
 	for _, text := range texts {
 		p.add(text)
 	}
+}
+
+// addFields adds all fields but the harmless ones and the credentials.
+func (p *keyParts) addFields(h http.Header) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if !slices.Contains(harmless[:], name) && !slices.Contains(credentials[:], name) {
+			p.add(name)
+			p.addAll(h[name])
+		}
+	}
+	p.add("") // the end of the list
 }
 
 // addIdentity adds whose answer this is. Who has an identity, who shows

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -81,7 +80,7 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 	q, ok := questionOf(req)
 	if !ok {
 		p.report(req, bypass)
-		return p.ask(req)
+		return body.Send(p.next, req)
 	}
 	now := time.Now()
 	var known *entry // what may be given, fresh or not
@@ -92,10 +91,10 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 		return p.hit(req, q, known, now), nil
 	}
 
-	resp, err := p.ask(req)
+	resp, err := body.Send(p.next, req)
 	now = time.Now()
 	verdict := telemetry.Judge(req, resp, err, p.cfg.Classify)
-	if p.covers(known, now) && isLost(req.Context(), err, verdict.Class) {
+	if p.covers(known, now) && telemetry.WantsSpare(req, err, verdict) {
 		if err == nil {
 			body.Discard(req.Context(), resp, drainBytes, drainTime)
 		}
@@ -105,24 +104,10 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if verdict.Class == policy.OK && storable(resp, p.cfg.MaxEntryBytes) {
+	if verdict.Class == policy.OK && storable(resp, p.cfg.MaxEntryBytes, policy.CallOf(req.Context()).Identity != "") {
 		p.record(q, resp, now)
 	}
 	return resp, nil
-}
-
-// ask makes the call below. If that panics, ask closes the body that nobody else
-// may have closed.
-func (p *predictions) ask(req *http.Request) (*http.Response, error) {
-	done := false
-	defer func() {
-		if !done {
-			body.CloseRequest(req)
-		}
-	}()
-	resp, err := p.next.RoundTrip(req)
-	done = true
-	return resp, err
 }
 
 // hit answers without a call below.
@@ -151,15 +136,6 @@ func (p *predictions) stale(req *http.Request, e *entry, cause policy.Class) *ht
 func (p *predictions) covers(e *entry, now time.Time) bool {
 	return e != nil && p.cfg.StaleIfError > 0 &&
 		now.Before(e.dropAt) && now.Before(e.freshUntil.Add(p.cfg.StaleIfError))
-}
-
-// isLost reports whether there is no live answer for a reason that a spare one
-// makes up for.
-func isLost(ctx context.Context, err error, class policy.Class) bool {
-	if err != nil {
-		return class.IsOutage() || class == policy.Unknown // a cancellation is neither
-	}
-	return class.IsOutage() && ctx.Err() != context.Canceled
 }
 
 // record keeps the answer once its body is read to its end.

@@ -1,8 +1,6 @@
 package fallback
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -26,8 +24,8 @@ const (
 //
 // Every other outcome is handed on as it came, and so is an outage for which
 // there is no answer, or whose caller has cancelled the request; one whose
-// deadline has passed gets the answer. Only GET and POST requests are answered:
-// a change that was not made must not look done. A live answer whose body breaks
+// deadline has passed gets the answer. Only GET and POST requests for a whole
+// answer are served: a change that was not made must not look done. A live answer whose body breaks
 // on its way is seen as such only if a layer below has buffered it.
 //
 // The text that the rules see is the member "data" of a JSON object, if that is
@@ -55,9 +53,9 @@ func (l *layer) CloseIdleConnections() {
 }
 
 func (l *layer) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := l.next.RoundTrip(req)
+	resp, err := body.Send(l.next, req)
 	verdict := telemetry.Judge(req, resp, err, l.fallback.classify)
-	if !verdict.Class.IsOutage() || !answerable(req) {
+	if !answerable(req) || !telemetry.WantsSpare(req, err, verdict) {
 		return resp, err
 	}
 	in := readInput(req)
@@ -73,11 +71,11 @@ func (l *layer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return respond(req, header, encode(answer, in.externalID)), nil
 }
 
-// answerable reports whether somebody waits for an answer that may be made up.
+// answerable reports whether a made-up answer may stand for a real one.
 func answerable(req *http.Request) bool {
 	switch req.Method {
 	case "", http.MethodGet, http.MethodPost:
-		return !errors.Is(req.Context().Err(), context.Canceled)
+		return req.Header.Get("Upgrade") == "" && req.Header.Get("Range") == ""
 	}
 	return false
 }

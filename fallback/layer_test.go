@@ -107,7 +107,7 @@ func TestLayerClasses(t *testing.T) {
 		})
 		t.Run(class.String()+" error", func(t *testing.T) {
 			resp, err := f.Wrap(fails(broken)).RoundTrip(invoke(t, `{"data":"refund"}`))
-			if answered[class] {
+			if answered[class] || class == policy.Unknown || class == policy.Canceled { // the caller is still there
 				require.NoError(t, err)
 				assert.JSONEq(t, `{"labelName":"billing","confidence":0.5}`, readAll(t, resp))
 			} else {
@@ -146,7 +146,8 @@ func TestLayerOutcomes(t *testing.T) {
 		{"timeout", fails(timeout), policy.TimedOut},
 		{"refusal", fails(refusal), policy.Refused},
 		{"typed error", fails(&policy.Error{Verdict: policy.Verdict{Class: policy.Overloaded}}), policy.Overloaded},
-		{"unknown error", fails(errors.New("?")), policy.OK},
+		{"unknown error", fails(errors.New("?")), policy.Unknown},
+		{"cancelled, but not by the caller", fails(context.Canceled), policy.Interrupted},
 	}
 	f := mustNew(t, ticketRules())
 	for _, tt := range tests {

@@ -77,6 +77,10 @@ func (e *Error) notes() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Is matches [context.DeadlineExceeded] if time ran out, whatever error the
+// transport had for it.
+func (e *Error) Is(target error) bool { return target == context.DeadlineExceeded && e.Timeout() }
+
 // Timeout reports whether the call failed because time ran out, as
 // [net.Error] does.
 func (e *Error) Timeout() bool { return e.Verdict.Class == TimedOut || isTimeout(e.Err) }

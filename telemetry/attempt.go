@@ -55,7 +55,7 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 			a.end(policy.Verdict{Class: policy.Unknown})
 		}
 	}()
-	resp, err := l.next.RoundTrip(req)
+	resp, err := body.Send(l.next, req)
 	done = true
 	v := Judge(req, resp, err, l.cfg.Classify)
 	if err != nil {

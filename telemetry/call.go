@@ -62,7 +62,7 @@ func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 			call.end(policy.Verdict{Class: policy.Unknown})
 		}
 	}()
-	resp, err := l.next.RoundTrip(req)
+	resp, err := body.Send(l.next, req)
 	done = true
 	if err != nil {
 		err = call.fail(req, err)
@@ -128,17 +128,28 @@ func (c *call) fail(req *http.Request, err error) error {
 
 // answered takes note of a response. The call lasts until its body ends.
 func (c *call) answered(req *http.Request, resp *http.Response) {
-	if TrailOf(resp) != c.trail {
+	inner := TrailOf(resp)
+	if inner != c.trail {
 		resp.Request = req
 	}
 	c.verdict = Judge(req, resp, nil, c.layer.cfg.Classify)
-	if answer := c.trail.Answer(); answer.Source == "" {
-		resp.Header.Del(HeaderName)
-		if c.verdict.Class == policy.OK {
-			c.trail.Answered(c.ctx, Answer{Source: Live})
-		}
+	if c.trail.Answer().Source == "" {
+		c.settleAnswer(resp, inner)
 	}
 	body.Watch(resp, c)
+}
+
+// settleAnswer says where an answer came from about which no layer of this stack
+// said anything: from the stack below, if there is one, else from the service.
+func (c *call) settleAnswer(resp *http.Response, inner *Trail) {
+	if below := inner.Answer(); below.Source != "" && below.Source != Live {
+		c.trail.Answered(c.ctx, below)
+		return
+	}
+	resp.Header.Del(HeaderName)
+	if c.verdict.Class == policy.OK {
+		c.trail.Answered(c.ctx, Answer{Source: Live})
+	}
 }
 
 // BodyEnd implements [body.Watcher].
@@ -187,6 +198,7 @@ func (t *Trail) finish() time.Duration {
 	if t.duration == 0 {
 		t.duration = time.Since(t.start)
 	}
+	t.judged = nil // they hold responses and their requests
 	return t.duration
 }
 

@@ -42,11 +42,9 @@ func decide(req *http.Request, resp *http.Response, err error, classify policy.C
 		classify = policy.Classify
 	}
 	if err != nil {
-		err, canceled := cutShort(req.Context(), err)
-		if canceled {
-			return policy.Verdict{Class: policy.Canceled}
-		}
-		return classify(policy.Outcome{Err: err, Now: time.Now()})
+		return decideError(req.Context(), err, func(err error) policy.Verdict {
+			return classify(policy.Outcome{Err: err, Now: time.Now()})
+		})
 	}
 	outcome := policy.Outcome{Status: resp.StatusCode, Header: resp.Header}
 	if resp.StatusCode >= http.StatusBadRequest {
@@ -60,27 +58,63 @@ func decide(req *http.Request, resp *http.Response, err error, classify policy.C
 // and whose body ended with err, as a [body.Watcher] is told. A break turns an
 // answer into a failure; an error status stays what it is.
 func JudgeBody(ctx context.Context, v policy.Verdict, err error) policy.Verdict {
-	//nolint:errorlint // an end is io.EOF itself
-	if err == io.EOF || err == body.ErrAbandoned || v.Class != policy.OK {
+	if err == io.EOF || err == body.ErrAbandoned || v.Class != policy.OK { //nolint:errorlint // they come as they are
 		return v
 	}
-	err, canceled := cutShort(ctx, err)
-	if canceled {
-		return policy.Verdict{Class: policy.Canceled, Executed: policy.Executed}
-	}
-	return policy.ClassifyBody(err)
+	v = decideError(ctx, err, policy.ClassifyBody)
+	v.Executed = policy.Executed
+	return v
 }
 
-// cutShort tells who ended an exchange that ended in err: the caller, whatever
-// cause he gave, or one of our own time limits, which is then the error.
-func cutShort(ctx context.Context, err error) (cause error, canceled bool) {
-	if ctx.Err() != context.Canceled {
-		return err, false
+// decideError tells who ended an exchange that ended in err before it asks
+// classify: the caller, his deadline, one of our own limits, or the other side.
+func decideError(ctx context.Context, err error, classify func(error) policy.Verdict) policy.Verdict {
+	if CallerLeft(ctx) {
+		return policy.Verdict{Class: policy.Canceled}
 	}
 	if limit, ok := errors.AsType[*policy.TimeoutError](context.Cause(ctx)); ok {
-		return limit, false
+		return classify(limit)
 	}
-	return err, true
+	v := classify(err)
+	if v.Class != policy.Canceled && v.Class != policy.Unknown {
+		return v
+	}
+	switch {
+	case timeIsUp(ctx):
+		// http.Client.Timeout cancels beside the context, and a deadline may have
+		// a cause of its own: neither error says that it was time.
+		return policy.Verdict{Class: policy.TimedOut, Again: policy.Anywhere}
+	case v.Class == policy.Canceled:
+		// Somebody cancelled, but not the caller.
+		return policy.Verdict{Class: policy.Interrupted, Again: policy.Anywhere}
+	}
+	return v
+}
+
+// CallerLeft reports whether the caller has given up on a request, of his own
+// accord and not for want of time.
+func CallerLeft(ctx context.Context) bool {
+	if ctx.Err() != context.Canceled || timeIsUp(ctx) {
+		return false
+	}
+	_, limit := errors.AsType[*policy.TimeoutError](context.Cause(ctx))
+	return !limit
+}
+
+// timeIsUp reports whether the deadline of ctx has passed.
+func timeIsUp(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
+}
+
+// WantsSpare reports whether an outcome with verdict v leaves the caller without
+// an answer for a reason that a spare one makes up for: the service cannot
+// answer now, and the caller has not left.
+func WantsSpare(req *http.Request, err error, v policy.Verdict) bool {
+	if CallerLeft(req.Context()) {
+		return false
+	}
+	return v.Class.IsOutage() || err != nil && v.Class == policy.Unknown
 }
 
 // A judgement is an outcome and its verdict.
@@ -90,8 +124,7 @@ type judgement struct {
 	verdict policy.Verdict
 }
 
-// maxJudged is how many verdicts a trail remembers: as many as attempts of one
-// call can be under way at once.
+// maxJudged is how many verdicts a trail remembers.
 const maxJudged = 8
 
 func (t *Trail) judgementOf(resp *http.Response, err error) (policy.Verdict, bool) {

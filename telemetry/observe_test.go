@@ -294,7 +294,7 @@ func TestObserveNoBody(t *testing.T) {
 			})).RoundTrip(newRequest(t, t.Context()))
 			require.NoError(t, err)
 			assert.Len(t, sdk.spans.GetSpans(), 2, "spans that ended")
-			assert.Equal(t, none, resp.Body)
+			assert.Equal(t, http.NoBody, resp.Body)
 		})
 	}
 }

@@ -66,7 +66,7 @@ func of(resp *http.Response) *watched {
 	b.watchers, b.pacers = b.room[:0], b.pacerRoom[:0]
 	switch inner := resp.Body.(type) {
 	case io.Writer:
-		resp.Body = &duplex{b, inner}
+		resp.Body = newDuplex(b, inner)
 	case io.WriterTo:
 		resp.Body = &writerTo{b, inner}
 	default:

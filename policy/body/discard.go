@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -32,16 +31,39 @@ func drain(ctx context.Context, resp *http.Response, w io.Writer, maxBytes int64
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return true
 	}
-	// A closed body ends a read that blocks: net/http allows both at once.
 	rc := resp.Body
-	shut := sync.OnceFunc(func() { _ = rc.Close() })
-	timer := time.AfterFunc(maxTime, shut)
-	stop := context.AfterFunc(ctx, shut)
-	_, err := io.CopyN(w, rc, oneMore(maxBytes))
-	timer.Stop()
-	stop()
-	shut()
+	if inMemory(resp) {
+		_, err := io.CopyN(w, rc, oneMore(maxBytes))
+		_ = rc.Close()
+		return err == io.EOF //nolint:errorlint // an end is io.EOF itself
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(w, rc, oneMore(maxBytes))
+		ended <- err
+	}()
+	timer := time.NewTimer(maxTime)
+	defer timer.Stop()
+	defer rc.Close() // ends a read that blocks, and the goroutine with it
+	var err error
+	select {
+	case err = <-ended:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 	return err == io.EOF //nolint:errorlint // an end is io.EOF itself
+}
+
+// inMemory reports whether all of the body has been read ahead, so that reading
+// it takes no time.
+func inMemory(resp *http.Response) bool {
+	switch b := resp.Body.(type) {
+	case owner:
+		return b.own().prefix.holdsAll()
+	case *buffered:
+		return b.whole || b.err != nil
+	}
+	return false
 }
 
 // Bytes returns data as a response body.

@@ -142,3 +142,15 @@ func TestBytes(t *testing.T) {
 	assert.Equal(t, "abc", string(data))
 	assert.NoError(t, rc.Close())
 }
+
+// TestDiscardBodyThatCannotBeInterrupted: the bound on time holds even if Close
+// does not end a read.
+func TestDiscardBodyThatCannotBeInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		start := time.Now()
+		body.Discard(t.Context(), &http.Response{Body: io.NopCloser(r)}, 10, time.Second)
+		assert.Equal(t, time.Second, time.Since(start))
+		require.NoError(t, w.Close()) // ends the read that was left behind
+	})
+}

@@ -103,3 +103,13 @@ func (p *prefix) take(dst []byte) (n int, err error, more bool) {
 		return 0, nil, true
 	}
 }
+
+// holdsAll reports whether the body ended within what was read ahead.
+func (p *prefix) holdsAll() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err != nil
+}

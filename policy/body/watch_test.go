@@ -281,3 +281,22 @@ func TestCloseRequest(t *testing.T) {
 	assert.Equal(t, 1, src.closed)
 	body.CloseRequest(&http.Request{}) // has none
 }
+
+// TestWatchKeepsTheHalfClose: after a 101 one direction can still be closed, as
+// httputil.ReverseProxy does.
+func TestWatchKeepsTheHalfClose(t *testing.T) {
+	conn := &halfCloser{}
+	resp := &http.Response{Body: conn}
+	body.Watch(resp, body.EndFunc(func(error) {}))
+	half, ok := resp.Body.(interface{ CloseWrite() error })
+	require.True(t, ok)
+	require.NoError(t, half.CloseWrite())
+	assert.True(t, conn.halfClosed)
+}
+
+type halfCloser struct {
+	io.ReadWriteCloser
+	halfClosed bool
+}
+
+func (h *halfCloser) CloseWrite() error { h.halfClosed = true; return nil }

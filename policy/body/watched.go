@@ -79,7 +79,25 @@ type duplex struct {
 	w io.Writer
 }
 
+func newDuplex(b *watched, w io.Writer) io.ReadCloser {
+	d := &duplex{b, w}
+	if closer, ok := w.(writeCloser); ok {
+		return &halfDuplex{d, closer}
+	}
+	return d
+}
+
 func (b *duplex) Write(p []byte) (int, error) { return b.w.Write(p) }
+
+// halfDuplex is a duplex of which one direction can be closed.
+type halfDuplex struct {
+	*duplex
+	closer writeCloser
+}
+
+func (b *halfDuplex) CloseWrite() error { return b.closer.CloseWrite() }
+
+type writeCloser interface{ CloseWrite() error }
 
 // writerTo is a body that can write itself.
 type writerTo struct {
