@@ -32,11 +32,8 @@ func TestJudgeClientTimeout(t *testing.T) {
 	}
 	for range 30 {
 		_, err := client.Post(server.URL, "text/plain", strings.NewReader("x"))
-		require.Error(t, err)
-		e := policy.ErrorOf(err)
-		require.NotNil(t, e, "got %v", err)
-		assert.Equal(t, policy.TimedOut, e.Verdict.Class, "got %v", err)
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "sparekey: timed_out: ") // the client keeps nothing but the text
 	}
 }
 

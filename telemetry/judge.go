@@ -76,17 +76,16 @@ func decideError(ctx context.Context, err error, classify func(error) policy.Ver
 		return classify(limit)
 	}
 	v := classify(err)
-	if v.Class != policy.Canceled && v.Class != policy.Unknown {
-		return v
-	}
-	switch {
-	case timeIsUp(ctx):
-		// http.Client.Timeout cancels beside the context, and a deadline may have
-		// a cause of its own: neither error says that it was time.
-		return policy.Verdict{Class: policy.TimedOut, Again: policy.Anywhere}
-	case v.Class == policy.Canceled:
-		// Somebody cancelled, but not the caller.
-		return policy.Verdict{Class: policy.Interrupted, Again: policy.Anywhere}
+	switch v.Class {
+	case policy.Canceled, policy.Interrupted, policy.Unknown:
+		if timeIsUp(ctx) {
+			// http.Client.Timeout cancels beside the context, and a deadline may have
+			// a cause of its own: neither error says that it was time.
+			return policy.Verdict{Class: policy.TimedOut, Again: policy.Anywhere}
+		}
+		if v.Class == policy.Canceled { // but not by the caller
+			return policy.Verdict{Class: policy.Interrupted, Again: policy.Anywhere}
+		}
 	}
 	return v
 }
