@@ -1,6 +1,7 @@
 package nyckel
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -38,7 +39,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 		body.CloseRequest(req)
 		return nil, err
 	}
-	resp, err := a.next.RoundTrip(withToken(req, token))
+	resp, err := a.send(req, token)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || req.GetBody == nil {
 		return resp, err
 	}
@@ -52,12 +53,26 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	again, err := req.GetBody()
 	if err != nil {
-		return resp, nil
+		return resp, nil //nolint:nilerr // the service's no is the answer
 	}
 	discard(req, resp)
-	repeated := withToken(req, fresh)
+	repeated := req.WithContext(req.Context())
 	repeated.Body = again
-	return a.next.RoundTrip(repeated)
+	return a.send(repeated, fresh)
+}
+
+// send sends req with the token. An error page that repeats the token, as some
+// gateways' do, loses its body: it would end up in an error.
+func (a *authorizer) send(req *http.Request, token string) (*http.Response, error) {
+	resp, err := body.Send(a.next, withToken(req, token))
+	if err != nil || resp.StatusCode < http.StatusBadRequest {
+		return resp, err
+	}
+	if bytes.Contains(body.Peek(req.Context(), resp, policy.PeekBytes, 100*time.Millisecond), []byte(token)) {
+		discard(req, resp)
+		resp.Body, resp.ContentLength = http.NoBody, 0
+	}
+	return resp, nil
 }
 
 // token asks the source. What the source gives as an error becomes an [*Error],

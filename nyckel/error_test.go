@@ -145,7 +145,7 @@ func TestErrorIs(t *testing.T) {
 	t.Run("open breaker", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client := newService(answer(500, "")).client(t, policy.Stack{
-				Retry: policy.Retry{Off: true}, Breaker: policy.Breaker{MinCalls: 1, OpenFor: 7 * time.Second},
+				Retry: policy.Retry{Off: true}, Breaker: policy.Breaker{MinCalls: 1, OpenFor: 7 * time.Second, Jitter: -1},
 			})
 			_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("hello"))
 			require.NotErrorIs(t, err, transport.ErrOpen)

@@ -132,7 +132,7 @@ func (o clientOptions) validate() error {
 		errs = append(errs, errors.New("nyckel: WithCredentials and WithTokenSource exclude each other"))
 	case o.source == nil && !hasID && !hasSecret:
 		errs = append(errs, errors.New("nyckel: no credentials, use WithCredentials or WithTokenSource"))
-	case o.source == nil && !(hasID && hasSecret):
+	case o.source == nil && (!hasID || !hasSecret):
 		errs = append(errs, errors.New("nyckel: WithCredentials needs both a client id and a client secret"))
 	}
 	if len(o.functions) == 0 {

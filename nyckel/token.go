@@ -1,7 +1,6 @@
 package nyckel
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 // A TokenSource gives access tokens. It must be safe for concurrent use.
@@ -32,6 +33,11 @@ const (
 	// renewAgain is how long after a failed renewal the next is tried, as long as
 	// the old token lasts.
 	renewAgain = 30 * time.Second
+
+	// tooYoung is the age under which a token that took a refused one's place is
+	// not exchanged again when it is refused, too: then it is the account that is
+	// refused, and more exchanges would only make a storm.
+	tooYoung = 5 * time.Second
 
 	// fetchTimeout bounds one exchange of credentials for a token, renewTimeout
 	// one that can fail without harm, since the old token is still good.
@@ -52,11 +58,14 @@ type credentials struct {
 	secret   secret
 	rt       http.RoundTripper
 
-	mu      sync.Mutex
-	token   secret    // guarded by mu, as all below; empty if there is none
-	renewAt time.Time // when token should be replaced
-	expires time.Time // when it ends
-	flight  *flight   // the exchange under way, or nil
+	mu    sync.Mutex
+	token secret    // guarded by mu, as all below; empty if there is none
+	born  time.Time // when token was got
+
+	replaced bool      // the last token was refused, and token, if any, took its place
+	renewAt  time.Time // when token should be replaced
+	expires  time.Time // when it ends
+	flight   *flight   // the exchange under way, or nil
 }
 
 // A flight is an exchange that one or more callers wait for. It is cancelled
@@ -67,6 +76,8 @@ type flight struct {
 	cancel  context.CancelFunc
 	token   secret
 	err     error
+
+	panicked any // what the exchange panicked with; those who wait pass it on
 }
 
 func newCredentials(base *url.URL, clientID string, s secret, rt http.RoundTripper) *credentials {
@@ -77,7 +88,11 @@ func newCredentials(base *url.URL, clientID string, s secret, rt http.RoundTripp
 func (c *credentials) Token(ctx context.Context, rejected string) (string, error) {
 	c.mu.Lock()
 	if rejected != "" && c.token.reveal() == rejected {
-		c.token = secret{} // nobody else is to try it
+		if c.replaced && time.Since(c.born) < tooYoung {
+			c.mu.Unlock()
+			return rejected, nil
+		}
+		c.token, c.replaced = secret{}, true // nobody else is to try it
 	}
 	if token := c.token.reveal(); token != "" && time.Now().Before(c.renewAt) {
 		c.mu.Unlock()
@@ -93,6 +108,9 @@ func (c *credentials) Token(ctx context.Context, rejected string) (string, error
 
 	select {
 	case <-f.done:
+		if f.panicked != nil {
+			panic(f.panicked)
+		}
 		return f.token.reveal(), f.err
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
@@ -106,12 +124,20 @@ func (c *credentials) takeOffLocked(ctx context.Context) *flight {
 	if c.servesLocked(time.Now()) {
 		limit = renewTimeout
 	}
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limit,
+	// The exchange is not the call: what the call's owner said of it does not hold.
+	ctx, _ = telemetry.NewContext(policy.WithCall(context.WithoutCancel(ctx), policy.Call{}))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit,
 		&policy.TimeoutError{Scope: "token", Phase: "exchange", Limit: limit})
 	f := &flight{done: make(chan struct{}), cancel: cancel}
 	c.flight = f
 	go func() {
 		defer cancel()
+		defer func() {
+			if value := recover(); value != nil {
+				f.panicked = value
+				c.land(f, secret{}, 0, errNoToken)
+			}
+		}()
 		token, lifetime, err := c.exchange(ctx)
 		c.land(f, token, lifetime, err)
 	}()
@@ -126,7 +152,8 @@ func (c *credentials) land(f *flight, token secret, lifetime time.Duration, err 
 	f.token, f.err = token, err
 	switch {
 	case err == nil:
-		c.token, c.expires = token, now.Add(lifetime)
+		c.replaced = c.replaced && c.token.reveal() == ""
+		c.token, c.born, c.expires = token, now, now.Add(lifetime)
 		c.renewAt = c.expires.Add(-min(renewAhead, lifetime/6))
 	case c.flight == f && c.servesLocked(now):
 		f.token, f.err = c.token, nil
@@ -179,7 +206,7 @@ func (c *credentials) exchange(ctx context.Context) (secret, time.Duration, erro
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	resp, err := c.rt.RoundTrip(req)
+	resp, err := body.Send(c.rt, req)
 	if err != nil {
 		return secret{}, 0, tokenError(policy.Outcome{Err: ended(ctx, err)})
 	}
@@ -187,7 +214,7 @@ func (c *credentials) exchange(ctx context.Context) (secret, time.Duration, erro
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
 	if resp.StatusCode != http.StatusOK {
 		return secret{}, 0, tokenError(policy.Outcome{
-			Status: resp.StatusCode, Header: resp.Header, Body: c.fitToQuote(content), Now: time.Now(),
+			Status: resp.StatusCode, Header: resp.Header, Body: fitToQuote(content), Now: time.Now(),
 		})
 	}
 	if err != nil {
@@ -205,15 +232,21 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// fitToQuote returns the beginning of an error body, whose message goes into the
-// error, or nothing if the body shows the secret that it was sent.
-func (c *credentials) fitToQuote(content []byte) []byte {
-	for _, form := range []string{c.secret.reveal(), url.QueryEscape(c.secret.reveal())} {
-		if bytes.Contains(content, []byte(form)) {
-			return nil
-		}
+// fitToQuote returns of an error body what may go into an error: the code, if it
+// is one of RFC 6749 section 5.2. The rest could repeat the secret in any
+// spelling.
+func fitToQuote(content []byte) []byte {
+	var answer struct {
+		Error string `json:"error"`
 	}
-	return content[:min(len(content), policy.PeekBytes)]
+	if json.Unmarshal(content, &answer) != nil {
+		return nil
+	}
+	switch answer.Error {
+	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope":
+		return []byte(`{"error":"` + answer.Error + `"}`)
+	}
+	return nil
 }
 
 // readToken reads the token endpoint's answer. Its errors never quote it.

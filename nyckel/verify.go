@@ -20,7 +20,7 @@ const maxAnswer = 1 << 20
 // below the stack: so it is asked for again or replaced, and no cache keeps it.
 func verify(next http.RoundTripper) http.RoundTripper {
 	return transport.Func(func(req *http.Request) (*http.Response, error) {
-		resp, err := next.RoundTrip(req)
+		resp, err := body.Send(next, req)
 		if err != nil || resp.StatusCode != http.StatusOK {
 			return resp, err
 		}

@@ -1,0 +1,92 @@
+package nyckel_test
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
+)
+
+// TestTokenNoStorm: an account that is refused with every token does not make
+// the client ask for tokens without end.
+func TestTokenNoStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(answer(http.StatusUnauthorized, `{"message":"revoked"}`))
+		client := s.client(t, policy.Stack{})
+		for range 50 {
+			_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("hello"))
+			require.ErrorContains(t, err, "revoked")
+		}
+		assert.Equal(t, 2, s.tokens.Calls(), "the first token and one in its place")
+	})
+}
+
+// TestTokenExchangeIsNotTheCall: what the client says of a prediction, that it
+// may be repeated and remembered, does not hold for the exchange of credentials.
+func TestTokenExchangeIsNotTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(predict("spam", 0.75))
+		var calls []policy.Call
+		spy := transport.Func(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Path == "/connect/token" {
+				calls = append(calls, policy.CallOf(req.Context()))
+			}
+			return s.RoundTrip(req)
+		})
+		client, err := nyckel.New(
+			nyckel.WithBaseURL("https://api.test"), nyckel.WithCredentials(clientID, clientSecret),
+			nyckel.WithHTTPClient(&http.Client{Transport: spy}),
+			nyckel.WithFunction("tickets", nyckel.Function{ID: "f"}))
+		require.NoError(t, err)
+		_, err = client.Invoke(t.Context(), "tickets", nyckel.Text("hello"))
+		require.NoError(t, err)
+		assert.Equal(t, []policy.Call{{}}, calls)
+	})
+}
+
+// TestTokenPanic: a panic below the exchange reaches the caller, who can recover
+// from it, and not a goroutine on which nobody can.
+func TestTokenPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, err := nyckel.New(
+			nyckel.WithBaseURL("https://api.test"), nyckel.WithCredentials(clientID, clientSecret),
+			nyckel.WithHTTPClient(&http.Client{Transport: transporttest.NewUpstream(transporttest.Panic("below"))}),
+			nyckel.WithFunction("tickets", nyckel.Function{ID: "f"}))
+		require.NoError(t, err)
+		assert.PanicsWithValue(t, "below", func() {
+			_, _ = client.Invoke(t.Context(), "tickets", nyckel.Text("hello"))
+		})
+	})
+}
+
+// TestSecretEchoed: a page that repeats what it was sent, in whatever spelling,
+// does not bring it into an error.
+func TestSecretEchoed(t *testing.T) {
+	tests := []struct {
+		name  string
+		token transporttest.Step
+		call  transporttest.Step
+	}{
+		{"the token endpoint, escaped for JSON", answer(http.StatusBadRequest, `{"error":"cannot use CAN\"ARY\\SEC"}`), nil},
+		{"the service, in its message", grant(3600), answer(http.StatusForbidden, `{"message":"not for Bearer token-1"}`)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newService(tt.call)
+				s.tokens = transporttest.NewUpstream(tt.token)
+				_, err := s.client(t, policy.Stack{}).Invoke(t.Context(), "tickets", nyckel.Text("hello"))
+				require.Error(t, err)
+				assert.NotContains(t, err.Error(), "ARY")
+				assert.NotContains(t, err.Error(), "token-1")
+			})
+		})
+	}
+}
