@@ -53,7 +53,7 @@ type bare struct {
 }
 
 // newBare gets a token and returns a bare client.
-func newBare(ctx context.Context, s site, wire http.RoundTripper) (*bare, error) {
+func newBare(ctx context.Context, s *site, wire http.RoundTripper) (*bare, error) {
 	b := &bare{client: &http.Client{Transport: wire}, url: s.url + "/v1/functions/" + s.function + "/invoke"}
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {clientSecret}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/connect/token", strings.NewReader(form.Encode()))
@@ -113,7 +113,7 @@ type stacked struct{ client *nyckel.Client }
 // functionName is what the program calls its function; the id is the service's.
 const functionName = "ticket_routing"
 
-func newStacked(s site, wire http.RoundTripper, stack policy.Stack) (*stacked, error) {
+func newStacked(s *site, wire http.RoundTripper, stack policy.Stack) (*stacked, error) {
 	client, err := nyckel.New(
 		nyckel.WithBaseURL(s.url),
 		nyckel.WithCredentials(clientID, clientSecret),
@@ -135,18 +135,28 @@ func (s *stacked) ask(ctx context.Context, text string) (answer, error) {
 }
 
 // newStack is what stands between the program and the service. Its times suit a
-// demo of a minute; a service would leave most of them at their defaults.
-func newStack(rules []policy.Rule, static string, onTransition func(policy.Transition)) policy.Stack {
+// demo of 45 s or, by their scale, less; a service would leave most of them at
+// their defaults.
+func newStack(o options, rules []policy.Rule, static string, onTransition func(policy.Transition)) policy.Stack {
+	scale := min(1, o.duration.Seconds()/45)
+	scaled := func(t, least time.Duration) time.Duration {
+		return max(least, time.Duration(scale*float64(t)))
+	}
+	openFor := scaled(time.Second, 100*time.Millisecond)
 	return policy.Stack{
 		Fallback: &policy.Fallback{
 			Rules:  rules,
 			Static: &policy.Answer{Label: static, Confidence: 0.1},
 		},
-		Cache:   &policy.Cache{TTL: 10 * time.Second},
-		Total:   3 * time.Second,
+		Cache:   &policy.Cache{TTL: scaled(10*time.Second, time.Second)},
+		Total:   scaled(3*time.Second, 1500*time.Millisecond),
 		Attempt: policy.Timeout{FirstByte: time.Second, Idle: time.Second},
+		Retry: policy.Retry{
+			Throttled: policy.Backoff{Base: scaled(time.Second, 100*time.Millisecond)},
+			Budget:    policy.Budget{Burst: max(4, 20*scale)},
+		},
 		Breaker: policy.Breaker{
-			Window: 5 * time.Second, OpenFor: time.Second, MaxOpenFor: 2 * time.Second,
+			Window: 5 * time.Second, OpenFor: openFor, MaxOpenFor: 2 * openFor,
 			OnTransition: func(_ context.Context, t policy.Transition) { onTransition(t) },
 		},
 	}

@@ -52,9 +52,10 @@ func loadData(o options) (*data, error) {
 		return nil, err
 	}
 	d := &data{trainName: o.train, askName: o.input, train: train}
-	if err := d.keepUnseen(ask); err != nil {
+	if err := d.checkLabels(ask); err != nil {
 		return nil, err
 	}
+	d.askUnseen(ask)
 	return checked(d)
 }
 
@@ -67,7 +68,8 @@ func readFile(name string) ([]dataset.Row, error) {
 	return dataset.Read(name, f)
 }
 
-// split holds back a share of each label's texts, chosen by the seed.
+// split holds back a share of each label's texts, chosen by the seed. A text
+// that the file has twice, and that would be learned and asked, is learned only.
 func split(name string, rows []dataset.Row, seed uint64) *data {
 	d := &data{trainName: name, askName: name + ", held back"}
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -75,35 +77,45 @@ func split(name string, rows []dataset.Row, seed uint64) *data {
 	for _, row := range rows {
 		byLabel[row.Label] = append(byLabel[row.Label], row)
 	}
+	var held []dataset.Row
 	for _, label := range labelsOf(rows) {
 		group := byLabel[label]
 		random.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
 		n := int(heldBack * float64(len(group)))
-		d.ask = append(d.ask, group[:n]...)
+		held = append(held, group[:n]...)
 		d.train = append(d.train, group[n:]...)
 	}
+	d.askUnseen(held)
 	return d
 }
 
-// keepUnseen takes those rows as questions whose text the model does not learn.
-func (d *data) keepUnseen(rows []dataset.Row) error {
+// checkLabels refuses rows with a label that the model does not learn.
+func (d *data) checkLabels(rows []dataset.Row) error {
 	known := map[string]bool{}
-	labels := map[string]bool{}
 	for _, row := range d.train {
-		known[fold(row.Text)] = true
-		labels[row.Label] = true
+		known[row.Label] = true
 	}
 	for _, row := range rows {
-		if !labels[row.Label] {
-			return fmt.Errorf("%s:%d: label %q does not occur in %s, so no model could learn it", d.askName, row.Line, row.Label, d.trainName)
+		if !known[row.Label] {
+			return fmt.Errorf("%s:%d: label %q, expected one of those in %s, since no model could learn another", d.askName, row.Line, row.Label, d.trainName)
 		}
+	}
+	return nil
+}
+
+// askUnseen takes those rows as questions whose text the model does not learn.
+func (d *data) askUnseen(rows []dataset.Row) {
+	known := map[string]bool{}
+	for _, row := range d.train {
+		known[fold(row.Text)] = true
+	}
+	for _, row := range rows {
 		if known[fold(row.Text)] {
 			d.seen++
 			continue
 		}
 		d.ask = append(d.ask, row)
 	}
-	return nil
 }
 
 // fold makes texts equal that differ in case and white space only.
@@ -119,10 +131,10 @@ func checked(d *data) (*data, error) {
 		}
 	}
 	if trainable < 2 {
-		return nil, fmt.Errorf("%s: a model needs at least 2 labels with 2 texts each, found %d", d.trainName, trainable)
+		return nil, fmt.Errorf("%s: %d labels have 2 texts or more to learn from, expected at least 2", d.trainName, trainable)
 	}
 	if len(d.ask) == 0 {
-		return nil, fmt.Errorf("%s: no text is left to ask that the model has not seen", d.askName)
+		return nil, fmt.Errorf("%s: no text to ask that the model has not seen, expected at least one", d.askName)
 	}
 	return d, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"sync"
@@ -116,9 +117,9 @@ func (t *tally) merge(other *tally) {
 	}
 }
 
-// sumUp computes what depends on all calls.
+// sumUp computes what depends on all calls, once they are over.
 func (f *figures) sumUp() {
-	f.Totals = []*tally{newTally("all", clientNames[0]), newTally("all", clientNames[1])}
+	f.Totals = []*tally{newTally("all phases", clientNames[0]), newTally("all phases", clientNames[1])}
 	for _, both := range f.phases {
 		for i, t := range both {
 			f.Totals[i].merge(t)
@@ -131,12 +132,13 @@ func (f *figures) sumUp() {
 	}
 }
 
-// milliseconds returns a quantile of sorted times.
+// milliseconds returns a quantile of sorted times: the least of them that a share
+// q of all does not exceed.
 func milliseconds(sorted []time.Duration, q float64) float64 {
 	if len(sorted) == 0 {
 		return 0
 	}
-	at := sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+	at := sorted[int(math.Ceil(q*float64(len(sorted))))-1]
 	return float64(at.Round(100*time.Microsecond)) / float64(time.Millisecond)
 }
 

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"time"
 )
 
@@ -37,7 +38,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 }
 
 func (o options) validate(rest []string) error {
-	const minDuration, maxDuration, maxRate = 3 * time.Second, 24 * time.Hour, 500
+	const minDuration, maxDuration, maxRate = 3 * time.Second, 30 * time.Minute, 500 // the bare client's token lasts an hour
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("unexpected argument %q; texts are given with -train and -input", rest[0])
@@ -48,5 +49,17 @@ func (o options) validate(rest []string) error {
 	case o.input != "" && o.train == "":
 		return errors.New("-input needs -train: the demo's own texts have other labels")
 	}
-	return nil
+	return o.tryJSON()
+}
+
+// tryJSON tells before the run, not after it, whether the figures can be written.
+func (o options) tryJSON() error {
+	if o.json == "" || o.json == "-" {
+		return nil
+	}
+	f, err := os.OpenFile(o.json, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("-json: %w", err)
+	}
+	return f.Close()
 }

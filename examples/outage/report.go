@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 
@@ -14,7 +15,10 @@ var sources = []telemetry.Source{telemetry.Live, telemetry.Cache, telemetry.Stal
 
 // print writes the tables and the verdict.
 func (f *figures) print(out io.Writer) {
-	f.sumUp()
+	if f.Totals[0].Calls+f.Totals[1].Calls == 0 {
+		fmt.Fprintln(out, "\n"+f.verdict())
+		return
+	}
 	fmt.Fprintln(out)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PHASE\tCLIENT\tCALLS\tANSWERED\tRIGHT\tP50\tP99\tUPSTREAM/CALL\tANSWERS FROM")
@@ -69,10 +73,23 @@ func (f *figures) verdict() string {
 	if f.Stopped != "" {
 		stopped = "stopped after " + f.Stopped + ": "
 	}
+	if plain.Calls+ours.Calls == 0 {
+		return "Verdict: " + stopped + "no call was answered yet."
+	}
 	return fmt.Sprintf("Verdict: %sthe bare client answered %s of its calls (%s right), sparekey %s (%s right) with %.2f upstream calls per call; %s of its answers were degraded, and each said so.",
 		stopped, percent(plain.Answered, plain.Calls), percent(plain.Right, plain.Calls),
 		percent(ours.Answered, ours.Calls), percent(ours.Right, ours.Calls),
 		ratio(int(ours.Upstream), ours.Calls), percent(degraded, ours.Answered))
 }
 
-func percent(part, whole int) string { return fmt.Sprintf("%.1f %%", 100*ratio(part, whole)) }
+// percent says "100.0 %" only of all.
+func percent(part, whole int) string {
+	if whole == 0 {
+		return "–"
+	}
+	share := math.Round(1000*ratio(part, whole)) / 10
+	if part < whole {
+		share = min(share, 99.9)
+	}
+	return fmt.Sprintf("%.1f %%", share)
+}

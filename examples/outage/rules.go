@@ -114,7 +114,9 @@ func mine(rows []dataset.Row) []policy.Rule {
 // distinctWords returns the words of a text and its pairs of neighbours, each
 // once.
 func distinctWords(text string) []string {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+		return r == 'ʼ' || !unicode.IsLetter(r) && !unicode.IsDigit(r) // that apostrophe is a letter to Unicode
+	})
 	for i := range len(words) - 1 {
 		words = append(words, words[i]+" "+words[i+1])
 	}

@@ -20,13 +20,13 @@ const clientID, clientSecret = "demo-client", "demo-secret"
 // A site is one running simulator with its trained function.
 type site struct {
 	server   *nyckelsim.Server
-	instance *nyckelsim.Instance
+	instance *nyckelsim.Instance // nil until it listens
 	url      string
 	function string
 }
 
-// startSite starts a simulator and trains it.
-func startSite(o options, d *data) (site, error) {
+// trainSite makes a simulator and trains it.
+func trainSite(o options, d *data) (*site, error) {
 	server := nyckelsim.New(nyckelsim.Config{
 		ClientID: clientID, ClientSecret: clientSecret,
 		Rate: accountLimit(o.rate), Latency: serviceTime, Seed: o.seed,
@@ -37,22 +37,64 @@ func startSite(o options, d *data) (site, error) {
 		samples[i] = nyckelsim.Sample{Text: row.Text, Label: row.Label}
 	}
 	if err := server.Import(id, samples); err != nil {
-		return site{}, err
+		return nil, err
 	}
 	if _, err := server.Train(id); err != nil {
-		return site{}, err
+		return nil, err
 	}
-	instance, err := nyckelsim.Start("127.0.0.1:0", server)
-	if err != nil {
-		return site{}, err
+	return &site{server: server, function: id}, nil
+}
+
+// trainSites trains both simulators at once. It returns at once when ctx ends;
+// the training then goes on for nobody, as it cannot be interrupted.
+func trainSites(ctx context.Context, o options, d *data, progress func()) (sites [2]*site, err error) {
+	if ctx.Err() != nil {
+		return sites, context.Cause(ctx)
 	}
-	return site{server: server, instance: instance, url: instance.URL(), function: id}, nil
+	type outcome struct {
+		site *site
+		err  error
+	}
+	var trained [2]chan outcome
+	for i := range trained {
+		trained[i] = make(chan outcome, 1)
+		go func() {
+			s, err := trainSite(o, d)
+			trained[i] <- outcome{s, err}
+		}()
+	}
+	ticker := time.NewTicker(2 * time.Second)
+	defer ticker.Stop()
+	for i := 0; i < len(sites); {
+		select {
+		case t := <-trained[i]:
+			if t.err != nil {
+				return sites, t.err
+			}
+			sites[i] = t.site
+			i++
+		case <-ticker.C:
+			progress()
+		case <-ctx.Done():
+			return sites, context.Cause(ctx)
+		}
+	}
+	return sites, nil
+}
+
+// listen gives the simulator a port of its own.
+func (s *site) listen() (err error) {
+	if s.instance, err = nyckelsim.Start("127.0.0.1:0", s.server); err != nil {
+		return err
+	}
+	s.url = s.instance.URL()
+	return nil
 }
 
 // A contestant is a client with the simulator that it alone calls, so that
 // neither client's traffic counts against the other's limits.
 type contestant struct {
-	site
+	*site
 	caller
 	wire *counted
 	idle func()
@@ -60,30 +102,28 @@ type contestant struct {
 
 func (c *contestant) close() {
 	c.idle()
-	_ = c.instance.Close()
+	if c.instance != nil {
+		_ = c.instance.Close()
+	}
 }
 
-// startContestants starts and trains both simulators at once.
-func startContestants(ctx context.Context, o options, d *data, onTransition func(policy.Transition)) (contestants [2]*contestant, err error) {
-	var sites [2]site
-	var errs [2]error
-	var wg sync.WaitGroup
-	for i := range sites {
-		wg.Go(func() { sites[i], errs[i] = startSite(o, d) })
-	}
-	wg.Wait()
+// newContestants makes both clients. The contestants must be closed even if
+// there is an error.
+func newContestants(ctx context.Context, o options, d *data, sites [2]*site, onTransition func(policy.Transition)) (contestants [2]*contestant, err error) {
 	for i, s := range sites {
-		if errs[i] != nil {
-			return contestants, errs[i]
-		}
 		wire := http.DefaultTransport.(*http.Transport).Clone()
 		wire.MaxIdleConnsPerHost = documentedLimit
 		contestants[i] = &contestant{site: s, wire: &counted{RoundTripper: wire}, idle: wire.CloseIdleConnections}
 	}
+	for _, s := range sites {
+		if err := s.listen(); err != nil {
+			return contestants, err
+		}
+	}
 	if contestants[0].caller, err = newBare(ctx, sites[0], contestants[0].wire); err != nil {
 		return contestants, err
 	}
-	stack := newStack(rulesFor(d), commonest(d.train), onTransition)
+	stack := newStack(o, rulesFor(d), commonest(d.train), onTransition)
 	contestants[1].caller, err = newStacked(sites[1], contestants[1].wire, stack)
 	return contestants, err
 }
@@ -91,42 +131,57 @@ func startContestants(ctx context.Context, o options, d *data, onTransition func
 // run plays all phases and returns what was counted, up to where ctx ended.
 func run(ctx context.Context, o options, d *data, out io.Writer) (*figures, error) {
 	phases := plan(o)
-	line := newTimeline(out)
-	fmt.Fprintf(out, "training two simulators on %d texts with %d labels (%s) …\n", len(d.train), len(labelsOf(d.train)), d.trainName)
+	questions := d.questions(callsIn(phases), o.seed)
+	f := newFigures(o, d, phases, questions)
 	begin := time.Now()
-	contestants, err := startContestants(ctx, o, d, line.transition)
-	for _, c := range contestants {
-		if c != nil {
-			defer c.close()
-		}
-	}
-	if err != nil {
+	err := f.playAll(ctx, o, d, phases, questions, out)
+	if ctx.Err() != nil {
+		f.Stopped = time.Since(begin).Round(100 * time.Millisecond).String()
+	} else if err != nil {
 		return nil, err
 	}
-	questions := d.questions(callsIn(phases), o.seed)
-	line.begin(o, d, questions, time.Since(begin))
-
-	f := newFigures(o, d, phases, questions)
-	for i, p := range phases {
-		for _, c := range contestants {
-			if err := c.server.SetFaults(p.faults); err != nil {
-				return nil, err
-			}
-		}
-		line.phase(p)
-		play(ctx, p, questions[:p.calls], contestants, f.phases[i], line)
-		questions = questions[p.calls:]
-		if ctx.Err() != nil {
-			f.Stopped = line.elapsed().Round(time.Second).String()
-			break
-		}
-	}
+	f.sumUp()
 	return f, nil
 }
 
-// play asks the questions of one phase, evenly over its time, through both
+// playAll trains the simulators and plays all phases against both.
+func (f *figures) playAll(ctx context.Context, o options, d *data, phases []phase, questions []dataset.Row, out io.Writer) error {
+	fmt.Fprintf(out, "training two simulators on %d texts with %d labels (%s) …\n", len(d.train), f.Labels, d.trainName)
+	begin := time.Now()
+	sites, err := trainSites(ctx, o, d, func() {
+		fmt.Fprintf(out, "still training after %.0f s …\n", time.Since(begin).Seconds())
+	})
+	if err != nil {
+		return err
+	}
+	line := newTimeline(out)
+	contestants, err := newContestants(ctx, o, d, sites, line.transition)
+	for _, c := range contestants {
+		defer c.close()
+	}
+	if err != nil {
+		return err
+	}
+	line.begin(o, d, questions, time.Since(begin))
+	for i, p := range phases {
+		for _, c := range contestants {
+			if err := c.server.SetFaults(p.faults); err != nil {
+				return err
+			}
+		}
+		line.phase(p)
+		playPhase(ctx, p, questions[:p.calls], contestants, f.phases[i], line)
+		questions = questions[p.calls:]
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// playPhase asks the questions of one phase, evenly over its time, through both
 // clients. It waits for the last answers.
-func play(ctx context.Context, p phase, questions []dataset.Row, contestants [2]*contestant, tallies [2]*tally, line *timeline) {
+func playPhase(ctx context.Context, p phase, questions []dataset.Row, contestants [2]*contestant, tallies [2]*tally, line *timeline) {
 	var before [2]int64
 	for i, c := range contestants {
 		before[i] = c.wire.calls.Load()

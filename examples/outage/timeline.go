@@ -112,9 +112,3 @@ func shorten(marks string) string {
 }
 
 func (l *timeline) clock() string { return fmt.Sprintf("%.1fs", time.Since(l.start).Seconds()) }
-
-func (l *timeline) elapsed() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return time.Since(l.start)
-}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// newTestFigures returns figures of two phases, the second of which was never
+// reached.
+func newTestFigures() *figures {
+	d := &data{train: []dataset.Row{{Text: "a", Label: "x"}, {Text: "b", Label: "y"}}}
+	f := newFigures(options{seed: 7, rate: 10, duration: 4 * time.Second}, d,
+		[]phase{{name: "outage"}, {name: "recovery"}},
+		[]dataset.Row{{Text: "a"}, {Text: "b"}, {Text: "a"}, {Text: "a"}})
+	bare, ours := f.phases[0][0], f.phases[0][1]
+	bare.Upstream, ours.Upstream = 4, 3
+	for i, a := range []answer{{"x", telemetry.Live}, {"y", telemetry.Rule}, {"x", telemetry.Stale}, {"x", telemetry.Live}} {
+		took := time.Duration(i+1) * 10 * time.Millisecond
+		ours.add(a, nil, "x", took)
+		if i > 1 {
+			bare.add(answer{}, errors.New("down"), "x", took)
+		} else {
+			bare.add(answer{"x", telemetry.Live}, nil, "x", took)
+		}
+	}
+	f.sumUp()
+	return f
+}
+
+func TestFiguresSumUp(t *testing.T) {
+	f := newTestFigures()
+	assert.Equal(t, 2, f.TrainTexts)
+	assert.Equal(t, 2, f.Labels)
+	assert.Equal(t, 0.5, f.Repeated)
+	require.Len(t, f.Rows, 2, "phases without a call are left out")
+	for i, want := range []struct {
+		client                    string
+		answered, right, upstream int
+		from                      string
+	}{
+		{"bare", 2, 2, 4, "live 2"},
+		{"sparekey", 4, 3, 3, "live 2, stale 1, rule 1"},
+	} {
+		for _, tally := range []*tally{f.Rows[i], f.Totals[i]} {
+			assert.Equal(t, want.client, tally.Client)
+			assert.Equal(t, 4, tally.Calls)
+			assert.Equal(t, want.answered, tally.Answered)
+			assert.Equal(t, want.right, tally.Right)
+			assert.EqualValues(t, want.upstream, tally.Upstream)
+			assert.Equal(t, want.from, tally.from())
+			assert.Equal(t, 20.0, tally.P50)
+			assert.Equal(t, 40.0, tally.P99)
+		}
+	}
+}
+
+func TestFiguresJSON(t *testing.T) {
+	content, err := json.Marshal(newTestFigures())
+	require.NoError(t, err)
+	var read figures
+	require.NoError(t, json.Unmarshal(content, &read))
+	again, err := json.Marshal(&read)
+	require.NoError(t, err)
+	assert.JSONEq(t, string(content), string(again))
+	assert.Contains(t, string(content), `"sources":{"live":{"answers":2,"right":2},"rule":{"answers":1,"right":0},"stale":{"answers":1,"right":1}}`)
+}
+
+func TestMilliseconds(t *testing.T) {
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(i+1) * time.Millisecond
+	}
+	tests := []struct {
+		name   string
+		sorted []time.Duration
+		q      float64
+		want   float64
+	}{
+		{"none", nil, 0.5, 0},
+		{"one", hundred[:1], 0.99, 1},
+		{"median of two", hundred[:2], 0.5, 1},
+		{"median", hundred, 0.5, 50},
+		{"99th of a hundred", hundred, 0.99, 99},
+		{"greatest", hundred, 1, 100},
+		{"rounded", []time.Duration{1234567}, 0.5, 1.2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, milliseconds(tt.sorted, tt.q))
+		})
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseFlags(t *testing.T) {
+	var stderr bytes.Buffer
+	got, err := parseFlags(nil, &stderr)
+	require.NoError(t, err)
+	assert.Equal(t, options{seed: 1, rate: 10, duration: 45 * time.Second}, got)
+
+	got, err = parseFlags([]string{"-train", "a.csv", "-input", "b.csv", "-json", "-", "-seed", "7", "-rate", "2.5", "-duration", "3s"}, &stderr)
+	require.NoError(t, err)
+	assert.Equal(t, options{train: "a.csv", input: "b.csv", json: "-", seed: 7, rate: 2.5, duration: 3 * time.Second}, got)
+	assert.Empty(t, stderr.String())
+}
+
+func TestFlagErrors(t *testing.T) {
+	nowhere := filepath.Join(t.TempDir(), "no", "figures.json")
+	tests := []struct {
+		name string
+		args []string
+		want string // the last line
+	}{
+		{"unknown flag", []string{"-fast"}, "outage: see the flags above"},
+		{"not a number", []string{"-rate", "ten"}, "outage: see the flags above"},
+		{"negative seed", []string{"-seed", "-1"}, "outage: see the flags above"},
+		{"argument", []string{"train.csv"}, `outage: unexpected argument "train.csv"; texts are given with -train and -input`},
+		{"rate too low", []string{"-rate", "0.5"}, "outage: -rate is 0.5, want 1 to 500 calls per second"},
+		{"rate too high", []string{"-rate", "501"}, "outage: -rate is 501, want 1 to 500 calls per second"},
+		{"rate that is no number", []string{"-rate", "NaN"}, "outage: -rate is NaN, want 1 to 500 calls per second"},
+		{"too short", []string{"-duration", "2s"}, "outage: -duration is 2s, want 3s to 30m0s"},
+		{"too long", []string{"-duration", "1h"}, "outage: -duration is 1h0m0s, want 3s to 30m0s"},
+		{"questions without training", []string{"-input", "b.csv"}, "outage: -input needs -train: the demo's own texts have other labels"},
+		{"figures to nowhere", []string{"-json", nowhere}, "outage: -json: open " + nowhere + ": no such file or directory"},
+		{"no such file", []string{"-train", "missing.csv"}, "outage: open missing.csv: no such file or directory"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			assert.Equal(t, 2, realMain(t.Context(), tt.args, &stdout, &stderr))
+			assert.Empty(t, stdout.String())
+			lines := bytes.Split(bytes.TrimSpace(stderr.Bytes()), []byte("\n"))
+			assert.Equal(t, tt.want, string(lines[len(lines)-1]))
+		})
+	}
+}
+
+func TestFlagHelp(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Zero(t, realMain(t.Context(), []string{"-h"}, &stdout, &stderr))
+	for _, flag := range []string{"-train file", "-input file", "-json file", "-seed uint", "-rate float", "-duration duration"} {
+		assert.Contains(t, stderr.String(), flag)
+	}
+}
+
+// Figures of an earlier run are not lost to flags that make no sense.
+func TestJSONFileIsKept(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "figures.json")
+	require.NoError(t, os.WriteFile(name, []byte("earlier"), 0o600))
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 2, realMain(t.Context(), []string{"-json", name, "-train", "missing.csv"}, &stdout, &stderr))
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, "earlier", string(content))
+}

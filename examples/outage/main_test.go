@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// TestRun is the demo itself, on loopback and in real time.
+func TestRun(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	require.Zero(t, realMain(t.Context(), []string{"-duration", "4s", "-rate", "20", "-json", "-"}, &stdout, &stderr))
+	assertNothingLeft(t)
+
+	decoder := json.NewDecoder(&stdout)
+	decoder.DisallowUnknownFields()
+	var f figures
+	require.NoError(t, decoder.Decode(&f))
+	_, err := decoder.Token()
+	require.ErrorIs(t, err, io.EOF, "standard output holds the figures alone")
+
+	assert.Empty(t, f.Stopped)
+	byClient := map[string][]*tally{}
+	for _, row := range f.Rows {
+		byClient[row.Client] = append(byClient[row.Client], row)
+	}
+	phases := plan(options{rate: 20, duration: 4 * time.Second})
+	for _, client := range clientNames {
+		require.Len(t, byClient[client], len(phases))
+		for i, row := range byClient[client] {
+			assert.Equal(t, phases[i].name, row.Phase)
+			assert.Equal(t, phases[i].calls, row.Calls, row.Phase)
+		}
+	}
+	for _, row := range byClient["sparekey"] {
+		assert.GreaterOrEqual(t, ratio(row.Answered, row.Calls), 0.995, row.Phase)
+	}
+	bare, ours := f.Totals[0], f.Totals[1]
+	assert.Less(t, bare.Answered, bare.Calls)
+	assert.LessOrEqual(t, ratio(int(ours.Upstream), ours.Calls), 1.2)
+
+	named := 0
+	for source, c := range ours.Sources {
+		assert.Contains(t, sources, source)
+		named += c.Answers
+	}
+	assert.Equal(t, ours.Answered, named, "answers whose source is named")
+	assert.Positive(t, ours.Answered-ours.Sources[telemetry.Live].Answers, "answers that are not live")
+	assert.Zero(t, bare.Answered-bare.Sources[telemetry.Live].Answers)
+
+	for _, want := range []string{"training two simulators on 473 texts with 14 labels (corpus.csv)", "── total outage ──", "PHASE", "Verdict: the bare client answered"} {
+		assert.Contains(t, stderr.String(), want)
+	}
+}
+
+// Wherever Ctrl-C strikes, there is a verdict on what was counted by then.
+func TestRunStopped(t *testing.T) {
+	tests := []struct {
+		name string
+		at   string // what is printed then; "" for before the start
+		want string
+	}{
+		{"before the start", "", "no call was answered yet."},
+		{"during the training", "training two", "no call was answered yet."},
+		{"during the calls", "bare L", "the bare client answered"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if tt.at == "" {
+				cancel()
+			}
+			stdout := &trigger{text: tt.at, fire: cancel}
+			var stderr bytes.Buffer
+			name := filepath.Join(t.TempDir(), "figures.json")
+			require.Zero(t, realMain(ctx, []string{"-duration", "30m", "-rate", "20", "-json", name}, stdout, &stderr))
+			assert.Contains(t, stdout.String(), "\nVerdict: stopped after ")
+			assert.Contains(t, stdout.String(), tt.want)
+			assert.Empty(t, stderr.String())
+			assertNothingLeft(t)
+
+			var f figures
+			content, err := os.ReadFile(name)
+			require.NoError(t, err)
+			require.NoError(t, json.Unmarshal(content, &f))
+			assert.NotEmpty(t, f.Stopped)
+			assert.NotNil(t, f.Rows)
+			for _, total := range f.Totals { // what Ctrl-C cut off is nobody's failure
+				assert.Equal(t, total.Calls, total.Answered, total.Client)
+			}
+		})
+	}
+}
+
+// trigger keeps what is printed, and fires at the first text of its kind.
+type trigger struct {
+	text string
+	fire func()
+
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (w *trigger) Write(p []byte) (int, error) {
+	if w.text != "" && bytes.Contains(p, []byte(w.text)) {
+		w.fire()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.Write(p)
+}
+
+func (w *trigger) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.String()
+}
+
+// assertNothingLeft waits until nothing of a run is left: no call, no
+// connection, no listener.
+func assertNothingLeft(t *testing.T) {
+	t.Helper()
+	var stacks string
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); runtime.Gosched() {
+		buf := make([]byte, 1<<20)
+		stacks = string(buf[:runtime.Stack(buf, true)])
+		_, others, _ := strings.Cut(stacks, "\n\n") // the first is the test's own
+		if !strings.Contains(others, "sparekey/nyckel") && !strings.Contains(others, "net/http.") {
+			return
+		}
+	}
+	t.Errorf("left over:\n%s", stacks)
+}
+
+func TestCommonest(t *testing.T) {
+	rows := []dataset.Row{{Label: "b"}, {Label: "c"}, {Label: "a"}, {Label: "c"}, {Label: "b"}}
+	assert.Equal(t, "b", commonest(rows), "the first by name of those that are equal")
+}
