@@ -58,3 +58,34 @@ func ExamplePredictions() {
 	// {"labelName":"billing","confidence":0.93} "sparekey; hit; ttl=3599" <nil>
 	// failed: connection refused
 }
+
+// One store can serve the caches of several stacks, within one bound.
+func ExampleNewStore() {
+	service := transportFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: http.StatusOK,
+			Header:     http.Header{"Content-Type": {"application/json"}},
+			Body:       io.NopCloser(strings.NewReader(`{"labelName":"billing","confidence":0.93}`)),
+		}, nil
+	})
+	store := cache.NewStore(cache.StoreConfig{MaxBytes: 16 << 20})
+	for _, ttl := range []time.Duration{time.Minute, time.Hour} {
+		layer := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: ttl}, Store: store})
+		ctx := policy.WithCall(context.Background(), policy.Call{Function: "tickets", Identity: "acme", Replayable: true})
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.test/invoke", strings.NewReader(`{"data":"hello"}`))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		resp, err := (&http.Client{Transport: layer(service)}).Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}
+	stats := store.Stats()
+	fmt.Println(stats.Entries, "entry,", stats.Misses, "miss,", stats.Hits, "hit")
+	// Output: 1 entry, 1 miss, 1 hit
+}

@@ -14,7 +14,7 @@ import (
 	"github.com/sparekey/sparekey/transport"
 )
 
-func Example() {
+func ExampleNew() {
 	sim, id := newSimulator()
 	client, err := nyckel.New(
 		nyckel.WithBaseURL("http://simulator.test"),

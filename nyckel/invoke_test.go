@@ -232,7 +232,7 @@ func TestInvokeMalformed(t *testing.T) {
 		{"page of a proxy", page, policy.Internal, "not the JSON of a prediction: invalid character '<' looking for beginning of value (3 attempts)", 3},
 		{"nothing", "", policy.Internal, "not the JSON of a prediction: unexpected end of JSON input (3 attempts)", 3},
 		{"half", `{"labelName":"sp`, policy.Internal, "not the JSON of a prediction: unexpected end of JSON input (3 attempts)", 3},
-		{"other form", `[{"sampleId":"sample_1"}]`, policy.Unknown, "not the JSON of a prediction: json: cannot unmarshal array into Go value of type", 1},
+		{"other form", `[{"sampleId":"sample_1"}]`, policy.Unknown, "not the JSON of a prediction: its type is array, not object", 1},
 		{"no label", `{"confidence":0.5}`, policy.Unknown, "it has neither labelName nor labelId", 1},
 		{"confidence in percent", `{"labelName":"spam","confidence":75}`, policy.Unknown, "confidence 75 is not between 0 and 1", 1},
 		{"over the bound", `{"labelName":"spam","x":"` + strings.Repeat("x", 1<<20) + `"}`, policy.Unknown, "longer than 1048576 bytes", 1},

@@ -63,6 +63,13 @@ func decode(content []byte) (*Prediction, error) {
 		ExternalID       optional[string]            `json:"externalId"`
 	}
 	if err := json.Unmarshal(content, &answer); err != nil {
+		wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+		switch {
+		case ok && wrong.Field != "":
+			return nil, fmt.Errorf("not the JSON of a prediction: %s is of the type %s", wrong.Field, wrong.Value)
+		case ok:
+			return nil, fmt.Errorf("not the JSON of a prediction: its type is %s, not object", wrong.Value)
+		}
 		return nil, fmt.Errorf("not the JSON of a prediction: %w", err)
 	}
 	p := &Prediction{

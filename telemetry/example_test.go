@@ -71,3 +71,35 @@ func ExampleNewContext() {
 	// sparekey: unknown: connection reset
 	// 1 true
 }
+
+// Each try on the wire passes the layer around attempts. Here the one between
+// the two asks twice.
+func ExampleObserveAttempt() {
+	statuses := []int{http.StatusServiceUnavailable, http.StatusOK}
+	service := roundTrip(func(*http.Request) (*http.Response, error) {
+		status := statuses[0]
+		statuses = statuses[1:]
+		return &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody}, nil
+	})
+	attempts := telemetry.ObserveAttempt(telemetry.Config{})(service)
+	twice := roundTrip(func(req *http.Request) (*http.Response, error) {
+		if _, err := attempts.RoundTrip(req); err != nil {
+			return nil, err
+		}
+		return attempts.RoundTrip(req)
+	})
+	client := &http.Client{Transport: telemetry.ObserveCall(telemetry.Config{})(twice)}
+
+	resp, err := client.Get("https://api.test/v1/predict")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	for _, a := range telemetry.TrailOf(resp).Attempts() {
+		fmt.Println(a.Number, a.Status, a.Verdict.Class)
+	}
+	// Output:
+	// 1 503 overloaded
+	// 2 200 ok
+}

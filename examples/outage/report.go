@@ -63,11 +63,20 @@ func (t *tally) from() string {
 // verdict says it in one sentence.
 func (f *figures) verdict() string {
 	plain, ours := f.Totals[0], f.Totals[1]
-	degraded := 0
+	degraded, named := 0, 0
 	for _, source := range sources {
-		if c := ours.Sources[source]; c != nil && (telemetry.Answer{Source: source}).Degraded() {
+		c := ours.Sources[source]
+		if c == nil {
+			continue
+		}
+		named += c.Answers
+		if (telemetry.Answer{Source: source}).Degraded() {
 			degraded += c.Answers
 		}
+	}
+	honesty := "each named its source"
+	if named < ours.Answered {
+		honesty = fmt.Sprintf("%d did not name their source", ours.Answered-named)
 	}
 	stopped := ""
 	if f.Stopped != "" {
@@ -76,10 +85,10 @@ func (f *figures) verdict() string {
 	if plain.Calls+ours.Calls == 0 {
 		return "Verdict: " + stopped + "no call was answered yet."
 	}
-	return fmt.Sprintf("Verdict: %sthe bare client answered %s of its calls (%s right), sparekey %s (%s right) with %.2f upstream calls per call; %s of its answers were degraded, and each said so.",
+	return fmt.Sprintf("Verdict: %sthe bare client answered %s of its calls (%s right), sparekey %s (%s right) with %.2f upstream calls per call; %s of its answers were degraded, and %s.",
 		stopped, percent(plain.Answered, plain.Calls), percent(plain.Right, plain.Calls),
 		percent(ours.Answered, ours.Calls), percent(ours.Right, ours.Calls),
-		ratio(int(ours.Upstream), ours.Calls), percent(degraded, ours.Answered))
+		ratio(int(ours.Upstream), ours.Calls), percent(degraded, ours.Answered), honesty)
 }
 
 // percent says "100.0 %" only of all.

@@ -44,7 +44,7 @@ live                2      100.0 %
 stale               1      100.0 %
 rule                1      0.0 %
 
-Verdict: the bare client answered 50.0 % of its calls (50.0 % right), sparekey 100.0 % (75.0 % right) with 0.75 upstream calls per call; 50.0 % of its answers were degraded, and each said so.
+Verdict: the bare client answered 50.0 % of its calls (50.0 % right), sparekey 100.0 % (75.0 % right) with 0.75 upstream calls per call; 50.0 % of its answers were degraded, and each named its source.
 `, out.String())
 }
 

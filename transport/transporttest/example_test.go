@@ -13,7 +13,7 @@ import (
 )
 
 // An upstream that is busy once and then answers, asked by a plain client.
-func ExampleUpstream() {
+func ExampleNewUpstream() {
 	upstream := transporttest.NewUpstream(
 		transporttest.Reply(http.StatusServiceUnavailable, "busy", "Retry-After", "2"),
 		transporttest.After(time.Millisecond, transporttest.Reply(http.StatusOK, "hello")),
