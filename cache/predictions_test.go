@@ -229,13 +229,10 @@ func TestPredictionsStaleIfErrorByClass(t *testing.T) {
 				continue
 			}
 			name := class.String() + " response"
-			want, wantCause := class.IsOutage(), class
+			want := class.IsOutage()
 			if asError {
 				name = class.String() + " error"
-				want = want || class == policy.Unknown
-				if class == policy.Canceled { // not by the caller, who is still there
-					want, wantCause = true, policy.Interrupted
-				}
+				want = want || class == policy.Unknown || class == policy.Canceled // but not by the caller
 			}
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -263,7 +260,7 @@ func TestPredictionsStaleIfErrorByClass(t *testing.T) {
 							text, _ := io.ReadAll(resp.Body)
 							assert.Equal(t, answer, string(text))
 							assert.Equal(t, "3600", resp.Header.Get("Age"))
-							assert.Equal(t, telemetry.Answer{Source: telemetry.Stale, Age: time.Hour, Cause: wantCause}, trail.Answer())
+							assert.Equal(t, telemetry.Answer{Source: telemetry.Stale, Age: time.Hour, Cause: class}, trail.Answer())
 						case asError:
 							require.ErrorIs(t, err, cause)
 						default:

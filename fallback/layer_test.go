@@ -147,7 +147,7 @@ func TestLayerOutcomes(t *testing.T) {
 		{"refusal", fails(refusal), policy.Refused},
 		{"typed error", fails(&policy.Error{Verdict: policy.Verdict{Class: policy.Overloaded}}), policy.Overloaded},
 		{"unknown error", fails(errors.New("?")), policy.Unknown},
-		{"cancelled, but not by the caller", fails(context.Canceled), policy.Interrupted},
+		{"cancelled, but not by the caller", fails(context.Canceled), policy.Canceled},
 	}
 	f := mustNew(t, ticketRules())
 	for _, tt := range tests {

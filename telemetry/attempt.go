@@ -39,7 +39,7 @@ func (l *attemptLayer) CloseIdleConnections() { closeIdle(l.next) }
 func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	trail := FromContext(req.Context())
 	if trail == nil {
-		return l.next.RoundTrip(req)
+		return body.Send(l.next, req)
 	}
 	a := trail.begin(l)
 	a.ctx, a.span = l.recorder.tracer.Start(req.Context(), method(req), l.recorder.attemptOptions...)

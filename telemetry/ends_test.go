@@ -42,22 +42,23 @@ func TestJudgeClientTimeout(t *testing.T) {
 func TestJudgeWhoEnded(t *testing.T) {
 	slow := errors.New("slow")
 	tests := []struct {
-		name string
-		ctx  func(context.Context) (context.Context, context.CancelFunc)
-		err  error
-		want policy.Class
+		name  string
+		ctx   func(context.Context) (context.Context, context.CancelFunc)
+		err   error
+		want  policy.Class
+		spare bool
 	}{
 		{"the caller's deadline, with a cause of its own", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeoutCause(ctx, time.Second, slow)
-		}, slow, policy.TimedOut},
+		}, slow, policy.TimedOut, true},
 		{"the caller, with a cause of his own", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancelCause(ctx)
 			cancel(slow)
 			return ctx, func() {}
-		}, slow, policy.Canceled},
+		}, slow, policy.Canceled, false},
 		{"somebody below, while the caller is still there", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return ctx, func() {}
-		}, context.Canceled, policy.Interrupted},
+		}, context.Canceled, policy.Canceled, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -68,7 +69,7 @@ func TestJudgeWhoEnded(t *testing.T) {
 				req := newRequest(t, ctx)
 				assert.Equal(t, tt.want, telemetry.Judge(req, nil, tt.err, nil).Class)
 				assert.Equal(t, tt.want, telemetry.JudgeBody(ctx, policy.Verdict{Class: policy.OK}, tt.err).Class)
-				assert.Equal(t, tt.want != policy.Canceled, telemetry.WantsSpare(req, tt.err, telemetry.Judge(req, nil, tt.err, nil)))
+				assert.Equal(t, tt.spare, telemetry.WantsSpare(req, tt.err, telemetry.Judge(req, nil, tt.err, nil)))
 			})
 		})
 	}

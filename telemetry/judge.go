@@ -83,8 +83,8 @@ func decideError(ctx context.Context, err error, classify func(error) policy.Ver
 			// a cause of its own: neither error says that it was time.
 			return policy.Verdict{Class: policy.TimedOut, Again: policy.Anywhere}
 		}
-		if v.Class == policy.Canceled { // but not by the caller
-			return policy.Verdict{Class: policy.Interrupted, Again: policy.Anywhere}
+		if v.Class == policy.Canceled { // but not by the caller, whom another attempt may serve
+			v.Again = policy.Anywhere
 		}
 	}
 	return v
@@ -113,7 +113,7 @@ func WantsSpare(req *http.Request, err error, v policy.Verdict) bool {
 	if CallerLeft(req.Context()) {
 		return false
 	}
-	return v.Class.IsOutage() || err != nil && v.Class == policy.Unknown
+	return v.Class.IsOutage() || err != nil && (v.Class == policy.Unknown || v.Class == policy.Canceled)
 }
 
 // A judgement is an outcome and its verdict.

@@ -46,6 +46,19 @@ func (b *buffered) Read(p []byte) (int, error) {
 	return b.rest.Read(p)
 }
 
+// WriteTo implements [io.WriterTo].
+func (b *buffered) WriteTo(w io.Writer) (int64, error) {
+	n, err := b.head.WriteTo(w)
+	switch {
+	case err != nil:
+		return n, err
+	case b.err != nil || b.whole:
+		return n, b.err
+	}
+	m, err := io.Copy(w, b.rest)
+	return n + m, err
+}
+
 func (b *buffered) Close() error { return b.rest.Close() }
 
 // oneMore returns the bound of a read that shows whether more than n bytes come.

@@ -121,3 +121,31 @@ func TestBrokenUnbuffered(t *testing.T) {
 	require.Error(t, err)
 	assert.NoError(t, body.Broken(resp), "nobody buffered it")
 }
+
+// TestBufferWritesItself: what was read ahead and what was not come in order, and
+// end as they ended.
+func TestBufferWritesItself(t *testing.T) {
+	broken := errors.New("broken")
+	tests := []struct {
+		name     string
+		body     io.Reader
+		maxBytes int64
+		want     string
+		wantErr  error
+	}{
+		{"whole", strings.NewReader("abcdef"), 10, "abcdef", nil},
+		{"longer than what is read ahead", strings.NewReader("abcdef"), 3, "abcdef", nil},
+		{"cut short", io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(broken)), 10, "abc", broken},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			resp := &http.Response{Body: io.NopCloser(tt.body)}
+			_ = body.Buffer(resp, tt.maxBytes)
+			var got strings.Builder
+			n, err := resp.Body.(io.WriterTo).WriteTo(&got)
+			assert.Equal(t, tt.wantErr, err)
+			assert.Equal(t, tt.want, got.String())
+			assert.Equal(t, int64(len(tt.want)), n)
+		})
+	}
+}
