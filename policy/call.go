@@ -18,6 +18,10 @@ type Call struct {
 	// never a secret itself. Answers are cached per identity.
 	Identity string
 
+	// Priority says who goes first when calls have to wait for their turn: the
+	// greater number. Zero is the usual one.
+	Priority int
+
 	// Replayable says that the request may be sent more than once whatever its
 	// method, and that its answer is one document that is of no use in part.
 	Replayable bool

@@ -39,6 +39,9 @@ func Classify(o Outcome) Verdict {
 			v.Executed = NotExecuted // a server that says when to come back turned the request away
 		}
 	}
+	if v.Wait == 0 && o.Status == http.StatusTooManyRequests {
+		v.Wait, _ = ResetHint(o.Header, o.Now)
+	}
 	switch o.Header.Get("X-Should-Retry") {
 	case "false":
 		v.Again = Nobody
@@ -182,7 +185,7 @@ func firstOf(texts ...string) string {
 func oneLine(text string) string {
 	const maxMessage = 300
 	var b strings.Builder
-	space := false // is due before the next rune
+	space := false           // is due before the next rune
 	for _, r := range text { // what is no UTF-8 becomes U+FFFD
 		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
 			space = b.Len() > 0

@@ -68,7 +68,8 @@ func isDial(err error) bool {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return true
 	}
-	return errors.Is(err, syscall.ECONNREFUSED)
+	// net/http keeps the second one to itself.
+	return errors.Is(err, syscall.ECONNREFUSED) || strings.Contains(err.Error(), "net/http: TLS handshake timeout")
 }
 
 // isHandshake reports whether TLS failed for a reason that stays. Since Go 1.20
@@ -88,6 +89,9 @@ func isHandshake(err error) bool {
 		return true
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok { // the server's no to our hello
 		return true
 	}
 	return errors.Is(err, http.ErrSchemeMismatch)

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
@@ -209,4 +210,21 @@ func TestClassifyBody(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClassifyHandshake: a request whose TLS handshake fails was never sent.
+func TestClassifyHandshake(t *testing.T) {
+	slow := policy.Classify(policy.Outcome{Err: errors.New("net/http: TLS handshake timeout")})
+	assert.Equal(t, policy.Verdict{Class: policy.Unreachable, Again: policy.Anywhere, Executed: policy.NotExecuted}, slow)
+	alert := &net.OpError{Op: "remote error", Err: tls.AlertError(40)}
+	no := policy.Classify(policy.Outcome{Err: alert})
+	assert.Equal(t, policy.Verdict{Class: policy.Unreachable, Again: policy.Elsewhere, Executed: policy.NotExecuted}, no)
+}
+
+// TestClassifyReset: a rate limit that says when it starts afresh says how long
+// to wait.
+func TestClassifyReset(t *testing.T) {
+	header := http.Header{"X-Ratelimit-Remaining-Requests": {"0"}, "X-Ratelimit-Reset-Requests": {"6m0s"}}
+	assert.Equal(t, 6*time.Minute, policy.Classify(policy.Outcome{Status: 429, Header: header}).Wait)
+	assert.Zero(t, policy.Classify(policy.Outcome{Status: 503, Header: header}).Wait)
 }

@@ -8,8 +8,8 @@ import (
 
 // Stack sets a whole stack of layers, in the fixed order in which they are put
 // together: outermost first. Its zero value is the standard stack: a total
-// timeout, retries with a budget, a circuit breaker per host, attempt timeouts,
-// and telemetry around them; no cache and no fallback.
+// timeout, retries with a budget, a circuit breaker and an adaptive limit per
+// host, attempt timeouts, and telemetry around them; no cache and no fallback.
 type Stack struct {
 	// Function names what the stack is for in spans, metrics, errors and rules.
 	// It is used for requests that carry no [Call] of their own. May be "".
@@ -38,8 +38,12 @@ type Stack struct {
 	// Attempt.FirstByte if that is more than 30 s.
 	Breaker Breaker
 
-	// Attempt bounds each attempt. Its FirstByte, if zero, is half of Total if
-	// that is less than 10 s.
+	// Limit bounds the requests in flight to what a host can take. There is one
+	// for each host that the stack meets.
+	Limit Limit
+
+	// Attempt bounds each attempt. Its FirstByte, if it is zero or the 10 s that
+	// zero stands for, is half of Total if that is less.
 	Attempt Timeout
 
 	// Classify decides what an outcome means for those layers that have no
@@ -56,7 +60,7 @@ func (s Stack) WithDefaults() Stack {
 	if s.Classify == nil {
 		s.Classify = Classify
 	}
-	if s.Attempt.FirstByte == 0 && s.Total > 0 {
+	if unset := s.Attempt.FirstByte == 0 || s.Attempt.FirstByte == defaultFirstByte; unset && s.Total > 0 {
 		s.Attempt.FirstByte = min(defaultFirstByte, s.Total/2)
 	}
 	s.Attempt = s.Attempt.WithDefaults()
@@ -67,6 +71,14 @@ func (s Stack) WithDefaults() Stack {
 	s.Retry.Classify = orClassifier(s.Retry.Classify, s.Classify)
 	s.Breaker = s.Breaker.WithDefaults()
 	s.Breaker.Classify = orClassifier(s.Breaker.Classify, s.Classify)
+	if s.Limit.MaxWait == 0 && s.Total > 0 {
+		s.Limit.MaxWait = s.Total / 5
+	}
+	s.Limit = s.Limit.WithDefaults()
+	if !s.Limit.Off && s.Limit.InFlight == 0 {
+		s.Breaker.TolerateTimeouts = true
+	}
+	s.Limit.Classify = orClassifier(s.Limit.Classify, s.Classify)
 	if s.Cache != nil {
 		cache := s.Cache.WithDefaults()
 		cache.Classify = orClassifier(cache.Classify, s.Classify)

@@ -13,7 +13,7 @@ import (
 
 // withoutFuncs sets the classifiers of s to nil, since funcs cannot be compared.
 func withoutFuncs(s policy.Stack) policy.Stack {
-	s.Classify, s.Retry.Classify, s.Breaker.Classify = nil, nil, nil
+	s.Classify, s.Retry.Classify, s.Breaker.Classify, s.Limit.Classify = nil, nil, nil, nil
 	if s.Cache != nil {
 		s.Cache.Classify = nil
 	}
@@ -33,6 +33,7 @@ func TestDefault(t *testing.T) {
 			Throttled:   policy.Backoff{Base: 1 * s, Max: 20 * s, Factor: 2},
 			MaxWait:     60 * s,
 			Budget:      policy.Budget{Ratio: 0.1, PerSecond: 1, Burst: 20},
+			ReplayBytes: 1 << 20,
 			BufferBytes: 64 << 10,
 			DrainBytes:  64 << 10,
 			DrainTime:   50 * ms,
@@ -40,7 +41,11 @@ func TestDefault(t *testing.T) {
 		Breaker: policy.Breaker{
 			Ratio: 0.5, MinCalls: 10, Window: 30 * s,
 			OpenFor: 5 * s, MaxOpenFor: 60 * s,
-			Probes: 3, ProbeLease: 15 * s,
+			Jitter: 0.1, Probes: 3, ProbeLease: 15 * s, Patience: 2 * s, TolerateTimeouts: true,
+		},
+		Limit: policy.Limit{
+			Adaptive: policy.Adaptive{Initial: 200, Min: 2, Max: 1000, Tolerance: 2.5},
+			MaxQueue: 1000, MaxWait: 6 * s,
 		},
 		Attempt: policy.Timeout{Scope: "attempt", FirstByte: 10 * s, Idle: 30 * s},
 	}

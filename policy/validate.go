@@ -3,6 +3,8 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -12,7 +14,7 @@ import (
 func (s Stack) Validate() error {
 	s = s.WithDefaults()
 	return errors.Join(
-		s.Retry.Validate(), s.Breaker.Validate(), s.Attempt.Validate(),
+		s.Retry.Validate(), s.Breaker.Validate(), s.Limit.Validate(), s.Attempt.Validate(),
 		s.Cache.validate(), s.crossChecks())
 }
 
@@ -35,6 +37,9 @@ func (r Retry) Validate() error {
 		check(r.Attempts >= 1 && r.Attempts <= 100, "Retry.Attempts", r.Attempts, "1 to 100"),
 		r.Backoff.validate("Retry.Backoff"),
 		r.Throttled.validate("Retry.Throttled"),
+		r.validateClasses(),
+		check(r.WaitJitter >= 0 && r.WaitJitter <= 1, "Retry.WaitJitter", r.WaitJitter, "0 to 1"),
+		r.validateReplay(),
 		check(r.Budget.Ratio <= 1, "Retry.Budget.Ratio", r.Budget.Ratio, "at most 1"),
 		check(r.Budget.Burst >= 0, "Retry.Budget.Burst", r.Budget.Burst, "at least 0"),
 		check(r.DrainBytes > 0, "Retry.DrainBytes", r.DrainBytes, "above 0"),
@@ -42,22 +47,51 @@ func (r Retry) Validate() error {
 	)
 }
 
+func (r Retry) validateClasses() error {
+	var errs []error
+	for _, class := range slices.Sorted(maps.Keys(r.Classes)) {
+		name := fmt.Sprintf("Retry.Classes[%v]", class)
+		errs = append(errs,
+			check(class < numClasses, name, "set", "a class that exists"),
+			check(r.Classes[class].Attempts <= 100, name+".Attempts", r.Classes[class].Attempts, "at most 100"),
+			r.Classes[class].Backoff.validate(name+".Backoff"))
+	}
+	return errors.Join(errs...)
+}
+
+func (r Retry) validateReplay() error {
+	memory, _ := r.ReplayLimits()
+	if r.ReplayBytes < 0 {
+		return check(r.SpillBytes == 0, "Retry.SpillBytes", r.SpillBytes, "0, since ReplayBytes is negative")
+	}
+	return check(r.SpillBytes == 0 || r.SpillBytes > memory, "Retry.SpillBytes", r.SpillBytes, fmt.Sprintf("0 or above ReplayBytes, %d", memory))
+}
+
 func (b Backoff) validate(name string) error {
+	decorrelated := b.Jitter == DecorrelatedJitter && (b.Kind != ExponentialBackoff || b.Func != nil)
 	return errors.Join(
 		check(b.Factor >= 1, name+".Factor", b.Factor, "at least 1"),
 		check(b.Max >= b.Base, name+".Max", b.Max, fmt.Sprintf("at least Base, %v", b.Base)),
+		check(b.Kind <= ConstantBackoff, name+".Kind", b.Kind, "exponential, linear or constant"),
+		check(b.Jitter <= NoJitter, name+".Jitter", b.Jitter, "full, equal, decorrelated or none"),
+		check(!decorrelated, name+".Jitter", b.Jitter, "another one, since decorrelated waits grow without a Kind or a Func"),
 	)
 }
 
 // Validate reports everything that is wrong with b, a zero field being right.
 func (b Breaker) Validate() error {
 	b = b.WithDefaults()
+	slowRatio := b.SlowCall <= 0 || b.SlowRatio >= 0.01 && b.SlowRatio <= 1
 	return errors.Join(
 		check(b.Ratio >= 0.01 && b.Ratio <= 1, "Breaker.Ratio", b.Ratio, "0.01 to 1"),
 		check(b.MinCalls >= 1, "Breaker.MinCalls", b.MinCalls, "at least 1"),
+		check(b.LastCalls <= 0 || b.MinCalls <= b.LastCalls, "Breaker.MinCalls", b.MinCalls, fmt.Sprintf("at most LastCalls, %d", b.LastCalls)),
+		check(b.LastCalls <= 1_000_000, "Breaker.LastCalls", b.LastCalls, "at most 1000000"),
 		check(b.Window >= 10*time.Millisecond, "Breaker.Window", b.Window, "at least 10ms"),
+		check(slowRatio, "Breaker.SlowRatio", b.SlowRatio, "0.01 to 1"),
 		check(b.OpenFor > 0, "Breaker.OpenFor", b.OpenFor, "above 0"),
 		check(b.MaxOpenFor >= b.OpenFor, "Breaker.MaxOpenFor", b.MaxOpenFor, fmt.Sprintf("at least OpenFor, %v", b.OpenFor)),
+		check(b.Jitter <= 1, "Breaker.Jitter", b.Jitter, "at most 1"),
 		check(b.Probes >= 1, "Breaker.Probes", b.Probes, "at least 1"),
 		check(b.ProbeLease > 0, "Breaker.ProbeLease", b.ProbeLease, "above 0"),
 	)

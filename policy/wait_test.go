@@ -99,3 +99,91 @@ func FuzzWaitHint(f *testing.F) {
 		}
 	})
 }
+
+func TestResetHint(t *testing.T) {
+	const greatest = time.Duration(math.MaxInt64)
+	limit := func(remaining, reset string, more ...string) http.Header {
+		return header(append([]string{"X-Ratelimit-Remaining-Requests", remaining, "X-Ratelimit-Reset-Requests", reset}, more...)...)
+	}
+	ahead := []string{"Date", "Sat, 14 Mar 2026 13:00:00 GMT"}
+	tests := []struct {
+		name   string
+		header http.Header
+		want   time.Duration
+		wantOK bool
+	}{
+		{"nothing", nil, 0, false},
+		{"other fields", header("X-Ratelimit-Limit-Requests", "60", "X-Ratelimit-Remaining-Requests", "0", "Reset", "5", "X-Reset-After", "5"), 0, false},
+
+		{"duration", limit("0", "6m0s"), 6 * time.Minute, true},
+		{"short duration", limit("0", "12ms"), 12 * time.Millisecond, true},
+		{"fraction", limit("0", "8.64s"), 8640 * time.Millisecond, true},
+		{"duration of zero", limit("0", "0s"), 0, true},
+		{"negative duration", limit("0", "-5s"), 0, false},
+		{"duration out of range", limit("0", "99999999h"), 0, false},
+		{"seconds", limit("0", "17"), 17 * time.Second, true},
+		{"seconds with a fraction", limit("0", "1.5"), 1500 * time.Millisecond, true},
+		{"white space around", limit(" 0 ", " 17 "), 17 * time.Second, true},
+		{"seconds of zero", limit("0", "0"), 0, true},
+		{"negative seconds", limit("0", "-1"), 0, false},
+		{"date", limit("0", "2026-03-14T12:00:20Z"), 20 * time.Second, true},
+		{"date with a zone", limit("0", "2026-03-14T14:00:20.5+02:00"), 20500 * time.Millisecond, true},
+		{"date in the past", limit("0", "2026-03-14T11:00:00Z"), 0, true},
+		{"date far off", limit("0", "9999-12-31T23:59:59Z"), greatest, true},
+		{"seconds since 1970", limit("0", "1773489660"), time.Minute, true},
+		{"milliseconds since 1970", limit("0", "1773489660500"), 60500 * time.Millisecond, true},
+		{"seconds since 1970, past", limit("0", "1773489000"), 0, true},
+		{"out of range", limit("0", strings.Repeat("9", 400)), time.Unix(0, math.MaxInt64).Sub(noon), true},
+		{"words", limit("0", "soon"), 0, false},
+		{"empty", limit("0", ""), 0, false},
+
+		{"the server's clock is ahead", limit("0", "2026-03-14T13:00:20Z", ahead...), 20 * time.Second, true},
+		{"the server's clock is ahead, since 1970", limit("0", "1773493260", ahead...), time.Minute, true},
+		{"its clock does not touch durations", limit("0", "20s", ahead...), 20 * time.Second, true},
+
+		{"some remain", limit("1", "6m0s"), 0, false},
+		{"some remain, in thousands", limit("1000", "6m0s"), 0, false},
+		{"none remain, in other words", limit("0.0", "6m0s"), 6 * time.Minute, true},
+		{"the server does not know", limit("-1", "0"), 0, false},
+		{"the server says nothing sensible", limit("none", "6m0s"), 0, false},
+		{"the server says nothing", header("X-Ratelimit-Reset-Requests", "6m0s"), 6 * time.Minute, true},
+		{"the server says nothing, of several", header("Anthropic-Ratelimit-Unified-Reset", "1773489660", "Anthropic-Ratelimit-Unified-7d-Reset", "1773500000"), time.Minute, true},
+		{"the server says nothing of one", limit("0", "12ms", "X-Ratelimit-Reset-Tokens", "6m0s"), 12 * time.Millisecond, true},
+		{"the longer of two", limit("0", "12ms", "X-Ratelimit-Remaining-Tokens", "0", "X-Ratelimit-Reset-Tokens", "6m0s"), 6 * time.Minute, true},
+		{"the one that is used up", limit("0", "12ms", "X-Ratelimit-Remaining-Tokens", "5", "X-Ratelimit-Reset-Tokens", "6m0s"), 12 * time.Millisecond, true},
+		{"the one that can be read", limit("0", "12ms", "X-Ratelimit-Remaining-Tokens", "0", "X-Ratelimit-Reset-Tokens", "soon"), 12 * time.Millisecond, true},
+
+		{"Anthropic", header("Anthropic-Ratelimit-Input-Tokens-Remaining", "0", "Anthropic-Ratelimit-Input-Tokens-Reset", "2026-03-14T12:01:00Z",
+			"Anthropic-Ratelimit-Requests-Remaining", "40", "Anthropic-Ratelimit-Requests-Reset", "2026-03-14T12:05:00Z"), time.Minute, true},
+		{"Azure, unknown", header("X-Ratelimit-Limit-Tokens", "-1", "X-Ratelimit-Remaining-Tokens", "-1", "X-Ratelimit-Reset-Tokens", "0"), 0, false},
+		{"GitHub", header("X-Ratelimit-Remaining", "0", "X-Ratelimit-Reset", "1773489660"), time.Minute, true},
+		{"the draft of a standard", header("Ratelimit-Remaining", "0", "Ratelimit-Reset", "50"), 50 * time.Second, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := policy.ResetHint(tt.header, noon)
+			if got != tt.want || ok != tt.wantOK {
+				t.Errorf("ResetHint(%v) = %v, %v, want %v, %v", tt.header, got, ok, tt.want, tt.wantOK)
+			}
+		})
+	}
+}
+
+func FuzzResetHint(f *testing.F) {
+	for _, value := range []string{"6m0s", "12ms", "-5s", "17", "-1", "1773489660", "1773489660500", "2026-03-14T12:00:20Z",
+		"99999999h", "9223372037", strings.Repeat("9", 400), "0.5", "1e9", "NaN"} {
+		f.Add("0", value, "")
+		f.Add(value, value, "Sat, 14 Mar 2026 13:00:00 GMT")
+	}
+	f.Fuzz(func(t *testing.T, remaining, reset, date string) {
+		h := http.Header{"X-Ratelimit-Remaining-Tokens": {remaining}, "X-Ratelimit-Reset-Tokens": {reset}, "Date": {date}}
+		wait, ok := policy.ResetHint(h, noon)
+		if wait < 0 || !ok && wait != 0 {
+			t.Errorf("ResetHint(%q) = %v, %v", h, wait, ok)
+		}
+		for name := range h {
+			h[name] = nil // as a caller may leave it
+			policy.ResetHint(h, noon)
+		}
+	})
+}

@@ -199,6 +199,15 @@ func (r *recorder) changed(ctx context.Context, tr policy.Transition) {
 		slog.String("event.name", "sparekey.breaker."+tr.To.String()),
 		slog.String("breaker", tr.Name), slog.String("from", tr.From.String()),
 	}
+	if tr.Trigger != "" {
+		attributes = append(attributes, slog.String("trigger", string(tr.Trigger)))
+	}
+	if tr.Reason != "" {
+		attributes = append(attributes, slog.String("reason", tr.Reason))
+	}
+	if tr.MetricsOnly {
+		attributes = append(attributes, slog.Bool("metrics_only", true))
+	}
 	if !tr.Until.IsZero() {
 		attributes = append(attributes, slog.Time("until", tr.Until))
 	}

@@ -17,6 +17,7 @@ import (
 func BenchmarkLayers(b *testing.B) {
 	retry := func() transport.Layer { return transport.Retry(policy.Retry{}) }
 	breaker := func() transport.Layer { return transport.NewBreaker(policy.Breaker{}).Wrap }
+	slow := func() transport.Layer { return transport.NewBreaker(policy.Breaker{SlowCall: time.Second}).Wrap }
 	timeout := func() transport.Layer { return transport.Timeout(policy.Timeout{}) }
 	perKey := func() transport.Layer {
 		return transport.PerKey(transport.Authority, func(string) transport.Layer { return breaker() })
@@ -28,6 +29,7 @@ func BenchmarkLayers(b *testing.B) {
 		{"bare", answering{}},
 		{"retry", transport.Chain(answering{}, retry())},
 		{"breaker", transport.Chain(answering{}, breaker())},
+		{"breaker of slow calls", transport.Chain(answering{}, slow())},
 		{"timeout", transport.Chain(answering{}, timeout())},
 		{"retry breaker timeout", transport.Chain(answering{}, retry(), breaker(), timeout())},
 		{"breaker per authority", transport.Chain(answering{}, perKey())},
@@ -45,6 +47,33 @@ func BenchmarkOpenBreaker(b *testing.B) {
 		b.Fatalf("the breaker is %v after a fault, %v, want open", breaker.State(), err)
 	}
 	benchmark(b, rt)
+}
+
+// BenchmarkIsolatedBreaker is a call that is refused by hand.
+func BenchmarkIsolatedBreaker(b *testing.B) {
+	breaker := transport.NewBreaker(policy.Breaker{})
+	breaker.Isolate("moving house", time.Time{})
+	benchmark(b, breaker.Wrap(answering{}))
+}
+
+// TestBreakerAllocations keeps what the benchmarks show: a call costs two
+// allocations beyond its own, and a refusal one.
+func TestBreakerAllocations(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	measure := func(rt http.RoundTripper) float64 {
+		req := newRequest(t, ctx, http.MethodGet, "")
+		return testing.AllocsPerRun(1000, func() { roundTrip(rt, req) })
+	}
+	breaker := transport.NewBreaker(policy.Breaker{SlowCall: time.Second})
+	rt := breaker.Wrap(answering{})
+	if bare, got := measure(answering{}), measure(rt); got > bare+2 {
+		t.Errorf("a call makes %v allocations, bare ones make %v", got, bare)
+	}
+	breaker.Isolate("moving house", time.Time{})
+	if got := measure(rt); got > 1 {
+		t.Errorf("a refusal makes %v allocations, want one", got)
+	}
 }
 
 // BenchmarkOneRetry is a call whose first attempt ends in a 503 with a body of

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -16,13 +17,13 @@ import (
 var ErrOpen = errors.New("transport: circuit breaker is open")
 
 // A Breaker refuses requests to a server that is down. While it is closed it
-// counts faults; when their share reaches the ratio it opens and refuses every
-// request at once, without asking the server; after a while it lets some probes
-// through, and closes when they end well.
+// counts faults and, if wanted, slow calls; when their share reaches the ratio it
+// opens and refuses every request at once, without asking the server; after a
+// while it lets some probes through, and closes when they end well.
 //
 // A request's outcome counts at the end of its body: a body that is cut short is
-// a fault. Outcomes of requests that began before the last change of state count
-// for nothing.
+// a fault. A connection that is upgraded with a 101 counts at once. Outcomes of
+// requests that began before the last change of state count for nothing.
 //
 // One Breaker is the state of one server, shared by every transport it wraps. It
 // is safe for concurrent use.
@@ -35,11 +36,19 @@ type Breaker struct {
 func NewBreaker(cfg policy.Breaker) *Breaker {
 	must(cfg.Validate())
 	cfg = cfg.WithDefaults()
+	if cfg.Random == nil {
+		cfg.Random = rand.Float64
+	}
 	return &Breaker{cfg: cfg, machine: newMachine(cfg)}
 }
 
-// State returns the state. An open breaker whose time is up counts as half open.
-func (b *Breaker) State() policy.BreakerState { return b.machine.current(time.Now()) }
+// State returns the state. An open or isolated breaker whose time is up counts as
+// half open.
+func (b *Breaker) State() policy.BreakerState { return b.Snapshot().State }
+
+// Snapshot returns what the breaker looks like now. To look changes nothing: what
+// the passing of time brings about is announced by the next request.
+func (b *Breaker) Snapshot() policy.BreakerSnapshot { return b.machine.snapshot(time.Now()) }
 
 // Wrap is a [Layer]. Its transport fails with [ErrOpen] while the breaker is
 // open.
@@ -60,12 +69,17 @@ func (b *breaker) CloseIdleConnections() { closeIdle(b.next) }
 
 func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	permit, change, refusal := b.machine.acquire(time.Now())
-	if refusal != nil {
-		body.CloseRequest(req)
-		b.announce(ctx, change)
-		telemetry.FromContext(ctx).Refused(ctx, refusal)
-		return nil, refusal
+	var news []policy.Transition
+	permit, ok := b.machine.pass()
+	if !ok {
+		var refusal *policy.Refusal
+		permit, news, refusal = b.machine.acquire(time.Now())
+		if refusal != nil {
+			body.CloseRequest(req)
+			b.announce(ctx, news)
+			telemetry.FromContext(ctx).Refused(ctx, refusal)
+			return nil, refusal
+		}
 	}
 	pass := &passage{breaker: b.Breaker, ctx: ctx, permit: permit}
 	done := false
@@ -75,47 +89,20 @@ func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 			body.CloseRequest(req)
 		}
 	}()
-	b.announce(ctx, change)
+	b.announce(ctx, news)
+	pass.begin()
 	resp, err := b.next.RoundTrip(req)
 	done = true
-	pass.verdict = telemetry.Judge(req, resp, err, b.cfg.Classify)
-	if err != nil || pass.verdict.Class.IsFault() {
-		pass.settle(pass.verdict)
-		return resp, err
-	}
-	body.Watch(resp, pass)
-	return resp, nil
+	pass.answered(resp, err, telemetry.Judge(req, resp, err, b.cfg.Classify))
+	return resp, err
 }
 
-// announce tells about a change of state, outside the lock.
-func (b *Breaker) announce(ctx context.Context, change *policy.Transition) {
-	if change == nil {
-		return
+// announce tells about changes of state, outside the lock.
+func (b *Breaker) announce(ctx context.Context, news []policy.Transition) {
+	for _, tr := range news {
+		telemetry.FromContext(ctx).Changed(ctx, tr)
+		if b.cfg.OnTransition != nil {
+			b.cfg.OnTransition(ctx, tr)
+		}
 	}
-	telemetry.FromContext(ctx).Changed(ctx, *change)
-	if b.cfg.OnTransition != nil {
-		b.cfg.OnTransition(ctx, *change)
-	}
-}
-
-// A passage is one request on its way through the breaker.
-type passage struct {
-	breaker *Breaker
-	ctx     context.Context
-	permit  permit
-	verdict policy.Verdict // at the header
-}
-
-// BodyEnd implements [body.Watcher].
-func (p *passage) BodyEnd(err error) error {
-	verdict := p.verdict
-	if broken(err) { // a fault even in the middle of an error page
-		verdict = telemetry.JudgeBody(p.ctx, policy.Verdict{Class: policy.OK}, err)
-	}
-	p.settle(verdict)
-	return err
-}
-
-func (p *passage) settle(v policy.Verdict) {
-	p.breaker.announce(p.ctx, p.breaker.machine.settle(p.permit, v, time.Now()))
 }

@@ -40,6 +40,9 @@ type rig struct {
 
 func newRig(t *testing.T, cfg policy.Breaker) *rig {
 	b := &rig{t: t, step: fine}
+	if cfg.Random == nil {
+		cfg.Random = fixed(0) // no jitter
+	}
 	cfg.OnTransition = func(_ context.Context, tr policy.Transition) { b.changes = append(b.changes, tr) }
 	b.Breaker = transport.NewBreaker(cfg)
 	b.rt = b.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
@@ -130,9 +133,12 @@ func TestBreakerTransitions(t *testing.T) {
 
 		half := start.Add(openFor + 1)
 		want := []policy.Transition{
-			{Name: "up", From: policy.Closed, To: policy.Open, At: start, Until: start.Add(openFor)},
-			{Name: "up", From: policy.Open, To: policy.HalfOpen, At: half},
-			{Name: "up", From: policy.HalfOpen, To: policy.Closed, At: half},
+			{
+				Name: "up", From: policy.Closed, To: policy.Open, At: start, Until: start.Add(openFor),
+				Trigger: policy.ByThreshold, Reason: policy.TooManyFaults, Calls: 4, Faults: 4,
+			},
+			{Name: "up", From: policy.Open, To: policy.HalfOpen, At: half, Trigger: policy.ByExpiry},
+			{Name: "up", From: policy.HalfOpen, To: policy.Closed, At: half, Trigger: policy.ByProbe},
 		}
 		if !slices.Equal(b.changes, want) {
 			t.Errorf("transitions = %v, want %v", b.changes, want)
@@ -539,7 +545,7 @@ func TestBreakerOnTransition(t *testing.T) {
 		)
 		upstream := transporttest.NewUpstream(fault, fine)
 		breaker = transport.NewBreaker(policy.Breaker{
-			MinCalls: 1, Probes: 2,
+			MinCalls: 1, Probes: 2, Jitter: -1,
 			OnTransition: func(ctx context.Context, tr policy.Transition) {
 				states = append(states, breaker.State())
 				values = append(values, ctx.Value(key{}))
@@ -666,7 +672,7 @@ func TestBreakerPanicInOnTransition(t *testing.T) {
 			transporttest.Reply(http.StatusInternalServerError, ""),
 			transporttest.Reply(http.StatusOK, ""))
 		b := transport.NewBreaker(policy.Breaker{
-			MinCalls: 1, Probes: 1, OpenFor: time.Second,
+			MinCalls: 1, Probes: 1, OpenFor: time.Second, Jitter: -1,
 			OnTransition: func(_ context.Context, tr policy.Transition) {
 				if tr.To == policy.HalfOpen {
 					panic("hook")

@@ -2,117 +2,144 @@ package transport
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 
 	"github.com/sparekey/sparekey/policy"
 )
 
-// machine is the state machine of a breaker: failsafe-go's circuit breaker
-// counts and decides; around it stand what it lacks. Permits of half-open are
-// leases that expire; a generation makes late outcomes count for nothing; the
-// open time grows.
+// machine is the state machine of a breaker. It is told the time, and returns the
+// transitions for others to announce. Permits belong to a generation, that is to
+// one stay in one state: the outcome of a call that began in an earlier one counts
+// for nothing.
 type machine struct {
 	cfg policy.Breaker
 
+	// calm is the generation while the breaker is closed and no time that was set
+	// can change anything, else zero. It lets calls begin without the lock.
+	calm atomic.Uint64
+
 	mu         sync.Mutex
-	circuit    circuitbreaker.CircuitBreaker[any] // guarded by mu, as all below
-	state      policy.BreakerState                // circuit's
-	generation uint64                             // counts changes of state
-	leases     []lease                            // probes under way, oldest first
-	lastLease  uint64
-	openings   int       // in a row, without a close between them
-	until      time.Time // when an open breaker becomes half open
+	state      policy.BreakerState // guarded by mu, as all below
+	generation uint64              // counts stays in a state, from 1
+	recent     *recent             // calls of a closed breaker
+	probes     probes              // of one that is half open
+	openings   int                 // in a row, without a close between them
+	until      time.Time           // when an open or isolated breaker becomes half open
+	order      order               // by hand, if one is in force
+	last       policy.Transition
+	news       []policy.Transition // that nobody has been told of yet
 }
 
-// A permit is the right to send one request.
+// An order is what was said by hand: isolate the breaker, or only observe.
+type order struct {
+	reason   string
+	observe  bool
+	until    time.Time // when observing ends, zero if it does not by itself
+	isolated error     // with which an isolated breaker refuses
+}
+
+// A permit is the right to send one request. The zero permit is one whose outcome
+// does not count.
 type permit struct {
 	generation uint64
 	lease      uint64 // zero unless the request is a probe
 }
 
-// A lease is a permit in half-open. Its probe counts as a fault when it expires.
-type lease struct {
-	id      uint64
-	expires time.Time
-}
-
-// never is the delay that failsafe-go's breaker gets: the machine itself decides
-// when open ends, since only so can the time grow.
-const never = 1<<63 - 1
-
 func newMachine(cfg policy.Breaker) *machine {
-	circuit := circuitbreaker.NewBuilder[any]().
-		WithFailureRateThreshold(cfg.Ratio, uint(cfg.MinCalls), cfg.Window).
-		WithSuccessThreshold(uint(cfg.Probes)).
-		WithDelay(never).
-		Build()
-	return &machine{cfg: cfg, circuit: circuit}
+	m := &machine{cfg: cfg}
+	m.enterLocked(policy.Closed)
+	m.settleDownLocked()
+	return m
 }
 
-func (m *machine) current(now time.Time) policy.BreakerState {
+// pass returns a permit at once if the breaker is closed and stays so for now.
+func (m *machine) pass() (permit, bool) {
+	generation := m.calm.Load()
+	return permit{generation: generation}, generation != 0
+}
+
+// acquire returns a permit or a refusal, and the transitions that the passing of
+// time brought about.
+func (m *machine) acquire(now time.Time) (permit, []policy.Transition, *policy.Refusal) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.state == policy.Open && !now.Before(m.until) {
-		return policy.HalfOpen
+	m.tickLocked(now)
+	p, refusal := m.admitLocked(now)
+	if refusal != nil && m.observesLocked() {
+		p, refusal = permit{}, nil
 	}
-	return m.state
+	return p, m.tellLocked(), refusal
 }
 
-// acquire returns a permit or a refusal, and the change of state that the
-// passing of time brought about, if any.
-func (m *machine) acquire(now time.Time) (permit, *policy.Transition, *policy.Refusal) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var change *policy.Transition
+func (m *machine) admitLocked(now time.Time) (permit, *policy.Refusal) {
+	p := permit{generation: m.generation}
 	switch m.state {
-	case policy.Closed:
-		return permit{generation: m.generation}, nil, nil
 	case policy.Open:
-		if now.Before(m.until) {
-			return permit{}, nil, refusal(m.until)
-		}
-		m.circuit.HalfOpen()
-		change = m.moveLocked(policy.HalfOpen, 0, now)
+		return p, refusal("breaker_open", ErrOpen, m.until)
+	case policy.Isolated:
+		return p, refusal("breaker_isolated", m.order.isolated, m.until)
 	case policy.HalfOpen:
-		if change = m.expireLocked(now); change != nil {
-			return permit{}, change, refusal(m.until)
+		if m.probes.live() >= m.cfg.Probes {
+			return p, refusal("breaker_open", ErrOpen, m.probes.expiry())
 		}
+		p.lease = m.probes.begin(now.Add(m.cfg.ProbeLease))
 	}
-	if len(m.leases) >= m.cfg.Probes {
-		return permit{}, change, refusal(m.leases[0].expires)
-	}
-	m.lastLease++
-	m.leases = append(m.leases, lease{id: m.lastLease, expires: now.Add(m.cfg.ProbeLease)})
-	return permit{generation: m.generation, lease: m.lastLease}, change, nil
+	return p, nil
+}
+
+func refusal(reason string, err error, retryAt time.Time) *policy.Refusal {
+	return &policy.Refusal{Layer: "breaker", Reason: reason, RetryAt: retryAt, Err: err}
+}
+
+// observesLocked reports whether nobody is refused. An isolated breaker refuses
+// whatever its settings: it was said later, and by hand.
+func (m *machine) observesLocked() bool {
+	return m.state != policy.Isolated && (m.cfg.MetricsOnly || m.order.observe)
 }
 
 // settle takes a permit back with the outcome of its request, and returns the
-// change of state that follows.
-func (m *machine) settle(p permit, v policy.Verdict, now time.Time) *policy.Transition {
+// transitions that follow.
+func (m *machine) settle(p permit, v policy.Verdict, slow bool, now time.Time) []policy.Transition {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p.generation != m.generation {
 		return nil
 	}
-	if change := m.expireLocked(now); change != nil {
-		return change
+	if m.tickLocked(now); p.generation == m.generation {
+		m.countLocked(p, v, slow, now)
 	}
-	if !m.returnLocked(p.lease) {
-		return nil
+	return m.tellLocked()
+}
+
+func (m *machine) countLocked(p permit, v policy.Verdict, slow bool, now time.Time) {
+	fault := v.Class.IsFault()
+	switch m.state {
+	case policy.Closed:
+		if !fault && v.Class != policy.OK {
+			return
+		}
+		if v.Class == policy.TimedOut && m.cfg.TolerateTimeouts && m.recent.hasSuccess(now) {
+			return
+		}
+		if reason := m.recent.record(now, fault, slow); reason != "" {
+			m.openLocked(v.Wait, policy.Transition{Trigger: policy.ByThreshold, Reason: reason, At: now})
+		}
+	case policy.HalfOpen:
+		m.probes.end(p.lease)
+		switch up := isUp(v.Class); {
+		case fault, up && slow:
+			m.openLocked(v.Wait, policy.Transition{Trigger: policy.ByProbe, At: now})
+		case up:
+			if m.probes.good++; m.probes.good >= m.cfg.Probes {
+				m.moveLocked(policy.Transition{To: policy.Closed, Trigger: policy.ByProbe, At: now})
+			}
+		}
 	}
-	switch {
-	case v.Class.IsFault():
-		m.circuit.RecordFailure()
-	case v.Class == policy.OK, m.state == policy.HalfOpen && isUp(v.Class):
-		m.circuit.RecordSuccess()
-	}
-	return m.followLocked(v.Wait, now)
 }
 
 // isUp reports whether a probe's outcome shows that the server is there, though
-// the outcome is no success.
+// the outcome need be no success.
 func isUp(c policy.Class) bool {
 	switch c {
 	case policy.Canceled, policy.Refused, policy.Unknown:
@@ -121,74 +148,114 @@ func isUp(c policy.Class) bool {
 	return !c.IsFault()
 }
 
-// returnLocked removes a lease and reports whether it was still good. A permit
-// without a lease always is.
-func (m *machine) returnLocked(id uint64) bool {
-	if id == 0 {
-		return true
+// tickLocked does what the passing of time has made due.
+func (m *machine) tickLocked(now time.Time) {
+	if m.order.observe && isPast(m.order.until, now) {
+		m.unobserveLocked(policy.ByExpiry, now)
 	}
-	for i, l := range m.leases {
-		if l.id == id {
-			m.leases = append(m.leases[:i], m.leases[i+1:]...)
-			return true
+	switch m.state {
+	case policy.Open, policy.Isolated:
+		if isPast(m.until, now) {
+			m.moveLocked(policy.Transition{To: policy.HalfOpen, Trigger: policy.ByExpiry, Reason: m.isolationLocked(), At: now})
+		}
+	case policy.HalfOpen:
+		if isPast(m.probes.expiry(), now) {
+			m.openLocked(0, policy.Transition{Trigger: policy.ByLease, At: now})
 		}
 	}
-	return false
 }
 
-// expireLocked counts probes whose time is up as faults.
-func (m *machine) expireLocked(now time.Time) *policy.Transition {
-	for len(m.leases) > 0 && !now.Before(m.leases[0].expires) {
-		m.leases = m.leases[1:]
-		m.circuit.RecordFailure()
-		if change := m.followLocked(0, now); change != nil {
-			return change
-		}
+// isolationLocked returns the reason of an isolation, "" without one.
+func (m *machine) isolationLocked() string {
+	if m.state != policy.Isolated {
+		return ""
 	}
-	return nil
+	return m.order.reason
 }
 
-// followLocked takes over the state that failsafe-go's breaker came to.
-func (m *machine) followLocked(wait time.Duration, now time.Time) *policy.Transition {
-	switch {
-	case m.state != policy.Open && m.circuit.IsOpen():
-		return m.moveLocked(policy.Open, wait, now)
-	case m.state != policy.Closed && m.circuit.IsClosed():
-		return m.moveLocked(policy.Closed, 0, now)
+// isPast reports whether a time that was set has come. The zero time never does.
+func isPast(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
+
+// openLocked opens the breaker for as long as its past and the server suggest.
+func (m *machine) openLocked(wait time.Duration, tr policy.Transition) {
+	m.openings++
+	tr.To, tr.Until = policy.Open, tr.At.Add(m.cfg.OpenTime(m.openings, wait, m.cfg.Random()))
+	m.moveLocked(tr)
+}
+
+// moveLocked begins a stay in the state tr.To, until tr.Until.
+func (m *machine) moveLocked(tr policy.Transition) {
+	if m.state == policy.Closed {
+		held := m.recent.figures(tr.At)
+		tr.Calls, tr.Faults, tr.Slow = held.calls, held.faults, held.slow
 	}
-	return nil
+	tr.From = m.state
+	if m.state == policy.Isolated && tr.To != policy.Isolated {
+		m.order = order{}
+	}
+	m.until = tr.Until
+	m.enterLocked(tr.To)
+	m.announceLocked(tr)
 }
 
-func (m *machine) moveLocked(to policy.BreakerState, wait time.Duration, now time.Time) *policy.Transition {
-	change := &policy.Transition{Name: m.cfg.Name, From: m.state, To: to, At: now}
-	m.state = to
+func (m *machine) enterLocked(state policy.BreakerState) {
+	m.state = state
 	m.generation++
-	m.leases = nil
-	switch to {
-	case policy.Open:
-		m.until = now.Add(m.openTime(wait))
-		m.openings++
-		change.Until = m.until
-	case policy.Closed:
+	m.probes = probes{}
+	m.recent = nil
+	if state == policy.Closed {
+		m.recent = newRecent(&m.cfg)
 		m.openings = 0
 	}
-	return change
 }
 
-// openTime doubles with each opening in a row. A server that says when to come
-// back is taken at its word. Both are capped.
-func (m *machine) openTime(wait time.Duration) time.Duration {
-	open := m.cfg.OpenFor
-	for range m.openings {
-		if open >= m.cfg.MaxOpenFor/2 {
-			open = m.cfg.MaxOpenFor
-			break
-		}
-		open *= 2
+// announceLocked adds tr to the news.
+func (m *machine) announceLocked(tr policy.Transition) {
+	tr.Name = m.cfg.Name
+	tr.MetricsOnly = m.observesLocked()
+	m.last = tr
+	m.news = append(m.news, tr)
+	m.settleDownLocked()
+}
+
+// settleDownLocked allows calls to begin without the lock if nothing speaks
+// against it.
+func (m *machine) settleDownLocked() {
+	calm := uint64(0)
+	if m.state == policy.Closed && m.order.until.IsZero() {
+		calm = m.generation
 	}
-	return min(max(open, wait), m.cfg.MaxOpenFor)
+	m.calm.Store(calm)
 }
 
-func refusal(retryAt time.Time) *policy.Refusal {
-	return &policy.Refusal{Layer: "breaker", Reason: "breaker_open", RetryAt: retryAt, Err: ErrOpen}
+// tellLocked returns the news.
+func (m *machine) tellLocked() []policy.Transition {
+	news := m.news
+	m.news = nil
+	return news
+}
+
+// snapshot returns what the breaker looks like at a time.
+func (m *machine) snapshot(now time.Time) policy.BreakerSnapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := policy.BreakerSnapshot{Name: m.cfg.Name, State: m.state, Until: m.until, Last: m.last}
+	if isPast(m.until, now) {
+		s.State, s.Until = policy.HalfOpen, time.Time{}
+	}
+	switch s.State {
+	case policy.Closed:
+		held := m.recent.figures(now)
+		s.Calls, s.Faults, s.Slow = held.calls, held.faults, held.slow
+	case policy.HalfOpen:
+		s.Probes = m.probes.live()
+	case policy.Isolated:
+		s.Reason = m.order.reason
+	}
+	observed := m.order.observe && !isPast(m.order.until, now)
+	if observed {
+		s.Reason, s.MetricsUntil = m.order.reason, m.order.until
+	}
+	s.MetricsOnly = s.State != policy.Isolated && (observed || m.cfg.MetricsOnly)
+	return s
 }

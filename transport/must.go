@@ -1,8 +1,10 @@
 package transport
 
+import "strings"
+
 // must panics for settings that a programmer got wrong.
 func must(err error) {
 	if err != nil {
-		panic("transport: " + err.Error())
+		panic("transport: " + strings.TrimPrefix(err.Error(), "transport: "))
 	}
 }

@@ -1,28 +1,47 @@
 package transport
 
 import (
+	"math"
 	"net/http"
 	"strings"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/sparekey/sparekey/policy/body"
 )
 
-// maxKeys bounds how many keys a [PerKey] layer tells apart at once.
-const maxKeys = 1024
+const (
+	// maxKeys bounds how many keys a [PerKey] layer tells apart at once.
+	maxKeys = 1024
+
+	// maxNewKeys is how many of them may have been used just once while others,
+	// used again, would have to go.
+	maxNewKeys = maxKeys / 4
+)
 
 // PerKey returns a layer that keeps a separate layer for each key, made by
-// newLayer when a key is first seen. It keeps the 1,024 keys that were used
-// last: one that comes back after it was dropped starts afresh. Each transport
-// that PerKey wraps has layers of its own. A key whose layer is nil has none.
+// newLayer when a key is first seen. Each transport that PerKey wraps has layers
+// of its own. A key whose layer is nil has none.
+//
+// It keeps 1,024 keys. When there are more, one goes that has not been used for
+// long, the ones that were used just once first, so that a flood of new keys
+// leaves those in steady use alone. A key with a request under way, its body
+// included, never goes. One that comes back after it has gone starts afresh.
 //
 // key and newLayer must be safe for concurrent use; newLayer must not be slow.
 func PerKey(key func(*http.Request) string, newLayer func(key string) Layer) Layer {
 	return func(next http.RoundTripper) http.RoundTripper {
-		lru, err := simplelru.NewLRU[string, http.RoundTripper](maxKeys, nil)
-		must(err)
-		return &perKey{key: key, newLayer: newLayer, next: next, lru: lru}
+		return &perKey{key: key, newLayer: newLayer, next: next, once: newKeyed(), again: newKeyed()}
 	}
+}
+
+// newKeyed returns a list of keys in the order of their use. It has no bound of
+// its own.
+func newKeyed() *simplelru.LRU[string, *keyed] {
+	lru, err := simplelru.NewLRU[string, *keyed](math.MaxInt, nil)
+	must(err)
+	return lru
 }
 
 // Authority is a key for [PerKey]: the host and port that a request goes to.
@@ -42,27 +61,113 @@ type perKey struct {
 	newLayer func(key string) Layer
 	next     http.RoundTripper
 
-	mu  sync.Mutex
-	lru *simplelru.LRU[string, http.RoundTripper] // guarded by mu
+	mu    sync.Mutex
+	once  *simplelru.LRU[string, *keyed] // keys used once; guarded by mu, as all below
+	again *simplelru.LRU[string, *keyed] // keys used more than once
+}
+
+// keyed is what a key stands for.
+type keyed struct {
+	owner *perKey
+	rt    http.RoundTripper
+	busy  int // requests under way; guarded by owner.mu
 }
 
 // CloseIdleConnections forwards to the transport below.
 func (p *perKey) CloseIdleConnections() { closeIdle(p.next) }
 
 func (p *perKey) RoundTrip(req *http.Request) (*http.Response, error) {
-	return p.layerFor(p.key(req)).RoundTrip(req)
+	var k *keyed
+	done := false
+	defer func() {
+		if !done { // a panic below, or in key or newLayer
+			if k != nil {
+				k.end()
+			}
+			body.CloseRequest(req)
+		}
+	}()
+	k = p.begin(p.key(req))
+	resp, err := k.rt.RoundTrip(req)
+	done = true
+	if err != nil {
+		k.end()
+		return nil, err
+	}
+	body.Watch(resp, k)
+	return resp, nil
 }
 
-func (p *perKey) layerFor(key string) http.RoundTripper {
+// begin returns what key stands for, with one more request under way.
+func (p *perKey) begin(key string) *keyed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if rt, ok := p.lru.Get(key); ok {
-		return rt
+	k := p.findLocked(key)
+	k.busy++
+	p.trimLocked()
+	return k
+}
+
+func (p *perKey) findLocked(key string) *keyed {
+	if k, ok := p.again.Get(key); ok {
+		return k
 	}
-	rt := p.next
+	if k, ok := p.once.Peek(key); ok {
+		p.once.Remove(key)
+		p.again.Add(key, k)
+		return k
+	}
+	k := &keyed{owner: p, rt: p.next}
 	if layer := p.newLayer(key); layer != nil {
-		rt = layer(rt)
+		k.rt = layer(p.next)
 	}
-	p.lru.Add(key, rt)
-	return rt
+	p.once.Add(key, k)
+	return k
+}
+
+// trimLocked lets go of a key or two if there are too many.
+func (p *perKey) trimLocked() {
+	for range 2 { // one that has come, and one that could not go then
+		if p.once.Len()+p.again.Len() <= maxKeys {
+			return
+		}
+		from, other := p.again, p.once
+		if p.once.Len() > maxNewKeys || p.again.Len() == 0 {
+			from, other = p.once, p.again
+		}
+		if !dropIdle(from) {
+			dropIdle(other)
+		}
+	}
+}
+
+// dropIdle removes the key that has been out of use for longest, and reports
+// whether there is one. It looks at a few only: those in use that it meets count
+// as just used, so the next look is at others.
+func dropIdle(lru *simplelru.LRU[string, *keyed]) bool {
+	for range 8 {
+		key, k, ok := lru.GetOldest()
+		if !ok {
+			return false
+		}
+		if k.busy == 0 {
+			return lru.Remove(key)
+		}
+		lru.Get(key)
+	}
+	return false
+}
+
+// BodyEnd implements [body.Watcher].
+func (k *keyed) BodyEnd(err error) error {
+	k.end()
+	return err
+}
+
+// end ends a request.
+func (k *keyed) end() {
+	k.owner.mu.Lock()
+	defer k.owner.mu.Unlock()
+	k.busy--
+	k.owner.trimLocked()
 }

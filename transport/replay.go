@@ -1,36 +1,86 @@
 package transport
 
 import (
+	"io"
 	"net/http"
-	"time"
 
-	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/policy"
 )
 
-// replayable reports whether req can be sent again.
-func replayable(req *http.Request) bool {
-	return !hasBody(req) || req.GetBody != nil
+// replay gives each attempt of a call its body: a snapshot of one in memory, else
+// what the caller's GetBody returns, else a recording of the one that was sent.
+//
+// The body of a further attempt is of the type of the first if that is one that
+// net/http knows: net/http sends the header of a request with any other body by
+// itself, in a packet of its own.
+type replay struct {
+	first     *http.Request
+	getBody   func() (io.ReadCloser, error) // nil if there is none
+	recording *recording                    // nil if there is none
+	next      io.ReadCloser                 // from getBody, until it is sent
+}
+
+// newReplay returns the replay of req, whose body it may replace: req is ours.
+func newReplay(req *http.Request, cfg *policy.Retry) replay {
+	r := replay{first: req}
+	if !hasBody(req) {
+		return r
+	}
+	if r.getBody = snapshot(req.Body); r.getBody == nil {
+		r.getBody = req.GetBody
+	}
+	if r.getBody != nil {
+		return r
+	}
+	memory, total := cfg.ReplayLimits()
+	if total > 0 && req.ContentLength <= total {
+		r.recording = newRecording(req.Body, spool{maxMemory: memory, max: total})
+		req.Body = r.recording.play()
+	}
+	return r
+}
+
+// possible reports whether the request can be sent again.
+func (r *replay) possible() bool {
+	return !hasBody(r.first) || r.getBody != nil || r.recording != nil && r.recording.playable()
+}
+
+// prepare makes sure that the request can be sent again, and reports that.
+func (r *replay) prepare() bool {
+	switch {
+	case !hasBody(r.first):
+		return true
+	case r.recording != nil:
+		return r.recording.hold()
+	}
+	fresh, err := r.getBody()
+	r.next = fresh
+	return err == nil
+}
+
+// request returns the request for another attempt, after prepare.
+func (r *replay) request() *http.Request {
+	again := r.first.WithContext(r.first.Context())
+	switch {
+	case r.recording != nil:
+		again.Body = r.recording.play()
+	case r.next != nil:
+		again.Body, r.next = r.next, nil
+	}
+	return again
+}
+
+// settle says that no attempt follows. It may be called with the last one under
+// way, which keeps what it needs.
+func (r *replay) settle() {
+	if r.next != nil {
+		_ = r.next.Close() // nobody could act on it
+	}
+	if r.recording != nil {
+		r.recording.settle()
+	}
 }
 
 func hasBody(req *http.Request) bool {
 	return req.Body != nil && req.Body != http.NoBody
-}
-
-// replay returns a copy of req with a fresh body. The body is of the type that
-// the caller's GetBody returns: net/http sends the headers of a request by
-// themselves, in a packet of their own, when it does not know the body's type.
-// If there is no body to be had the reserved token is given back.
-func (r *retry) replay(req *http.Request) (*http.Request, bool) {
-	again := req.WithContext(req.Context())
-	if !hasBody(req) {
-		return again, true
-	}
-	fresh, err := req.GetBody()
-	if err != nil {
-		r.cfg.Bucket.Refund()
-		telemetry.FromContext(req.Context()).Stopped(telemetry.NoReplay, time.Time{})
-		return nil, false
-	}
-	again.Body = fresh
-	return again, true
 }

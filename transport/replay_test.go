@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -75,6 +76,14 @@ func TestRetryReplaysBody(t *testing.T) {
 	}
 }
 
+// foreign is a body of a type that nobody knows.
+func foreign(body string) io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{strings.NewReader(body), io.NopCloser(nil)}
+}
+
 // replays is a GetBody that counts.
 type replays struct {
 	body  string
@@ -87,7 +96,7 @@ func (r *replays) getBody() (io.ReadCloser, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	return io.NopCloser(strings.NewReader(r.body)), nil
+	return foreign(r.body), nil
 }
 
 // GetBody is asked when there is a retry, not before.
@@ -116,7 +125,7 @@ func TestRetryGetBody(t *testing.T) {
 				upstream := transporttest.NewUpstream(tt.steps...)
 				ctx, trail := traced(t)
 				req := newRequest(t, ctx, http.MethodPut, "hello")
-				req.GetBody = replays.getBody
+				req.Body, req.GetBody = foreign("hello"), replays.getBody
 				_, text, err := send(t, transport.Retry(policy.Retry{Bucket: bucket})(upstream), req)
 				if text != "a" || err != nil {
 					t.Errorf("got %q, %v, want %q", text, err, "a")
@@ -136,31 +145,83 @@ func TestRetryGetBody(t *testing.T) {
 	}
 }
 
-// A body without GetBody goes straight from the caller, once.
-func TestRetryWithoutGetBody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		upstream := transporttest.NewUpstream(transporttest.Reply(503, "why"))
-		ctx, trail := traced(t)
-		req := newRequest(t, ctx, http.MethodPut, "hello")
-		req.GetBody = nil
-		var sent io.ReadCloser
-		rt := transport.Chain(upstream, transport.Retry(policy.Retry{}), func(next http.RoundTripper) http.RoundTripper {
-			return transport.Func(func(req *http.Request) (*http.Response, error) {
-				sent = req.Body
-				return next.RoundTrip(req)
+// A body in memory is read again from where it was, whatever GetBody says and if
+// there is none.
+func TestRetrySnapshot(t *testing.T) {
+	shared := bytes.NewReader([]byte("skip hello"))
+	rewind := func() (io.ReadCloser, error) { // as some SDKs have it
+		_, err := shared.Seek(0, io.SeekStart)
+		return io.NopCloser(shared), err
+	}
+	skipped := strings.NewReader("skip hello")
+	for _, r := range []io.Seeker{shared, skipped} {
+		_, err := r.Seek(5, io.SeekStart)
+		require.NoError(t, err)
+	}
+	tests := []struct {
+		name    string
+		body    io.Reader
+		getBody func() (io.ReadCloser, error)
+	}{
+		{"bytes.Reader that GetBody rewinds", shared, rewind},
+		{"bytes.Reader", bytes.NewReader([]byte("hello")), nil},
+		{"bytes.Buffer", bytes.NewBufferString("hello"), nil},
+		{"strings.Reader that was read from", skipped, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := transporttest.NewUpstream(transporttest.Reply(503, "busy"))
+				req := newRequest(t, t.Context(), http.MethodPut, "hello")
+				req.Body, req.GetBody = io.NopCloser(tt.body), tt.getBody
+				_, _, err := send(t, transport.Retry(policy.Retry{ReplayBytes: -1})(upstream), req)
+				require.NoError(t, err)
+				require.Equal(t, 3, upstream.Calls())
+				for i, r := range upstream.Requests() {
+					if r.Body != "hello" {
+						t.Errorf("attempt %d got the body %q, want %q", i+1, r.Body, "hello")
+					}
+				}
 			})
 		})
-		status, text, err := send(t, rt, req)
-		if status != 503 || text != "why" || err != nil || upstream.Calls() != 1 {
-			t.Errorf("got %d %q, %v after %d attempts, want the 503 after one", status, text, err, upstream.Calls())
-		}
-		if sent != req.Body {
-			t.Errorf("the transport got the body %v, want the caller's own", sent)
-		}
-		if got := notes(trail); !slices.Equal(got, []string{telemetry.NoReplay}) {
-			t.Errorf("notes = %v, want %v", got, telemetry.NoReplay)
-		}
+	}
+}
+
+// A replay costs the reader, not what it reads.
+func TestRetrySnapshotMemory(t *testing.T) {
+	const size, most = 10 << 20, 4 << 10
+	data := make([]byte, size)
+	failing := transport.Func(func(req *http.Request) (*http.Response, error) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		return transporttest.Reply(503, "")(req)
 	})
+	for _, tt := range []struct {
+		name    string
+		getBody bool
+	}{{"with GetBody", true}, {"without", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			allocated := func(rt http.RoundTripper) uint64 {
+				const calls = 20
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				for range calls {
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, target, bytes.NewReader(data))
+					require.NoError(t, err)
+					if !tt.getBody {
+						req.GetBody = nil
+					}
+					_, _, _ = send(t, rt, req)
+				}
+				runtime.ReadMemStats(&after)
+				return (after.TotalAlloc - before.TotalAlloc) / calls
+			}
+			retry := transport.Retry(policy.Retry{Throttled: policy.Backoff{Base: -1}, Budget: policy.Budget{Off: true}})
+			const attempts = 3
+			if with, bare := allocated(retry(failing)), allocated(failing); with > attempts*bare+most {
+				t.Errorf("a call of %d attempts allocates %d bytes, a bare attempt %d: want at most %d more", attempts, with, bare, most)
+			}
+		})
+	}
 }
 
 // stacks returns the layers, alone and together, made anew.

@@ -14,13 +14,20 @@ import (
 
 // Retry returns a layer that repeats attempts which failed in a way that may
 // pass, as far as the request may be repeated (see [policy.Retry]), its body can
-// be replayed through [http.Request.GetBody], the time allows it and the budget
-// has a token. Otherwise the caller gets the last real answer, at once.
+// be replayed, the time allows it and the budget has a token. Otherwise the caller
+// gets the last real answer, at once.
 //
-// A request body without GetBody is sent once, straight from the caller.
+// A request's body goes to the transport as it is read, and is replayed from
+// memory if it is there, through [http.Request.GetBody], or from a recording of
+// what was sent.
 //
-// All transports that the layer wraps share its budget. It panics if the
-// settings are not valid.
+// All transports that the layer wraps share its budget. Retry layers one below
+// the other do not multiply: those that repeat the same request count their
+// attempts together, and all draw on the outermost one's budget, besides their
+// own. A request that an SDK above repeats (X-Stainless-Retry-Count) is an extra
+// one of that budget already, and sent once.
+//
+// It panics if the settings are not valid.
 func Retry(cfg policy.Retry) Layer {
 	must(cfg.Validate())
 	cfg = cfg.WithDefaults()
@@ -34,12 +41,13 @@ func Retry(cfg policy.Retry) Layer {
 		if cfg.Off {
 			return next
 		}
-		return &retry{cfg: cfg, next: next}
+		return &retry{cfg: cfg, most: cfg.MaxAttempts(), next: next}
 	}
 }
 
 type retry struct {
 	cfg  policy.Retry
+	most int // attempts
 	next http.RoundTripper
 }
 
@@ -47,20 +55,18 @@ type retry struct {
 func (r *retry) CloseIdleConnections() { closeIdle(r.next) }
 
 func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
+	c := r.begin(req)
+	defer c.end()
+	ctx := c.req.Context()
 	var kept *http.Response // the last real answer, should no other come
-	attempt := req
-	for n := 1; ; n++ {
+	for attempt := c.req; ; attempt = c.replay.request() {
 		resp, err := r.try(attempt)
-		verdict := r.judge(req, resp, err)
+		verdict := r.judge(attempt, resp, err)
 		if verdict.Class == policy.OK {
-			r.succeeded(resp)
+			c.succeeded(resp)
 			return resp, nil
 		}
-		wait, ok := r.plan(req, verdict, n)
-		if ok {
-			attempt, ok = r.replay(req)
-		}
+		wait, ok := c.plan(verdict)
 		if !ok {
 			return lastAnswer(resp, err, kept, verdict)
 		}
@@ -70,11 +76,64 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		telemetry.FromContext(ctx).Waits(ctx, wait, verdict.Class)
 		if err := sleep(ctx, time.Until(due)); err != nil {
-			r.cfg.Bucket.Refund()
-			body.CloseRequest(attempt)
+			c.refund()
 			return nil, err
 		}
 	}
+}
+
+// retried is a call that is under way.
+type retried struct {
+	*retry
+	req       *http.Request // of the first attempt, and ours
+	lineage   *lineage
+	outermost bool // the lineage begins here
+	shared    bool // with the other layers of the lineage: the count of attempts
+	extra     int  // attempts that this layer made beyond the first
+	previous  time.Duration
+	replay    replay
+}
+
+// begin prepares the first attempt.
+func (r *retry) begin(req *http.Request) retried {
+	c := retried{retry: r, lineage: lineageOf(req)}
+	if c.lineage == nil {
+		c.lineage, c.outermost = newLineage(req, r.cfg.Bucket), true
+		if c.lineage.repeated {
+			r.cfg.Bucket.Reserve(time.Now()) // if there is a token: it is sent all the same
+		}
+		c.req = req.WithContext(c.lineage)
+	} else {
+		c.req = req.WithContext(req.Context())
+	}
+	c.shared = c.lineage.repeats(req)
+	if r.cfg.IdempotencyKey {
+		mintIdempotencyKey(c.req)
+	}
+	if !c.single() {
+		c.replay = newReplay(c.req, &r.cfg)
+	}
+	return c
+}
+
+// single reports whether there is one attempt in any case.
+func (c *retried) single() bool { return c.most == 1 || c.shared && c.lineage.repeated }
+
+// end frees what the call holds, whether or not the transport still sends its
+// body.
+func (c *retried) end() {
+	if c.outermost {
+		c.lineage.over.Store(true)
+	}
+	c.replay.settle()
+}
+
+// attempts returns how many attempts were made.
+func (c *retried) attempts() int {
+	if c.shared {
+		return 1 + int(c.lineage.extra.Load())
+	}
+	return 1 + c.extra
 }
 
 // try makes one attempt. If there is a panic below, it closes the body that
@@ -115,10 +174,14 @@ func (r *retry) buffers(req *http.Request, resp *http.Response) bool {
 	return resp.ContentLength >= 0 || policy.CallOf(req.Context()).Replayable
 }
 
-// succeeded pays into the budget, and takes it back if the body breaks.
-func (r *retry) succeeded(resp *http.Response) {
-	r.cfg.Bucket.Deposit()
-	body.Watch(resp, deposit{r.cfg.Bucket})
+// succeeded pays into the budget, and takes it back if the body breaks. What the
+// layer that the lineage began with pays in anyway is not paid twice.
+func (c *retried) succeeded(resp *http.Response) {
+	bucket := c.cfg.Bucket
+	if c.outermost || bucket != c.lineage.bucket {
+		bucket.Deposit()
+		body.Watch(resp, deposit{bucket})
+	}
 }
 
 // deposit watches the body of a success.
@@ -132,31 +195,41 @@ func (d deposit) BodyEnd(err error) error {
 	return err
 }
 
-// plan decides whether attempt n, which ended in v, is followed by another, and
-// after what wait. If so, it has reserved a token of the budget.
-func (r *retry) plan(req *http.Request, v policy.Verdict, n int) (time.Duration, bool) {
-	ctx := req.Context()
+// plan decides whether an attempt that ended in v is followed by another, and
+// after what wait. If so, it has reserved the tokens for it and prepared the
+// body.
+func (c *retried) plan(v policy.Verdict) (time.Duration, bool) {
+	ctx := c.req.Context()
 	if v.Again != policy.Anywhere || ctx.Err() != nil {
 		return 0, false
 	}
 	now := time.Now()
-	wait, acceptable := r.cfg.Delay(v, n, r.cfg.Random())
+	made := c.attempts()
+	wait, acceptable := c.cfg.DelayAfter(c.previous, v, made, c.cfg.Random())
 	deadline, hasDeadline := ctx.Deadline()
 	var reason string
 	switch {
-	case n >= r.cfg.Attempts:
+	case made >= c.cfg.AttemptsFor(v.Class), c.single():
 		reason = telemetry.NoneLeft
-	case !mayRepeat(req, v):
+	case !mayRepeat(c.req, v):
 		reason = telemetry.NotSafe
-	case !replayable(req):
+	case !c.replay.possible():
 		reason = telemetry.NoReplay
 	case !acceptable:
 		reason = telemetry.NoPatience
 	case hasDeadline && !now.Add(wait).Before(deadline):
 		reason = telemetry.NoTime
-	case !r.cfg.Bucket.Reserve(now):
+	case !c.reserve(now):
 		reason = telemetry.NoBudget
+	case !c.replay.prepare():
+		c.refund()
+		reason = telemetry.NoReplay
 	default:
+		c.extra++
+		if c.shared {
+			c.lineage.extra.Add(1)
+		}
+		c.previous = wait
 		return wait, true
 	}
 	var retryAt time.Time
@@ -167,20 +240,25 @@ func (r *retry) plan(req *http.Request, v policy.Verdict, n int) (time.Duration,
 	return 0, false
 }
 
-// mayRepeat reports whether a request that ended in v may be sent again: it was
-// not processed, or processing it twice does no harm.
-func mayRepeat(req *http.Request, v policy.Verdict) bool {
-	if v.Executed == policy.NotExecuted || policy.CallOf(req.Context()).Replayable {
-		return true
+// reserve takes a token for an extra attempt out of the layer's bucket, and out of
+// the outermost layer's.
+func (c *retried) reserve(now time.Time) bool {
+	if !c.cfg.Bucket.Reserve(now) {
+		return false
 	}
-	switch req.Method { // RFC 9110 section 9.2.2
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
+	if c.lineage.bucket != c.cfg.Bucket && !c.lineage.bucket.Reserve(now) {
+		c.cfg.Bucket.Refund()
+		return false
 	}
-	// net/http knows these two names, with or without a value.
-	_, key := req.Header["Idempotency-Key"]
-	_, xKey := req.Header["X-Idempotency-Key"]
-	return key || xKey
+	return true
+}
+
+// refund gives back what reserve took.
+func (c *retried) refund() {
+	c.cfg.Bucket.Refund()
+	if c.lineage.bucket != c.cfg.Bucket {
+		c.lineage.bucket.Refund()
+	}
 }
 
 // discard ends a response, so that its connection can be used again, and reports

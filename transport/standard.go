@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 
@@ -27,11 +28,12 @@ func Standard(s policy.Stack) Layer {
 //	total timeout     30 s
 //	retry and budget  3 attempts, full jitter, 10 % of successes
 //	breaker           one per host
+//	limit             one per host; adapts to what the host can take
 //	attempt span
 //	attempt timeout   10 s to the first byte, 30 s between bytes
 //
 // All transports that the layer wraps share its budget and its cache. Each has
-// breakers of its own.
+// breakers and limits of its own.
 func Build(s policy.Stack) (Layer, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("transport: invalid stack: %w", err)
@@ -54,23 +56,22 @@ func Build(s policy.Stack) (Layer, error) {
 	}
 	layers = append(layers,
 		Retry(s.Retry),
-		breakers(s.Breaker),
+		perHost(s.Breaker, s.Limit),
 		telemetry.ObserveAttempt(observed),
 		Timeout(s.Attempt),
 	)
 	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }, nil
 }
 
-// breakers returns a layer with a breaker for each host.
-func breakers(cfg policy.Breaker) Layer {
-	if cfg.Off {
+// perHost returns a layer with a breaker and a limiter for each host.
+func perHost(breaker policy.Breaker, limit policy.Limit) Layer {
+	if breaker.Off && limit.Off {
 		return nil
 	}
 	return PerKey(Authority, func(authority string) Layer {
-		named := cfg
-		if named.Name == "" {
-			named.Name = authority
-		}
-		return NewBreaker(named).Wrap
+		b, l := breaker, limit
+		b.Name, l.Name = cmp.Or(b.Name, authority), cmp.Or(l.Name, authority)
+		layers := []Layer{NewBreaker(b).Wrap, NewLimiter(l).Wrap}
+		return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }
 	})
 }

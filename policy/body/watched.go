@@ -16,7 +16,7 @@ type watched struct {
 	watchers  []Watcher
 	pacers    []Pacer    // those among the watchers
 	room      [4]Watcher // where watchers start out, so that few cost no allocation
-	pacerRoom [2]Pacer   // likewise
+	pacerRoom [3]Pacer   // likewise
 	ended     atomic.Bool
 }
 

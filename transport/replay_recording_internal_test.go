@@ -1,0 +1,147 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPlaybackRead(t *testing.T) {
+	r := newRecording(io.NopCloser(strings.NewReader("hello")), spool{maxMemory: 10, max: 10})
+	first := r.play()
+	n, err := first.Read(nil)
+	assert.Zero(t, n)
+	require.NoError(t, err)
+	_, err = io.ReadFull(first, make([]byte, 2))
+	require.NoError(t, err)
+
+	second := r.play()
+	_, err = first.Read(make([]byte, 1))
+	assert.Equal(t, errSuperseded, err)
+	text, err := io.ReadAll(second)
+	require.NoError(t, err)
+	assert.Equal(t, "hello", string(text))
+
+	require.NoError(t, second.Close())
+	_, err = second.Read(make([]byte, 1))
+	assert.Equal(t, http.ErrBodyReadAfterClose, err)
+}
+
+// The close of the source is reported to who caused it.
+func TestPlaybackCloseError(t *testing.T) {
+	boom := errors.New("boom")
+	r := newRecording(struct {
+		io.Reader
+		closeFunc
+	}{strings.NewReader(""), func() error { return boom }}, spool{max: 10})
+	last := r.play()
+	r.settle()
+	assert.Equal(t, boom, last.Close())
+	assert.NoError(t, last.Close(), "the second time")
+}
+
+type closeFunc func() error
+
+func (f closeFunc) Close() error { return f() }
+
+// A disk that fails when the body is wanted again already leaves nothing to play.
+func TestRecordingLosesBody(t *testing.T) {
+	t.Run("before the next attempt", func(t *testing.T) {
+		r := onFullDisk(t)
+		first := r.play()
+		_, err := first.Read(make([]byte, 1))
+		require.NoError(t, err)
+		require.True(t, r.hold())
+		_, err = first.Read(make([]byte, 1)) // is sent, but not recorded
+		require.NoError(t, err)
+		require.False(t, r.playable())
+		_, err = r.play().Read(make([]byte, 1))
+		assert.Equal(t, errNotRecorded, err)
+	})
+	t.Run("during it", func(t *testing.T) {
+		r := onFullDisk(t)
+		first := r.play()
+		_, err := first.Read(make([]byte, 1))
+		require.NoError(t, err)
+		second := r.play()
+		r.recordLocked(first.(*playback), []byte("e"), nil) // a read that took long
+		_, err = second.Read(make([]byte, 1))
+		assert.Equal(t, errNotRecorded, err)
+	})
+}
+
+// A read that was under way when the body came to be wanted again is no reason to
+// give up, even if it brings more than there is room for.
+func TestRecordingKeepsReadUnderWay(t *testing.T) {
+	for name, wanted := range map[string]func(*recording){
+		"wanted again": func(r *recording) { require.True(t, r.hold()) },
+		"sent again":   func(r *recording) { r.play() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRecording(io.NopCloser(strings.NewReader(" there")), spool{maxMemory: 3, max: 3})
+			first := r.play().(*playback)
+			wanted(r)
+			r.recordLocked(first, []byte("hello"), nil)
+			assert.True(t, r.playable())
+			text, err := io.ReadAll(r.play())
+			require.NoError(t, err)
+			assert.Equal(t, "hello there", string(text))
+			assert.False(t, r.playable(), "it is too long for one more")
+		})
+	}
+}
+
+func TestRecordingEndsWithTheCall(t *testing.T) {
+	r := newRecording(io.NopCloser(strings.NewReader("hello")), spool{maxMemory: 10, max: 10})
+	only := r.play()
+	_, err := io.ReadFull(only, make([]byte, 2))
+	require.NoError(t, err)
+	r.settle()
+	rest, err := io.ReadAll(only)
+	require.NoError(t, err)
+	assert.Equal(t, "llo", string(rest))
+	assert.EqualValues(t, 2, r.spool.size(), "bytes recorded")
+}
+
+// onFullDisk returns a recording that cannot make a file.
+func onFullDisk(t *testing.T) *recording {
+	t.Helper()
+	t.Setenv("TMPDIR", "/nowhere/at/all")
+	if file, err := os.CreateTemp(os.TempDir(), ""); err == nil {
+		_ = file.Close()
+		_ = os.Remove(file.Name())
+		t.Skip("temporary files are found in another way here")
+	}
+	return newRecording(io.NopCloser(strings.NewReader("hello")), spool{maxMemory: 1, max: 5})
+}
+
+func TestSpool(t *testing.T) {
+	s := spool{maxMemory: 3, max: 8}
+	for _, part := range []string{"ab", "c", "def", "g"} {
+		require.NoError(t, s.add([]byte(part)))
+	}
+	assert.EqualValues(t, 7, s.size())
+	assert.EqualValues(t, 1, s.room())
+	for offset, want := range []string{"abc", "bc", "c", "defg", "efg", "fg", "g"} {
+		p := make([]byte, 10)
+		n, err := s.readAt(p, int64(offset))
+		require.NoError(t, err)
+		assert.Equal(t, want, string(p[:n]))
+	}
+	require.NoError(t, s.add([]byte("hij")), "a little over the bound")
+	assert.Zero(t, s.room())
+
+	file := s.file
+	s.free()
+	_, err := file.Stat()
+	assert.ErrorIs(t, err, os.ErrClosed)
+	_, err = os.Stat(file.Name())
+	assert.ErrorIs(t, err, os.ErrNotExist)
+	assert.Zero(t, s.size())
+}
