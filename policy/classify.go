@@ -110,7 +110,7 @@ func readEnvelope(body []byte) envelope {
 		Code        json.RawMessage `json:"code"`
 	}
 	if body[0] != '{' || json.Unmarshal(body, &fields) != nil {
-		return envelope{message: oneLine(string(body))}
+		return envelope{message: oneLine(string(body[:min(len(body), 4*maxMessage)]))}
 	}
 	e := envelope{code: jsonText(fields.Code), message: jsonText(fields.Message), known: true}
 	var inner struct {
@@ -180,11 +180,14 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
+// maxMessage bounds a foreign text that goes into errors, in bytes.
+const maxMessage = 300
+
 // oneLine makes a foreign text fit for a log line: one line, printable, at most
 // maxMessage bytes.
 func oneLine(text string) string {
-	const maxMessage = 300
 	var b strings.Builder
+	b.Grow(min(len(text), maxMessage))
 	space := false           // is due before the next rune
 	for _, r := range text { // what is no UTF-8 becomes U+FFFD
 		if unicode.IsSpace(r) || !unicode.IsPrint(r) {

@@ -19,7 +19,13 @@ func Discard(ctx context.Context, resp *http.Response, maxBytes int64, maxTime t
 // Drain is [Discard] for a response that may be needed after all. It returns
 // the body and true if it came whole within the bounds.
 func Drain(ctx context.Context, resp *http.Response, maxBytes int64, maxTime time.Duration) ([]byte, bool) {
+	if o, ok := resp.Body.(owner); ok && o.own().prefix.holdsAll() {
+		return o.own().takeAll(maxBytes)
+	}
 	var buf bytes.Buffer
+	if length := resp.ContentLength; length > 0 && length <= maxBytes {
+		buf.Grow(int(length) + bytes.MinRead)
+	}
 	if !drain(ctx, resp, &buf, maxBytes, maxTime) {
 		return nil, false
 	}

@@ -1,7 +1,6 @@
 package body
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -13,7 +12,7 @@ import (
 // within wait and before ctx ends, and leaves the body to be read from its
 // start. A body that drips or stalls is left as it is: its reader gets the
 // peeked bytes at once and the rest when it comes. A second Peek sees no more
-// than the first asked for.
+// than the first asked for. The bytes must not be changed.
 func Peek(ctx context.Context, resp *http.Response, n int, wait time.Duration) []byte {
 	if resp.Body == nil || resp.Body == http.NoBody || n <= 0 {
 		return nil
@@ -21,6 +20,9 @@ func Peek(ctx context.Context, resp *http.Response, n int, wait time.Duration) [
 	b := of(resp)
 	if b.prefix == nil {
 		b.prefix = &prefix{done: make(chan struct{})}
+		if length := resp.ContentLength; length > 0 && length < int64(n) {
+			n = int(length) + 1 // one more, to see the end
+		}
 		go b.prefix.fill(b.rc, n)
 	}
 	timer := time.NewTimer(wait)
@@ -48,21 +50,21 @@ type prefix struct {
 
 func (p *prefix) fill(r io.Reader, n int) {
 	defer close(p.done)
-	chunk := make([]byte, n)
-	for {
-		m, err := r.Read(chunk[:n])
-		n -= m
-		if !p.add(chunk[:m], err) || n == 0 {
+	buf := make([]byte, n)
+	for filled := 0; ; {
+		m, err := r.Read(buf[filled:])
+		filled += m
+		if !p.grown(buf[:filled], err) || filled == n {
 			return
 		}
 	}
 }
 
-// add keeps what was read and reports whether to go on.
-func (p *prefix) add(data []byte, err error) bool {
+// grown takes note of what has been read so far and reports whether to go on.
+func (p *prefix) grown(buf []byte, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.buf = append(p.buf, data...)
+	p.buf = buf
 	p.err = err
 	return err == nil && !p.stop
 }
@@ -70,7 +72,8 @@ func (p *prefix) add(data []byte, err error) bool {
 func (p *prefix) peeked(n int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return bytes.Clone(p.buf[:min(n, len(p.buf))])
+	n = min(n, len(p.buf))
+	return p.buf[:n:n]
 }
 
 // read hands on what was read ahead. It reports false once all is handed on and
@@ -112,4 +115,14 @@ func (p *prefix) holdsAll() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err != nil
+}
+
+// rest returns what the reader has not had yet and what ended the body.
+func (p *prefix) rest() ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stop = true
+	rest := p.buf[p.taken:]
+	p.taken = len(p.buf)
+	return rest, p.err
 }

@@ -54,6 +54,18 @@ func (b *watched) read(p []byte) (int, error) {
 	return b.rc.Read(p)
 }
 
+// takeAll ends a body that has been read ahead to its end. It returns what the
+// reader has not had yet, and true if it came whole and within maxBytes.
+func (b *watched) takeAll(maxBytes int64) ([]byte, bool) {
+	rest, err := b.prefix.rest()
+	whole := err == io.EOF && int64(len(rest)) <= maxBytes //nolint:errorlint // an end is io.EOF itself
+	if whole {
+		b.end(err)
+	}
+	_ = b.Close()
+	return rest, whole
+}
+
 // Close ends the body first, so that what its watchers hold is free even if the
 // close blocks.
 func (b *watched) Close() error {
