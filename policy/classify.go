@@ -160,6 +160,9 @@ func requestID(h http.Header) string {
 
 // jsonText returns a JSON string or number as text, anything else as "".
 func jsonText(raw json.RawMessage) string {
+	if len(raw) == 0 { // absent
+		return ""
+	}
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
 		return text

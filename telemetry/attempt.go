@@ -42,13 +42,7 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return body.Send(l.next, req)
 	}
 	a := trail.begin(l)
-	a.ctx, a.span = l.recorder.tracer.Start(req.Context(), method(req), l.recorder.attemptOptions...)
-	if a.span.SpanContext().IsValid() {
-		req = req.WithContext(a.ctx)
-	}
-	if a.span.IsRecording() {
-		a.span.SetAttributes(requestAttributes(req, a.Number)...)
-	}
+	req = a.startSpan(req)
 	done := false
 	defer func() {
 		if !done { // a panic below
@@ -67,6 +61,25 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	trail.mu.Unlock()
 	body.Watch(resp, a)
 	return resp, nil
+}
+
+// startSpan starts the attempt's span, and returns the request with it. If the
+// call's span is none, for want of an SDK, so would this one be.
+func (a *attempt) startSpan(req *http.Request) *http.Request {
+	a.ctx = req.Context()
+	a.span = trace.SpanFromContext(a.ctx)
+	if a.trail.claimed.Load() && !a.span.SpanContext().IsValid() {
+		return req
+	}
+	recorder := a.layer.recorder
+	a.ctx, a.span = recorder.tracer.Start(a.ctx, method(req), recorder.attemptOptions...)
+	if !a.span.SpanContext().IsValid() {
+		return req
+	}
+	if a.span.IsRecording() {
+		a.span.SetAttributes(requestAttributes(req, a.Number)...)
+	}
+	return req.WithContext(a.ctx)
 }
 
 // attempt is an Attempt that is under way. The Attempt in it is guarded by the

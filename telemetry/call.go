@@ -82,6 +82,7 @@ func (l *callLayer) claim(ctx context.Context) (context.Context, *Trail) {
 	trail.mu.Lock()
 	defer trail.mu.Unlock()
 	trail.recorder = l.recorder
+	trail.attempts, trail.judged = trail.attemptRoom[:0], trail.judgedRoom[:0]
 	trail.start = time.Now()
 	trail.function = policy.CallOf(ctx).Function
 	if trail.function == "" {
@@ -199,6 +200,7 @@ func (t *Trail) finish() time.Duration {
 		t.duration = time.Since(t.start)
 	}
 	t.judged = nil // they hold responses and their requests
+	t.judgedRoom = [2]judgement{}
 	return t.duration
 }
 

@@ -51,6 +51,7 @@ type recorder struct {
 	tracer trace.Tracer
 
 	callOptions, attemptOptions []trace.SpanStartOption
+	sets                        sets
 
 	callDuration    metric.Float64Histogram
 	attemptDuration metric.Float64Histogram
@@ -105,14 +106,11 @@ func (r *recorder) called(ctx context.Context, function string, d time.Duration,
 		return
 	}
 	if r.callDuration.Enabled(ctx) {
-		attributes := functionAttributes(function)
-		if a.Source != "" {
-			attributes = append(attributes, keySource.String(string(a.Source)))
-		}
+		labels := labels{function: function, source: a.Source}
 		if failed {
-			attributes = append(attributes, keyErrorType.String(v.Class.String()))
+			labels.errorType = v.Class.String()
 		}
-		r.callDuration.Record(ctx, d.Seconds(), metric.WithAttributes(attributes...))
+		r.callDuration.Record(ctx, d.Seconds(), r.sets.of(labels)...)
 	}
 	if failed && (v.Class == policy.QuotaExceeded || v.Class == policy.Unauthenticated) {
 		r.logger.LogAttrs(ctx, slog.LevelError, "call failed",
@@ -129,14 +127,11 @@ func (r *recorder) attempted(ctx context.Context, function string, number, statu
 	if number > 1 {
 		kind = "retry"
 	}
-	attributes := append(functionAttributes(function), keyKind.String(kind))
-	if status != 0 {
-		attributes = append(attributes, keyStatus.Int(status))
-	}
+	labels := labels{function: function, kind: kind, status: status}
 	if v.Class != policy.OK && v.Class != policy.Canceled {
-		attributes = append(attributes, keyErrorType.String(errorType(status, v)))
+		labels.errorType = errorType(status, v)
 	}
-	r.attemptDuration.Record(ctx, d.Seconds(), metric.WithAttributes(attributes...))
+	r.attemptDuration.Record(ctx, d.Seconds(), r.sets.of(labels)...)
 }
 
 func (r *recorder) retrying(ctx context.Context, wait time.Duration, class policy.Class) {

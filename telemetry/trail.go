@@ -34,6 +34,11 @@ type Trail struct {
 	refusals []Refused     // at most maxKept
 	notes    []Note        // at most maxKept
 	retryAt  time.Time     // when a new call makes sense, zero if nobody said
+
+	// Where the lists start out, so that a call that goes well costs no
+	// allocation for them.
+	attemptRoom [2]*attempt
+	judgedRoom  [2]judgement
 }
 
 // maxKept bounds each list of a trail. What exceeds it is counted.

@@ -3,8 +3,8 @@ package transport
 import (
 	"context"
 	"math/rand/v2"
-	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
@@ -168,7 +168,8 @@ func (r *retry) buffers(req *http.Request, resp *http.Response) bool {
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.ContentLength > r.cfg.BufferBytes || r.cfg.BufferBytes <= 0 {
 		return false
 	}
-	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == "text/event-stream" {
+	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	if strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream") {
 		return false
 	}
 	return resp.ContentLength >= 0 || policy.CallOf(req.Context()).Replayable
