@@ -97,7 +97,10 @@ type Breaker struct {
 	OnTransition func(context.Context, Transition)
 }
 
-const defaultWindow = 30 * time.Second
+const (
+	defaultWindow     = 30 * time.Second
+	defaultProbeLease = 15 * time.Second
+)
 
 // WithDefaults returns a copy of b with its zero fields filled.
 func (b Breaker) WithDefaults() Breaker {
@@ -116,7 +119,7 @@ func (b Breaker) WithDefaults() Breaker {
 	b.MaxOpenFor = cmp.Or(b.MaxOpenFor, max(60*time.Second, b.OpenFor))
 	b.Jitter = cmp.Or(b.Jitter, 0.1)
 	b.Probes = cmp.Or(b.Probes, 3)
-	b.ProbeLease = cmp.Or(b.ProbeLease, 15*time.Second)
+	b.ProbeLease = cmp.Or(b.ProbeLease, defaultProbeLease)
 	b.Patience = cmp.Or(b.Patience, max(0, b.SlowCall), 2*time.Second)
 	return b
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -18,6 +19,11 @@ type Limit struct {
 	Name string
 
 	// PerSecond bounds the rate of requests. Zero or negative means no bound.
+	//
+	// A server that says 429 lowers the rate by 30 %, once for all requests that
+	// were under way, and stops it for as long as Retry-After says, up to 60 s.
+	// Within some seconds the rate climbs back to where it was, and from there
+	// faster and faster up to PerSecond.
 	PerSecond float64
 
 	// Burst is how many requests may start at once after a pause. Zero means
@@ -47,32 +53,48 @@ type Limit struct {
 }
 
 // Adaptive sets a bound on the requests in flight that finds its own height: it
-// rises while answers come about as quickly as at their best, falls when they
-// take longer, and is cut when attempts time out.
+// rises when it is reached and answers come without delay, falls when all of
+// them, the quickest ones, too, take longer than they did, and is cut in half
+// when attempts time out. Without a bound on the rate, a 429 cuts it by 30 %.
 type Adaptive struct {
-	// Initial is where the bound starts. Zero means 200.
+	// Initial is where the bound starts. Zero means 200, or what of Min to Max is
+	// nearest.
 	Initial int
 
-	// Min and Max are the least and the greatest bound. Zero means 2 and 1000.
+	// Min and Max are the least and the greatest bound. Zero means 2 and 1000, or
+	// Initial if that is beyond.
 	Min, Max int
 
-	// Tolerance is how much longer than at their best answers may take, as a
-	// factor. Zero means 2.5.
+	// Tolerance is how much longer than without a queue at the server answers may
+	// take, as a factor above 1. Zero means 2.5.
 	Tolerance float64
 }
 
+const maxPerSecond = 1e9 // a request each nanosecond
+
 // WithDefaults returns a copy of l with its zero fields filled.
 func (l Limit) WithDefaults() Limit {
-	l.Adaptive.Initial = cmp.Or(l.Adaptive.Initial, 200)
-	l.Adaptive.Min = cmp.Or(l.Adaptive.Min, min(2, l.Adaptive.Initial))
-	l.Adaptive.Max = cmp.Or(l.Adaptive.Max, max(1000, l.Adaptive.Initial))
-	l.Adaptive.Tolerance = cmp.Or(l.Adaptive.Tolerance, 2.5)
+	l.Adaptive = l.Adaptive.withDefaults()
 	if l.PerSecond > 0 {
-		l.Burst = cmp.Or(l.Burst, max(1, int(l.PerSecond)))
+		l.Burst = cmp.Or(l.Burst, max(1, int(min(l.PerSecond, maxPerSecond))))
 	}
 	l.MaxQueue = cmp.Or(l.MaxQueue, 1000)
 	l.MaxWait = cmp.Or(l.MaxWait, 5*time.Second)
 	return l
+}
+
+func (a Adaptive) withDefaults() Adaptive {
+	const initial, least, most = 200, 2, 1000
+	if a.Initial == 0 {
+		a.Initial = max(initial, a.Min)
+		if a.Max > 0 {
+			a.Initial = min(a.Initial, a.Max)
+		}
+	}
+	a.Min = cmp.Or(a.Min, max(1, min(least, a.Initial)))
+	a.Max = cmp.Or(a.Max, max(most, a.Initial))
+	a.Tolerance = cmp.Or(a.Tolerance, 2.5)
+	return a
 }
 
 // Validate reports everything that is wrong with l, a zero field being right.
@@ -80,9 +102,10 @@ func (l Limit) Validate() error {
 	l = l.WithDefaults()
 	a := l.Adaptive
 	return errors.Join(
+		check(l.PerSecond <= maxPerSecond, "Limit.PerSecond", l.PerSecond, "at most 1e9"),
 		check(l.Burst >= 0, "Limit.Burst", l.Burst, "at least 0"),
 		check(a.Min >= 1, "Limit.Adaptive.Min", a.Min, "at least 1"),
 		check(a.Initial >= a.Min && a.Initial <= a.Max, "Limit.Adaptive.Initial", a.Initial, fmt.Sprintf("Min to Max, %d to %d", a.Min, a.Max)),
-		check(a.Tolerance > 1, "Limit.Adaptive.Tolerance", a.Tolerance, "above 1"),
+		check(a.Tolerance > 1 && !math.IsInf(a.Tolerance, 1), "Limit.Adaptive.Tolerance", a.Tolerance, "above 1 and finite"),
 	)
 }

@@ -35,7 +35,8 @@ type Stack struct {
 
 	// Breaker stops the traffic to a host that is down. There is one for each
 	// host that the stack meets. Its Window, if zero, is twice
-	// Attempt.FirstByte if that is more than 30 s.
+	// Attempt.FirstByte if that is more than 30 s, and its ProbeLease, if zero, is
+	// Attempt.FirstByte if that is more than 15 s.
 	Breaker Breaker
 
 	// Limit bounds the requests in flight to what a host can take. There is one
@@ -66,6 +67,9 @@ func (s Stack) WithDefaults() Stack {
 	s.Attempt = s.Attempt.WithDefaults()
 	if s.Breaker.Window == 0 {
 		s.Breaker.Window = max(defaultWindow, 2*s.Attempt.FirstByte)
+	}
+	if s.Breaker.ProbeLease == 0 {
+		s.Breaker.ProbeLease = max(defaultProbeLease, s.Attempt.FirstByte)
 	}
 	s.Retry = s.Retry.WithDefaults()
 	s.Retry.Classify = orClassifier(s.Retry.Classify, s.Classify)

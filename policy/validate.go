@@ -13,21 +13,13 @@ import (
 // are compiled, in package fallback.
 func (s Stack) Validate() error {
 	s = s.WithDefaults()
-	return errors.Join(
+	err := errors.Join(
 		s.Retry.Validate(), s.Breaker.Validate(), s.Limit.Validate(), s.Attempt.Validate(),
-		s.Cache.validate(), s.crossChecks())
-}
-
-// crossChecks finds figures that are right alone and defeat each other.
-func (s Stack) crossChecks() error {
-	var errs []error
-	if s.Total > 0 && !s.Attempt.Off && s.Attempt.FirstByte >= s.Total {
-		errs = append(errs, fmt.Errorf("policy: Attempt.FirstByte %v must be below Total %v, else no attempt times out before the call does", s.Attempt.FirstByte, s.Total))
+		s.Cache.validate())
+	if err != nil {
+		return err
 	}
-	if !s.Breaker.Off && !s.Attempt.Off && s.Breaker.Window < s.Attempt.FirstByte {
-		errs = append(errs, fmt.Errorf("policy: Breaker.Window %v must not be below Attempt.FirstByte %v, else attempts that time out leave the window one by one", s.Breaker.Window, s.Attempt.FirstByte))
-	}
-	return errors.Join(errs...)
+	return Lint(s.Parts())
 }
 
 // Validate reports everything that is wrong with r, a zero field being right.

@@ -7,12 +7,15 @@ import (
 	"github.com/sparekey/sparekey/policy"
 )
 
-// adaptive is a bound on the requests in flight that finds its own height. It
-// compares how long the quickest answers take with how long they take at best:
-// a queue delays them all, while some are slow by nature. By Little's law a queue at the server that is ours shrinks when the bound falls; if the
-// answers stay slow all the same, the server has become slower, and what is
-// best is measured anew. A timeout hides how long the answer would have taken,
-// so it counts by itself, and halves the bound.
+// adaptive is a bound on the requests in flight that finds its own height.
+//
+// A queue at the server delays every answer, the quickest ones, too; requests
+// that are more work than others do not. So the delay is how much longer the
+// quickest answers of the moment take than the quickest usually do, and the rest
+// of the time is work. By Little's law a queue that is ours shrinks when the
+// bound falls; if the delay stays all the same, the server has become slower,
+// and what is work is measured anew. A timeout hides how long the answer would
+// have taken, so it counts by itself, and halves the bound.
 //
 // It is not safe for concurrent use.
 type adaptive struct {
@@ -20,45 +23,49 @@ type adaptive struct {
 	tolerance float64
 
 	bound   float64
-	ceiling float64       // up to which the bound doubles; above it goes step by step
-	best    time.Duration // the least time an answer took, slowly forgotten
-	lastCut time.Time     // when a timeout last halved the bound
+	ceiling float64 // up to which each prompt answer lifts the bound; above it each window does
 
-	collapsed bool // timeouts have cut the bound, and no window of answers has come since
+	quickest float64 // seconds that the quickest answers usually take; zero until known
+	work     float64 // seconds that answers take without the delay
 
-	window  window
-	episode episode
+	window    window
+	episode   episode
+	lastFall  time.Time // when the bound last fell
+	lastCut   time.Time // when a timeout or a 429 made it fall
+	collapsed bool      // by timeouts, with no window of answers since
 }
 
-// A window gathers answers to requests that began in it, for about as long as
-// one answer takes, so that they show what the present bound does.
+// A window gathers answers for about as long as one of them takes.
 type window struct {
 	start time.Time
-	least time.Duration
 	count int
-	peak  int // most requests in flight
+	sum   float64 // of the seconds that the answers took
+	least float64 // of them
+	peak  int     // most requests in flight
 }
 
-// An episode is a time of falling, remembered to see whether it helped.
+// An episode is a time of falling, remembered to see whether it helps.
 type episode struct {
 	bound float64 // at its start; zero if there is none
-	least time.Duration
+	use   float64 // of the bound, then
+	delay float64 // then
 }
 
-// The figures of the bound's movements, found by simulation: see the overload
-// table in overload_test.go.
+// The figures of the bound's movements, found by simulation: see the tables in
+// overload_test.go and adaptive_test.go.
 const (
 	minSamples   = 5    // answers that make a window
-	farTooSlow   = 1.3  // over the tolerance: falls by a factor, not by a step
-	fastestFall  = 0.8  // per window
+	halved       = 0.5  // what a timeout leaves of the bound
+	fastestFall  = 0.8  // what a window leaves of it, at least
 	enough       = 4    // how much the bound must fall to see whether it helps
-	helped       = 0.8  // what that must make of the time, at least
+	helped       = 0.8  // what that must leave of the delay, at most
+	patientAfter = 20   // answers after a cut before work is measured anew
 	saturated    = 0.8  // share of the bound that must be in use for it to rise
 	headroom     = 4    // times the use that the bound is kept at, at most
-	forgetting   = 2e-4 // per window
-	patientAfter = 20   // answers after a timeout before best is measured anew
 	neededAlways = 20.0 // up to which headroom does not count
-	halved       = 0.5  // what a timeout leaves of the bound
+	learnWork    = 0.1  // weight of a window
+	learnQuicker = 0.2  // weight of one whose quickest answer was quicker than usual
+	learnSlower  = 0.05 // weight of one whose quickest answer was slower
 )
 
 func newAdaptive(cfg policy.Adaptive) *adaptive {
@@ -71,19 +78,28 @@ func newAdaptive(cfg policy.Adaptive) *adaptive {
 // allowed returns how many requests may be in flight.
 func (a *adaptive) allowed() int { return int(a.bound) }
 
-// timedOut takes note of a request that had no answer in its time.
+// isUsed reports whether so many requests in flight come close to the bound.
+func (a *adaptive) isUsed(inFlight int) bool { return float64(inFlight) >= saturated*a.bound }
+
+// tooLong returns how many seconds answers may take.
+func (a *adaptive) tooLong() float64 {
+	if a.quickest == 0 {
+		return math.Inf(1)
+	}
+	return a.work * a.tolerance
+}
+
+// timedOut takes note of a request that had no answer in its time. One that was
+// given less than the work takes says nothing of the server.
 func (a *adaptive) timedOut(began, now time.Time) {
-	if began.Before(a.lastCut) {
-		return // it began under a bound that has been cut since
+	if began.Before(a.lastCut) || now.Sub(began).Seconds() < a.work {
+		return // or it began under a bound that has been cut since
 	}
 	if !a.collapsed { // only the first of several cuts tells how much was too much
 		a.ceiling = max(a.min, a.bound*halved)
 		a.collapsed = true
 	}
-	a.bound = max(a.min, a.bound*halved)
-	a.lastCut = now
-	a.episode = episode{}
-	a.window = window{start: now}
+	a.cut(halved, now)
 }
 
 // throttled takes note of a server that said that it gets too much.
@@ -91,9 +107,14 @@ func (a *adaptive) throttled(began, now time.Time) {
 	if began.Before(a.lastCut) {
 		return
 	}
-	a.bound = max(a.min, a.bound*slowdown)
+	a.cut(slowdown, now)
 	a.ceiling = a.bound
-	a.lastCut = now
+}
+
+func (a *adaptive) cut(leaves float64, now time.Time) {
+	a.bound = max(a.min, a.bound*leaves)
+	a.lastFall, a.lastCut = now, now
+	a.episode = episode{}
 	a.window = window{start: now}
 }
 
@@ -101,70 +122,90 @@ func (a *adaptive) throttled(began, now time.Time) {
 // it began.
 func (a *adaptive) answered(began, now time.Time, inFlight int) {
 	w := &a.window
-	took := now.Sub(began)
 	if w.start.IsZero() {
 		w.start = began
 	}
-	if a.best == 0 || took < a.best {
-		a.best = took
-	}
-	if !began.Before(w.start) {
-		w.count++
-		if w.least == 0 || took < w.least {
-			w.least = took
-		}
-	}
 	w.peak = max(w.peak, inFlight)
-	passed := now.Sub(w.start)
-	if passed < a.best || w.count < minSamples && passed < 10*a.best || w.count == 0 {
-		return
+	took := max(0, now.Sub(began).Seconds())
+	if a.bound < a.ceiling && took <= a.tooLong() && a.isUsed(inFlight) {
+		a.bound = min(a.max, a.ceiling, a.bound+1)
 	}
-	a.move(*w, now)
-	a.window = window{start: now}
+	if began.Before(a.lastFall) {
+		return // it shows an earlier bound
+	}
+	w.add(took)
+	if w.count >= minSamples && now.Sub(w.start).Seconds() >= a.work {
+		a.move(*w, now)
+		a.window = window{start: now}
+	}
 }
+
+func (w *window) add(took float64) {
+	if w.count == 0 || took < w.least {
+		w.least = took
+	}
+	w.count++
+	w.sum += took
+}
+
+func (w *window) average() float64 { return w.sum / float64(w.count) }
 
 // move sets the bound by what a window has shown.
 func (a *adaptive) move(w window, now time.Time) {
 	a.collapsed = false
-	a.best += time.Duration(float64(w.least-a.best) * forgetting)
-	target := time.Duration(float64(a.best) * a.tolerance)
-	use := float64(w.peak)
-	switch {
-	case w.least > time.Duration(float64(target)*farTooSlow):
-		a.fall(w.least, target, now)
-		return
-	case w.least > target:
-		a.bound = max(a.min, a.bound-1)
+	delay := a.learn(w)
+	if a.work+delay > a.tooLong() {
+		a.fall(w, delay, now)
 		return
 	}
 	a.episode = episode{}
+	a.rise(w.peak)
+}
+
+// learn measures what is work, and returns what is delay. In a full house the
+// quickest answers may be slow by our own doing, so that shows nothing.
+func (a *adaptive) learn(w window) (delay float64) {
+	switch {
+	case a.quickest == 0:
+		a.quickest, a.work = w.least, w.average()
+		return 0
+	case w.least < a.quickest:
+		a.quickest += (w.least - a.quickest) * learnQuicker
+	case !a.isUsed(w.peak):
+		a.quickest += (w.least - a.quickest) * learnSlower
+	}
+	delay = max(0, w.least-a.quickest)
+	a.work += (w.average() - delay - a.work) * learnWork
+	return delay
+}
+
+// rise lifts the bound if it is used, and lowers it if it is far from that.
+func (a *adaptive) rise(peak int) {
+	use := float64(peak)
 	switch {
 	case a.bound > headroom*use && a.bound > neededAlways:
-		a.bound = max(neededAlways, headroom*use, a.bound*0.9)
-	case use < saturated*a.bound:
-	case a.bound < a.ceiling:
-		a.bound = min(a.max, 2*a.bound)
-	default:
+		a.bound = max(a.min, neededAlways, headroom*use, a.bound*0.9)
+	case a.isUsed(peak) && a.bound >= a.ceiling:
 		a.bound = min(a.max, a.bound+max(1, math.Log10(a.bound)))
 	}
 }
 
 // fall lowers the bound, unless lowering it has not helped so far.
-func (a *adaptive) fall(least, target time.Duration, now time.Time) {
+func (a *adaptive) fall(w window, delay float64, now time.Time) {
 	if a.episode.bound == 0 {
-		a.episode = episode{bound: a.bound, least: least}
+		a.episode = episode{bound: a.bound, use: min(a.bound, float64(w.peak)), delay: delay}
 	}
-	if a.bound <= max(a.min, a.episode.bound/enough) {
-		unchanged := least > time.Duration(helped*float64(a.episode.least))
-		if unchanged && now.Sub(a.lastCut) > patientAfter*least {
-			a.best = least
+	if a.bound <= max(a.min, a.episode.use/enough) {
+		if delay > helped*a.episode.delay && now.Sub(a.lastCut).Seconds() > patientAfter*w.average() {
+			a.quickest, a.work = w.least, w.average()
 			a.bound = a.episode.bound
 			a.ceiling = headroom * a.bound
 			a.episode = episode{}
 			return
 		}
-		a.episode = episode{bound: a.bound, least: least}
+		a.episode = episode{bound: a.bound, use: a.bound, delay: delay}
 	}
-	a.bound = max(a.min, a.bound*max(fastestFall, float64(target)/float64(least)))
+	a.bound = max(a.min, a.bound*max(fastestFall, a.tooLong()/(a.work+delay)))
 	a.ceiling = a.bound
+	a.lastFall = now
 }

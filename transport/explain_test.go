@@ -55,6 +55,7 @@ func TestExplainHoldsAgainstAnAdversary(t *testing.T) {
 				}
 				seen.note(got, worst.Worst)
 			}
+			time.Sleep(time.Hour) // whoever is in the queue leaves
 		})
 	}
 	seen.check(t)
@@ -99,7 +100,9 @@ func (n *tightness) check(t *testing.T) {
 // attack sends one request and reads what comes.
 func attack(t *testing.T, random *rand.Rand, rt http.RoundTripper, enemy *adversary) observed {
 	call := policy.Call{Function: "fn", Replayable: random.IntN(4) > 0}
-	ctx, trail := context.WithoutCancel(t.Context()), (*telemetry.Trail)(nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 1000*time.Hour) // for what nothing else bounds
+	defer cancel()
+	var trail *telemetry.Trail
 	if enemy.recorded {
 		ctx, trail = telemetry.NewContext(ctx)
 	}
@@ -253,21 +256,21 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pick returns one of the values.
-func pick[T any](random *rand.Rand, values ...T) T { return values[random.IntN(len(values))] }
+// choice returns one of the values.
+func choice[T any](random *rand.Rand, values ...T) T { return values[random.IntN(len(values))] }
 
 // randomStack returns settings that are valid and have no finding.
 func randomStack(random *rand.Rand) policy.Stack {
 	for {
 		s := policy.Stack{
-			Total:   pick(random, 0, -1, 2*time.Second, 5*time.Second, 5*time.Minute),
+			Total:   choice(random, 0, -1, 2*time.Second, 5*time.Second, 5*time.Minute),
 			Retry:   randomRetry(random),
 			Breaker: policy.Breaker{Off: random.IntN(2) == 0},
 			Limit:   randomLimit(random),
 			Attempt: randomAttempt(random),
 		}
 		if random.IntN(3) == 0 {
-			s.Cache = &policy.Cache{TTL: pick(random, 0, time.Millisecond)}
+			s.Cache = &policy.Cache{TTL: choice(random, 0, time.Millisecond)}
 		}
 		if random.IntN(3) == 0 {
 			s.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}}
@@ -281,17 +284,17 @@ func randomStack(random *rand.Rand) policy.Stack {
 func randomRetry(random *rand.Rand) policy.Retry {
 	r := policy.Retry{
 		Off:         random.IntN(8) == 0,
-		Attempts:    pick(random, 0, 1, 2, 5),
+		Attempts:    choice(random, 0, 1, 2, 5),
 		Backoff:     randomBackoff(random),
 		Throttled:   randomBackoff(random),
-		MaxWait:     pick(random, 0, -1, time.Millisecond, time.Second, 10*time.Second),
-		WaitJitter:  pick(random, 0, 0, 0.5, 1),
-		ReplayBytes: pick(random, 0, -1, 100),
-		BufferBytes: pick[int64](random, 0, -1, -1, 100),
-		DrainBytes:  pick[int64](random, 0, 100),
-		DrainTime:   pick(random, 0, 200*time.Millisecond),
+		MaxWait:     choice(random, 0, -1, time.Millisecond, time.Second, 10*time.Second),
+		WaitJitter:  choice(random, 0, 0, 0.5, 1),
+		ReplayBytes: choice[int64](random, 0, -1, 100),
+		BufferBytes: choice[int64](random, 0, -1, -1, 100),
+		DrainBytes:  choice[int64](random, 0, 100),
+		DrainTime:   choice(random, 0, 200*time.Millisecond),
 		Budget:      policy.Budget{Off: random.IntN(2) == 0},
-		Random:      pick(random, fixed(0), fixed(0.5), fixed(almostOne), fixed(almostOne)),
+		Random:      choice(random, fixed(0), fixed(0.5), fixed(almostOne), fixed(almostOne)),
 	}
 	if random.IntN(3) == 0 {
 		r.Classes = policy.PerClassRetries()
@@ -301,67 +304,89 @@ func randomRetry(random *rand.Rand) policy.Retry {
 
 func randomBackoff(random *rand.Rand) policy.Backoff {
 	return policy.Backoff{
-		Base:   pick(random, 0, -1, 10*time.Millisecond, 2*time.Second),
-		Kind:   pick(random, policy.ExponentialBackoff, policy.ExponentialBackoff, policy.LinearBackoff, policy.ConstantBackoff),
-		Jitter: pick(random, policy.FullJitter, policy.EqualJitter, policy.NoJitter, policy.DecorrelatedJitter),
+		Base:   choice(random, 0, -1, 10*time.Millisecond, 2*time.Second),
+		Kind:   choice(random, policy.ExponentialBackoff, policy.ExponentialBackoff, policy.LinearBackoff, policy.ConstantBackoff),
+		Jitter: choice(random, policy.FullJitter, policy.EqualJitter, policy.NoJitter, policy.DecorrelatedJitter),
 	}
 }
 
 func randomLimit(random *rand.Rand) policy.Limit {
 	return policy.Limit{
 		Off:       random.IntN(3) == 0,
-		InFlight:  pick(random, 0, 1, 2, -1),
-		PerSecond: pick(random, 0, 0, 0.2),
+		InFlight:  choice(random, 0, 1, 2, -1),
+		PerSecond: choice(random, 0, 0, 0.2),
 		Burst:     1,
-		MaxWait:   pick(random, 0, 0, -1, time.Second),
+		MaxWait:   choice(random, 0, 0, -1, time.Second),
 	}
 }
 
 func randomAttempt(random *rand.Rand) policy.Timeout {
 	return policy.Timeout{
 		Off:       random.IntN(8) == 0,
-		Total:     pick(random, 0, 0, 4*time.Second, 20*time.Second),
-		FirstByte: pick(random, 0, -1, 500*time.Millisecond, 2*time.Second),
-		Idle:      pick(random, 0, -1, 300*time.Millisecond),
+		Total:     choice(random, 0, 0, 4*time.Second, 20*time.Second),
+		FirstByte: choice(random, 0, -1, 500*time.Millisecond, 2*time.Second),
+		Idle:      choice(random, 0, -1, 300*time.Millisecond),
 	}
 }
 
 // randomChain puts layers around the enemy by hand: some of them, here and there
 // in another order, and with somebody else before us in the queue.
 func randomChain(random *rand.Rand, enemy *adversary) http.RoundTripper {
+	retry := valid(random, randomRetry)
+	attempt := valid(random, randomAttempt)
+	call := valid(random, randomCallTimeout)
+	limit := randomLimit(random)
+	limit.PerSecond = 0 // the queue is for others
+	limiter := transport.NewLimiter(limit)
+	enemy.knows(retry, attempt)
+	enemy.recorded = random.IntN(2) == 0
+	if !limit.Off {
+		enemy.hog = hog(limiter, choice(random, 0, time.Second, time.Minute), random.IntN(2) == 0)
+	}
+
+	outer := []transport.Layer{transport.Timeout(call)}
+	if random.IntN(2) == 0 {
+		outer = append(outer, cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Millisecond}}))
+	}
+	if random.IntN(2) == 0 {
+		outer = append(outer, staticAnswer())
+	}
+	inner := []transport.Layer{
+		queueProbe(limiter.Wrap),
+		transport.Timeout(attempt),
+		transport.NewBreaker(policy.Breaker{Off: random.IntN(2) == 0, MinCalls: 3}).Wrap,
+	}
+	if enemy.recorded {
+		inner = append(inner, telemetry.ObserveAttempt(telemetry.Config{}))
+	}
+	shuffle(random, outer)
+	shuffle(random, inner)
+	layers := append(append(outer, transport.Retry(retry)), inner...)
+	if enemy.recorded && random.IntN(2) == 0 {
+		layers = append([]transport.Layer{telemetry.ObserveCall(telemetry.Config{})}, layers...)
+	}
+	return transport.Chain(enemy, layers...)
+}
+
+func shuffle[T any](random *rand.Rand, list []T) {
+	random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+}
+
+// valid returns settings that are.
+func valid[T interface{ Validate() error }](random *rand.Rand, settings func(*rand.Rand) T) T {
 	for {
-		retry, attempt, limit := randomRetry(random), randomAttempt(random), randomLimit(random)
-		if retry.Validate() != nil || attempt.Validate() != nil {
-			continue
+		if s := settings(random); s.Validate() == nil {
+			return s
 		}
-		limit.PerSecond = 0
-		enemy.knows(retry, attempt)
-		enemy.recorded = random.IntN(2) == 0
-		limiter := transport.NewLimiter(limit)
-		inner := []transport.Layer{queueProbe(limiter.Wrap), transport.Timeout(attempt), transport.NewBreaker(policy.Breaker{Off: random.IntN(2) == 0, MinCalls: 3}).Wrap}
-		if enemy.recorded {
-			inner = append(inner, telemetry.ObserveAttempt(telemetry.Config{}))
-		}
-		random.Shuffle(len(inner), func(i, j int) { inner[i], inner[j] = inner[j], inner[i] })
-		inner = append([]transport.Layer{transport.Retry(retry)}, inner...)
-		outer := []transport.Layer{
-			transport.Timeout(policy.Timeout{Scope: "call", Total: pick(random, -1, 3*time.Second, time.Minute), FirstByte: pick(random, -1, time.Second, 30*time.Second), Off: random.IntN(3) == 0}),
-		}
-		if random.IntN(2) == 0 {
-			outer = append(outer, cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Millisecond}}))
-		}
-		if random.IntN(2) == 0 {
-			outer = append(outer, staticAnswer())
-		}
-		random.Shuffle(len(outer), func(i, j int) { outer[i], outer[j] = outer[j], outer[i] })
-		if enemy.recorded && random.IntN(2) == 0 {
-			outer = append([]transport.Layer{telemetry.ObserveCall(telemetry.Config{})}, outer...)
-		}
-		enemy.hog = nil
-		if !limit.Off {
-			enemy.hog = hog(limiter, pick(random, 0, time.Second, time.Minute), random.IntN(2) == 0)
-		}
-		return transport.Chain(enemy, append(outer, inner...)...)
+	}
+}
+
+func randomCallTimeout(random *rand.Rand) policy.Timeout {
+	return policy.Timeout{
+		Off:       random.IntN(3) == 0,
+		Scope:     "call",
+		Total:     choice(random, -1, 3*time.Second, time.Minute),
+		FirstByte: choice(random, -1, time.Second, 30*time.Second),
 	}
 }
 

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -21,6 +23,12 @@ type gate struct {
 	wake     *time.Timer // for the next token, if somebody waits for it
 }
 
+// An admission is a request's way in.
+type admission struct {
+	at       time.Time
+	inFlight int // with it
+}
+
 func newGate(cfg policy.Limit) *gate {
 	g := &gate{cfg: cfg}
 	if cfg.InFlight == 0 {
@@ -32,27 +40,29 @@ func newGate(cfg policy.Limit) *gate {
 	return g
 }
 
-// enter waits until a request may go on and returns how many are in flight with
-// it. Who entered must leave.
-func (g *gate) enter(ctx context.Context, priority int) (int, error) {
+// enter waits until a request may go on. Who entered must leave.
+func (g *gate) enter(ctx context.Context, priority int) (admission, error) {
+	if ctx.Err() != nil {
+		return admission{}, context.Cause(ctx)
+	}
 	now := time.Now()
 	g.mu.Lock()
 	if g.queue.len() == 0 && g.openLocked(now) {
-		inFlight := g.admitLocked()
+		in := g.admitLocked(now)
 		g.mu.Unlock()
-		return inFlight, nil
+		return in, nil
 	}
 	w, refusal := g.queueUpLocked(ctx, priority, now)
 	g.mu.Unlock()
 	if refusal != nil {
-		return 0, refusal
+		return admission{}, refusal
 	}
 	return g.await(ctx, w)
 }
 
 // openLocked reports whether one more request may go on.
 func (g *gate) openLocked(now time.Time) bool {
-	return !g.fullLocked() && (g.pace == nil || g.pace.next(now) <= 0)
+	return !g.fullLocked() && (g.pace == nil || g.pace.next(now) == 0)
 }
 
 // fullLocked reports whether the bound on the requests in flight is reached.
@@ -68,36 +78,37 @@ func (g *gate) boundLocked() int {
 	return max(0, g.cfg.InFlight)
 }
 
-func (g *gate) admitLocked() int {
+func (g *gate) admitLocked(now time.Time) admission {
 	g.inFlight++
 	if g.pace != nil {
 		g.pace.take()
 	}
-	return g.inFlight
+	return admission{at: now, inFlight: g.inFlight}
 }
 
 // queueUpLocked puts a request into the queue, or says why not.
 func (g *gate) queueUpLocked(ctx context.Context, priority int, now time.Time) (*waiter, *policy.Refusal) {
-	at := g.earliestLocked(priority, now)
-	if g.cfg.MaxQueue < 0 || g.cfg.MaxWait < 0 {
+	g.dispatchLocked(now) // a token may be due by now
+	wait := g.waitLocked(priority, now)
+	deadline, hasDeadline := ctx.Deadline()
+	switch {
+	case g.cfg.MaxQueue < 0 || g.cfg.MaxWait < 0:
 		if g.fullLocked() {
-			return nil, g.refuse("concurrency_limit", time.Time{})
+			return nil, g.refuse("concurrency_limit", now, wait)
 		}
-		return nil, g.refuse("rate_limit", at)
-	}
-	if deadline, ok := ctx.Deadline(); ok && !at.Before(deadline) {
-		return nil, g.refuse("deadline", at)
-	}
-	if at.After(now.Add(g.cfg.MaxWait)) {
-		return nil, g.refuse("rate_limit", at)
+		return nil, g.refuse("rate_limit", now, wait)
+	case hasDeadline && !now.Add(wait).Before(deadline):
+		return nil, g.refuse("deadline", now, wait)
+	case wait > g.cfg.MaxWait:
+		return nil, g.refuse("rate_limit", now, wait)
 	}
 	if g.queue.len() >= g.cfg.MaxQueue {
 		last := g.queue.last()
-		if last == nil || last.priority >= priority {
-			return nil, g.refuse("queue_full", at)
+		if last.priority >= priority {
+			return nil, g.refuse("queue_full", now, wait)
 		}
 		g.queue.remove(last)
-		last.ready <- g.refuse("queue_full", at)
+		last.ready <- g.refuse("queue_full", now, g.waitLocked(last.priority, now))
 	}
 	w := &waiter{priority: priority, ready: make(chan error, 1)}
 	g.queue.add(w)
@@ -105,45 +116,61 @@ func (g *gate) queueUpLocked(ctx context.Context, priority int, now time.Time) (
 	return w, nil
 }
 
-// earliestLocked returns when a request of that priority could go on at best:
-// when the rate has tokens for those before it and for itself. It is now if the
-// rate is not bounded.
-func (g *gate) earliestLocked(priority int, now time.Time) time.Time {
+// waitLocked returns how long a request of that priority waits at best: until
+// the rate has tokens for those before it and for itself.
+func (g *gate) waitLocked(priority int, now time.Time) time.Duration {
 	if g.pace == nil {
-		return now
+		return 0
 	}
-	return now.Add(g.pace.after(now, g.queue.before(priority)))
+	return g.pace.after(now, g.queue.before(priority))
 }
 
 // await waits for a place in the queue to come up.
-func (g *gate) await(ctx context.Context, w *waiter) (int, error) {
+func (g *gate) await(ctx context.Context, w *waiter) (admission, error) {
 	timer := time.NewTimer(g.cfg.MaxWait)
 	defer timer.Stop()
-	var err error
 	select {
 	case err := <-w.ready:
-		return w.inFlight, err
+		return w.admission, err
 	case <-ctx.Done():
-		err = context.Cause(ctx)
 	case <-timer.C:
-		err = g.refuse("queue_timeout", time.Time{})
 	}
+	now := time.Now()
 	g.mu.Lock()
-	left := g.queue.remove(w)
-	g.dispatchLocked(time.Now())
-	g.mu.Unlock()
-	if left {
-		return 0, err
+	defer g.mu.Unlock()
+	if g.queue.remove(w) {
+		g.dispatchLocked(now) // for the timer
+		return admission{}, g.leftLocked(ctx, w, now)
 	}
 	// It came up, or had to make room, at the same moment.
 	if refusal := <-w.ready; refusal != nil {
-		return 0, refusal
+		return admission{}, refusal
 	}
 	if ctx.Err() == nil {
-		return w.inFlight, nil
+		return w.admission, nil
 	}
-	g.giveBack()
-	return 0, err
+	g.inFlight--
+	if g.pace != nil {
+		g.pace.refund() // it is not sent
+	}
+	g.dispatchLocked(now)
+	return admission{}, g.leftLocked(ctx, w, now)
+}
+
+// leftLocked returns the error of a request that left the queue. A caller who
+// gave up is told his own cause. For want of time it is refused: it was not sent,
+// and must not look like a server that does not answer.
+func (g *gate) leftLocked(ctx context.Context, w *waiter, now time.Time) error {
+	cause := context.Cause(ctx)
+	switch wait := g.waitLocked(w.priority, now); {
+	case cause == nil:
+		return g.refuse("queue_timeout", now, wait)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		refusal := g.refuse("deadline", now, wait)
+		refusal.Err = fmt.Errorf("%w: %w", refusal.Err, cause)
+		return refusal
+	}
+	return cause
 }
 
 // leave ends a request that entered.
@@ -151,18 +178,15 @@ func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inFlight--
-	g.dispatchLocked(time.Now())
+	if g.queue.len() > 0 {
+		g.dispatchLocked(time.Now())
+	}
 }
 
-// giveBack ends a request that entered and was not sent.
-func (g *gate) giveBack() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.inFlight--
-	if g.pace != nil {
-		g.pace.refund()
-	}
-	g.dispatchLocked(time.Now())
+// BodyEnd implements [body.Watcher]: a request is inside until its body ends.
+func (g *gate) BodyEnd(err error) error {
+	g.leave()
+	return err
 }
 
 // dispatchLocked lets in who may go on, and sees to it that it is asked again
@@ -170,7 +194,7 @@ func (g *gate) giveBack() {
 func (g *gate) dispatchLocked(now time.Time) {
 	for g.queue.len() > 0 && g.openLocked(now) {
 		w := g.queue.pop()
-		w.inFlight = g.admitLocked()
+		w.admission = g.admitLocked(now)
 		w.ready <- nil
 	}
 	if g.wake != nil {
@@ -193,29 +217,30 @@ func (g *gate) woken() {
 	g.dispatchLocked(time.Now())
 }
 
+// learns reports whether the gate has a use for verdicts.
+func (g *gate) learns() bool { return g.bound != nil || g.pace != nil }
+
 // learn adjusts the bounds to what a request came to.
-func (g *gate) learn(v policy.Verdict, began, now time.Time, inFlight int) {
+func (g *gate) learn(v policy.Verdict, in admission, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch v.Class {
-	case policy.OK:
-		if g.bound != nil {
-			g.bound.answered(began, now, inFlight)
-		}
-	case policy.TimedOut:
-		if g.bound != nil {
-			g.bound.timedOut(began, now)
-		}
-	case policy.RateLimited:
-		if g.pace != nil {
-			g.pace.slowDown(began, now, v.Wait)
-		} else if g.bound != nil {
-			g.bound.throttled(began, now)
-		}
+	switch {
+	case v.Class == policy.RateLimited && g.pace != nil:
+		g.pace.slowDown(in.at, now, v.Wait)
+	case g.bound == nil:
+		return
+	case v.Class == policy.OK:
+		g.bound.answered(in.at, now, in.inFlight)
+	case v.Class == policy.TimedOut:
+		g.bound.timedOut(in.at, now)
+	case v.Class == policy.RateLimited:
+		g.bound.throttled(in.at, now)
 	default: // a quick failure says nothing of how much the server can take
 		return
 	}
-	g.dispatchLocked(now)
+	if g.queue.len() > 0 {
+		g.dispatchLocked(now)
+	}
 }
 
 func (g *gate) state(now time.Time) LimiterState {
@@ -228,6 +253,14 @@ func (g *gate) state(now time.Time) LimiterState {
 	return s
 }
 
-func (g *gate) refuse(reason string, retryAt time.Time) *policy.Refusal {
-	return &policy.Refusal{Layer: "limiter", Reason: reason, RetryAt: retryAt, Err: ErrLimited}
+// refuse returns a refusal that tells when to come back if the rate does.
+func (g *gate) refuse(reason string, now time.Time, wait time.Duration) *policy.Refusal {
+	refusal := &policy.Refusal{Layer: "limiter", Reason: reason, Err: ErrLimited}
+	if g.cfg.Name != "" {
+		refusal.Err = fmt.Errorf("%w: %s", ErrLimited, g.cfg.Name)
+	}
+	if wait > 0 {
+		refusal.RetryAt = now.Add(wait)
+	}
+	return refusal
 }

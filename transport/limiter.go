@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -12,8 +11,15 @@ import (
 )
 
 // ErrLimited is matched by every error with which a [Limiter] refuses a request.
-// The error is a [*policy.Refusal], which says why and, if that can be known,
-// when to come back.
+// The error is a [*policy.Refusal]. Its Reason is one of
+//
+//	concurrency_limit  too many are in flight, and there is no queue
+//	rate_limit         the rate is used up for longer than a request may wait
+//	deadline           the wait cannot end before the request's deadline, or did not
+//	queue_full         too many wait already
+//	queue_timeout      it has waited for as long as it may
+//
+// and its RetryAt is set if the rate tells when to come back.
 var ErrLimited = errors.New("transport: limit reached")
 
 // A Limiter bounds the requests in flight and their rate. What exceeds the
@@ -43,10 +49,13 @@ type LimiterState struct {
 	// InFlight is how many requests are in flight, Queued how many wait.
 	InFlight, Queued int
 
-	// Bound is how many may be in flight, zero if there is no bound.
+	// Bound is how many may be in flight now, zero if there is no bound. It may
+	// be less than InFlight when it has just fallen.
 	Bound int
 
-	// PerSecond is the rate that is let through, zero if there is no bound.
+	// PerSecond is the rate that is let through now, zero if there is no bound. It
+	// is less than was set after the server said 429, and says nothing of a pause
+	// that it asked for.
 	PerSecond float64
 }
 
@@ -54,7 +63,8 @@ type LimiterState struct {
 func (l *Limiter) State() LimiterState { return l.gate.state(time.Now()) }
 
 // Wrap is a [Layer]. Its transport fails with [ErrLimited] if a request cannot
-// be let through, or with the cause of the request's context.
+// be let through, or with the cause of the request's context if the caller gave
+// up waiting.
 func (l *Limiter) Wrap(next http.RoundTripper) http.RoundTripper {
 	if l.cfg.Off {
 		return next
@@ -72,7 +82,7 @@ func (l *limiter) CloseIdleConnections() { closeIdle(l.next) }
 
 func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	inFlight, err := l.gate.enter(ctx, policy.CallOf(ctx).Priority)
+	in, err := l.gate.enter(ctx, policy.CallOf(ctx).Priority)
 	if err != nil {
 		body.CloseRequest(req)
 		if refusal, ok := errors.AsType[*policy.Refusal](err); ok {
@@ -80,48 +90,24 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	stay := &stay{limiter: l.Limiter, ctx: ctx, began: time.Now(), inFlight: inFlight}
-	done := false
+	inside, sent := true, false
 	defer func() {
-		if !done { // a panic below
+		if inside {
 			l.gate.leave()
+		}
+		if !sent { // a panic below
 			body.CloseRequest(req)
 		}
 	}()
 	resp, err := l.next.RoundTrip(req)
-	done = true
-	verdict := telemetry.Judge(req, resp, err, l.cfg.Classify)
-	stay.learn(verdict)
+	sent = true
+	if l.gate.learns() {
+		l.gate.learn(telemetry.Judge(req, resp, err, l.cfg.Classify), in, time.Now())
+	}
 	if err != nil {
-		l.gate.leave()
 		return nil, err
 	}
-	stay.answered = verdict.Class == policy.OK
-	body.Watch(resp, stay)
+	inside = false
+	body.Watch(resp, l.gate)
 	return resp, nil
-}
-
-// A stay is one request between entering and leaving the gate.
-type stay struct {
-	limiter  *Limiter
-	ctx      context.Context
-	began    time.Time
-	inFlight int  // when it entered
-	answered bool // the header came and was good
-}
-
-// learn tells the gate what the header, or the error, came to.
-func (s *stay) learn(v policy.Verdict) {
-	s.limiter.gate.learn(v, s.began, time.Now(), s.inFlight)
-}
-
-// BodyEnd implements [body.Watcher].
-func (s *stay) BodyEnd(err error) error {
-	if s.answered && broken(err) {
-		if v := telemetry.JudgeBody(s.ctx, policy.Verdict{Class: policy.OK}, err); v.Class == policy.TimedOut {
-			s.learn(v)
-		}
-	}
-	s.limiter.gate.leave()
-	return err
 }

@@ -256,7 +256,7 @@ func TestBuildRejects(t *testing.T) {
 		{"each bad figure at once", policy.Stack{Retry: policy.Retry{Attempts: -1}, Breaker: policy.Breaker{Ratio: 2}},
 			[]string{"Retry.Attempts is -1", "Breaker.Ratio is 2"}},
 		{"an attempt that outlasts the call", policy.Stack{Total: time.Second, Attempt: policy.Timeout{FirstByte: time.Second}},
-			[]string{"Attempt.FirstByte 1s must be below Total 1s"}},
+			[]string{"attempt timeout's FirstByte 1s must be below total timeout's Total 1s"}},
 		{"a bad rule", policy.Stack{Fallback: &policy.Fallback{Rules: []policy.Rule{{Name: "r"}}}},
 			[]string{"label"}},
 	}
@@ -314,5 +314,5 @@ func ExampleStandard() {
 func ExampleBuild() {
 	_, err := transport.Build(policy.Stack{Total: time.Second, Attempt: policy.Timeout{FirstByte: time.Minute}})
 	fmt.Println(err)
-	// Output: transport: invalid stack: policy: Attempt.FirstByte 1m0s must be below Total 1s, else no attempt times out before the call does
+	// Output: transport: invalid stack: policy: attempt timeout's FirstByte 1m0s must be below total timeout's Total 1s: no attempt times out before the call does, so none that hangs is repeated; make the attempt's limit half of the call's or less
 }

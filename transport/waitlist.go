@@ -4,9 +4,9 @@ import "slices"
 
 // A waiter is a request that waits at a gate.
 type waiter struct {
-	priority int
-	ready    chan error // gets nil when it is let in, or a refusal; holds one
-	inFlight int        // set when it is let in
+	priority  int
+	ready     chan error // gets nil when it is let in, or a refusal; holds one
+	admission            // set when it is let in
 }
 
 // waitlist is the queue of a gate: the higher priority first, within one

@@ -60,7 +60,7 @@ func (b *watched) takeAll(maxBytes int64) ([]byte, bool) {
 	rest, err := b.prefix.rest()
 	whole := err == io.EOF && int64(len(rest)) <= maxBytes //nolint:errorlint // an end is io.EOF itself
 	if whole {
-		b.end(err)
+		_ = b.end(err)
 	}
 	_ = b.Close()
 	return rest, whole

@@ -116,7 +116,7 @@ func serve(ctx context.Context, set settings, rows []dataset.Row, stdout io.Writ
 	if err != nil {
 		return err
 	}
-	defer instance.Close()
+	defer func() { _ = instance.Close() }()
 	if len(rows) > 0 {
 		if err := train(sim, set.name, rows, stdout); err != nil {
 			return err

@@ -1,0 +1,239 @@
+package policy
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// Unbounded is the time that nothing bounds.
+const Unbounded time.Duration = math.MaxInt64
+
+// Worst is the most that one request through a stack may come to.
+type Worst struct {
+	// Calls is how many requests the base is sent.
+	Calls int
+
+	// Header is the time until the caller has a response's header or an error,
+	// and End the time until the response's body has ended, both from the
+	// request on.
+	Header, End time.Duration
+
+	// Waiting is how much of Header is spent on purpose: between attempts and in
+	// queues.
+	Waiting time.Duration
+
+	// BufferedBytes is how much of the bodies layers hold in memory at a time,
+	// and SpilledBytes how much in a temporary file: the recording of a request's
+	// body for replays, the start of an error body, an answer that is read ahead,
+	// the last answer to a failed attempt beside the one that is being thrown
+	// away, the copy for a cache, the text for a fallback's rules. What a cache
+	// has stored is for all requests and does not count; nor does a body that the
+	// caller had in memory anyway, nor the working memory of who parses one.
+	BufferedBytes, SpilledBytes int64
+}
+
+// An Explanation is the worst case of a stack, for the caller and as each of the
+// layers shows it to the one around it. Its String method prints it as a table.
+type Explanation struct {
+	Worst
+	Layers []Explained // outermost first
+}
+
+// An Explained is a layer and the worst that one request to it may come to.
+type Explained struct {
+	Part
+	Worst
+}
+
+// Explain returns the worst case of a stack of layers, outermost first. It is
+// reached by a server that is out for it: one that names the longest wait that is
+// accepted, drips its bodies, stalls just within a limit and cuts short what is
+// read ahead; while the retry budget is full and every queue is as slow as may
+// be. It holds under these assumptions:
+//
+//   - Every random number is the most it can be, and every request may be
+//     repeated.
+//   - The base ends when the request's context does, and sends what it is given
+//     once. net/http itself sends a request again if an idle connection turns out
+//     to be closed, and a client that follows a redirect makes another request.
+//   - The reader of the body, the transport that reads the request's body, the
+//     classifiers and hooks take no time. The transport reads at most 32 KiB of
+//     the request's body at once.
+//   - Foreign layers send one request for one, and neither wait nor buffer.
+//
+// A limit between bytes does not bound a body: a server may drip. Nor does it
+// bound the header where a retry reads answers ahead.
+func Explain(parts []Part) Explanation {
+	parts = withoutOff(parts)
+	c := costs{Worst: Worst{Calls: 1, Header: Unbounded, End: Unbounded}}
+	layers := make([]Explained, len(parts))
+	for i, p := range slices.Backward(parts) {
+		c.recorded = slices.ContainsFunc(parts[:i+1], func(p Part) bool { return p.Kind == KindCall })
+		c.add(p)
+		layers[i] = Explained{p, c.Worst}
+	}
+	return Explanation{c.Worst, layers}
+}
+
+// What layers in other packages take for a failed answer. The test with an
+// adversary keeps them right.
+const (
+	peekTime   = 100 * time.Millisecond // telemetry's, for the start of an error body
+	drainTime  = 50 * time.Millisecond  // the cache's and the fallback's, to throw one away
+	inputBytes = 1 << 20                // the fallback's, of the request's text
+	oneRead    = 32 << 10               // a transport's, of the request's body
+)
+
+// costs is the worst case of a stack, as it grows from the inside out.
+type costs struct {
+	Worst
+	recorded bool // there is the record of a call, here or around
+	judged   bool // a layer inside has looked at error bodies
+	attempts int  // of the retries inside whose attempts count together, else zero
+}
+
+// add puts p around the rest.
+func (c *costs) add(p Part) {
+	switch p.Kind {
+	case KindForeign:
+		c.attempts = 0
+	case KindTimeout:
+		c.timeout(p.timeout())
+	case KindCall, KindBreaker, KindAttempt:
+		c.judge()
+	case KindLimit:
+		c.limit(p.limit())
+	case KindRetry:
+		c.retry(p.retry())
+	case KindCache:
+		c.cache(p.cache())
+	case KindFallback:
+		c.judge()
+		c.discard()
+		c.BufferedBytes = plus(c.BufferedBytes, inputBytes)
+	}
+}
+
+// judge has a look at the start of an error body. The record of a call keeps what
+// the first layer saw there for the others.
+func (c *costs) judge() {
+	if c.judged && c.recorded {
+		return
+	}
+	if !c.judged {
+		c.BufferedBytes = plus(c.BufferedBytes, PeekBytes)
+	}
+	c.judged = true
+	c.Header = min(plus(c.Header, peekTime), c.End)
+}
+
+// discard throws an answer away.
+func (c *costs) discard() { c.Header = min(plus(c.Header, drainTime), c.End) }
+
+func (c *costs) cache(cache Cache) {
+	c.judge()
+	if cache.StaleIfError > 0 {
+		c.discard()
+	}
+	c.BufferedBytes = plus(c.BufferedBytes, cache.MaxEntryBytes)
+}
+
+func (c *costs) timeout(t Timeout) {
+	if t.Total > 0 {
+		c.End = min(c.End, t.Total)
+	}
+	if t.FirstByte > 0 {
+		c.Header = min(c.Header, t.FirstByte)
+	}
+	c.Header = min(c.Header, c.End)
+	c.Waiting = min(c.Waiting, c.Header)
+}
+
+func (c *costs) limit(l Limit) {
+	c.judge()
+	wait := l.longestWait()
+	c.Header, c.End, c.Waiting = plus(c.Header, wait), plus(c.End, wait), plus(c.Waiting, wait)
+}
+
+func (c *costs) retry(r Retry) {
+	c.judge()
+	n := r.mostAttempts()
+	attempt := c.Header
+	if r.BufferBytes > 0 {
+		attempt = c.End // a good answer is read ahead, be it to be cut short
+		c.BufferedBytes = plus(c.BufferedBytes, plus(r.BufferBytes, 1))
+	}
+	waits, gaps := r.longestWaits(n)
+	before := plus(times(attempt, n-1), gaps)
+	c.Header, c.End = plus(before, attempt), plus(before, c.End)
+	c.Waiting = plus(times(c.Waiting, n), waits)
+	c.Calls = c.Calls / max(1, c.attempts) * max(n, c.attempts)
+	c.attempts = max(n, c.attempts)
+	if memory, total := r.ReplayLimits(); total > 0 {
+		c.BufferedBytes = plus(c.BufferedBytes, plus(memory, oneRead))
+		if total > memory {
+			c.SpilledBytes = plus(c.SpilledBytes, plus(total, oneRead))
+		}
+	}
+	if n > 1 { // the last real answer is kept while the next is thrown away
+		c.BufferedBytes = plus(c.BufferedBytes, plus(r.DrainBytes, plus(r.DrainBytes, 1)))
+	}
+}
+
+// mostAttempts returns how many attempts there are while the budget is full.
+func (r Retry) mostAttempts() int {
+	budget := r.Budget
+	if r.Bucket != nil {
+		budget = r.Bucket.settings
+	}
+	if !budget.Off && budget.Burst < 1-dust {
+		return 1
+	}
+	return r.MaxAttempts()
+}
+
+// longestWaits returns the sum of the longest waits before n-1 retries, and the
+// time that passes with them: an answer is thrown away meanwhile.
+func (r Retry) longestWaits(n int) (waits, gaps time.Duration) {
+	for i := 1; i < n; i++ {
+		wait := r.longestWait(i)
+		waits, gaps = plus(waits, wait), plus(gaps, max(wait, r.DrainTime))
+	}
+	return waits, gaps
+}
+
+// longestWait returns the longest wait before retry n: the server's or our own,
+// of any class that is repeated so often.
+func (r Retry) longestWait(n int) time.Duration {
+	longest, _ := r.DelayAfter(0, Verdict{Wait: cmp.Or(max(0, r.MaxWait), Unbounded)}, n, 1)
+	for _, class := range Classes() {
+		if r.AttemptsFor(class) <= n {
+			continue
+		}
+		b := r.backoff(class)
+		wait := b.Delay(n, 1)
+		if b.Jitter == DecorrelatedJitter && n > 1 && b.Base >= 0 {
+			wait = b.Max // the wait before may have been a long one of the server's
+		}
+		longest = max(longest, wait)
+	}
+	return longest
+}
+
+// plus returns a + b, of which neither is negative, as far as T goes.
+func plus[T ~int64](a, b T) T {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+// times returns d × n as far as a Duration goes.
+func times(d time.Duration, n int) time.Duration {
+	if n > 0 && d > Unbounded/time.Duration(n) {
+		return Unbounded
+	}
+	return d * time.Duration(n)
+}

@@ -1,0 +1,140 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+func TestExplainString(t *testing.T) {
+	full := policy.Stack{
+		Function: "tickets",
+		Fallback: &policy.Fallback{Rules: make([]policy.Rule, 2), Static: &policy.Answer{Label: "other"}},
+		Cache:    &policy.Cache{TTL: 90 * sec},
+		Total:    -1,
+		Retry:    policy.Retry{Attempts: 2, MaxWait: 2 * sec, SpillBytes: 8 << 20, BufferBytes: -1},
+		Breaker:  policy.Breaker{LastCalls: 50},
+		Limit:    policy.Limit{PerSecond: 25, InFlight: 10},
+		Attempt:  policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec, Idle: sec},
+	}.Parts()
+	full = append(full, chain(policy.Part{Kind: policy.KindForeign, Name: "main.failover"}, faults)...)
+	full = append(full, policy.Part{Kind: policy.KindBase, Name: "main.wire"})
+	tests := []struct {
+		name  string
+		parts []policy.Part
+		want  string
+	}{
+		{"default", policy.Default().Parts(), `
+layer            settings                                             calls  header     end        waiting  buffered
+call                                                                  3      30s        30s        30s      1.3 MiB
+total timeout    30s                                                  3      30s        30s        30s      1.3 MiB
+retry            3 attempts, from 100ms, throttled 1s, server's ≤ 1m  3      unbounded  unbounded  2m18s    1.3 MiB
+breaker          50 % of ≥ 10 in 30s, open 5s to 1m, per Authority    1      16.1s      unbounded  6s       4 KiB
+limit            adapts from 200, queue 6s, per Authority             1      16.1s      unbounded  6s       4 KiB
+attempt                                                               1      10.1s      unbounded  0s       4 KiB
+attempt timeout  first byte 10s, idle 30s                             1      10s        unbounded  0s       0 B
+
+At worst 3 requests; header or error: 30s; end of the body: 30s; waiting: 30s; buffered: 1.3 MiB.
+`},
+		{"full", full, `
+layer            settings                                                   calls  header     end        waiting  buffered
+call             tickets                                                    2      16.3s      18.1s      12s      2.5 MiB
+fallback         2 rules, static answer                                     2      16.3s      18.1s      12s      2.5 MiB
+cache            fresh 1m30s, pinned 24h, stale 24h                         2      16.25s     18.1s      12s      1.5 MiB
+retry            2 attempts, from 100ms, throttled 1s, server's ≤ 2s        2      16.2s      18.1s      12s      1.2 MiB
+breaker          50 % of ≥ 10 in the last 50, open 5s to 1m, per Authority  1      7.1s       9s         5s       4 KiB
+limit            25/s, 10 in flight, queue 5s, per Authority                1      7.1s       9s         5s       4 KiB
+attempt          tickets                                                    1      2.1s       4s         0s       4 KiB
+attempt timeout  4s, first byte 2s, idle 1s                                 1      2s         4s         0s       0 B
+main.failover    foreign                                                    1      unbounded  unbounded  0s       0 B
+faults           0 faults in the mix                                        1      unbounded  unbounded  0s       0 B
+main.wire                                                                   1      unbounded  unbounded  0s       0 B
+
+At worst 2 requests; header or error: 16.3s; end of the body: 18.1s; waiting: 12s; buffered: 2.5 MiB; in a temporary file: 8.1 MiB.
+What main.wire does is not known, nor what it may stand on.
+`},
+		{"nothing", nil, `
+layer  settings  calls  header  end  waiting  buffered
+
+At worst 1 request; header or error: unbounded; end of the body: unbounded; waiting: 0s; buffered: 0 B.
+`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, strings.TrimPrefix(tt.want, "\n"), policy.Explain(tt.parts).String())
+		})
+	}
+}
+
+func TestExplainWorst(t *testing.T) {
+	const kept = 2*64<<10 + 1                              // answers that are thrown away
+	const base = 4<<10 + 1<<20 + 32<<10                    // peeked and recorded
+	noBuffer := policy.Retry{BufferBytes: -1, Attempts: 2} // waits 60 s
+	brief := policy.Retry{BufferBytes: -1, MaxWait: ms}    // its own waits are longer
+	decorrelated := policy.Backoff{Base: sec, Max: mins, Jitter: policy.DecorrelatedJitter}
+	tests := []struct {
+		name  string
+		parts []policy.Part
+		want  policy.Worst
+	}{
+		{"nothing", nil, policy.Worst{Calls: 1, Header: policy.Unbounded, End: policy.Unbounded}},
+		{"total", chain(total(5 * sec)), policy.Worst{Calls: 1, Header: 5 * sec, End: 5 * sec}},
+		{"first byte", chain(timeout), policy.Worst{Calls: 1, Header: 10 * sec, End: policy.Unbounded}},
+		{"the tighter one", chain(total(5*sec), policy.Timeout{Total: 9 * sec, FirstByte: 2 * sec}), policy.Worst{Calls: 1, Header: 2 * sec, End: 5 * sec}},
+		{"a peek, once with a record", chain(call, breaker, fixed, timeout),
+			policy.Worst{Calls: 1, Header: 15100 * ms, End: policy.Unbounded, Waiting: 5 * sec, BufferedBytes: 4 << 10}},
+		{"a peek for each without", chain(breaker, fixed, timeout),
+			policy.Worst{Calls: 1, Header: 15200 * ms, End: policy.Unbounded, Waiting: 5 * sec, BufferedBytes: 4 << 10}},
+		{"no longer than the body", chain(breaker, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4 << 10}},
+		{"retry", chain(noBuffer, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
+			policy.Worst{Calls: 2, Header: 2*2100*ms + mins, End: 2100*ms + mins + 4*sec, Waiting: mins, BufferedBytes: base + kept}},
+		{"retry that reads ahead", chain(policy.Retry{Attempts: 2}, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
+			policy.Worst{Calls: 2, Header: 8*sec + mins, End: 8*sec + mins, Waiting: mins, BufferedBytes: base + kept + 64<<10 + 1}},
+		{"waits of its own", chain(brief, total(sec)),
+			policy.Worst{Calls: 3, Header: 3*sec + 3*sec, End: 6 * sec, Waiting: 3 * sec, BufferedBytes: base + kept}},
+		{"the server's, and jitter", chain(policy.Retry{BufferBytes: -1, Attempts: 2, WaitJitter: 0.5, ReplayBytes: -1}, total(sec)),
+			policy.Worst{Calls: 2, Header: 92 * sec, End: 92 * sec, Waiting: 90 * sec, BufferedBytes: 4<<10 + kept}},
+		{"no bound to the server's", chain(policy.Retry{BufferBytes: -1, MaxWait: -1, ReplayBytes: -1}, total(sec)),
+			policy.Worst{Calls: 3, Header: policy.Unbounded, End: policy.Unbounded, Waiting: policy.Unbounded, BufferedBytes: 4<<10 + kept}},
+		{"throwing away takes longer than the wait", chain(policy.Retry{Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1,
+			Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, total(sec)),
+			policy.Worst{Calls: 2, Header: 2050 * ms, End: 2050 * ms, Waiting: ms, BufferedBytes: 4<<10 + kept}},
+		{"decorrelated", chain(policy.Retry{BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: decorrelated}, total(sec)),
+			policy.Worst{Calls: 3, Header: 3*sec + 63*sec, End: 66 * sec, Waiting: 63 * sec, BufferedBytes: 4<<10 + kept}},
+		{"a class that is repeated more often", chain(policy.Retry{Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Throttled: policy.Backoff{Base: ms},
+			Classes: map[policy.Class]policy.ClassRetry{policy.Overloaded: {Attempts: 4, Backoff: policy.Backoff{Base: 10 * ms}}}}, total(sec)),
+			policy.Worst{Calls: 4, Header: 4*sec + 200*ms, End: 4*sec + 200*ms, Waiting: 160 * ms, BufferedBytes: 4<<10 + kept}},
+		{"a budget of nothing", chain(policy.Retry{Budget: policy.Budget{Burst: 0.5}, ReplayBytes: -1, BufferBytes: -1}, total(sec)),
+			policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4 << 10}},
+		{"retries below each other count together", chain(call, noBuffer, retry), policy.Worst{Calls: 3,
+			Header: policy.Unbounded, End: policy.Unbounded, Waiting: 5 * mins, BufferedBytes: base + kept + 64<<10 + 1 + base - 4<<10 + kept}},
+		{"unless a foreign layer is between", chain(total(sec), noBuffer, foreign, retry), policy.Worst{Calls: 6,
+			Header: sec, End: sec, Waiting: sec, BufferedBytes: base + kept + 64<<10 + 1 + base - 4<<10 + kept}},
+		{"spilled", chain(policy.Retry{Attempts: 1, SpillBytes: 2 << 20, BufferBytes: -1}, total(sec)),
+			policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: base, SpilledBytes: 2<<20 + 32<<10}},
+		{"no queue", chain(policy.Limit{MaxQueue: -1}, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4 << 10}},
+		{"cache", chain(cached, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4<<10 + 256<<10}},
+		{"cache that throws away", chain(cached, timeout), policy.Worst{Calls: 1, Header: 10150 * ms, End: policy.Unbounded, BufferedBytes: 4<<10 + 256<<10}},
+		{"what is off", chain(policy.Retry{Off: true}, policy.Limit{Off: true}, policy.Timeout{Off: true}, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, policy.Explain(tt.parts).Worst)
+		})
+	}
+}
+
+// TestExplainGoesAsFarAsItCan: figures without end add up to no less.
+func TestExplainGoesAsFarAsItCan(t *testing.T) {
+	const most = 1<<63 - 1
+	worst := policy.Explain(chain(
+		policy.Retry{Attempts: 100, ReplayBytes: most, BufferBytes: most, DrainBytes: most, SpillBytes: most, DrainTime: most, MaxWait: most, WaitJitter: 1},
+		policy.Limit{MaxWait: most}, policy.Limit{MaxWait: most}, policy.Timeout{Total: most},
+	)).Worst
+	assert.Equal(t, policy.Worst{Calls: 100, Header: most, End: most, Waiting: most, BufferedBytes: most, SpilledBytes: 0}, worst)
+	assert.Equal(t, policy.Unbounded, time.Duration(most))
+}

@@ -1,0 +1,124 @@
+package policy
+
+import "strings"
+
+// An orderRule is about an outer layer and one that must not be inside it.
+type orderRule struct {
+	outer, inner Kind
+	why, instead string
+	applies      func(outer, inner Part) bool // nil means always
+}
+
+var orderRules = []orderRule{
+	{outer: KindRetry, inner: KindCache,
+		why: "a stale answer takes the place of the first failure, so nothing is repeated", instead: "put the cache around the retry"},
+	{outer: KindBreaker, inner: KindCache,
+		why: "an open breaker refuses what the cache could answer, and what the cache answers counts as the server's", instead: "put the cache around the breaker"},
+	{outer: KindLimit, inner: KindCache,
+		why: "what the cache answers waits its turn and spends what the server can take", instead: "put the cache around the limit"},
+	{outer: KindAttempt, inner: KindCache,
+		why: "what the cache answers is recorded as an attempt on the wire", instead: "put the cache around the attempt"},
+
+	{outer: KindRetry, inner: KindFallback,
+		why: "a guess takes the place of the first failure, so nothing is repeated", instead: "put the fallback around the retry"},
+	{outer: KindBreaker, inner: KindFallback,
+		why: "failures reach the breaker as good answers, so it never opens; and when it refuses, nobody answers", instead: "put the fallback around the breaker"},
+	{outer: KindCache, inner: KindFallback,
+		why: "the cache never sees a failure, so a guess is given where a stale answer is at hand", instead: "put the fallback around the cache"},
+	{outer: KindLimit, inner: KindFallback,
+		why: "what the limit refuses gets no answer, and what it measures are guesses", instead: "put the fallback around the limit"},
+	{outer: KindAttempt, inner: KindFallback,
+		why: "a guess is recorded as a good attempt on the wire", instead: "put the fallback around the attempt"},
+
+	{outer: KindBreaker, inner: KindRetry, applies: repeats,
+		why: "it sees calls in place of attempts: it opens too late, and retries go on to a server that is down", instead: "put the breaker inside the retry"},
+	{outer: KindLimit, inner: KindRetry, applies: adapts,
+		why: "a limit that adapts takes the waits between attempts for slowness and does not see the extra requests", instead: "put it inside the retry, or set Limit.InFlight"},
+	{outer: KindRetry, inner: KindTimeout, applies: isTotal,
+		why: "it bounds each attempt and not the call, which has no bound", instead: "put it around the retry, or name its Scope otherwise"},
+	{outer: KindAttempt, inner: KindRetry, applies: repeats,
+		why: "a call with all its attempts is recorded as one attempt", instead: "put the attempt inside the retry"},
+	{outer: KindAttempt, inner: KindBreaker,
+		why: "what the breaker refuses is recorded as an attempt, though nothing is sent", instead: "put the attempt inside the breaker"},
+
+	outsideCall(KindFallback), outsideCall(KindCache), outsideCall(KindTimeout),
+	outsideCall(KindRetry), outsideCall(KindBreaker), outsideCall(KindAttempt),
+
+	insideFaults(KindCall), insideFaults(KindFallback), insideFaults(KindCache), insideFaults(KindTimeout), insideFaults(KindRetry),
+	insideFaults(KindBreaker), insideFaults(KindLimit), insideFaults(KindAttempt),
+
+	{outer: KindFallback, inner: KindFallback, applies: sameScope,
+		why: "the inner one answers first, whatever the outer one's rules", instead: "join their rules in one"},
+	{outer: KindCache, inner: KindCache, applies: sameScope,
+		why: "each answer is kept twice, and the outer one gives what the inner one would have renewed", instead: "take one out"},
+	{outer: KindRetry, inner: KindRetry, applies: bothRepeat,
+		why: "their attempts count together and their waits and budgets add up", instead: "take one out"},
+	{outer: KindBreaker, inner: KindBreaker, applies: sameScope,
+		why: "both count the same calls, and what the inner one refuses is lost on the outer one", instead: "take one out, or keep one by another key"},
+	{outer: KindLimit, inner: KindLimit, applies: bothAdapt,
+		why: "both adapt to the same answers, and the outer one takes the inner one's queue for the server's", instead: "take one out"},
+	{outer: KindAttempt, inner: KindAttempt, applies: sameScope,
+		why: "each attempt is recorded twice", instead: "take one out"},
+	{outer: KindFaults, inner: KindFaults, applies: sameScope,
+		why: "the outer one's faults hide the inner one's", instead: "join their settings in one"},
+}
+
+// outsideCall is the rule that nothing of ours stands around the record of the
+// call. A limit may: one for several stacks has no other place.
+func outsideCall(outer Kind) orderRule {
+	return orderRule{outer: outer, inner: KindCall,
+		why: "what it does is missing in the call's record, and its errors in the call's error", instead: "put the call around it"}
+}
+
+// insideFaults is the rule that faults are innermost.
+func insideFaults(inner Kind) orderRule {
+	return orderRule{outer: KindFaults, inner: inner, why: "the faults never reach it, so they do not test it", instead: "put the faults innermost"}
+}
+
+func repeats(_, inner Part) bool { return inner.retry().repeats() }
+
+func bothRepeat(outer, inner Part) bool {
+	return outer.retry().repeats() && inner.retry().repeats() && sameScope(outer, inner)
+}
+
+func adapts(outer, inner Part) bool {
+	return outer.limit().adapts() && inner.retry().repeats()
+}
+
+func bothAdapt(outer, inner Part) bool {
+	return outer.limit().adapts() && inner.limit().adapts() && sameScope(outer, inner)
+}
+
+func isTotal(_, inner Part) bool { return inner.timeout().Scope == "total" }
+
+// sameScope reports whether both are kept apart by the same key. Of funcs made
+// within others nobody can tell what they are.
+func sameScope(outer, inner Part) bool {
+	return outer.Key == inner.Key && !strings.Contains(outer.Key, ".func")
+}
+
+// repeats reports whether anything is sent more than once.
+func (r Retry) repeats() bool { return r.MaxAttempts() > 1 }
+
+func (l Limit) adapts() bool { return l.InFlight == 0 }
+
+// lintOrder looks at each two layers of a stack. Two of a kind with a foreign
+// layer between them are left alone: that may be what makes them differ.
+func lintOrder(parts []Part) []error {
+	var errs []error
+	for i, outer := range parts {
+		foreign := false
+		for _, inner := range parts[i+1:] {
+			foreign = foreign || inner.Kind == KindForeign
+			for _, r := range orderRules {
+				if r.outer != outer.Kind || r.inner != inner.Kind || foreign && r.outer == r.inner {
+					continue
+				}
+				if r.applies == nil || r.applies(outer, inner) {
+					errs = append(errs, finding("%v around %v: %s; %s", outer, inner, r.why, r.instead))
+				}
+			}
+		}
+	}
+	return errs
+}

@@ -1,0 +1,36 @@
+package transport
+
+import (
+	"net/http"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// What each layer says of itself: see [Inspect].
+
+func (r *retry) Unwrap() http.RoundTripper   { return r.next }
+func (t *timeout) Unwrap() http.RoundTripper { return t.next }
+func (b *breaker) Unwrap() http.RoundTripper { return b.next }
+func (l *limiter) Unwrap() http.RoundTripper { return l.next }
+func (f *faults) Unwrap() http.RoundTripper  { return f.next }
+
+func (r *retry) Part() policy.Part {
+	return policy.Part{Kind: policy.KindRetry, Settings: r.cfg}
+}
+
+func (t *timeout) Part() policy.Part {
+	return policy.Part{Kind: policy.KindTimeout, Name: t.cfg.Scope, Settings: t.cfg}
+}
+
+func (b *breaker) Part() policy.Part {
+	return policy.Part{Kind: policy.KindBreaker, Name: b.cfg.Name, Settings: b.cfg}
+}
+
+func (l *limiter) Part() policy.Part {
+	return policy.Part{Kind: policy.KindLimit, Name: l.cfg.Name, Settings: l.cfg}
+}
+
+// Part returns the settings that are in force now.
+func (f *faults) Part() policy.Part {
+	return policy.Part{Kind: policy.KindFaults, Settings: f.current.Load().cfg}
+}
