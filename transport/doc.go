@@ -1,5 +1,6 @@
 // Package transport holds the layers that handle the wire: [Retry], [Breaker],
-// [Timeout] and [PerKey], and [Standard] and [Build], which put whole stacks
+// [Limiter], [Timeout], [Faults] and [PerKey], and [Standard] and [Build], which
+// put whole stacks together. [Lint] and [Explain] look at a stack that is
 // together.
 //
 // A layer wraps an [http.RoundTripper] and is one itself, so the layers fit
