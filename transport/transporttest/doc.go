@@ -1,4 +1,11 @@
-// Package transporttest helps to test what is built of [http.RoundTripper]s:
+// Package transporttest helps to test what is built of [http.RoundTripper]s. It
+// has a conformance suite for any RoundTripper that wraps another:
+//
+//   - [Check] runs it as subtests; each of its [Rules] says what it asks for and
+//     who else does.
+//   - [Run] returns what was found, to be printed or compared.
+//
+// And it has what tests are made of:
 //
 //   - [Upstream] stands in for a server without a wire. It plays a script of
 //     answers, errors and waits, and remembers what it was asked.

@@ -1,0 +1,105 @@
+package transport_test
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
+)
+
+// A candidate is a layer for the conformance suite, and what it may do.
+type candidate struct {
+	name  string
+	layer func() transport.Layer
+	may   []transporttest.Option
+}
+
+// candidates are the layers of this package. A new one needs a line here, and is
+// checked alone and below and above each of the others.
+func candidates() []candidate {
+	repeat := []transporttest.Option{transporttest.MayRepeat()}
+	refuse := []transporttest.Option{transporttest.MayRefuse()}
+	return []candidate{
+		{"Timeout", func() transport.Layer { return transport.Timeout(policy.Timeout{Total: time.Minute}) }, nil},
+		{"Retry", func() transport.Layer { return transport.Retry(policy.Retry{}) }, repeat},
+		{"Breaker", func() transport.Layer { return transport.NewBreaker(policy.Breaker{}).Wrap }, refuse},
+		{"PerKey", func() transport.Layer { return transport.PerKey(transport.Authority, breakerFor) }, refuse},
+		{"Limiter", func() transport.Layer { return transport.NewLimiter(policy.Limit{}).Wrap }, refuse},
+		{"Faults", func() transport.Layer { return transport.NewFaults(policy.Faults{Mix: late}).Wrap }, nil},
+	}
+}
+
+// late makes an answer take longer, which is the one fault that breaks no rule.
+var late = []policy.Fault{{Kind: policy.FaultLatency, Rate: 1, Delay: 100 * time.Millisecond}}
+
+func breakerFor(string) transport.Layer { return transport.NewBreaker(policy.Breaker{}).Wrap }
+
+// check runs the suite over layers, made anew for each rule.
+func check(t *testing.T, layers []candidate) {
+	t.Helper()
+	var may []transporttest.Option
+	for _, c := range layers {
+		may = append(may, c.may...)
+	}
+	transporttest.Check(t, func(next http.RoundTripper) http.RoundTripper {
+		rt := next
+		for _, c := range slices.Backward(layers) {
+			rt = c.layer()(rt)
+		}
+		return rt
+	}, may...)
+}
+
+// Every layer keeps every rule by itself.
+func TestConformance(t *testing.T) {
+	for _, c := range candidates() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			check(t, []candidate{c})
+		})
+	}
+}
+
+// No two layers spoil each other's manners, in either order.
+func TestConformanceOfPairs(t *testing.T) {
+	for _, outer := range candidates() {
+		for _, inner := range candidates() {
+			t.Run(outer.name+" over "+inner.name, func(t *testing.T) {
+				t.Parallel()
+				check(t, []candidate{outer, inner})
+			})
+		}
+	}
+}
+
+// The standard stack keeps the rules, alone and with all that can be added to it.
+func TestConformanceOfStandard(t *testing.T) {
+	stacked := []transporttest.Option{transporttest.MayRepeat(), transporttest.MayRefuse()}
+	replayable := transporttest.Requests(func(req *http.Request) *http.Request {
+		return req.WithContext(policy.WithCall(req.Context(), policy.Call{Function: "f", Replayable: true}))
+	})
+	whole := policy.Default()
+	whole.Cache = &policy.Cache{}
+	whole.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}}
+	for _, tt := range []struct {
+		name  string
+		stack policy.Stack
+		may   []transporttest.Option
+	}{
+		{"default", policy.Default(), stacked},
+		{"zero", policy.Stack{}, stacked},
+		{"default, for replayable requests", policy.Default(), append(stacked, replayable)},
+		{"with cache and fallback", whole, append(stacked, transporttest.MayAnswer(), transporttest.MayReplace())},
+		{"with cache and fallback, for replayable requests", whole,
+			append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), replayable)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			check(t, []candidate{{tt.name, func() transport.Layer { return transport.Standard(tt.stack) }, tt.may}})
+		})
+	}
+}

@@ -1,0 +1,67 @@
+package peers_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
+)
+
+// TestConformance runs the suite that the toolkit's own layers are held to on
+// everybody. Broken are the rules that a peer must be found to break; a new
+// version may break fewer, and then this list is wrong.
+func TestConformance(t *testing.T) {
+	tests := []struct {
+		stack  string
+		layer  func() transport.Layer
+		broken []string
+	}{
+		{"failsafehttp", func() transport.Layer { return policies(retryOf(), timeoutOf(time.Minute)) }, []string{
+			"the request's body is closed",
+			"only what is safe is repeated",
+			"every status is an answer",
+			"dropped answers are closed",
+			"an upgraded connection works both ways",
+			"no wait outlasts the deadline",
+			"one connection serves many calls",
+			"contexts are released",
+		}},
+		{"go-retryablehttp", retryableClient, []string{
+			"the request is not changed",
+			"the request's body is closed",
+			"only what is safe is repeated",
+			"every status is an answer",
+			"no time is lost with a dropped answer",
+			"no wait outlasts the deadline",
+			"idle connections are left alone",
+		}},
+		{"rehttp", rehttpRetry, []string{
+			"the request is not changed",
+			"only what is safe is repeated",
+			"no more than a little of a dropped answer is read",
+			"no time is lost with a dropped answer",
+			"an upgraded connection works both ways",
+		}},
+		{"sparekey", sparekeyUnbounded, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.stack, func(t *testing.T) {
+			opts := []transporttest.Option{transporttest.MayRepeat(), transporttest.MayRefuse()}
+			if tt.broken != nil {
+				opts = append(opts, transporttest.Except("an upload is not held back", "TestUploadIsStreamed has it"))
+			}
+			var broken []string
+			for _, f := range transporttest.Run(tt.layer(), opts...) {
+				t.Log(f)
+				broken = append(broken, f.Name)
+			}
+			if tt.broken == nil {
+				assert.Empty(t, broken)
+			}
+			assert.Subset(t, broken, tt.broken)
+		})
+	}
+}

@@ -1,0 +1,121 @@
+package transporttest_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/transport/transporttest"
+)
+
+// What does nothing breaks no rule.
+func TestCheckNoLayer(t *testing.T) {
+	transporttest.Check(t, func(next http.RoundTripper) http.RoundTripper { return next })
+}
+
+// pass is a layer that keeps every rule.
+var pass = layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) { return next.RoundTrip(req) })
+
+func TestCheckLayer(t *testing.T) { transporttest.Check(t, pass) }
+
+func TestRules(t *testing.T) {
+	var names []string
+	for _, rule := range transporttest.Rules() {
+		require.NotEmpty(t, rule.Name)
+		require.NotEmpty(t, rule.Text, "the rule %q", rule.Name)
+		require.NotEmpty(t, rule.Source, "the rule %q", rule.Name)
+		require.NotContains(t, names, rule.Name)
+		names = append(names, rule.Name)
+	}
+}
+
+// A layer may be as bad as it likes, and is told so.
+func TestRunSurvives(t *testing.T) {
+	tests := []struct {
+		name  string
+		layer transporttest.Layer
+		want  string // in what was seen, for each rule
+	}{
+		{"no transport", func(http.RoundTripper) http.RoundTripper { return nil }, "no transport"},
+		{"a panic in the layer", func(http.RoundTripper) http.RoundTripper { panic("boom") }, "panicked: boom"},
+		{"no outcome at all", layerOf(func(http.RoundTripper, *http.Request) (*http.Response, error) { return nil, nil }), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			failures := transporttest.Run(tt.layer)
+			if len(failures) < 20 {
+				t.Errorf("Run() = %d failures, want most of %d", len(failures), len(transporttest.Rules()))
+			}
+			for _, f := range failures {
+				if !strings.Contains(f.String(), tt.want) || !strings.HasPrefix(f.String(), f.Name) {
+					t.Errorf("%q was seen to break with %v, want %q", f.Name, f, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// upgrading returns a layer that does something with each request for an upgrade,
+// which is made by one rule only.
+func upgrading(do func()) transporttest.Layer {
+	return sends(func(req *http.Request) {
+		if req.Header.Get("Upgrade") != "" {
+			do()
+		}
+	})
+}
+
+// A call that never ends fails its rule, and the others are checked all the same.
+func TestRunEndsWaits(t *testing.T) {
+	failures := transporttest.Run(upgrading(func() { select {} }))
+	require.Len(t, failures, 1)
+	require.Equal(t, "an upgraded connection works both ways", failures[0].Name)
+	require.Contains(t, failures[0].Got, "everything waits")
+}
+
+// What is left behind is found wherever it is, and named.
+func TestRunNamesGoroutines(t *testing.T) {
+	failures := transporttest.Run(upgrading(func() { go lingers() }))
+	require.Len(t, failures, 1)
+	require.Equal(t, "no goroutine outlives its call", failures[0].Name)
+	require.Contains(t, failures[0].Got, `left behind in "an upgraded connection works both ways"`)
+	require.Contains(t, failures[0].Got, "TestRunNamesGoroutines")
+}
+
+func lingers() { select {} }
+
+func TestExcept(t *testing.T) {
+	broken := layerOf(addsField)
+	require.Len(t, transporttest.Run(broken), 1)
+	require.Empty(t, transporttest.Run(broken, transporttest.Except("the request is not changed", "it is known")))
+	require.PanicsWithValue(t, `transporttest: no rule has the name "be nice"`, func() {
+		transporttest.Except("be nice", "there is no such rule")
+	})
+}
+
+// Every request of the suite passes the func, but for those that ask what an
+// unprepared one comes to.
+func TestRequests(t *testing.T) {
+	type key struct{}
+	prepare := func(req *http.Request) *http.Request {
+		return req.WithContext(context.WithValue(req.Context(), key{}, true))
+	}
+	unprepared := layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+		if req.Context().Value(key{}) == nil {
+			panic("a request that was not prepared")
+		}
+		return next.RoundTrip(req)
+	})
+	var names []string
+	for _, f := range transporttest.Run(unprepared, transporttest.Requests(prepare)) {
+		names = append(names, f.Name)
+	}
+	if want := []string{"only what is safe is repeated"}; !slices.Equal(names, want) {
+		t.Errorf("the rules %q have requests that were not prepared, want %q", names, want)
+	}
+}

@@ -1,0 +1,54 @@
+package transporttest
+
+import (
+	"cmp"
+	"regexp"
+	"runtime"
+	"strings"
+)
+
+// bubbleName finds the name of a bubble in the heading of a goroutine's trace:
+//
+//	goroutine 8 [select (durable), synctest bubble 5]:
+var bubbleName = regexp.MustCompile(`^goroutine \d+ \[.*(synctest bubble \d+)`)
+
+// currentBubble returns the name of the bubble that it is called in.
+func currentBubble() string {
+	buf := make([]byte, 512)
+	heading := bubbleName.FindSubmatch(buf[:runtime.Stack(buf, false)])
+	if heading == nil {
+		return ""
+	}
+	return string(heading[1])
+}
+
+// goroutines says what the goroutines of a bubble were started by, for whoever
+// has to find them. The form of a trace is nobody's promise: if it cannot be
+// read, so it says.
+func goroutines(bubble string) string {
+	var starts []string
+	for trace := range strings.SplitSeq(traces(), "\n\n") {
+		heading := bubbleName.FindStringSubmatch(trace)
+		if heading == nil || heading[1] != bubble {
+			continue
+		}
+		if _, start, ok := strings.Cut(trace, "created by "); ok {
+			start, _, _ = strings.Cut(start, " in goroutine ")
+			if !strings.HasPrefix(start, "testing") { // the check itself
+				starts = append(starts, start)
+			}
+		}
+	}
+	return cmp.Or(strings.Join(starts, ", "), "where cannot be told")
+}
+
+// traces returns the traces of all goroutines, unless there are very many.
+func traces() string {
+	const enough = 64 << 20
+	for size := 256 << 10; ; size *= 2 {
+		buf := make([]byte, size)
+		if n := runtime.Stack(buf, true); n < size || size >= enough {
+			return string(buf[:n])
+		}
+	}
+}
