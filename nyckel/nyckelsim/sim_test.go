@@ -97,7 +97,7 @@ func serve(t testing.TB, sim http.Handler, req *http.Request) (got answer) {
 	t.Helper()
 	rec := httptest.NewRecorder()
 	defer func() {
-		if err := recover(); err == http.ErrAbortHandler {
+		if err := recover(); err == http.ErrAbortHandler { //nolint:errorlint // a panic's value, as it is
 			got = answer{aborted: true, raw: rec.Body.String()}
 		} else if err != nil {
 			panic(err)
