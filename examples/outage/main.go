@@ -23,6 +23,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -53,9 +54,9 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		fmt.Fprintln(stderr, "outage:", err)
 		return exitUsage
 	}
-	text := stdout
+	text := &sticky{w: stdout}
 	if options.json == "-" {
-		text = stderr // standard output is for the figures alone
+		text.w = stderr // standard output is for the figures alone
 	}
 	figures, err := run(ctx, options, data, text)
 	if err != nil {
@@ -69,5 +70,28 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 			return exitFailed
 		}
 	}
+	if text.err != nil {
+		fmt.Fprintln(stderr, "outage: the report could not be written:", text.err)
+		return exitFailed
+	}
 	return 0
+}
+
+// sticky is a writer that remembers its first error. It is safe for concurrent
+// use.
+type sticky struct {
+	w io.Writer
+
+	mu  sync.Mutex
+	err error // guarded by mu while somebody writes
+}
+
+func (s *sticky) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, err := s.w.Write(p)
+	if s.err == nil {
+		s.err = err
+	}
+	return n, err
 }

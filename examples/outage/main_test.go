@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -151,3 +152,16 @@ func TestCommonest(t *testing.T) {
 	rows := []dataset.Row{{Label: "b"}, {Label: "c"}, {Label: "a"}, {Label: "c"}, {Label: "b"}}
 	assert.Equal(t, "b", commonest(rows), "the first by name of those that are equal")
 }
+
+// TestReportThatCannotBeWritten: a full disk or a closed pipe is no success.
+func TestReportThatCannotBeWritten(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // at once: the verdict is all there is
+	var stderr bytes.Buffer
+	assert.Equal(t, exitFailed, realMain(ctx, []string{"-duration", "3s"}, brokenWriter{}, &stderr))
+	assert.Contains(t, stderr.String(), "the report could not be written: no space")
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space") }

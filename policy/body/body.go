@@ -62,8 +62,8 @@ func of(resp *http.Response) *watched {
 	if o, ok := resp.Body.(owner); ok {
 		return o.own()
 	}
-	b := &watched{rc: resp.Body}
-	b.watchers, b.pacers = b.room[:0], b.pacerRoom[:0]
+	b := &watched{}
+	b.wrap(resp.Body)
 	switch inner := resp.Body.(type) {
 	case io.Writer:
 		resp.Body = newDuplex(b, inner)

@@ -1,7 +1,6 @@
 package body
 
 import (
-	"bytes"
 	"io"
 	"math"
 	"net/http"
@@ -16,50 +15,92 @@ func Buffer(resp *http.Response, maxBytes int64) error {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil
 	}
-	var buf bytes.Buffer
+	size := int64(minRead)
 	if resp.ContentLength > 0 {
-		buf.Grow(int(min(resp.ContentLength, maxBytes)) + bytes.MinRead)
+		size = min(resp.ContentLength, maxBytes)
 	}
-	_, err := buf.ReadFrom(io.LimitReader(resp.Body, oneMore(maxBytes)))
-	resp.Body = &buffered{head: &buf, rest: resp.Body, err: err, whole: err == nil && int64(buf.Len()) <= maxBytes}
-	return err
+	b := &buffered{}
+	b.ahead = ahead{head: make([]byte, 0, oneMore(size)), rest: resp.Body}
+	b.ahead.fill(maxBytes)
+	b.watched.wrap(&b.ahead)
+	resp.Body = b
+	return b.ahead.err
 }
 
-// buffered is a body that was read ahead.
+// minRead is the room for an answer of unknown length, in bytes.
+const minRead = 512
+
+// buffered is a body that was read ahead, in one piece with what the layers above
+// add to it.
 type buffered struct {
-	head  *bytes.Buffer
+	watched
+	ahead ahead
+}
+
+// WriteTo implements [io.WriterTo].
+func (b *buffered) WriteTo(w io.Writer) (int64, error) {
+	return (&writerTo{&b.watched, &b.ahead}).WriteTo(w)
+}
+
+// ahead is a body of which the beginning, or all, has been read.
+type ahead struct {
+	head  []byte
+	taken int // how much of head the reader has had
 	rest  io.ReadCloser
 	whole bool  // head is all there is
 	err   error // what ended the body after head, or nil
 }
 
-func (b *buffered) Read(p []byte) (int, error) {
-	if b.head.Len() > 0 {
-		return b.head.Read(p)
+// fill reads until the body ends or maxBytes are exceeded.
+func (a *ahead) fill(maxBytes int64) {
+	for int64(len(a.head)) <= maxBytes {
+		if len(a.head) == cap(a.head) {
+			a.head = append(a.head, 0)[:len(a.head)]
+		}
+		n, err := a.rest.Read(a.head[len(a.head):min(int64(cap(a.head)), oneMore(maxBytes))])
+		a.head = a.head[:len(a.head)+n]
+		if err == io.EOF { //nolint:errorlint // an end is io.EOF itself
+			a.whole = int64(len(a.head)) <= maxBytes
+			return
+		}
+		if a.err = err; err != nil {
+			return
+		}
+	}
+}
+
+func (a *ahead) Read(p []byte) (int, error) {
+	if a.taken < len(a.head) {
+		n := copy(p, a.head[a.taken:])
+		a.taken += n
+		return n, nil
 	}
 	switch {
-	case b.err != nil:
-		return 0, b.err
-	case b.whole:
+	case a.err != nil:
+		return 0, a.err
+	case a.whole:
 		return 0, io.EOF
 	}
-	return b.rest.Read(p)
+	return a.rest.Read(p)
 }
 
 // WriteTo implements [io.WriterTo].
-func (b *buffered) WriteTo(w io.Writer) (int64, error) {
-	n, err := b.head.WriteTo(w)
+func (a *ahead) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(a.head[a.taken:])
+	a.taken += n
 	switch {
 	case err != nil:
-		return n, err
-	case b.err != nil || b.whole:
-		return n, b.err
+		return int64(n), err
+	case a.taken < len(a.head):
+		return int64(n), io.ErrShortWrite
+	case a.err != nil || a.whole:
+		return int64(n), a.err
 	}
-	m, err := io.Copy(w, b.rest)
-	return n + m, err
+	m, err := io.Copy(w, a.rest)
+	return int64(n) + m, err
 }
 
-func (b *buffered) Close() error { return b.rest.Close() }
+func (a *ahead) Close() error { return a.rest.Close() }
 
 // oneMore returns the bound of a read that shows whether more than n bytes come.
 func oneMore(n int64) int64 {
@@ -76,8 +117,8 @@ func Broken(resp *http.Response) error {
 	if o, ok := rc.(owner); ok {
 		rc = o.own().rc
 	}
-	if b, ok := rc.(*buffered); ok {
-		return b.err
+	if a, ok := rc.(*ahead); ok {
+		return a.err
 	}
 	return nil
 }

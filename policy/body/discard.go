@@ -63,13 +63,15 @@ func drain(ctx context.Context, resp *http.Response, w io.Writer, maxBytes int64
 // inMemory reports whether all of the body has been read ahead, so that reading
 // it takes no time.
 func inMemory(resp *http.Response) bool {
-	switch b := resp.Body.(type) {
-	case owner:
-		return b.own().prefix.holdsAll()
-	case *buffered:
-		return b.whole || b.err != nil
+	o, ok := resp.Body.(owner)
+	if !ok {
+		return false
 	}
-	return false
+	b := o.own()
+	if a, ok := b.rc.(*ahead); ok {
+		return a.whole || a.err != nil
+	}
+	return b.prefix.holdsAll()
 }
 
 // Bytes returns data as a response body.

@@ -22,6 +22,12 @@ type watched struct {
 
 func (b *watched) own() *watched { return b }
 
+// wrap puts b around rc.
+func (b *watched) wrap(rc io.ReadCloser) {
+	b.rc = rc
+	b.watchers, b.pacers = b.room[:0], b.pacerRoom[:0]
+}
+
 func (b *watched) Read(p []byte) (int, error) {
 	n, err := b.paced(p)
 	if err != nil {
