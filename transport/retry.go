@@ -102,7 +102,8 @@ func (r *retry) begin(req *http.Request) retried {
 		if c.lineage.repeated {
 			r.cfg.Bucket.Reserve(time.Now()) // if there is a token: it is sent all the same
 		}
-		c.req = req.WithContext(c.lineage)
+		c.lineage.first = *req.WithContext(c.lineage) // a copy that is inlined, and so not made twice
+		c.req = &c.lineage.first
 	} else {
 		c.req = req.WithContext(req.Context())
 	}

@@ -26,6 +26,7 @@ type lineage struct {
 	repeated bool         // the call is itself one that somebody above repeats
 	extra    atomic.Int64 // attempts beyond the first
 	over     atomic.Bool  // the call is: what uses its context from now on is another
+	first    http.Request // the one that is sent first
 }
 
 type lineageKey struct{}

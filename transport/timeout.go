@@ -61,7 +61,7 @@ type timeout struct {
 func (t *timeout) CloseIdleConnections() { closeIdle(t.next) }
 
 func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
-	x := t.begin(req.Context())
+	x := t.begin(req)
 	passed := false
 	defer func() {
 		if !passed { // a panic below
@@ -69,7 +69,7 @@ func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
 			body.CloseRequest(req)
 		}
 	}()
-	resp, err := t.next.RoundTrip(req.WithContext(x.ctx))
+	resp, err := t.next.RoundTrip(&x.req)
 	passed = true
 	x.stopTimer()
 	if err != nil {
@@ -79,16 +79,17 @@ func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		// The connection is the caller's now, and silence on it is no fault.
-		body.Watch(resp, body.EndFunc(func(error) { x.end() }))
+		x.room.Watch(resp, body.EndFunc(func(error) { x.end() }))
 	} else {
-		body.Watch(resp, x)
+		x.room.Watch(resp, x)
 	}
 	return resp, nil
 }
 
 // begin starts the clocks of an exchange.
-func (t *timeout) begin(ctx context.Context) *exchange {
+func (t *timeout) begin(req *http.Request) *exchange {
 	x := &exchange{limits: t.limits}
+	ctx := req.Context()
 	if t.cfg.Total > 0 {
 		ctx, x.stop = context.WithTimeoutCause(ctx, t.cfg.Total, t.total)
 	}
@@ -97,6 +98,7 @@ func (t *timeout) begin(ctx context.Context) *exchange {
 		x.newTimer()
 	}
 	x.ctx = ctx
+	x.req = *req.WithContext(ctx) // a copy that is inlined, and so not made twice
 	return x
 }
 
@@ -109,6 +111,9 @@ type exchange struct {
 
 	timer *time.Timer                         // of the limit that counts now, or nil without one
 	limit atomic.Pointer[policy.TimeoutError] // the one that timer enforces
+
+	req  http.Request // the one that is sent
+	room body.Room
 }
 
 // newTimer makes the timer here, not where it is first needed, since a body may

@@ -50,19 +50,39 @@ func Watch(resp *http.Response, w Watcher) {
 		_ = w.BodyEnd(io.EOF) // nobody reads it
 		return
 	}
-	b := of(resp)
+	of(resp, nil).add(w)
+}
+
+// A Room is memory for what [Watch] puts around a body, for a layer that has an
+// object per request to hold it. Its zero value is ready for one body.
+type Room struct{ b watched }
+
+// Watch is the func of that name. It needs no memory of its own.
+func (r *Room) Watch(resp *http.Response, w Watcher) {
+	if resp.Body == nil || resp.Body == http.NoBody {
+		_ = w.BodyEnd(io.EOF) // nobody reads it
+		return
+	}
+	of(resp, r).add(w)
+}
+
+func (b *watched) add(w Watcher) {
 	b.watchers = append(b.watchers, w)
 	if p, ok := w.(Pacer); ok {
 		b.pacers = append(b.pacers, p)
 	}
 }
 
-// of returns the body of resp as one of ours, wrapping it if need be.
-func of(resp *http.Response) *watched {
+// of returns the body of resp as one of ours, wrapping it if need be, in the room
+// that there is.
+func of(resp *http.Response, room *Room) *watched {
 	if o, ok := resp.Body.(owner); ok {
 		return o.own()
 	}
-	b := &watched{}
+	if room == nil {
+		room = new(Room)
+	}
+	b := &room.b
 	b.wrap(resp.Body)
 	switch inner := resp.Body.(type) {
 	case io.Writer:

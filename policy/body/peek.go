@@ -17,7 +17,7 @@ func Peek(ctx context.Context, resp *http.Response, n int, wait time.Duration) [
 	if resp.Body == nil || resp.Body == http.NoBody || n <= 0 {
 		return nil
 	}
-	b := of(resp)
+	b := of(resp, nil)
 	if b.prefix == nil {
 		b.prefix = &prefix{done: make(chan struct{})}
 		if length := resp.ContentLength; length > 0 && length < int64(n) {
