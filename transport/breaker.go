@@ -91,7 +91,7 @@ func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 	}()
 	b.announce(ctx, news)
 	pass.begin()
-	resp, err := b.next.RoundTrip(req)
+	resp, err := body.Send(b.next, req)
 	done = true
 	pass.answered(resp, err, telemetry.Judge(req, resp, err, b.cfg.Classify))
 	return resp, err

@@ -60,7 +60,7 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := c.req.Context()
 	var kept *http.Response // the last real answer, should no other come
 	for attempt := c.req; ; attempt = c.replay.request() {
-		resp, err := r.try(attempt)
+		resp, err := body.Send(r.next, attempt)
 		verdict := r.judge(attempt, resp, err)
 		if verdict.Class == policy.OK {
 			c.succeeded(resp)
@@ -135,20 +135,6 @@ func (c *retried) attempts() int {
 		return 1 + int(c.lineage.extra.Load())
 	}
 	return 1 + c.extra
-}
-
-// try makes one attempt. If there is a panic below, it closes the body that
-// nobody else may have closed.
-func (r *retry) try(req *http.Request) (*http.Response, error) {
-	done := false
-	defer func() {
-		if !done {
-			body.CloseRequest(req)
-		}
-	}()
-	resp, err := r.next.RoundTrip(req)
-	done = true
-	return resp, err
 }
 
 // judge returns the verdict on an attempt. A small answer is read to its end

@@ -22,7 +22,7 @@ func Buffer(resp *http.Response, maxBytes int64) error {
 	b := &buffered{}
 	b.ahead = ahead{head: make([]byte, 0, oneMore(size)), rest: resp.Body}
 	b.ahead.fill(maxBytes)
-	b.watched.wrap(&b.ahead)
+	b.wrap(&b.ahead)
 	resp.Body = b
 	return b.ahead.err
 }
@@ -59,7 +59,7 @@ func (a *ahead) fill(maxBytes int64) {
 		}
 		n, err := a.rest.Read(a.head[len(a.head):min(int64(cap(a.head)), oneMore(maxBytes))])
 		a.head = a.head[:len(a.head)+n]
-		if err == io.EOF { //nolint:errorlint // an end is io.EOF itself
+		if err == io.EOF {
 			a.whole = int64(len(a.head)) <= maxBytes
 			return
 		}
