@@ -57,7 +57,7 @@ const (
 	minSamples   = 5    // answers that make a window
 	halved       = 0.5  // what a timeout leaves of the bound
 	fastestFall  = 0.8  // what a window leaves of it, at least
-	enough       = 4    // how much the bound must fall to see whether it helps
+	enough       = 2    // how much the bound must fall to see whether it helps
 	helped       = 0.8  // what that must leave of the delay, at most
 	patientAfter = 20   // answers after a cut before work is measured anew
 	saturated    = 0.8  // share of the bound that must be in use for it to rise

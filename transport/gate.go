@@ -13,12 +13,12 @@ import (
 // gate is what a limiter's requests pass: it counts those inside, spends the
 // tokens of the rate and keeps the queue.
 type gate struct {
-	cfg policy.Limit
+	cfg   policy.Limit
+	bound *adaptive // nil unless the bound adapts; guarded by mu, except for being nil
+	pace  *pace     // nil unless the rate is bounded; likewise
 
 	mu       sync.Mutex
 	inFlight int         // guarded by mu, as all below
-	bound    *adaptive   // nil unless the bound adapts
-	pace     *pace       // nil unless the rate is bounded
 	queue    waitlist    // who waits, in the order in which they are let in
 	wake     *time.Timer // for the next token, if somebody waits for it
 }
@@ -138,6 +138,9 @@ func (g *gate) await(ctx context.Context, w *waiter) (admission, error) {
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if ctx.Err() == nil {
+		g.dispatchLocked(now) // a token may be due by now
+	}
 	if g.queue.remove(w) {
 		g.dispatchLocked(now) // for the timer
 		return admission{}, g.leftLocked(ctx, w, now)
@@ -221,20 +224,23 @@ func (g *gate) woken() {
 func (g *gate) learns() bool { return g.bound != nil || g.pace != nil }
 
 // learn adjusts the bounds to what a request came to.
-func (g *gate) learn(v policy.Verdict, in admission, now time.Time) {
+func (g *gate) learn(v policy.Verdict, in admission) {
+	throttled := v.Class == policy.RateLimited
+	if !throttled && g.bound == nil {
+		return
+	}
+	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case v.Class == policy.RateLimited && g.pace != nil:
+	case throttled && g.pace != nil:
 		g.pace.slowDown(in.at, now, v.Wait)
-	case g.bound == nil:
-		return
+	case throttled:
+		g.bound.throttled(in.at, now)
 	case v.Class == policy.OK:
 		g.bound.answered(in.at, now, in.inFlight)
 	case v.Class == policy.TimedOut:
 		g.bound.timedOut(in.at, now)
-	case v.Class == policy.RateLimited:
-		g.bound.throttled(in.at, now)
 	default: // a quick failure says nothing of how much the server can take
 		return
 	}

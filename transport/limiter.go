@@ -90,19 +90,15 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	inside, sent := true, false
+	inside := true
 	defer func() {
-		if inside {
+		if inside { // it failed, or there was a panic
 			l.gate.leave()
 		}
-		if !sent { // a panic below
-			body.CloseRequest(req)
-		}
 	}()
-	resp, err := l.next.RoundTrip(req)
-	sent = true
+	resp, err := body.Send(l.next, req)
 	if l.gate.learns() {
-		l.gate.learn(telemetry.Judge(req, resp, err, l.cfg.Classify), in, time.Now())
+		l.gate.learn(telemetry.Judge(req, resp, err, l.cfg.Classify), in)
 	}
 	if err != nil {
 		return nil, err

@@ -357,21 +357,3 @@ func TestLimitingModel(t *testing.T) {
 		})
 	}
 }
-
-func ExampleNewLimiter() {
-	l := transport.NewLimiter(policy.Limit{InFlight: 1, MaxQueue: -1})
-	client := &http.Client{Transport: l.Wrap(transporttest.NewUpstream(transporttest.Reply(http.StatusOK, "fine")))}
-
-	first, err := client.Get("http://up.test/first")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_, err = client.Get("http://up.test/second") // the first one's body is still open
-	fmt.Println(errors.Is(err, transport.ErrLimited), l.State().InFlight)
-	first.Body.Close()
-	fmt.Println(l.State().InFlight)
-	// Output:
-	// true 1
-	// 0
-}

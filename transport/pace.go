@@ -11,7 +11,7 @@ import (
 // allowed. It is not safe for concurrent use.
 type pace struct {
 	allowed float64 // tokens per second, as set
-	burst   float64
+	full    float64 // tokens: the burst and what a nanosecond adds, for waits are rounded up
 
 	tokens float64
 	last   time.Time // when tokens was right
@@ -31,7 +31,11 @@ const (
 )
 
 func newPace(perSecond float64, burst int) *pace {
-	return &pace{allowed: perSecond, burst: float64(burst), tokens: float64(burst)}
+	return &pace{
+		allowed: perSecond,
+		full:    float64(burst) + perSecond/float64(time.Second),
+		tokens:  float64(burst),
+	}
 }
 
 // rate returns the rate that is let through now, in tokens per second.
@@ -55,7 +59,7 @@ func (p *pace) advance(now time.Time) {
 	}
 	if passed := now.Sub(since); passed > 0 {
 		// The rate at the start is the one that the waits were worked out with.
-		p.tokens = min(p.burst, p.tokens+passed.Seconds()*p.rate(since))
+		p.tokens = min(p.full, p.tokens+passed.Seconds()*p.rate(since))
 	}
 	p.last = latest(p.last, now)
 }
@@ -81,7 +85,7 @@ const (
 )
 
 func (p *pace) take()   { p.tokens-- }
-func (p *pace) refund() { p.tokens = min(p.burst, p.tokens+1) }
+func (p *pace) refund() { p.tokens = min(p.full, p.tokens+1) }
 
 // slowDown takes note of a server that complained about a request that began at
 // began, and asked for a pause of wait. Requests that were sent before the last
