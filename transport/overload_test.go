@@ -190,6 +190,7 @@ func TestOverloadSteady(t *testing.T) {
 		for _, initial := range initialLimits {
 			for _, times := range []float64{0.5, 1, 2, 4} {
 				t.Run(fmt.Sprintf("queue %d, limit from %d, load %gx", queue, initial, times), func(t *testing.T) {
+					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
 						random := rand.New(rand.NewPCG(*overloadSeed, 1))
 						server := &queueServer{random: rand.New(rand.NewPCG(*overloadSeed, 2)), limit: queue}
@@ -220,6 +221,7 @@ func TestOverloadOutage(t *testing.T) {
 		for _, initial := range initialLimits {
 			for _, kind := range []string{"refuses", "hangs"} {
 				t.Run(fmt.Sprintf("queue %d, limit from %d, server %s", queue, initial, kind), func(t *testing.T) {
+					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
 						random := rand.New(rand.NewPCG(*overloadSeed, 1))
 						server := &queueServer{random: rand.New(rand.NewPCG(*overloadSeed, 2)), limit: queue}
