@@ -133,7 +133,7 @@ func TestAdaptiveLongOverload(t *testing.T) {
 	const minute, step = 60 * time.Second, 5 * time.Second
 	synctest.Test(t, func(t *testing.T) {
 		server := &queueServer{random: rand.New(rand.NewPCG(*overloadSeed, 2)), limit: longQueue}
-		limiter := transport.NewLimiter(policy.Limit{Adaptive: policy.Adaptive{Initial: 1000}, MaxWait: 200 * time.Millisecond})
+		limiter := transport.NewLimiter(policy.Limit{Adaptive: policy.Adaptive{Initial: 1000}, MaxQueue: 20})
 		rt := transport.Chain(server, limiter.Wrap, transport.Timeout(policy.Timeout{FirstByte: 150 * time.Millisecond}))
 		log := load(rt, rand.New(rand.NewPCG(*overloadSeed, 1)), 2*capacity, minute)
 		for from := step; from < minute; from += step {
