@@ -13,13 +13,6 @@ import (
 // this shape is one.
 type Layer = func(next http.RoundTripper) http.RoundTripper
 
-// How much of a response that a stale answer replaces is read, so that its
-// connection can be used again.
-const (
-	drainBytes = 64 << 10
-	drainTime  = 50 * time.Millisecond
-)
-
 // PredictionsConfig configures [Predictions]. Its zero value is ready to use.
 type PredictionsConfig struct {
 	// Cache has the bounds and lifetimes.
@@ -96,7 +89,7 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 	verdict := telemetry.Judge(req, resp, err, p.cfg.Classify)
 	if p.covers(known, now) && telemetry.WantsSpare(req, err, verdict) {
 		if err == nil {
-			body.Discard(req.Context(), resp, drainBytes, drainTime)
+			body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
 		}
 		return p.stale(req, known, verdict.Class), nil
 	}

@@ -2,18 +2,10 @@ package fallback
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/telemetry"
-)
-
-// How much of a discarded answer is read, so that its connection can be used
-// again.
-const (
-	drainBytes = 64 << 10
-	drainTime  = 50 * time.Millisecond
 )
 
 // Wrap is the layer. It answers a request whose outcome is an outage
@@ -64,7 +56,7 @@ func (l *layer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	if resp != nil {
-		body.Discard(req.Context(), resp, drainBytes, drainTime)
+		body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
 	}
 	header := make(http.Header, 4)
 	telemetry.Mark(req, header, origin(answer, rule, verdict.Class))

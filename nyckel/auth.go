@@ -90,7 +90,7 @@ func (a *authorizer) token(ctx context.Context, rejected string) (string, error)
 
 // discard ends a response in a way that its connection can be used again.
 func discard(req *http.Request, resp *http.Response) {
-	body.Discard(req.Context(), resp, 64<<10, 50*time.Millisecond)
+	body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
 }
 
 // withToken returns a copy of req that bears the token and the client's name.

@@ -66,10 +66,9 @@ func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer func() {
 		if !passed { // a panic below
 			x.end()
-			body.CloseRequest(req)
 		}
 	}()
-	resp, err := t.next.RoundTrip(&x.req)
+	resp, err := body.Send(t.next, &x.req)
 	passed = true
 	x.stopTimer()
 	if err != nil {

@@ -8,6 +8,12 @@ import (
 	"time"
 )
 
+// DrainBytes and DrainTime are the usual bounds for [Discard].
+const (
+	DrainBytes = 64 << 10
+	DrainTime  = 50 * time.Millisecond
+)
+
 // Discard reads the body of resp to its end and closes it, so that its
 // connection can be used again. It reads at most maxBytes, takes at most maxTime
 // and ends with ctx; a body that is longer or slower is closed as it is, which
