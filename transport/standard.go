@@ -51,14 +51,13 @@ func Build(s policy.Stack) (Layer, error) {
 	if s.Cache != nil && !s.Cache.Off {
 		layers = append(layers, cache.Predictions(cache.PredictionsConfig{Cache: *s.Cache}))
 	}
-	if s.Total > 0 {
-		layers = append(layers, Timeout(policy.Timeout{Scope: "total", Total: s.Total, FirstByte: -1, Idle: -1}))
-	}
+	total, attempt := timeouts(s.Total, s.Attempt)
 	layers = append(layers,
+		total,
 		Retry(s.Retry),
 		perHost(s.Breaker, s.Limit),
 		telemetry.ObserveAttempt(observed),
-		Timeout(s.Attempt),
+		attempt,
 	)
 	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }, nil
 }

@@ -1,11 +1,8 @@
 package transport
 
 import (
-	"cmp"
-	"context"
-	"errors"
+	"math"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
@@ -19,8 +16,36 @@ import (
 // error of the round trip, after it as the error of the body. Silence on a
 // connection that was upgraded with a 101 is not bounded.
 //
+// A request whose own deadline comes before any of the limits could passes as it
+// is: the deadline ends it, under the caller's name.
+//
 // It panics if the settings are not valid.
-func Timeout(cfg policy.Timeout) Layer {
+func Timeout(cfg policy.Timeout) Layer { return newLimits(cfg).within(nil) }
+
+// timeouts returns the layers that bound a call and, somewhere below, each of its
+// attempts, as the attempt's one clock can serve for both. The layers between
+// must hand on the call's context as it is, but for values. A total that is not
+// positive is no bound.
+func timeouts(total time.Duration, attempt policy.Timeout) (outer, inner Layer) {
+	if total <= 0 {
+		return nil, Timeout(attempt)
+	}
+	call := newLimits(policy.Timeout{Scope: "total", Total: total, FirstByte: -1, Idle: -1})
+	return call.within(nil), newLimits(attempt).within(call)
+}
+
+// never is a time that does not come.
+const never = time.Duration(math.MaxInt64)
+
+// limits are the settings and the errors of their violation, which hold nothing
+// of a single request and are shared by all.
+type limits struct {
+	cfg                    policy.Timeout
+	total, firstByte, idle *policy.TimeoutError // nil for no bound
+	shortest               time.Duration        // of the three, or never
+}
+
+func newLimits(cfg policy.Timeout) *limits {
 	must(cfg.Validate())
 	cfg = cfg.WithDefaults()
 	if cfg.Total > 0 { // a limit that cannot come first only blurs which it was
@@ -31,29 +56,35 @@ func Timeout(cfg policy.Timeout) Layer {
 			cfg.Idle = -1
 		}
 	}
-	limits := &limits{
-		cfg:       cfg,
-		total:     &policy.TimeoutError{Scope: cfg.Scope, Phase: "exchange", Limit: cfg.Total},
-		firstByte: &policy.TimeoutError{Scope: cfg.Scope, Phase: "first byte", Limit: cfg.FirstByte},
-		idle:      &policy.TimeoutError{Scope: cfg.Scope, Phase: "idle", Limit: cfg.Idle},
-	}
-	return func(next http.RoundTripper) http.RoundTripper {
-		if cfg.Off {
-			return next
-		}
-		return &timeout{limits: limits, next: next}
-	}
+	l := &limits{cfg: cfg, shortest: never}
+	l.total = l.limit("exchange", cfg.Total)
+	l.firstByte = l.limit("first byte", cfg.FirstByte)
+	l.idle = l.limit("idle", cfg.Idle)
+	return l
 }
 
-// limits are the settings and the errors of their violation, which hold nothing
-// of a single request and are shared by all.
-type limits struct {
-	cfg                    policy.Timeout
-	total, firstByte, idle *policy.TimeoutError
+func (l *limits) limit(phase string, limit time.Duration) *policy.TimeoutError {
+	if limit <= 0 {
+		return nil
+	}
+	l.shortest = min(l.shortest, limit)
+	return &policy.TimeoutError{Scope: l.cfg.Scope, Phase: phase, Limit: limit}
+}
+
+// within returns the layer with these limits. Where it finds itself in an
+// exchange of call, it keeps that one's total, too.
+func (l *limits) within(call *limits) Layer {
+	return func(next http.RoundTripper) http.RoundTripper {
+		if l.cfg.Off {
+			return next
+		}
+		return &timeout{limits: l, call: call, next: next}
+	}
 }
 
 type timeout struct {
 	*limits
+	call *limits // of the layer above whose total this one can keep, or nil
 	next http.RoundTripper
 }
 
@@ -62,6 +93,9 @@ func (t *timeout) CloseIdleConnections() { closeIdle(t.next) }
 
 func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
 	x := t.begin(req)
+	if x == nil {
+		return body.Send(t.next, req)
+	}
 	passed := false
 	defer func() {
 		if !passed { // a panic below
@@ -70,104 +104,43 @@ func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
 	}()
 	resp, err := body.Send(t.next, &x.req)
 	passed = true
-	x.stopTimer()
 	if err != nil {
 		err = x.named(err)
 		x.end()
 		return nil, err
 	}
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		// The connection is the caller's now, and silence on it is no fault.
-		x.room.Watch(resp, body.EndFunc(func(error) { x.end() }))
+	x.quiet()
+	if x.idle == nil || resp.StatusCode == http.StatusSwitchingProtocols {
+		// After a 101 the connection is the caller's, and silence on it is no fault.
+		x.room.Watch(resp, (*unpaced)(x))
 	} else {
 		x.room.Watch(resp, x)
 	}
 	return resp, nil
 }
 
-// begin starts the clocks of an exchange.
+// begin starts the clock of an exchange. It returns nil if no limit can come
+// before the deadline that the request has anyway.
 func (t *timeout) begin(req *http.Request) *exchange {
-	x := &exchange{limits: t.limits}
-	ctx := req.Context()
-	if t.cfg.Total > 0 {
-		ctx, x.stop = context.WithTimeoutCause(ctx, t.cfg.Total, t.total)
+	if t.shortest == never {
+		return nil
 	}
-	if t.cfg.FirstByte > 0 || t.cfg.Idle > 0 {
-		ctx, x.cancel = context.WithCancelCause(ctx)
-		x.newTimer()
+	ctx, now := req.Context(), time.Now()
+	deadline, ok := ctx.Deadline()
+	if ok && !deadline.After(now.Add(t.shortest)) {
+		return nil
 	}
-	x.ctx = ctx
-	x.req = *req.WithContext(ctx) // a copy that is inlined, and so not made twice
+	x := &exchange{limits: t.limits, ctx: ctx, source: ctx, start: now, deadline: deadline, wholeBy: never, current: t.firstByte}
+	if t.total != nil {
+		if own := now.Add(t.cfg.Total); !ok || own.Before(deadline) {
+			x.deadline, x.whole, x.wholeBy = own, t.total, t.cfg.Total
+		}
+	}
+	if t.call != nil {
+		if call, ok := ctx.Value(t.call).(*exchange); ok {
+			call.lend(x)
+		}
+	}
+	x.req = *req.WithContext(x) // a copy that is inlined, and so not made twice
 	return x
-}
-
-// An exchange is one request with its response and body.
-type exchange struct {
-	*limits
-	ctx    context.Context
-	stop   context.CancelFunc      // of the total limit, or nil
-	cancel context.CancelCauseFunc // of the other limits, or nil
-
-	timer *time.Timer                         // of the limit that counts now, or nil without one
-	limit atomic.Pointer[policy.TimeoutError] // the one that timer enforces
-
-	req  http.Request // the one that is sent
-	room body.Room
-}
-
-// newTimer makes the timer here, not where it is first needed, since a body may
-// be closed while it is read.
-func (x *exchange) newTimer() {
-	x.limit.Store(x.firstByte)
-	x.timer = time.AfterFunc(cmp.Or(max(0, x.cfg.FirstByte), x.cfg.Idle), func() { x.cancel(x.limit.Load()) })
-	if x.cfg.FirstByte <= 0 {
-		x.timer.Stop()
-	}
-}
-
-func (x *exchange) stopTimer() {
-	if x.timer != nil {
-		x.timer.Stop()
-	}
-}
-
-// named returns the limit that ended the exchange in place of err, which came of
-// it, or err if none did.
-func (x *exchange) named(err error) error {
-	cause := context.Cause(x.ctx)
-	if errors.Is(cause, x.total) || errors.Is(cause, x.firstByte) || errors.Is(cause, x.idle) {
-		return cause
-	}
-	return err
-}
-
-// end frees what the exchange holds.
-func (x *exchange) end() {
-	x.stopTimer()
-	if x.cancel != nil {
-		x.cancel(nil)
-	}
-	if x.stop != nil {
-		x.stop()
-	}
-}
-
-// BodyRead implements [body.Pacer]: the idle limit counts while a read waits.
-func (x *exchange) BodyRead() {
-	if x.cfg.Idle > 0 {
-		x.limit.Store(x.idle)
-		x.timer.Reset(x.cfg.Idle)
-	}
-}
-
-// BodyGot implements [body.Pacer].
-func (x *exchange) BodyGot() { x.stopTimer() }
-
-// BodyEnd implements [body.Watcher].
-func (x *exchange) BodyEnd(err error) error {
-	if broken(err) {
-		err = x.named(err)
-	}
-	x.end()
-	return err
 }
