@@ -240,6 +240,34 @@ func TestPacerOrder(t *testing.T) {
 	assert.Equal(t, want, log)
 }
 
+// TestRoomSuffices: as many watchers as a stack has, and a copy that one of them
+// paces, cost no allocation.
+func TestRoomSuffices(t *testing.T) {
+	src := &writerToBody{source: newSource("", io.EOF)}
+	resp, room, paced := response(src), new(body.Room), new(counter)
+	ended := 0
+	watch := body.EndFunc(func(error) { ended++ })
+	const rounds = 100
+	allocs := testing.AllocsPerRun(rounds-1, func() { // it adds one
+		*room, resp.Body = body.Room{}, src
+		for range 5 {
+			room.Watch(resp, watch)
+		}
+		room.Watch(resp, paced)
+		_, _ = io.Copy(io.Discard, resp.Body)
+	})
+	assert.EqualValues(t, 1, allocs, "for a body that can write itself, to stay one")
+	assert.Equal(t, 5*rounds, ended)
+	assert.EqualValues(t, 2*rounds, *paced)
+}
+
+// counter is a body.Pacer that counts what it is told.
+type counter int
+
+func (c *counter) BodyRead()               { *c++ }
+func (c *counter) BodyGot()                {}
+func (c *counter) BodyEnd(err error) error { *c++; return err }
+
 func TestPacerAfterPanic(t *testing.T) {
 	var log []string
 	resp := response(io.NopCloser(readFunc(func([]byte) (int, error) { panic("boom") })))

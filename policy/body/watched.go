@@ -15,7 +15,7 @@ type watched struct {
 	prefix    *prefix // what was peeked and not read yet, or nil
 	watchers  []Watcher
 	pacers    []Pacer    // those among the watchers
-	room      [4]Watcher // where watchers start out, so that few cost no allocation
+	room      [6]Watcher // where watchers start out, so that as many as a stack has cost no allocation
 	pacerRoom [3]Pacer   // likewise
 	ended     atomic.Bool
 }
@@ -125,7 +125,7 @@ type writerTo struct {
 
 func (b *writerTo) WriteTo(w io.Writer) (int64, error) {
 	if b.prefix != nil || len(b.pacers) > 0 {
-		return io.Copy(w, onlyReader{b.watched})
+		return io.Copy(w, b.watched) // which does no more than read
 	}
 	dst := &destination{Writer: w}
 	n, err := b.wt.WriteTo(dst)
@@ -152,6 +152,3 @@ func (d *destination) Write(p []byte) (int, error) {
 	d.failed = d.failed || err != nil || n < len(p)
 	return n, err
 }
-
-// onlyReader hides WriteTo from io.Copy.
-type onlyReader struct{ io.Reader }
