@@ -20,7 +20,9 @@ const peekTime = 100 * time.Millisecond
 // [policy.Classify] if that is nil; the trail in the request's context keeps the
 // verdict, and every other layer that sees the same outcome gets it. An error
 // body is peeked at and stays readable from its start. A good answer whose body was
-// found broken by [body.Buffer] is judged by that, whatever was said before.
+// found broken by [body.Buffer] is judged by that, whatever was said before. A
+// [*policy.Refusal] that is the error itself is decided on as it is, even if time
+// ran out or the caller left meanwhile: what was refused was not sent.
 func Judge(req *http.Request, resp *http.Response, err error, classify policy.Classifier) policy.Verdict {
 	if err == nil && resp.StatusCode < http.StatusBadRequest {
 		if broken := body.Broken(resp); broken != nil {
@@ -42,9 +44,11 @@ func decide(req *http.Request, resp *http.Response, err error, classify policy.C
 		classify = policy.Classify
 	}
 	if err != nil {
-		return decideError(req.Context(), err, func(err error) policy.Verdict {
-			return classify(policy.Outcome{Err: err, Now: time.Now()})
-		})
+		byError := func(err error) policy.Verdict { return classify(policy.Outcome{Err: err, Now: time.Now()}) }
+		if _, ok := err.(*policy.Refusal); ok { //nolint:errorlint // one further in is part of another error
+			return byError(err)
+		}
+		return decideError(req.Context(), err, byError)
 	}
 	outcome := policy.Outcome{Status: resp.StatusCode, Header: resp.Header}
 	if resp.StatusCode >= http.StatusBadRequest {

@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -144,6 +145,31 @@ func TestJudgeCancellation(t *testing.T) {
 			assert.Equal(t, ok, telemetry.JudgeBody(ctx, ok, io.EOF), "after a body that came whole")
 		})
 	}
+}
+
+// TestJudgeRefusal: a refusal is one, even if time ran out or the caller left
+// before anybody looked at it. Inside another error it is not what ended the call.
+func TestJudgeRefusal(t *testing.T) {
+	refusal := &policy.Refusal{Layer: "breaker", Reason: "breaker_open", Err: errors.New("open")}
+	refused := policy.Verdict{Class: policy.Refused, Again: policy.Elsewhere, Executed: policy.NotExecuted}
+	limit := &policy.TimeoutError{Scope: "attempt", Phase: "first byte", Limit: time.Second}
+	for name, cause := range map[string]error{"the caller left": nil, "a limit": limit} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(cause)
+			req := newRequest(t, ctx)
+			assert.Equal(t, refused, telemetry.Judge(req, nil, refusal, nil))
+			assert.NotEqual(t, policy.Refused, telemetry.Judge(req, nil, fmt.Errorf("token: %w", refusal), nil).Class)
+		})
+	}
+	t.Run("by a classifier of one's own", func(t *testing.T) {
+		want := policy.Verdict{Class: policy.Overloaded}
+		classify := func(o policy.Outcome) policy.Verdict {
+			assert.Same(t, refusal, o.Err)
+			return want
+		}
+		assert.Equal(t, want, telemetry.Judge(newRequest(t, t.Context()), nil, refusal, classify))
+	})
 }
 
 func TestJudgeBody(t *testing.T) {
