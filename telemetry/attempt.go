@@ -96,7 +96,11 @@ type attempt struct {
 func (t *Trail) begin(l *attemptLayer) *attempt {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	a := &attempt{trail: t, layer: l}
+	a := &t.first
+	if a.trail != nil { // taken
+		a = &attempt{}
+	}
+	a.trail, a.layer = t, l
 	a.Number = len(t.attempts) + t.dropped + 1
 	a.Start = time.Now()
 	a.Waited, t.pending = t.pending, 0
@@ -118,10 +122,10 @@ func (a *attempt) BodyEnd(err error) error {
 func (a *attempt) end(v policy.Verdict) {
 	a.trail.mu.Lock()
 	a.Verdict, a.Duration = v, time.Since(a.Start)
-	status, duration := a.Status, a.Duration
+	function, status, duration := a.trail.function, a.Status, a.Duration
 	a.trail.mu.Unlock()
 
-	a.layer.recorder.attempted(a.ctx, a.trail.Function(), a.Number, status, duration, v)
+	a.layer.recorder.attempted(a.ctx, function, a.Number, status, duration, v)
 	if a.span.IsRecording() {
 		if status != 0 {
 			a.span.SetAttributes(keyStatus.Int(status))

@@ -52,9 +52,8 @@ func (l *callLayer) CloseIdleConnections() { closeIdle(l.next) }
 func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, trail := l.claim(req.Context())
 	call := &call{layer: l, trail: trail}
-	ctx, call.span = l.recorder.tracer.Start(ctx, l.spanName(trail.function), l.recorder.callOptions...)
-	call.ctx = ctx
-	req = req.WithContext(ctx)
+	ctx, call.span = l.recorder.startCall(ctx, trail.start, trail.function)
+	call.req = *req.WithContext(ctx) // a copy that is inlined, and so not made twice
 
 	done := false
 	defer func() {
@@ -62,13 +61,12 @@ func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 			call.end(policy.Verdict{Class: policy.Unknown})
 		}
 	}()
-	resp, err := body.Send(l.next, req)
+	resp, err := body.Send(l.next, &call.req)
 	done = true
 	if err != nil {
-		err = call.fail(req, err)
-		return nil, err
+		return nil, call.fail(err)
 	}
-	call.answered(req, resp)
+	call.answered(resp)
 	return resp, nil
 }
 
@@ -91,25 +89,19 @@ func (l *callLayer) claim(ctx context.Context) (context.Context, *Trail) {
 	return ctx, trail
 }
 
-func (l *callLayer) spanName(function string) string {
-	if function == "" {
-		return "call"
-	}
-	return "predict " + function
-}
-
-// A call is one pass through the layer.
+// A call is one pass through the layer. It is no part of its trail, so that one who
+// keeps the trail does not keep the request with it.
 type call struct {
 	layer   *callLayer
 	trail   *Trail
-	ctx     context.Context // with the span
+	req     http.Request // the one that is sent, with the trail and the span
 	span    trace.Span
 	verdict policy.Verdict
 }
 
 // fail ends the call with an error.
-func (c *call) fail(req *http.Request, err error) error {
-	v := Judge(req, nil, err, c.layer.cfg.Classify)
+func (c *call) fail(err error) error {
+	v := Judge(&c.req, nil, err, c.layer.cfg.Classify)
 	c.end(v)
 	if _, ok := err.(*policy.Error); ok { //nolint:errorlint // one further in is part of another error
 		return err
@@ -128,12 +120,12 @@ func (c *call) fail(req *http.Request, err error) error {
 }
 
 // answered takes note of a response. The call lasts until its body ends.
-func (c *call) answered(req *http.Request, resp *http.Response) {
+func (c *call) answered(resp *http.Response) {
 	inner := TrailOf(resp)
 	if inner != c.trail {
-		resp.Request = req
+		resp.Request = &c.req
 	}
-	c.verdict = Judge(req, resp, nil, c.layer.cfg.Classify)
+	c.verdict = Judge(&c.req, resp, nil, c.layer.cfg.Classify)
 	if c.trail.Answer().Source == "" {
 		c.settleAnswer(resp, inner)
 	}
@@ -144,27 +136,26 @@ func (c *call) answered(req *http.Request, resp *http.Response) {
 // said anything: from the stack below, if there is one, else from the service.
 func (c *call) settleAnswer(resp *http.Response, inner *Trail) {
 	if below := inner.Answer(); below.Source != "" && below.Source != Live {
-		c.trail.Answered(c.ctx, below)
+		c.trail.Answered(c.req.Context(), below)
 		return
 	}
 	resp.Header.Del(HeaderName)
 	if c.verdict.Class == policy.OK {
-		c.trail.Answered(c.ctx, Answer{Source: Live})
+		c.trail.Answered(c.req.Context(), Answer{Source: Live})
 	}
 }
 
 // BodyEnd implements [body.Watcher].
 func (c *call) BodyEnd(err error) error {
-	c.end(JudgeBody(c.ctx, c.verdict, err))
+	c.end(JudgeBody(c.req.Context(), c.verdict, err))
 	return err
 }
 
 // end closes the span and records the duration.
 func (c *call) end(v policy.Verdict) {
-	duration := c.trail.finish()
-	answer := c.trail.Answer()
+	function, answer, duration := c.trail.finish()
 	failed := v.Class != policy.OK && v.Class != policy.Canceled
-	c.layer.recorder.called(c.ctx, c.trail.Function(), duration, answer, v, failed)
+	c.layer.recorder.called(c.req.Context(), function, duration, answer, v, failed)
 	if c.span.IsRecording() {
 		c.describe(answer, v, failed)
 	}
@@ -192,16 +183,17 @@ func (c *call) describe(answer Answer, v policy.Verdict, failed bool) {
 	c.span.SetAttributes(attributes...)
 }
 
-// finish sets the duration of the call, once.
-func (t *Trail) finish() time.Duration {
+// finish sets the duration of the call, once, and returns what the records of the
+// call are about.
+func (t *Trail) finish() (function string, a Answer, d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.duration == 0 {
 		t.duration = time.Since(t.start)
 	}
 	t.judged = nil // they hold responses and their requests
-	t.judgedRoom = [2]judgement{}
-	return t.duration
+	t.judgedRoom = [1]judgement{}
+	return t.function, t.answer, t.duration
 }
 
 func closeIdle(rt http.RoundTripper) {

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -40,26 +41,43 @@ const maxSets = 512
 // sets remembers the attribute sets of labels, since to make one costs more than
 // to record with it. Its zero value is empty. It is safe for concurrent use.
 type sets struct {
+	last atomic.Pointer[set] // most calls end like the one before
+
 	mu   sync.RWMutex
-	made map[labels][]metric.RecordOption // guarded by mu
+	made map[labels]*set // guarded by mu
+}
+
+// A set is what labels come to. It does not change.
+type set struct {
+	labels  labels
+	options []metric.RecordOption
 }
 
 // of returns the options to record with. They must not be changed.
 func (s *sets) of(l labels) []metric.RecordOption {
+	if last := s.last.Load(); last != nil && last.labels == l {
+		return last.options
+	}
+	found := s.find(l)
+	s.last.Store(found)
+	return found.options
+}
+
+func (s *sets) find(l labels) *set {
 	s.mu.RLock()
-	options, ok := s.made[l]
+	found, ok := s.made[l]
 	s.mu.RUnlock()
 	if ok {
-		return options
+		return found
 	}
-	options = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(l.attributes()...))}
+	found = &set{l, []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(l.attributes()...))}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.made == nil {
-		s.made = map[labels][]metric.RecordOption{}
+		s.made = map[labels]*set{}
 	}
 	if len(s.made) < maxSets {
-		s.made[l] = options
+		s.made[l] = found
 	}
-	return options
+	return found
 }

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -51,6 +52,7 @@ type recorder struct {
 	tracer trace.Tracer
 
 	callOptions, attemptOptions []trace.SpanStartOption
+	silence                     atomic.Pointer[silence]
 	sets                        sets
 
 	callDuration    metric.Float64Histogram

@@ -35,10 +35,11 @@ type Trail struct {
 	notes    []Note        // at most maxKept
 	retryAt  time.Time     // when a new call makes sense, zero if nobody said
 
-	// Where the lists start out, so that a call that goes well costs no
-	// allocation for them.
+	// Where the lists and the first attempt are, so that a call that goes well
+	// costs no allocation for them.
+	first       attempt
 	attemptRoom [2]*attempt
-	judgedRoom  [2]judgement
+	judgedRoom  [1]judgement
 }
 
 // maxKept bounds each list of a trail. What exceeds it is counted.
