@@ -5,7 +5,8 @@
 // or measure by themselves. Two layers make the records: [ObserveCall], which stands
 // outermost in a stack and makes the trail, and [ObserveAttempt], which stands around
 // each try on the wire. transport.Standard puts both in place. A layer that is
-// used without them works the same and records nothing.
+// used without them works the same and records nothing. What is done to a breaker
+// by hand is part of no call: it is counted in any case.
 //
 // # After a call
 //

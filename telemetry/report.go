@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
@@ -81,4 +82,11 @@ func (t *Trail) Changed(ctx context.Context, tr policy.Transition) {
 	if t != nil {
 		t.recorder.changed(ctx, tr)
 	}
+}
+
+// Changed records a change of a breaker's state that no call brought about, as when
+// it is isolated by hand: it counts it and logs it the way a trail does. A nil
+// logger gets no record.
+func Changed(ctx context.Context, logger *slog.Logger, tr policy.Transition) {
+	newRecorder(Config{Logger: logger}).changed(ctx, tr)
 }

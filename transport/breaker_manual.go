@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 // ErrIsolated is matched by every error with which a [Breaker] that was isolated
@@ -51,8 +52,14 @@ func (b *Breaker) Release() { b.tell(b.machine.release(time.Now())) }
 // that it has counted. It ends what Isolate or Observe began.
 func (b *Breaker) Close(reason string) { b.tell(b.machine.close(reason, time.Now())) }
 
-// tell announces what was done by hand.
-func (b *Breaker) tell(news []policy.Transition) { b.announce(context.Background(), news) }
+// tell announces what was done by hand. There is no trail that could count it.
+func (b *Breaker) tell(news []policy.Transition) {
+	ctx := context.Background()
+	for _, tr := range news {
+		telemetry.Changed(ctx, nil, tr)
+	}
+	b.announce(ctx, news)
+}
 
 func (m *machine) isolate(reason string, until, now time.Time) []policy.Transition {
 	m.mu.Lock()

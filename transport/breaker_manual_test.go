@@ -13,6 +13,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
@@ -279,4 +283,30 @@ func TestBreakerManualConcurrency(t *testing.T) {
 		_, _, err := get(t, breaker.Wrap(transport.Func(fine)))
 		require.NoError(t, err)
 	})
+}
+
+// TestBreakerByHandIsCounted: changes of state by hand are in the metric of those
+// that calls bring about, with or without a call that would report them.
+func TestBreakerByHandIsCounted(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+	t.Cleanup(func() { otel.SetMeterProvider(metricnoop.NewMeterProvider()) })
+	breaker := transport.NewBreaker(policy.Breaker{})
+	breaker.Isolate("moving house", time.Time{})
+	breaker.Release()
+	breaker.Close("moved in")
+	breaker.Isolate("moving again", time.Time{})
+
+	var got metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &got))
+	require.Len(t, got.ScopeMetrics, 1)
+	require.Len(t, got.ScopeMetrics[0].Metrics, 1)
+	metric := got.ScopeMetrics[0].Metrics[0]
+	assert.Equal(t, "sparekey.client.breaker.transitions", metric.Name)
+	counts := map[string]int64{}
+	for _, point := range metric.Data.(metricdata.Sum[int64]).DataPoints { //nolint:forcetypeassert // or the test fails
+		state, _ := point.Attributes.Value("sparekey.breaker.state")
+		counts[state.AsString()] = point.Value
+	}
+	assert.Equal(t, map[string]int64{"isolated": 2, "half_open": 1, "closed": 1}, counts)
 }
