@@ -30,9 +30,8 @@ func Judge(req *http.Request, resp *http.Response, err error, classify policy.Cl
 		}
 	}
 	t := FromContext(req.Context())
-	ended := req.Context().Err() != nil // then the same error may mean something else
-	if v, ok := t.judgementOf(resp, err); ok && (err == nil || !ended) {
-		return v
+	if v, ok := t.judgementOf(resp, err); ok && (err == nil || req.Context().Err() == nil) {
+		return v // once the context has ended the same error may mean something else
 	}
 	v := decide(req, resp, err, classify)
 	t.keep(judgement{resp: resp, err: err, verdict: v})
