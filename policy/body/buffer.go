@@ -12,23 +12,36 @@ import (
 // maxBytes. In every case the body then gives what the server sent and ends the
 // way it ended.
 func Buffer(resp *http.Response, maxBytes int64) error {
+	return new(BufferRoom).Buffer(resp, maxBytes)
+}
+
+// A BufferRoom is to [Buffer] what a [Room] is to [Watch]. Its zero value is
+// ready for one body.
+type BufferRoom struct{ b buffered }
+
+// Buffer is the func of that name. It needs memory for what it reads only.
+func (r *BufferRoom) Buffer(resp *http.Response, maxBytes int64) error {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil
 	}
-	size := int64(minRead)
-	if resp.ContentLength > 0 {
-		size = min(resp.ContentLength, maxBytes)
-	}
-	b := &buffered{}
-	b.ahead = ahead{head: make([]byte, 0, oneMore(size)), rest: resp.Body}
+	b := &r.b
+	b.ahead.head, b.ahead.rest = make([]byte, 0, roomFor(resp.ContentLength, oneMore(maxBytes))), resp.Body
 	b.ahead.fill(maxBytes)
 	b.wrap(&b.ahead)
 	resp.Body = b
 	return b.ahead.err
 }
 
-// minRead is the room for an answer of unknown length, in bytes.
-const minRead = 512
+// roomFor returns for how many bytes to make room at first if up to size are read
+// of a body of that length, which may be unknown or a lie: for one more than come,
+// to see the end.
+func roomFor(length, size int64) int64 {
+	const unknown, most = 512, 1 << 20
+	if length <= 0 {
+		return min(size, unknown)
+	}
+	return min(size, oneMore(length), most)
+}
 
 // buffered is a body that was read ahead, in one piece with what the layers above
 // add to it.
@@ -37,9 +50,20 @@ type buffered struct {
 	ahead ahead
 }
 
-// WriteTo implements [io.WriterTo].
+// WriteTo implements [io.WriterTo]. What is in memory comes without a wait, so
+// there is nothing to tell a [Pacer].
 func (b *buffered) WriteTo(w io.Writer) (int64, error) {
-	return (&writerTo{&b.watched, &b.ahead}).WriteTo(w)
+	if !b.ahead.inMemory() || b.prefix != nil {
+		return (&writerTo{&b.watched, &b.ahead}).WriteTo(w)
+	}
+	n, err := b.ahead.writeHead(w)
+	if err != nil {
+		return n, err // the body did not end: Close will end it
+	}
+	if err = b.end(b.ahead.end()); err != io.EOF { //nolint:errorlint // an end is io.EOF itself
+		return n, err
+	}
+	return n, nil
 }
 
 // ahead is a body of which the beginning, or all, has been read.
@@ -75,29 +99,44 @@ func (a *ahead) Read(p []byte) (int, error) {
 		a.taken += n
 		return n, nil
 	}
-	switch {
-	case a.err != nil:
-		return 0, a.err
-	case a.whole:
-		return 0, io.EOF
+	if a.inMemory() {
+		return 0, a.end()
 	}
 	return a.rest.Read(p)
 }
 
 // WriteTo implements [io.WriterTo].
 func (a *ahead) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(a.head[a.taken:])
-	a.taken += n
+	n, err := a.writeHead(w)
 	switch {
 	case err != nil:
-		return int64(n), err
-	case a.taken < len(a.head):
-		return int64(n), io.ErrShortWrite
-	case a.err != nil || a.whole:
-		return int64(n), a.err
+		return n, err
+	case a.inMemory():
+		return n, a.err
 	}
 	m, err := io.Copy(w, a.rest)
-	return int64(n) + m, err
+	return n + m, err
+}
+
+// writeHead writes what the reader has not had of head.
+func (a *ahead) writeHead(w io.Writer) (int64, error) {
+	n, err := w.Write(a.head[a.taken:])
+	a.taken += n
+	if err == nil && a.taken < len(a.head) {
+		err = io.ErrShortWrite
+	}
+	return int64(n), err
+}
+
+// inMemory reports whether nothing comes after head.
+func (a *ahead) inMemory() bool { return a.whole || a.err != nil }
+
+// end returns what ended a body that is in memory.
+func (a *ahead) end() error {
+	if a.err != nil {
+		return a.err
+	}
+	return io.EOF
 }
 
 func (a *ahead) Close() error { return a.rest.Close() }

@@ -91,6 +91,13 @@ func TestBufferWithoutBound(t *testing.T) {
 	assert.Equal(t, "abc", string(got))
 }
 
+// An announced length is no reason to take that much memory.
+func TestBufferOfALie(t *testing.T) {
+	resp := response(newSource("abc", io.ErrUnexpectedEOF))
+	resp.ContentLength = 1 << 60
+	assert.Equal(t, io.ErrUnexpectedEOF, body.Buffer(resp, math.MaxInt64))
+}
+
 // A body that was read ahead has ended for those who watched it before.
 func TestBufferEndsTheBodyBelow(t *testing.T) {
 	resp := response(newSource("abc", io.ErrUnexpectedEOF))
@@ -148,4 +155,75 @@ func TestBufferWritesItself(t *testing.T) {
 			assert.Equal(t, int64(len(tt.want)), n)
 		})
 	}
+}
+
+// A body that was read ahead whole writes itself like any other, but no read of it
+// waits, so none is paced.
+func TestBufferedWriteTo(t *testing.T) {
+	errFull := errors.New("disk full")
+	var kept strings.Builder
+	tests := []struct {
+		name    string
+		end     error // of the body
+		dst     io.Writer
+		wantN   int64
+		wantErr error
+		wantLog []string // before it is closed
+	}{
+		{"whole", io.EOF, &kept, 3, nil, []string{" end"}},
+		{"broken", errReset, io.Discard, 3, errReset, []string{" end"}},
+		{"destination fails", io.EOF, &failing{2, errFull}, 2, errFull, nil},
+		{"destination takes too little", io.EOF, &failing{2, nil}, 2, io.ErrShortWrite, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			resp := response(newSource("abc", tt.end))
+			_ = body.Buffer(resp, 10)
+			var log []string
+			body.Watch(resp, &pacer{log: &log})
+			n, err := resp.Body.(io.WriterTo).WriteTo(tt.dst)
+			assert.Equal(t, tt.wantN, n)
+			assert.Equal(t, tt.wantErr, err)
+			assert.Equal(t, tt.wantLog, log)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, []string{" end"}, log)
+		})
+	}
+	assert.Equal(t, "abc", kept.String())
+}
+
+func TestBufferedWriteToInParts(t *testing.T) {
+	resp := response(newSource("abcdef", io.EOF))
+	require.NoError(t, body.Buffer(resp, 10))
+	_, err := resp.Body.Read(make([]byte, 2))
+	require.NoError(t, err)
+	var rest strings.Builder
+	for range 2 {
+		_, err = resp.Body.(io.WriterTo).WriteTo(&rest)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, "cdef", rest.String(), "once")
+}
+
+// TestBufferRoom: what it buffers, it buffers as Buffer does, but for the memory.
+func TestBufferRoom(t *testing.T) {
+	resp := response(newSource("abc", io.ErrUnexpectedEOF))
+	var room body.BufferRoom
+	require.Equal(t, io.ErrUnexpectedEOF, room.Buffer(resp, 10))
+	assert.Equal(t, io.ErrUnexpectedEOF, body.Broken(resp))
+	got, err := io.ReadAll(resp.Body)
+	assert.Equal(t, "abc", string(got))
+	assert.Equal(t, io.ErrUnexpectedEOF, err)
+
+	rc := io.NopCloser(strings.NewReader(""))
+	allocs := func(buffer func(*http.Response, int64) error) float64 {
+		return testing.AllocsPerRun(100, func() {
+			resp.Body = rc
+			_ = buffer(resp, 10)
+		})
+	}
+	assert.Equal(t, allocs(body.Buffer)-1, allocs(func(resp *http.Response, n int64) error {
+		room = body.BufferRoom{}
+		return room.Buffer(resp, n)
+	}))
 }

@@ -19,51 +19,46 @@ const (
 // and ends with ctx; a body that is longer or slower is closed as it is, which
 // costs the connection.
 func Discard(ctx context.Context, resp *http.Response, maxBytes int64, maxTime time.Duration) {
-	drain(ctx, resp, io.Discard, maxBytes, maxTime)
+	if resp.Body == nil || resp.Body == http.NoBody {
+		return
+	}
+	rc := resp.Body
+	defer rc.Close() // ends a read that blocks, and the goroutine with it
+	if inMemory(resp) {
+		_, _ = io.CopyN(io.Discard, rc, oneMore(maxBytes))
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.CopyN(io.Discard, rc, oneMore(maxBytes))
+	}()
+	await(ctx, done, maxTime)
 }
 
 // Drain is [Discard] for a response that may be needed after all. It returns
 // the body and true if it came whole within the bounds.
 func Drain(ctx context.Context, resp *http.Response, maxBytes int64, maxTime time.Duration) ([]byte, bool) {
+	if resp.Body == nil || resp.Body == http.NoBody {
+		return nil, true
+	}
 	if o, ok := resp.Body.(owner); ok && o.own().prefix.holdsAll() {
 		return o.own().takeAll(maxBytes)
 	}
-	var buf bytes.Buffer
-	if length := resp.ContentLength; length > 0 && length <= maxBytes {
-		buf.Grow(int(length) + bytes.MinRead)
+	rc := resp.Body
+	defer rc.Close() // ends a read that blocks, and the goroutine with it
+	p := newPrefix(resp.ContentLength, oneMore(maxBytes))
+	if inMemory(resp) {
+		p.fill(rc)
+	} else {
+		go p.fill(rc)
+		await(ctx, p.done, maxTime)
 	}
-	if !drain(ctx, resp, &buf, maxBytes, maxTime) {
+	data, err := p.rest()
+	if err != io.EOF || int64(len(data)) > maxBytes { //nolint:errorlint // an end is io.EOF itself
 		return nil, false
 	}
-	return buf.Bytes(), true
-}
-
-// drain copies the body to w and reports whether it came whole.
-func drain(ctx context.Context, resp *http.Response, w io.Writer, maxBytes int64, maxTime time.Duration) bool {
-	if resp.Body == nil || resp.Body == http.NoBody {
-		return true
-	}
-	rc := resp.Body
-	if inMemory(resp) {
-		_, err := io.CopyN(w, rc, oneMore(maxBytes))
-		_ = rc.Close()
-		return err == io.EOF //nolint:errorlint // an end is io.EOF itself
-	}
-	ended := make(chan error, 1)
-	go func() {
-		_, err := io.CopyN(w, rc, oneMore(maxBytes))
-		ended <- err
-	}()
-	timer := time.NewTimer(maxTime)
-	defer timer.Stop()
-	defer rc.Close() // ends a read that blocks, and the goroutine with it
-	var err error
-	select {
-	case err = <-ended:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return err == io.EOF //nolint:errorlint // an end is io.EOF itself
+	return data, true
 }
 
 // inMemory reports whether all of the body has been read ahead, so that reading
@@ -75,7 +70,7 @@ func inMemory(resp *http.Response) bool {
 	}
 	b := o.own()
 	if a, ok := b.rc.(*ahead); ok {
-		return a.whole || a.err != nil
+		return a.inMemory()
 	}
 	return b.prefix.holdsAll()
 }

@@ -154,3 +154,17 @@ func TestDiscardBodyThatCannotBeInterrupted(t *testing.T) {
 		require.NoError(t, w.Close()) // ends the read that was left behind
 	})
 }
+
+// TestDrainUnannounced: a body may be longer than one would guess.
+func TestDrainUnannounced(t *testing.T) {
+	text := strings.Repeat("0123456789abcde\n", 640)
+	for _, length := range []int64{-1, 0, 5, int64(len(text)), 1 << 40} {
+		for _, maxBytes := range []int64{int64(len(text)), math.MaxInt64} {
+			resp := response(newSource(text, io.EOF))
+			resp.ContentLength = length
+			data, whole := body.Drain(t.Context(), resp, maxBytes, time.Minute)
+			assert.True(t, whole)
+			assert.Equal(t, text, string(data))
+		}
+	}
+}

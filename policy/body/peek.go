@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -19,26 +20,36 @@ func Peek(ctx context.Context, resp *http.Response, n int, wait time.Duration) [
 	}
 	b := of(resp, nil)
 	if b.prefix == nil {
-		b.prefix = &prefix{done: make(chan struct{})}
-		if length := resp.ContentLength; length > 0 && length < int64(n) {
-			n = int(length) + 1 // one more, to see the end
-		}
-		go b.prefix.fill(b.rc, n)
+		b.prefix = newPrefix(resp.ContentLength, int64(n))
+		go b.prefix.fill(b.rc)
 	}
-	timer := time.NewTimer(wait)
+	await(ctx, b.prefix.done, wait)
+	return b.prefix.peeked(n)
+}
+
+// await waits until done is closed, for up to limit and while ctx lasts.
+func await(ctx context.Context, done <-chan struct{}, limit time.Duration) {
+	runtime.Gosched() // what is there already is read now, and a timer costs as much as the reading
+	select {
+	case <-done:
+		return
+	default:
+	}
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-b.prefix.done:
+	case <-done:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return b.prefix.peeked(n)
 }
 
 // A prefix is the start of a body, read ahead on a goroutine of its own. The
 // goroutine ends when it has enough, at the body's end, or when the body is
 // closed.
 type prefix struct {
+	size int64         // bytes to read
+	room int64         // for how many bytes there is room at first
 	done chan struct{} // closed when the goroutine has ended
 
 	mu    sync.Mutex
@@ -48,14 +59,23 @@ type prefix struct {
 	stop  bool   // the reader has come: read no further; guarded by mu
 }
 
-func (p *prefix) fill(r io.Reader, n int) {
+// newPrefix returns a prefix of up to size bytes of a body of that length, -1 if it
+// is not known.
+func newPrefix(length, size int64) *prefix {
+	return &prefix{size: size, room: roomFor(length, size), done: make(chan struct{})}
+}
+
+func (p *prefix) fill(r io.Reader) {
 	defer close(p.done)
-	buf := make([]byte, n)
-	for filled := 0; ; {
-		m, err := r.Read(buf[filled:])
-		filled += m
-		if !p.grown(buf[:filled], err) || filled == n {
+	buf := make([]byte, 0, p.room)
+	for {
+		n, err := r.Read(buf[len(buf):min(int64(cap(buf)), p.size)])
+		buf = buf[:len(buf)+n]
+		if !p.grown(buf, err) || int64(len(buf)) == p.size {
 			return
+		}
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
 		}
 	}
 }

@@ -120,6 +120,19 @@ func TestPeekKeepsTheError(t *testing.T) {
 	}
 }
 
+// TestPeekUnannounced: a body may be longer than one would guess, and than it says.
+func TestPeekUnannounced(t *testing.T) {
+	text := strings.Repeat("0123456789abcde\n", 640)
+	for _, length := range []int64{-1, 5, int64(len(text))} {
+		resp := response(newSource(text, io.EOF))
+		resp.ContentLength = length
+		assert.Equal(t, text[:4<<10], string(body.Peek(t.Context(), resp, 4<<10, time.Minute)))
+		data, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(data))
+	}
+}
+
 func TestPeekNothing(t *testing.T) {
 	for _, rc := range []io.ReadCloser{nil, http.NoBody} {
 		resp := response(rc)
