@@ -76,6 +76,20 @@ func TestBreakerAllocations(t *testing.T) {
 	}
 }
 
+// TestRetryAllocations: a call that goes well costs two allocations beyond its
+// own, whatever its body, the one for reading the answer ahead included.
+func TestRetryAllocations(t *testing.T) {
+	ctx := policy.WithCall(t.Context(), policy.Call{Replayable: true})
+	measure := func(rt http.RoundTripper) float64 {
+		req := newRequest(t, ctx, http.MethodPost, "hello")
+		return testing.AllocsPerRun(1000, func() { roundTrip(rt, req) })
+	}
+	rt := transport.Retry(policy.Retry{})(answering{})
+	if bare, got := measure(answering{}), measure(rt); got > bare+2 {
+		t.Errorf("a call makes %v allocations, bare ones make %v", got, bare)
+	}
+}
+
 // BenchmarkOneRetry is a call whose first attempt ends in a 503 with a body of
 // 2 KiB, without a wait.
 func BenchmarkOneRetry(b *testing.B) {

@@ -15,9 +15,10 @@ import (
 // itself, in a packet of its own.
 type replay struct {
 	first     *http.Request
+	snapshot  snapshot
 	getBody   func() (io.ReadCloser, error) // nil if there is none
 	recording *recording                    // nil if there is none
-	next      io.ReadCloser                 // from getBody, until it is sent
+	next      io.ReadCloser                 // from snapshot or getBody, until it is sent
 }
 
 // newReplay returns the replay of req, whose body it may replace: req is ours.
@@ -26,10 +27,10 @@ func newReplay(req *http.Request, cfg *policy.Retry) replay {
 	if !hasBody(req) {
 		return r
 	}
-	if r.getBody = snapshot(req.Body); r.getBody == nil {
-		r.getBody = req.GetBody
+	if r.snapshot.take(req.Body) {
+		return r
 	}
-	if r.getBody != nil {
+	if r.getBody = req.GetBody; r.getBody != nil {
 		return r
 	}
 	memory, total := cfg.ReplayLimits()
@@ -42,13 +43,17 @@ func newReplay(req *http.Request, cfg *policy.Retry) replay {
 
 // possible reports whether the request can be sent again.
 func (r *replay) possible() bool {
-	return !hasBody(r.first) || r.getBody != nil || r.recording != nil && r.recording.playable()
+	return !hasBody(r.first) || r.snapshot.taken() || r.getBody != nil ||
+		r.recording != nil && r.recording.playable()
 }
 
 // prepare makes sure that the request can be sent again, and reports that.
 func (r *replay) prepare() bool {
 	switch {
 	case !hasBody(r.first):
+		return true
+	case r.snapshot.taken():
+		r.next = r.snapshot.open()
 		return true
 	case r.recording != nil:
 		return r.recording.hold()

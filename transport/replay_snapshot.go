@@ -7,33 +7,58 @@ import (
 	"strings"
 )
 
-// snapshot returns a func for [http.Request.GetBody] that reads rc again from
-// where it is now, or nil if rc is not known to be in memory. It is for the types
-// that net/http knows, too: it sends such bodies together with the header. Only
-// the reader is copied, not what it reads, so the copies share nothing but that;
-// a GetBody that was set by hand may return the same reader each time.
-func snapshot(rc io.ReadCloser) func() (io.ReadCloser, error) {
+// A snapshot is a request's body in memory as it was before it was sent. Only the
+// reader is copied, not what it reads, so the copies share nothing but that; a
+// GetBody that was set by hand may return the same reader each time. The zero
+// snapshot is of no body.
+type snapshot struct {
+	bytes  bytes.Reader
+	text   strings.Reader
+	source source
+}
+
+// source says which reader of a snapshot counts.
+type source uint8
+
+const (
+	elsewhere source = iota
+	inBytes
+	inText
+)
+
+// take takes a snapshot of rc from where it is now, if it is known to be in memory,
+// and reports that. The types that net/http knows are: it sends such bodies
+// together with the header.
+func (s *snapshot) take(rc io.ReadCloser) bool {
 	switch reflect.TypeOf(rc) {
 	case nopCloser, nopCloserWriterTo:
 	default:
-		return nil
+		return false
 	}
 	switch r := reflect.ValueOf(rc).Field(0).Interface().(type) {
 	case *bytes.Reader:
-		start := *r
-		return func() (io.ReadCloser, error) {
-			again := start
-			return io.NopCloser(&again), nil
-		}
-	case *strings.Reader:
-		start := *r
-		return func() (io.ReadCloser, error) {
-			again := start
-			return io.NopCloser(&again), nil
-		}
+		s.bytes, s.source = *r, inBytes
 	case *bytes.Buffer:
-		unread := r.Bytes()
-		return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(unread)), nil }
+		s.bytes.Reset(r.Bytes())
+		s.source = inBytes
+	case *strings.Reader:
+		s.text, s.source = *r, inText
+	}
+	return s.taken()
+}
+
+// taken reports whether there is a body.
+func (s *snapshot) taken() bool { return s.source != elsewhere }
+
+// open returns the body anew, or nil if there is none.
+func (s *snapshot) open() io.ReadCloser {
+	switch s.source {
+	case inBytes:
+		again := s.bytes
+		return io.NopCloser(&again)
+	case inText:
+		again := s.text
+		return io.NopCloser(&again)
 	}
 	return nil
 }

@@ -58,10 +58,10 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := r.begin(req)
 	defer c.end()
 	ctx := c.req.Context()
-	var kept *http.Response // the last real answer, should no other come
+	var kept spare
 	for attempt := c.req; ; attempt = c.replay.request() {
 		resp, err := body.Send(r.next, attempt)
-		verdict := r.judge(attempt, resp, err)
+		verdict := c.judge(attempt, resp, err)
 		if verdict.Class == policy.OK {
 			c.succeeded(resp)
 			return resp, nil
@@ -71,8 +71,8 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 			return lastAnswer(resp, err, kept, verdict)
 		}
 		due := time.Now().Add(wait) // the discarding is part of the wait
-		if resp != nil && r.discard(ctx, resp) {
-			kept = resp
+		if resp != nil {
+			kept.keep(ctx, resp, &r.cfg)
 		}
 		telemetry.FromContext(ctx).Waits(ctx, wait, verdict.Class)
 		if err := sleep(ctx, time.Until(due)); err != nil {
@@ -139,15 +139,23 @@ func (c *retried) attempts() int {
 
 // judge returns the verdict on an attempt. A small answer is read to its end
 // first, so that one that was cut short counts as such.
-func (r *retry) judge(req *http.Request, resp *http.Response, err error) policy.Verdict {
-	verdict := telemetry.Judge(req, resp, err, r.cfg.Classify)
-	if verdict.Class != policy.OK || !r.buffers(req, resp) {
+func (c *retried) judge(req *http.Request, resp *http.Response, err error) policy.Verdict {
+	verdict := telemetry.Judge(req, resp, err, c.cfg.Classify)
+	if verdict.Class != policy.OK || !c.buffers(req, resp) {
 		return verdict
 	}
-	if body.Buffer(resp, r.cfg.BufferBytes) != nil {
-		return telemetry.Judge(req, resp, nil, r.cfg.Classify)
+	if c.buffer(req, resp) != nil {
+		return telemetry.Judge(req, resp, nil, c.cfg.Classify)
 	}
 	return verdict
+}
+
+// buffer reads the body of resp, in the room that there is for the first one.
+func (c *retried) buffer(req *http.Request, resp *http.Response) error {
+	if req == &c.lineage.first {
+		return c.lineage.room.Buffer(resp, c.cfg.BufferBytes)
+	}
+	return body.Buffer(resp, c.cfg.BufferBytes)
 }
 
 // buffers reports whether the body of resp is read before it is handed on.
@@ -249,21 +257,26 @@ func (c *retried) refund() {
 	}
 }
 
-// discard ends a response, so that its connection can be used again, and reports
-// whether it came whole: then it holds its body itself and can still be handed on.
-func (r *retry) discard(ctx context.Context, resp *http.Response) bool {
-	whole, ok := body.Drain(ctx, resp, r.cfg.DrainBytes, r.cfg.DrainTime)
-	if ok {
-		resp.Body = body.Bytes(whole)
+// A spare is the last answer that was dropped, should no other come.
+type spare struct {
+	resp *http.Response // nil if there is none
+	body []byte         // of resp
+}
+
+// keep ends a response, so that its connection can be used again, and keeps it if
+// it came whole.
+func (s *spare) keep(ctx context.Context, resp *http.Response, cfg *policy.Retry) {
+	if whole, ok := body.Drain(ctx, resp, cfg.DrainBytes, cfg.DrainTime); ok {
+		s.resp, s.body = resp, whole
 	}
-	return ok
 }
 
 // lastAnswer returns what the caller gets in the end: the outcome of the last
 // attempt, or an earlier real answer if that was none.
-func lastAnswer(resp *http.Response, err error, kept *http.Response, v policy.Verdict) (*http.Response, error) {
-	if err != nil && kept != nil && v.Class != policy.Canceled {
-		return kept, nil
+func lastAnswer(resp *http.Response, err error, kept spare, v policy.Verdict) (*http.Response, error) {
+	if err != nil && kept.resp != nil && v.Class != policy.Canceled {
+		kept.resp.Body = body.Bytes(kept.body)
+		return kept.resp, nil
 	}
 	return resp, err
 }

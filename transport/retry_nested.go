@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // lineage is what the retry layers that a call passes, one below the other, have
@@ -26,7 +27,10 @@ type lineage struct {
 	repeated bool         // the call is itself one that somebody above repeats
 	extra    atomic.Int64 // attempts beyond the first
 	over     atomic.Bool  // the call is: what uses its context from now on is another
-	first    http.Request // the one that is sent first
+
+	// What the first attempt, often the only one, needs memory for.
+	first http.Request // the one that is sent
+	room  body.BufferRoom
 }
 
 type lineageKey struct{}
