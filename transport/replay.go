@@ -21,24 +21,20 @@ type replay struct {
 	next      io.ReadCloser                 // from snapshot or getBody, until it is sent
 }
 
-// newReplay returns the replay of req, whose body it may replace: req is ours.
-func newReplay(req *http.Request, cfg *policy.Retry) replay {
-	r := replay{first: req}
-	if !hasBody(req) {
-		return r
-	}
-	if r.snapshot.take(req.Body) {
-		return r
+// begin prepares to replay req, whose body it may replace: req is ours.
+func (r *replay) begin(req *http.Request, cfg *policy.Retry) {
+	r.first = req
+	if !hasBody(req) || r.snapshot.take(req.Body) {
+		return
 	}
 	if r.getBody = req.GetBody; r.getBody != nil {
-		return r
+		return
 	}
 	memory, total := cfg.ReplayLimits()
 	if total > 0 && req.ContentLength <= total {
 		r.recording = newRecording(req.Body, spool{maxMemory: memory, max: total})
 		req.Body = r.recording.play()
 	}
-	return r
 }
 
 // possible reports whether the request can be sent again.

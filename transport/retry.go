@@ -55,7 +55,8 @@ type retry struct {
 func (r *retry) CloseIdleConnections() { closeIdle(r.next) }
 
 func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
-	c := r.begin(req)
+	c := retried{retry: r}
+	c.begin(req)
 	defer c.end()
 	ctx := c.req.Context()
 	var kept spare
@@ -63,7 +64,7 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, err := body.Send(r.next, attempt)
 		verdict := c.judge(attempt, resp, err)
 		if verdict.Class == policy.OK {
-			c.succeeded(resp)
+			c.succeeded(attempt, resp)
 			return resp, nil
 		}
 		wait, ok := c.plan(verdict)
@@ -95,12 +96,11 @@ type retried struct {
 }
 
 // begin prepares the first attempt.
-func (r *retry) begin(req *http.Request) retried {
-	c := retried{retry: r, lineage: lineageOf(req)}
-	if c.lineage == nil {
-		c.lineage, c.outermost = newLineage(req, r.cfg.Bucket), true
+func (c *retried) begin(req *http.Request) {
+	if c.lineage = lineageOf(req); c.lineage == nil {
+		c.lineage, c.outermost = newLineage(req, c.cfg.Bucket), true
 		if c.lineage.repeated {
-			r.cfg.Bucket.Reserve(time.Now()) // if there is a token: it is sent all the same
+			c.cfg.Bucket.Reserve(time.Now()) // if there is a token: it is sent all the same
 		}
 		c.lineage.first = *req.WithContext(c.lineage) // a copy that is inlined, and so not made twice
 		c.req = &c.lineage.first
@@ -108,13 +108,12 @@ func (r *retry) begin(req *http.Request) retried {
 		c.req = req.WithContext(req.Context())
 	}
 	c.shared = c.lineage.repeats(req)
-	if r.cfg.IdempotencyKey {
+	if c.cfg.IdempotencyKey {
 		mintIdempotencyKey(c.req)
 	}
 	if !c.single() {
-		c.replay = newReplay(c.req, &r.cfg)
+		c.replay.begin(c.req, &c.cfg)
 	}
-	return c
 }
 
 // single reports whether there is one attempt in any case.
@@ -150,10 +149,10 @@ func (c *retried) judge(req *http.Request, resp *http.Response, err error) polic
 	return verdict
 }
 
-// buffer reads the body of resp, in the room that there is for the first one.
+// buffer reads the body of resp, which answers req.
 func (c *retried) buffer(req *http.Request, resp *http.Response) error {
-	if req == &c.lineage.first {
-		return c.lineage.room.Buffer(resp, c.cfg.BufferBytes)
+	if room := c.lineage.roomOf(req); room != nil {
+		return room.Buffer(resp, c.cfg.BufferBytes)
 	}
 	return body.Buffer(resp, c.cfg.BufferBytes)
 }
@@ -172,10 +171,15 @@ func (r *retry) buffers(req *http.Request, resp *http.Response) bool {
 
 // succeeded pays into the budget, and takes it back if the body breaks. What the
 // layer that the lineage began with pays in anyway is not paid twice.
-func (c *retried) succeeded(resp *http.Response) {
+func (c *retried) succeeded(req *http.Request, resp *http.Response) {
 	bucket := c.cfg.Bucket
-	if c.outermost || bucket != c.lineage.bucket {
-		bucket.Deposit()
+	if !c.outermost && bucket == c.lineage.bucket {
+		return
+	}
+	bucket.Deposit()
+	if room := c.lineage.roomOf(req); room != nil {
+		room.Watch(resp, deposit{bucket})
+	} else {
 		body.Watch(resp, deposit{bucket})
 	}
 }

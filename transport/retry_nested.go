@@ -28,12 +28,19 @@ type lineage struct {
 	extra    atomic.Int64 // attempts beyond the first
 	over     atomic.Bool  // the call is: what uses its context from now on is another
 
-	// What the first attempt, often the only one, needs memory for.
-	first http.Request // the one that is sent
-	room  body.BufferRoom
+	first http.Request    // the one that is sent first
+	room  body.BufferRoom // for the answer to it
 }
 
 type lineageKey struct{}
+
+// roomOf returns the room that there is for the answer to req, or nil.
+func (l *lineage) roomOf(req *http.Request) *body.BufferRoom {
+	if req == &l.first {
+		return &l.room
+	}
+	return nil
+}
 
 // Value returns the lineage for its key.
 func (l *lineage) Value(key any) any {

@@ -15,21 +15,24 @@ func Buffer(resp *http.Response, maxBytes int64) error {
 	return new(BufferRoom).Buffer(resp, maxBytes)
 }
 
-// A BufferRoom is to [Buffer] what a [Room] is to [Watch]. Its zero value is
-// ready for one body.
-type BufferRoom struct{ b buffered }
+// A BufferRoom is a [Room] for [Buffer], too: for a layer that has an object per
+// request and may read the answer to it ahead.
+type BufferRoom struct {
+	Room
+	ahead ahead
+}
 
 // Buffer is the func of that name. It needs memory for what it reads only.
 func (r *BufferRoom) Buffer(resp *http.Response, maxBytes int64) error {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil
 	}
-	b := &r.b
-	b.ahead.head, b.ahead.rest = make([]byte, 0, roomFor(resp.ContentLength, oneMore(maxBytes))), resp.Body
-	b.ahead.fill(maxBytes)
-	b.wrap(&b.ahead)
-	resp.Body = b
-	return b.ahead.err
+	r.ahead.head = make([]byte, 0, roomFor(resp.ContentLength, oneMore(maxBytes)))
+	r.ahead.rest = resp.Body
+	r.ahead.fill(maxBytes)
+	r.b.wrap(&r.ahead)
+	resp.Body = (*buffered)(r)
+	return r.ahead.err
 }
 
 // roomFor returns for how many bytes to make room at first if up to size are read
@@ -45,22 +48,23 @@ func roomFor(length, size int64) int64 {
 
 // buffered is a body that was read ahead, in one piece with what the layers above
 // add to it.
-type buffered struct {
-	watched
-	ahead ahead
-}
+type buffered BufferRoom
+
+func (b *buffered) own() *watched              { return &b.b }
+func (b *buffered) Read(p []byte) (int, error) { return b.b.Read(p) }
+func (b *buffered) Close() error               { return b.b.Close() }
 
 // WriteTo implements [io.WriterTo]. What is in memory comes without a wait, so
 // there is nothing to tell a [Pacer].
 func (b *buffered) WriteTo(w io.Writer) (int64, error) {
-	if !b.ahead.inMemory() || b.prefix != nil {
-		return (&writerTo{&b.watched, &b.ahead}).WriteTo(w)
+	if !b.ahead.inMemory() || b.b.prefix != nil {
+		return (&writerTo{&b.b, &b.ahead}).WriteTo(w)
 	}
 	n, err := b.ahead.writeHead(w)
 	if err != nil {
 		return n, err // the body did not end: Close will end it
 	}
-	if err = b.end(b.ahead.end()); err != io.EOF { //nolint:errorlint // an end is io.EOF itself
+	if err = b.b.end(b.ahead.end()); err != io.EOF { //nolint:errorlint // an end is io.EOF itself
 		return n, err
 	}
 	return n, nil
