@@ -101,7 +101,7 @@ func (c *costs) add(p Part) {
 		c.attempts = 0
 	case KindTimeout:
 		c.timeout(p.timeout())
-	case KindCall, KindBreaker, KindAttempt:
+	case KindCall, KindThrottle, KindBreaker, KindAttempt:
 		c.judge()
 	case KindLimit:
 		c.limit(p.limit())

@@ -53,6 +53,8 @@ func (p Part) settings() string {
 		text = p.timeout().text()
 	case KindRetry:
 		text = p.retry().text()
+	case KindThrottle:
+		text = p.throttle().text()
 	case KindBreaker:
 		text = p.breaker().text()
 	case KindLimit:
@@ -105,6 +107,10 @@ func (r Retry) text() string {
 	}
 	return fmt.Sprintf("%s, from %s, throttled %s, server's %s",
 		count(r.MaxAttempts(), "attempt"), span(max(0, r.Backoff.Base)), span(max(0, r.Throttled.Base)), server)
+}
+
+func (t Throttle) text() string {
+	return fmt.Sprintf("above %.3g %% of ≥ %d in %s, up to %.3g %%", 100*t.Ratio, t.MinCalls, span(t.Window), 100*t.MaxRefused)
 }
 
 func (b Breaker) text() string {

@@ -32,6 +32,8 @@ func partOf(settings any) policy.Part {
 		return policy.Part{Kind: policy.KindTimeout, Name: s.Scope, Settings: s}
 	case policy.Retry:
 		return policy.Part{Kind: policy.KindRetry, Settings: s}
+	case policy.Throttle:
+		return policy.Part{Kind: policy.KindThrottle, Name: s.Name, Settings: s}
 	case policy.Breaker:
 		return policy.Part{Kind: policy.KindBreaker, Name: s.Name, Settings: s}
 	case policy.Limit:
@@ -70,6 +72,7 @@ var (
 	foreign  = policy.KindForeign
 	cached   = policy.Cache{}
 	retry    = policy.Retry{}
+	throttle = policy.Throttle{}
 	breaker  = policy.Breaker{}
 	limit    = policy.Limit{}
 	fixed    = policy.Limit{InFlight: 10}
@@ -97,6 +100,14 @@ var badStacks = []struct {
 	{"cache around fallback", chain(call, cached, guesses, retry), []string{"cache around fallback: the cache never sees"}},
 	{"limit around fallback", chain(call, fixed, guesses), []string{"limit around fallback: what the limit refuses"}},
 	{"attempt around fallback", chain(call, attempt, guesses), []string{"attempt around fallback: a guess is recorded"}},
+	{"throttle around cache", chain(call, retry, throttle, cached), []string{"retry around cache", "throttle around cache: it refuses what"}},
+	{"throttle around fallback", chain(call, throttle, guesses), []string{"throttle around fallback: a guess hides"}},
+	{"throttle around retry", chain(call, throttle, retry, breaker), []string{"throttle around retry: it sees calls"}},
+	{"throttle inside breaker", chain(call, retry, breaker, throttle), []string{"breaker around throttle: the throttle refuses the probes"}},
+	{"attempt around throttle", chain(call, retry, attempt, throttle), []string{"attempt around throttle: what the throttle refuses"}},
+	{"throttle around call", chain(throttle, call, breaker), []string{"throttle around call"}},
+	{"faults around throttle", chain(call, faults, throttle), []string{"faults around throttle"}},
+	{"two throttles", chain(call, retry, throttle, throttle), []string{"throttle around throttle: both refuse a share"}},
 	{"fallback innermost", chain(call, cached, retry, breaker, guesses),
 		[]string{"cache around fallback", "retry around fallback", "breaker around fallback"}},
 	{"cache innermost", chain(call, retry, breaker, limit, cached),
@@ -278,6 +289,13 @@ var goodStacks = []struct {
 	{"the last calls count", policy.Stack{Breaker: policy.Breaker{LastCalls: 20, Window: sec}}.Parts()},
 	{"slow calls", policy.Stack{Breaker: policy.Breaker{SlowCall: 5 * sec}}.Parts()},
 	{"a breaker that only observes", policy.Stack{Breaker: policy.Breaker{MetricsOnly: true}}.Parts()},
+	{"throttle", policy.Stack{Throttle: &policy.Throttle{}}.Parts()},
+	{"throttle alone", chain(throttle)},
+	{"a throttle between limits", chain(call, fixed, once, throttle, breaker, limit)},
+	{"a throttle around the timeout that it counts", chain(throttle, timeout)},
+	{"a throttle that is off", chain(policy.Throttle{Off: true}, call, cached)},
+	{"a throttle per function and one per host", chain(call, retry, per("main.function", throttle), per("transport.Authority", throttle))},
+	{"throttles around and inside a failover", chain(call, throttle, foreign, throttle)},
 	{"rate", policy.Stack{Limit: policy.Limit{PerSecond: 25, InFlight: 25}}.Parts()},
 	{"no queue, however long the wait", policy.Stack{Total: sec, Limit: policy.Limit{MaxQueue: -1, MaxWait: mins}}.Parts()},
 	{"no limit, however long the wait", policy.Stack{Total: sec, Limit: policy.Limit{InFlight: -1, MaxWait: mins}}.Parts()},

@@ -12,6 +12,7 @@ const (
 	KindCache    Kind = "cache"    // [Cache]
 	KindTimeout  Kind = "timeout"  // [Timeout]
 	KindRetry    Kind = "retry"    // [Retry]
+	KindThrottle Kind = "throttle" // [Throttle]
 	KindBreaker  Kind = "breaker"  // [Breaker]
 	KindLimit    Kind = "limit"    // [Limit]
 	KindAttempt  Kind = "attempt"  // the record of an attempt; none
@@ -63,8 +64,11 @@ func (s Stack) Parts() []Part {
 		total := Timeout{Scope: "total", Total: s.Total, FirstByte: -1, Idle: -1}
 		parts = append(parts, Part{Kind: KindTimeout, Name: total.Scope, Settings: total})
 	}
+	parts = append(parts, Part{Kind: KindRetry, Settings: s.Retry})
+	if s.Throttle != nil {
+		parts = append(parts, Part{Kind: KindThrottle, Name: s.Throttle.Name, Key: hostKey, Settings: *s.Throttle})
+	}
 	parts = append(parts,
-		Part{Kind: KindRetry, Settings: s.Retry},
 		Part{Kind: KindBreaker, Name: s.Breaker.Name, Key: hostKey, Settings: s.Breaker},
 		Part{Kind: KindLimit, Name: s.Limit.Name, Key: hostKey, Settings: s.Limit},
 		Part{Kind: KindAttempt, Name: s.Function},
@@ -86,6 +90,8 @@ func (p Part) isOff() bool {
 		return settings.Off
 	case Retry:
 		return settings.Off
+	case Throttle:
+		return settings.Off
 	case Breaker:
 		return settings.Off
 	case Limit:
@@ -102,6 +108,7 @@ func (p Part) fallback() Fallback { return settingsOf[Fallback](p).WithDefaults(
 func (p Part) cache() Cache       { return settingsOf[Cache](p).WithDefaults() }
 func (p Part) timeout() Timeout   { return settingsOf[Timeout](p).WithDefaults() }
 func (p Part) retry() Retry       { return settingsOf[Retry](p).WithDefaults() }
+func (p Part) throttle() Throttle { return settingsOf[Throttle](p).WithDefaults() }
 func (p Part) breaker() Breaker   { return settingsOf[Breaker](p).WithDefaults() }
 func (p Part) limit() Limit       { return settingsOf[Limit](p).WithDefaults() }
 func (p Part) faults() Faults     { return settingsOf[Faults](p).WithDefaults() }

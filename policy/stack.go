@@ -9,7 +9,8 @@ import (
 // Stack sets a whole stack of layers, in the fixed order in which they are put
 // together: outermost first. Its zero value is the standard stack: a total
 // timeout, retries with a budget, a circuit breaker and an adaptive limit per
-// host, attempt timeouts, and telemetry around them; no cache and no fallback.
+// host, attempt timeouts, and telemetry around them; no cache, no fallback and no
+// throttle.
 type Stack struct {
 	// Function names what the stack is for in spans, metrics, errors and rules.
 	// It is used for requests that carry no [Call] of their own. May be "".
@@ -32,6 +33,11 @@ type Stack struct {
 
 	// Retry repeats failed attempts.
 	Retry Retry
+
+	// Throttle refuses a part of the requests to a host that turns many of them
+	// away, for that attempt and without a retry. There is one for each host that
+	// the stack meets. Nil means none.
+	Throttle *Throttle
 
 	// Breaker stops the traffic to a host that is down. There is one for each
 	// host that the stack meets. Its Window, if zero, is twice
@@ -83,6 +89,11 @@ func (s Stack) WithDefaults() Stack {
 		s.Breaker.TolerateTimeouts = true
 	}
 	s.Limit.Classify = orClassifier(s.Limit.Classify, s.Classify)
+	if s.Throttle != nil {
+		throttle := s.Throttle.WithDefaults()
+		throttle.Classify = orClassifier(throttle.Classify, s.Classify)
+		s.Throttle = &throttle
+	}
 	if s.Cache != nil {
 		cache := s.Cache.WithDefaults()
 		cache.Classify = orClassifier(cache.Classify, s.Classify)

@@ -15,7 +15,7 @@ func (s Stack) Validate() error {
 	s = s.WithDefaults()
 	err := errors.Join(
 		s.Retry.Validate(), s.Breaker.Validate(), s.Limit.Validate(), s.Attempt.Validate(),
-		s.Cache.validate())
+		s.Throttle.validate(), s.Cache.validate())
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ func candidates() []candidate {
 		{"Breaker", func() transport.Layer { return transport.NewBreaker(policy.Breaker{}).Wrap }, refuse},
 		{"PerKey", func() transport.Layer { return transport.PerKey(transport.Authority, breakerFor) }, refuse},
 		{"Limiter", func() transport.Layer { return transport.NewLimiter(policy.Limit{}).Wrap }, refuse},
+		{"Throttle", func() transport.Layer { return transport.NewThrottle(policy.Throttle{}).Wrap }, refuse},
 		{"Faults", func() transport.Layer { return transport.NewFaults(policy.Faults{Mix: late}).Wrap }, nil},
 	}
 }

@@ -8,11 +8,12 @@ import (
 
 // What each layer says of itself: see [Inspect].
 
-func (r *retry) Unwrap() http.RoundTripper   { return r.next }
-func (t *timeout) Unwrap() http.RoundTripper { return t.next }
-func (b *breaker) Unwrap() http.RoundTripper { return b.next }
-func (l *limiter) Unwrap() http.RoundTripper { return l.next }
-func (f *faults) Unwrap() http.RoundTripper  { return f.next }
+func (r *retry) Unwrap() http.RoundTripper    { return r.next }
+func (t *timeout) Unwrap() http.RoundTripper  { return t.next }
+func (t *throttle) Unwrap() http.RoundTripper { return t.next }
+func (b *breaker) Unwrap() http.RoundTripper  { return b.next }
+func (l *limiter) Unwrap() http.RoundTripper  { return l.next }
+func (f *faults) Unwrap() http.RoundTripper   { return f.next }
 
 func (r *retry) Part() policy.Part {
 	return policy.Part{Kind: policy.KindRetry, Settings: r.cfg}
@@ -20,6 +21,10 @@ func (r *retry) Part() policy.Part {
 
 func (t *timeout) Part() policy.Part {
 	return policy.Part{Kind: policy.KindTimeout, Name: t.cfg.Scope, Settings: t.cfg}
+}
+
+func (t *throttle) Part() policy.Part {
+	return policy.Part{Kind: policy.KindThrottle, Name: t.cfg.Name, Settings: t.cfg}
 }
 
 func (b *breaker) Part() policy.Part {

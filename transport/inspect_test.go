@@ -24,6 +24,8 @@ func TestInspectStandard(t *testing.T) {
 			Cache:    &policy.Cache{},
 			Fallback: &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}},
 		},
+		"throttled":       {Throttle: &policy.Throttle{Ratio: 0.2}},
+		"throttle off":    {Throttle: &policy.Throttle{Off: true}},
 		"without retry":   {Retry: policy.Retry{Off: true}},
 		"without breaker": {Breaker: policy.Breaker{Off: true}},
 		"without limit":   {Limit: policy.Limit{Off: true}},

@@ -27,13 +27,14 @@ func Standard(s policy.Stack) Layer {
 //	cache             if s.Cache is set
 //	total timeout     30 s
 //	retry and budget  3 attempts, full jitter, 10 % of successes
+//	throttle          one per host, if s.Throttle is set
 //	breaker           one per host
 //	limit             one per host; adapts to what the host can take
 //	attempt span
 //	attempt timeout   10 s to the first byte, 30 s between bytes
 //
 // All transports that the layer wraps share its budget and its cache. Each has
-// breakers and limits of its own.
+// throttles, breakers and limits of its own.
 func Build(s policy.Stack) (Layer, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("transport: invalid stack: %w", err)
@@ -55,6 +56,7 @@ func Build(s policy.Stack) (Layer, error) {
 	layers = append(layers,
 		total,
 		Retry(s.Retry),
+		throttlePerHost(s.Throttle),
 		perHost(s.Breaker, s.Limit),
 		telemetry.ObserveAttempt(observed),
 		attempt,
