@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"errors"
 	"sync"
 	"time"
 )
@@ -34,6 +35,26 @@ func (b Budget) withDefaults() Budget {
 	return b
 }
 
+func (b Budget) validate(name string) error {
+	b = b.withDefaults()
+	if err := b.validateNumbers(name); err != nil {
+		return err
+	}
+	return errors.Join(
+		check(b.Ratio <= 1, name+".Ratio", b.Ratio, "at most 1"),
+		check(b.Burst >= 0, name+".Burst", b.Burst, "at least 0"),
+	)
+}
+
+// validateNumbers reports what no bucket can count with.
+func (b Budget) validateNumbers(name string) error {
+	return errors.Join(
+		check(isFinite(b.Ratio), name+".Ratio", b.Ratio, "finite"),
+		check(isFinite(b.PerSecond), name+".PerSecond", b.PerSecond, "finite"),
+		check(isFinite(b.Burst), name+".Burst", b.Burst, "finite"),
+	)
+}
+
 // A Bucket holds the tokens of a [Budget]. Layers that are given the same
 // Bucket share one budget. It is safe for concurrent use.
 //
@@ -48,8 +69,11 @@ type Bucket struct {
 	last   time.Time // when PerSecond was last paid in; guarded by mu
 }
 
-// NewBucket returns a full Bucket.
+// NewBucket returns a full Bucket. It panics if one of the numbers is not finite.
 func NewBucket(b Budget) *Bucket {
+	if err := b.validateNumbers("Budget"); err != nil {
+		panic(err)
+	}
 	b = b.withDefaults()
 	return &Bucket{settings: b, tokens: b.Burst}
 }

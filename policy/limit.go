@@ -103,9 +103,10 @@ func (l Limit) Validate() error {
 	a := l.Adaptive
 	return errors.Join(
 		check(l.PerSecond <= maxPerSecond, "Limit.PerSecond", l.PerSecond, "at most 1e9"),
+		check(!math.IsInf(l.PerSecond, -1), "Limit.PerSecond", l.PerSecond, "finite"),
 		check(l.Burst >= 0, "Limit.Burst", l.Burst, "at least 0"),
 		check(a.Min >= 1, "Limit.Adaptive.Min", a.Min, "at least 1"),
 		check(a.Initial >= a.Min && a.Initial <= a.Max, "Limit.Adaptive.Initial", a.Initial, fmt.Sprintf("Min to Max, %d to %d", a.Min, a.Max)),
-		check(a.Tolerance > 1 && !math.IsInf(a.Tolerance, 1), "Limit.Adaptive.Tolerance", a.Tolerance, "above 1 and finite"),
+		check(a.Tolerance > 1 && isFinite(a.Tolerance), "Limit.Adaptive.Tolerance", a.Tolerance, "above 1 and finite"),
 	)
 }

@@ -146,14 +146,24 @@ func lintBreaker(b Breaker, inside bound) []error {
 	if b.SlowCall >= inside.limit {
 		errs = append(errs, finding("Breaker.SlowCall %v must be below %v: a call times out before it is slow; shorten it, or leave it out", b.SlowCall, inside))
 	}
+	if own := b.Patience != (Breaker{SlowCall: b.SlowCall}).WithDefaults().Patience; own && b.Patience > inside.limit {
+		errs = append(errs, finding("Breaker.Patience %v must not be above %v: an attempt times out before a caller has waited so long for it, so his deadline never counts; shorten it, or make it negative if that is meant", b.Patience, inside))
+	}
 	return errs
 }
 
 func lintLimit(l Limit, around bound) []error {
-	if around.limit == 0 || l.longestWait() < around.limit {
-		return nil
+	var errs []error
+	if l.Burst > 0 && l.PerSecond == 0 {
+		errs = append(errs, finding("Limit.Burst %d has no PerSecond beside it: nothing bounds the rate; set PerSecond, to -1 if no bound is meant, or leave Burst out", l.Burst))
 	}
-	return []error{finding("Limit.MaxWait %v must be below %v: a request may wait its turn until there is no time left to send it; make it a fifth of that", l.MaxWait, around)}
+	if l.InFlight > 0 && l.Adaptive != (Adaptive{}).withDefaults() {
+		errs = append(errs, finding("Limit.Adaptive is set beside InFlight %d: the bound is fixed and does not adapt; leave one of them out", l.InFlight))
+	}
+	if around.limit > 0 && l.longestWait() >= around.limit {
+		errs = append(errs, finding("Limit.MaxWait %v must be below %v: a request may wait its turn until there is no time left to send it; make it a fifth of that", l.MaxWait, around))
+	}
+	return errs
 }
 
 // longestWait returns how long a request may wait in the queue, zero if there is

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -32,8 +33,7 @@ func (r Retry) Validate() error {
 		r.validateClasses(),
 		check(r.WaitJitter >= 0 && r.WaitJitter <= 1, "Retry.WaitJitter", r.WaitJitter, "0 to 1"),
 		r.validateReplay(),
-		check(r.Budget.Ratio <= 1, "Retry.Budget.Ratio", r.Budget.Ratio, "at most 1"),
-		check(r.Budget.Burst >= 0, "Retry.Budget.Burst", r.Budget.Burst, "at least 0"),
+		r.Budget.validate("Retry.Budget"),
 		check(r.DrainBytes > 0, "Retry.DrainBytes", r.DrainBytes, "above 0"),
 		check(r.DrainTime > 0, "Retry.DrainTime", r.DrainTime, "above 0"),
 	)
@@ -63,6 +63,7 @@ func (b Backoff) validate(name string) error {
 	decorrelated := b.Jitter == DecorrelatedJitter && (b.Kind != ExponentialBackoff || b.Func != nil)
 	return errors.Join(
 		check(b.Factor >= 1, name+".Factor", b.Factor, "at least 1"),
+		check(!math.IsInf(b.Factor, 1), name+".Factor", b.Factor, "finite"),
 		check(b.Max >= b.Base, name+".Max", b.Max, fmt.Sprintf("at least Base, %v", b.Base)),
 		check(b.Kind <= ConstantBackoff, name+".Kind", b.Kind, "exponential, linear or constant"),
 		check(b.Jitter <= NoJitter, name+".Jitter", b.Jitter, "full, equal, decorrelated or none"),
@@ -84,6 +85,7 @@ func (b Breaker) Validate() error {
 		check(b.OpenFor > 0, "Breaker.OpenFor", b.OpenFor, "above 0"),
 		check(b.MaxOpenFor >= b.OpenFor, "Breaker.MaxOpenFor", b.MaxOpenFor, fmt.Sprintf("at least OpenFor, %v", b.OpenFor)),
 		check(b.Jitter <= 1, "Breaker.Jitter", b.Jitter, "at most 1"),
+		check(!math.IsInf(b.Jitter, -1), "Breaker.Jitter", b.Jitter, "finite"),
 		check(b.Probes >= 1, "Breaker.Probes", b.Probes, "at least 1"),
 		check(b.ProbeLease > 0, "Breaker.ProbeLease", b.ProbeLease, "above 0"),
 	)
@@ -115,6 +117,10 @@ func (c *Cache) validate() error {
 	}
 	return c.Validate()
 }
+
+// isFinite reports whether f is a number other than an infinite one. NaN is less
+// than no bound and greater than none.
+func isFinite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
 func check(ok bool, field string, value any, want string) error {
 	if ok {
