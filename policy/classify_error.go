@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"syscall"
 )
 
@@ -28,7 +27,7 @@ func classifyError(err error) Verdict {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Verdict{Class: Canceled}
-	case isDial(err), isRefusedStream(err):
+	case isDial(err), isRefusedStream(err), isUnsent(err):
 		return Verdict{Class: Unreachable, Again: Anywhere, Executed: NotExecuted}
 	case isHandshake(err):
 		return Verdict{Class: Unreachable, Again: Elsewhere, Executed: NotExecuted}
@@ -69,7 +68,7 @@ func isDial(err error) bool {
 		return true
 	}
 	// net/http keeps the second one to itself.
-	return errors.Is(err, syscall.ECONNREFUSED) || strings.Contains(err.Error(), "net/http: TLS handshake timeout")
+	return errors.Is(err, syscall.ECONNREFUSED) || says(err, "net/http: TLS handshake timeout")
 }
 
 // isHandshake reports whether TLS failed for a reason that stays. Since Go 1.20
@@ -126,16 +125,7 @@ func isBroken(err error) bool {
 	if _, ok := errors.AsType[streamError](err); ok {
 		return true
 	}
-	for _, text := range [...]string{ // net/http keeps these to itself
-		"http: server closed idle connection",
-		"http2: client connection lost",
-		"http2: server sent GOAWAY and closed the connection",
-	} {
-		if strings.Contains(err.Error(), text) {
-			return true
-		}
-	}
-	return false
+	return isBrokenInside(err) || isProxyDown(err)
 }
 
 // streamError is the reset of an HTTP/2 stream. The type that net/http returns is

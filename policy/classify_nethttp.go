@@ -1,0 +1,91 @@
+package policy
+
+import (
+	"errors"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Errors that net/http keeps to itself are known by their texts alone: by the
+// whole text of one of the errors in the chain, since a part may be what a server
+// wrote.
+
+// says reports whether one of the errors in err has one of these texts.
+func says(err error, texts ...string) bool {
+	return hasText(err, func(text string) bool { return slices.Contains(texts, text) })
+}
+
+func hasText(err error, is func(text string) bool) bool {
+	if err == nil {
+		return false
+	}
+	if is(err.Error()) {
+		return true
+	}
+	switch e := err.(type) { //nolint:errorlint // each error on the way is looked at
+	case interface{ Unwrap() error }:
+		return hasText(e.Unwrap(), is)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), func(err error) bool { return hasText(err, is) })
+	}
+	return false
+}
+
+// isUnsent reports whether net/http says of a request that HTTP/2 rules out that
+// the server processed it: its stream was above the last one that the server's
+// GOAWAY says it may act on (RFC 9113 section 6.8), it was turned away (section
+// 8.7), or its connection took no more requests.
+func isUnsent(err error) bool {
+	return hasText(err, func(text string) bool {
+		if inner, ok := strings.CutPrefix(text, "http2: Transport: cannot retry err ["); ok {
+			// It would have sent the request again if it still had the body.
+			text, _, _ = strings.Cut(inner, "] after Request.Body was written")
+			if stream, ok := strings.CutPrefix(text, "stream error: stream ID "); ok {
+				_, reason, _ := strings.Cut(stream, "; ")
+				return reason == "REFUSED_STREAM" || reason == "REFUSED_STREAM; received from peer"
+			}
+		}
+		switch text {
+		case "http2: Transport received Server's graceful shutdown GOAWAY",
+			"http2: client conn not usable", "http2: client conn could not be established":
+			return true
+		}
+		return strings.HasPrefix(text, "http2: Transport received GOAWAY from server ErrCode:")
+	})
+}
+
+// isBrokenInside reports whether a connection of net/http's ended too early. A
+// connection that is closed after a GOAWAY leaves those requests without an answer
+// on which the server may have acted.
+func isBrokenInside(err error) bool {
+	return hasText(err, func(text string) bool {
+		switch text {
+		case "http: server closed idle connection", "http2: client connection lost", "http2: client conn is closed":
+			return true
+		}
+		return strings.HasPrefix(text, "http2: server sent GOAWAY and closed the connection;")
+	})
+}
+
+// isProxyDown reports whether err may be what a proxy said to a CONNECT: net/http
+// makes its reason phrase a plain error, from which nothing else can be told. Nor
+// does it show that the error is net/http's, so the request counts as one that may
+// have been processed. Other reasons, such as that the proxy wants to know the
+// client, are left unknown.
+func isProxyDown(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if reflect.TypeOf(err) != plainError {
+			continue
+		}
+		switch err.Error() {
+		case http.StatusText(http.StatusInternalServerError), http.StatusText(http.StatusBadGateway),
+			http.StatusText(http.StatusServiceUnavailable), http.StatusText(http.StatusGatewayTimeout):
+			return true
+		}
+	}
+	return false
+}
+
+var plainError = reflect.TypeOf(errors.New(""))
