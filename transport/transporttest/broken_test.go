@@ -61,6 +61,7 @@ func broken() []breakage {
 		{"the body outlives the round trip", "lasts a second longer than the round trip", layerOf(cancelsEarly), nil},
 		{"a body that can write itself still can", "hides WriteTo", reads(func(rc io.ReadCloser) io.ReadCloser { return struct{ io.ReadCloser }{rc} }), nil},
 		{"the error that ends a body arrives", "takes an early end for the end", reads(endsEarly), nil},
+		{"h2/the error that ends a body arrives", "takes a reset for the end", reads(endsInReset), nil},
 		{"the caller's Close closes the body", "forgets error pages", answers(forgetsErrorPages), nil},
 		{"Close ends a read", "waits for the read", answers(waitsForRead), nil},
 		{"dropped answers are closed", "reads but does not close", repeater{drop: onlyReads}.layer(), repeat},
@@ -75,16 +76,22 @@ func broken() []breakage {
 		{"timeouts are told from other errors", "wraps them", fails(func(err error) error { return fmt.Errorf("layer: %w", err) }), nil},
 		{"a canceled request is not begun", "sleeps first", sends(func(*http.Request) { time.Sleep(10 * time.Millisecond) }), nil},
 		{"cancellation ends the wait for an answer", "loses the cause", layerOf(losesCause), nil},
+		{"cancellation ends the wait for an answer", "hides that the caller left", layerOf(hidesLeaving), nil},
 		{"cancellation ends every other wait", "sleeps to the end", repeater{wait: sleepsSoundly}.layer(), repeat},
 		{"cancellation ends a read of the body", "loses the cause", layerOf(losesCauseInBody), nil},
+		{"cancellation ends a read of the body", "hides that the caller left", layerOf(hidesLeavingInBody), nil},
 		{"the deadline is kept", "has an error of its own", fails(renamesDeadline), nil},
 		{"no wait outlasts the deadline", "waits whatever happens", repeater{fits: func(context.Context, time.Duration) bool { return true }}.layer(), repeat},
 		{"a panic below passes", "makes an error of it", layerOf(recovers), nil},
 		{"a panic below holds nothing", "keeps the permit", keepsPermit, nil},
 		{"a panic below closes the request's body", "leaves it open", leavesBodyOpen, nil},
 		{"one connection serves many calls", "closes but does not read", repeater{drop: onlyCloses}.layer(), repeat},
+		{"one connection serves many calls", "wants one for each", sends(func(req *http.Request) { req.Close = true }), nil},
 		{"idle connections are left alone", "closes them after an error", layerOf(closesIdle), nil},
 		{"CloseIdleConnections is handed on", "hides it", hidesCloseIdle, nil},
+		{"h2/what a server did not look at is sent again", "hides GetBody", sends(func(req *http.Request) { req.GetBody = nil }), nil},
+		{"h2/an upload goes on beside its answer", "closes the request's body", layerOf(closesRequestBody), nil},
+		{"h2/an early answer ends the upload", "takes it for a failure", layerOf(wantsWholeUpload), nil},
 		{"calls at the same time are kept apart", "mixes them up", mixesUp, nil},
 		{"contexts are released", "forgets to cancel", inContext(forgetsToCancel), nil},
 		{"a call is forgotten", "keeps its context", keepsContexts, nil},
@@ -251,13 +258,13 @@ func noTeapots(next http.RoundTripper, req *http.Request) (*http.Response, error
 }
 
 func losesLength(resp *http.Response) {
-	if resp.ContentLength > 0 && resp.Body != http.NoBody {
+	if resp.ContentLength > 0 && resp.Header.Get("Etag") == "" {
 		resp.ContentLength = -1
 	}
 }
 
 func countsNothing(resp *http.Response) {
-	if resp.Body == http.NoBody {
+	if resp.Header.Get("Etag") != "" {
 		resp.ContentLength = 0
 	}
 }
@@ -302,6 +309,56 @@ func endsEarly(rc io.ReadCloser) io.ReadCloser {
 		}
 		return n, err
 	})
+}
+
+func endsInReset(rc io.ReadCloser) io.ReadCloser {
+	return readBy(rc, func(p []byte) (int, error) {
+		n, err := rc.Read(p)
+		if err != nil && strings.Contains(err.Error(), "stream error") {
+			err = io.EOF
+		}
+		return n, err
+	})
+}
+
+func closesRequestBody(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	defer body.CloseRequest(req)
+	return next.RoundTrip(req)
+}
+
+// upload is a body that knows whether it was read to its end.
+type upload struct {
+	io.ReadCloser
+	ended, closed atomic.Bool
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.ReadCloser.Read(p)
+	if err == io.EOF {
+		u.ended.Store(true)
+	}
+	return n, err
+}
+
+func (u *upload) Close() error {
+	u.closed.Store(true)
+	return u.ReadCloser.Close()
+}
+
+func wantsWholeUpload(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if req.Body == nil || req.ContentLength > 0 {
+		return next.RoundTrip(req)
+	}
+	u := &upload{ReadCloser: req.Body}
+	req = req.WithContext(req.Context())
+	req.Body = u
+	resp, err := next.RoundTrip(req)
+	time.Sleep(time.Millisecond) // net/http closes it in its own time
+	if err == nil && u.closed.Load() && !u.ended.Load() {
+		resp.Body.Close()
+		return nil, errors.New("the upload was cut short")
+	}
+	return resp, err
 }
 
 func forgetsErrorPages(resp *http.Response) {
@@ -448,6 +505,37 @@ func losesCauseInBody(next http.RoundTripper, req *http.Request) (*http.Response
 				err = req.Context().Err()
 			}
 			return n, err
+		})
+	}
+	return resp, nil
+}
+
+// hide returns an error that says nothing in place of one of a caller who left.
+func hide(ctx context.Context, err error) error {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return flat{"something happened", false}
+	}
+	return err
+}
+
+func hidesLeaving(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	was := req.Context().Err()
+	resp, err := next.RoundTrip(req)
+	if was == nil && req.Method == http.MethodPost {
+		err = hide(req.Context(), err)
+	}
+	return resp, err
+}
+
+func hidesLeavingInBody(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if rc := resp.Body; isEventStream(resp) {
+		resp.Body = readBy(rc, func(p []byte) (int, error) {
+			n, err := rc.Read(p)
+			return n, hide(req.Context(), err)
 		})
 	}
 	return resp, nil

@@ -14,7 +14,8 @@ type Layer = func(next http.RoundTripper) http.RoundTripper
 // A Rule is one thing that a layer owes to the caller above it and to the
 // transport below.
 type Rule struct {
-	// Name is a few words, and the name of the rule's subtest.
+	// Name is a few words, and the name of the rule's subtest. It begins with
+	// "h2/" if the rule is checked over HTTP/2.
 	Name string
 
 	// Text says what is owed, and what breaks where it is not kept.
@@ -45,8 +46,8 @@ func (f Failure) String() string { return f.Name + ": " + f.Got }
 //
 // The layer is called anew for each rule, within the bubble, and must make there
 // whatever has a channel, a timer or a goroutine. The next that it gets is a
-// script, or a real [http.Transport] whose server is in memory; waits cost no
-// time. Limits of its own that end an exchange should be ten seconds or more,
+// script, or a real [http.Transport] whose server, of HTTP/1.1 or HTTP/2, is in
+// memory; waits cost no time. Limits of its own that end an exchange should be ten seconds or more,
 // and limits on what is in flight should let fifty requests pass within a
 // minute.
 //
@@ -61,7 +62,7 @@ func Check(t *testing.T, layer Layer, opts ...Option) {
 			if reason, ok := s.except[r.Name]; ok {
 				t.Skip(reason)
 			}
-			p := s.probe()
+			p := s.probe(r)
 			defer func() {
 				for _, got := range p.seen() {
 					t.Errorf("%s\n%s\nSee %s.", got, r.Text, r.Source)
@@ -91,7 +92,7 @@ func Run(layer Layer, opts ...Option) []Failure {
 
 // Rules returns all rules of the suite, in the order in which they are checked.
 func Rules() []Rule {
-	all := make([]Rule, 0, 50)
+	all := make([]Rule, 0, 100)
 	for _, r := range rules() {
 		all = append(all, r.Rule)
 	}
@@ -102,10 +103,12 @@ func Rules() []Rule {
 type rule struct {
 	Rule
 	check func(*probe)
+	proto protocol
 }
 
 func rules() []rule {
-	return slices.Concat(
+	var all []rule
+	for _, r := range slices.Concat(
 		requestRules(),
 		requestBodyRules(),
 		replayRules(),
@@ -117,9 +120,13 @@ func rules() []rule {
 		cancelRules(),
 		panicRules(),
 		connectionRules(),
+		http2Rules(),
 		concurrencyRules(),
 		releaseRules(),
-	)
+	) {
+		all = append(all, r.versions()...)
+	}
+	return all
 }
 
 // mustBeRule panics unless a rule has that name.

@@ -115,7 +115,7 @@ func TestRequests(t *testing.T) {
 	for _, f := range transporttest.Run(unprepared, transporttest.Requests(prepare)) {
 		names = append(names, f.Name)
 	}
-	if want := []string{"only what is safe is repeated"}; !slices.Equal(names, want) {
+	if want := []string{"only what is safe is repeated", "h2/only what is safe is repeated"}; !slices.Equal(names, want) {
 		t.Errorf("the rules %q have requests that were not prepared, want %q", names, want)
 	}
 }

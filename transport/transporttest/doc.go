@@ -5,13 +5,17 @@
 //     who else does.
 //   - [Run] returns what was found, to be printed or compared.
 //
+// What depends on the wire is checked over HTTP/1.1 and again over HTTP/2, by
+// rules whose names begin with "h2/"; so is what only HTTP/2 has: streams that are
+// reset or refused, servers that go away, uploads beside their answers.
+//
 // And it has what tests are made of:
 //
 //   - [Upstream] stands in for a server without a wire. It plays a script of
 //     answers, errors and waits, and remembers what it was asked.
-//   - [Server] is a real HTTP/1.1 server, and the client to it, over connections
-//     in memory, for what depends on the wire: reuse of connections, uploads,
-//     upgrades.
+//   - [Server] is a real server, of HTTP/1.1 and HTTP/2, and the client to it,
+//     over connections in memory, for what depends on the wire: reuse of
+//     connections, uploads, upgrades.
 //   - [Bodies] counts the bodies that pass a place in a stack, so that a test can
 //     say that every one was closed.
 //

@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// A probe is the test of one rule, in a bubble of its own. It is the
+// A probe is the test of one rule over one protocol, in a bubble of its own. It is the
 // [testing.TB] of what the check uses, and gathers what is reported to it.
 type probe struct {
 	testing.TB // the bubble's
 	*suite
+	proto protocol
 
 	mu       sync.Mutex
 	failures []string // guarded by mu

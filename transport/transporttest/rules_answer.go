@@ -17,6 +17,7 @@ func answerRules() []rule {
 				Source: `net/http.RoundTripper: "must return err == nil if it obtained a response, regardless of the response's HTTP status code"`,
 			},
 			everyStatus,
+			http1,
 		},
 		{
 			Rule{
@@ -26,6 +27,7 @@ func answerRules() []rule {
 				Source: "net/http.Response; RFC 9110 section 5.4",
 			},
 			answerWhole,
+			http1,
 		},
 		{
 			Rule{
@@ -35,6 +37,7 @@ func answerRules() []rule {
 				Source: `RFC 9110 section 6.4.1; net/http.Response.Body: "The http Client and Transport guarantee that Body is always non-nil"`,
 			},
 			emptyAnswers,
+			both,
 		},
 		{
 			Rule{
@@ -44,6 +47,7 @@ func answerRules() []rule {
 				Source: `net/http.Client: "RoundTripper implementations in the wild (mostly in tests) assume that they can use a nil Body to mean an empty one"; go.dev/issue/38095`,
 			},
 			nilBodies,
+			http1,
 		},
 	}
 }
@@ -142,12 +146,12 @@ func nilBodies(p *probe) {
 
 func emptyAnswers(p *probe) {
 	for _, status := range []int{http.StatusOK, http.StatusNotFound, http.StatusServiceUnavailable} {
-		o := do(p.over(NewUpstream(Reply(status, ""))), p.get(p.Context(), base))
+		o := do(p.over(p.wire(NewUpstream(Reply(status, "")))), p.get(p.Context(), base))
 		if !o.is(p, status, "") || o.resp.Body == nil {
 			p.Errorf("a status of %d without a body came to %v", status, o)
 		}
 	}
-	server := NewServer(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := p.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Etag", `"42"`)
 		switch r.URL.Path {
 		case "/204":

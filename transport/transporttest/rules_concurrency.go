@@ -19,13 +19,14 @@ func concurrencyRules() []rule {
 				Source: `net/http.RoundTripper: "must be safe for concurrent use by multiple goroutines"`,
 			},
 			callsApart,
+			both,
 		},
 	}
 }
 
 func callsApart(p *probe) {
 	const callers, calls = 50, 4
-	rt := p.over(transport(func(req *http.Request) (*http.Response, error) {
+	rt := p.over(p.wire(transport(func(req *http.Request) (*http.Response, error) {
 		data, err := io.ReadAll(req.Body)
 		_ = req.Body.Close() // it was only read
 		if err != nil {
@@ -33,7 +34,7 @@ func callsApart(p *probe) {
 		}
 		pause := time.Duration(len(data)%7+len(req.URL.Path)%5) * time.Millisecond
 		return After(pause, Reply(http.StatusOK, echo(req.URL.Path, string(data))))(req)
-	}))
+	})))
 	var all sync.WaitGroup
 	for caller := range callers {
 		all.Go(func() {

@@ -17,6 +17,7 @@ func connectionRules() []rule {
 				Source: `net/http.Response.Body: "may not reuse HTTP/1.x "keep-alive" TCP connections if the Body is not read to completion and closed"`,
 			},
 			connectionReused,
+			both,
 		},
 		{
 			Rule{
@@ -26,6 +27,7 @@ func connectionRules() []rule {
 				Source: "net/http.Client.CloseIdleConnections, with which the owner of the client says so",
 			},
 			idleLeftAlone,
+			http1,
 		},
 		{
 			Rule{
@@ -35,6 +37,7 @@ func connectionRules() []rule {
 				Source: `net/http.Client.CloseIdleConnections: "If Client.Transport does not have a CloseIdleConnections method then this method does nothing"`,
 			},
 			idleHandedOn,
+			http1,
 		},
 	}
 }
@@ -42,7 +45,7 @@ func connectionRules() []rule {
 func connectionReused(p *probe) {
 	for _, every := range []int64{0, 3} { // how many requests there are for one that fails
 		var requests atomic.Int64
-		server := NewServer(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := p.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			if n := requests.Add(1); every > 0 && n%every != 0 {
 				w.WriteHeader(http.StatusServiceUnavailable)

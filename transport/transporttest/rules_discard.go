@@ -26,6 +26,7 @@ func discardRules() []rule {
 				Source: `net/http.Response.Body: "It is the caller's responsibility to close Body", and the layer is the caller of the one below`,
 			},
 			discardCloses,
+			both,
 		},
 		{
 			Rule{
@@ -35,6 +36,7 @@ func discardRules() []rule {
 				Source: `net/http.Response.Body: "may not reuse HTTP/1.x "keep-alive" TCP connections if the Body is not read to completion and closed"`,
 			},
 			discardBounded,
+			both,
 		},
 		{
 			Rule{
@@ -44,6 +46,7 @@ func discardRules() []rule {
 				Source: `net/http.Response.Body: "may not reuse HTTP/1.x "keep-alive" TCP connections if the Body is not read to completion and closed"`,
 			},
 			discardPrompt,
+			both,
 		},
 	}
 }
@@ -63,7 +66,7 @@ func discardCloses(p *probe) {
 		{"a deadline in a retry", []Step{busy, Hang()}, 5 * time.Second},
 	} {
 		ctx, cancel := context.WithTimeout(p.Context(), tt.limit)
-		below := &ledger{next: NewUpstream(tt.steps...)}
+		below := &ledger{next: p.wire(NewUpstream(tt.steps...))}
 		do(p.over(below), p.post(ctx, base, strings.NewReader("hello")))
 		synctest.Wait()
 		for i, body := range below.all() {
@@ -76,7 +79,7 @@ func discardCloses(p *probe) {
 }
 
 // endless is a body without an end, up to a size that nobody should come to.
-func endless() io.ReadCloser { return io.NopCloser(io.LimitReader(zeros{}, 64*maxDrain)) }
+func endless() io.ReadCloser { return io.NopCloser(io.LimitReader(zeros{}, 8*maxDrain)) }
 
 type zeros struct{}
 
@@ -87,7 +90,7 @@ func (zeros) Read(b []byte) (int, error) {
 
 func discardBounded(p *probe) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable} {
-		below := &ledger{next: NewUpstream(unannounced(status, endless), Reply(http.StatusOK, "fine"))}
+		below := &ledger{next: p.wire(NewUpstream(unannounced(status, endless), Reply(http.StatusOK, "fine")))}
 		resp, err := p.over(below).RoundTrip(p.get(p.Context(), base))
 		if err == nil { // the caller does not want it either
 			_ = resp.Body.Close()
@@ -105,7 +108,7 @@ func discardPrompt(p *probe) {
 		"drips":  Drip(http.StatusServiceUnavailable, "x", 10*time.Millisecond),
 	} {
 		ctx, cancel := context.WithTimeout(p.Context(), 5*time.Minute)
-		below := &ledger{next: NewUpstream(step, Reply(http.StatusOK, "fine"))}
+		below := &ledger{next: p.wire(NewUpstream(step, Reply(http.StatusOK, "fine")))}
 		resp, err := p.over(below).RoundTrip(p.get(ctx, base))
 		if err == nil { // if it is the slow one the caller drops it at once
 			_ = resp.Body.Close()

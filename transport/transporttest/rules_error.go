@@ -24,6 +24,7 @@ func errorRules() []rule {
 				Source: `package errors; net/http.RoundTripper: "A non-nil err should be reserved for failure to obtain a response"`,
 			},
 			errorsKeep,
+			http1,
 		},
 		{
 			Rule{
@@ -33,6 +34,7 @@ func errorRules() []rule {
 				Source: `net/http.Client.Do: "The url.Error value's Timeout method will report true if the request timed out"`,
 			},
 			timeoutsTold,
+			http1,
 		},
 	}
 }

@@ -18,6 +18,7 @@ func panicRules() []rule {
 				Source: `net/http.ErrAbortHandler: "a sentinel panic value to abort a handler"`,
 			},
 			panicPasses,
+			http1,
 		},
 		{
 			Rule{
@@ -27,6 +28,7 @@ func panicRules() []rule {
 				Source: `net/http.Handler: "If ServeHTTP panics, the server (the caller of ServeHTTP) assumes that the effect of the panic was isolated to the active request"`,
 			},
 			panicFrees,
+			http1,
 		},
 		{
 			Rule{
@@ -35,6 +37,7 @@ func panicRules() []rule {
 				Source: `net/http.RoundTripper: "RoundTrip must always close the body, including on errors"`,
 			},
 			panicClosesBody,
+			http1,
 		},
 	}
 }

@@ -28,6 +28,7 @@ func releaseRules() []rule {
 				Source: `context.WithCancel: "Canceling this context releases resources associated with it, so code should call cancel as soon as the operations running in this Context complete"`,
 			},
 			contextsReleased,
+			both,
 		},
 		{
 			Rule{
@@ -36,6 +37,7 @@ func releaseRules() []rule {
 				Source: `package context: "Do not store Contexts inside a struct type"`,
 			},
 			callsForgotten,
+			both,
 		},
 		{
 			Rule{
@@ -45,6 +47,7 @@ func releaseRules() []rule {
 				Source: `Go Code Review Comments on goroutine lifetimes: "When you spawn goroutines, make it clear when - or whether - they exit"`,
 			},
 			goroutinesEnded,
+			both,
 		},
 	}
 }
@@ -81,7 +84,7 @@ func endings() []ending {
 // run makes a call with the context that in returns, on a goroutine that is gone
 // when run returns the transport.
 func (e ending) run(p *probe, in func(context.Context) context.Context) http.RoundTripper {
-	rt := p.over(NewUpstream(e.steps...))
+	rt := p.over(p.wire(NewUpstream(e.steps...)))
 	var call sync.WaitGroup
 	call.Go(func() {
 		defer func() { _ = recover() }() // panics have rules of their own

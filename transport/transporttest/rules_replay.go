@@ -22,6 +22,7 @@ func replayRules() []rule {
 				Source: "RFC 9110 section 9.2.2; net/http.Transport on idempotent requests",
 			},
 			repeatsSafely,
+			both,
 		},
 		{
 			Rule{
@@ -31,6 +32,7 @@ func replayRules() []rule {
 				Source: `net/http.Request.GetBody: "an optional func to return a new copy of Body"`,
 			},
 			replaysWhole,
+			both,
 		},
 		{
 			Rule{
@@ -40,6 +42,7 @@ func replayRules() []rule {
 				Source: `net/http.Request.GetBody, which promises nothing to concurrent callers; net/http.RoundTripper: "RoundTrip must always close the body"`,
 			},
 			replaysInTurn,
+			both,
 		},
 		{
 			Rule{
@@ -49,6 +52,7 @@ func replayRules() []rule {
 				Source: `RFC 9110 section 9.2.2: "A client SHOULD NOT automatically retry a failed automatic retry"`,
 			},
 			repeatsOnce,
+			http1,
 		},
 	}
 }
@@ -68,13 +72,28 @@ func repeatsSafely(p *probe) {
 			// Not prepared, since that may be what makes a request safe to repeat.
 			req := p.newRequest(p.Context(), method, base, strings.NewReader("hello"))
 			upstream := NewUpstream(step)
-			do(p.over(upstream), req)
+			do(p.over(p.wire(upstream)), req)
 			calls := upstream.Calls()
 			if (method == http.MethodGet && p.repeat) || calls == 1 || (calls == 0 && p.answer) {
 				continue
 			}
 			p.Errorf("a %s that ends in %s was sent %d times, want once", method, name, calls)
 		}
+	}
+	if p.proto == http2 {
+		repeatsNothingLost(p)
+	}
+}
+
+// repeatsNothingLost is about a server that has looked at a request before it
+// goes away, and does not answer it.
+func repeatsNothingLost(p *probe) {
+	server, below := p.newFrameServer(func(_ int, stream uint32, _ string) ([]frame, bool) {
+		return []frame{goAway(stream)}, true
+	})
+	do(p.over(below), p.newRequest(p.Context(), http.MethodPost, base, strings.NewReader("hello")))
+	if n := server.seen(); n != 1 {
+		p.Errorf("a POST that a server looked at before it went away was sent %d times, want once", n)
 	}
 }
 
@@ -93,7 +112,7 @@ func replaysWhole(p *probe) {
 	for name, body := range bodies {
 		upstream := NewUpstream(
 			Reply(http.StatusServiceUnavailable, "busy"), Fail(errReset), Reply(http.StatusOK, "fine"))
-		do(p.over(upstream), p.post(p.Context(), base, body))
+		do(p.over(p.wire(upstream)), p.post(p.Context(), base, body))
 		for i, got := range upstream.Requests() {
 			if got.Body != page {
 				p.Errorf("the body %s came as %s in request %d, want all of it", name, brief(got.Body), i+1)
@@ -123,7 +142,7 @@ func replaysInTurn(p *probe) {
 		replays := &replays{probe: p, err: tt.err}
 		req := p.post(ctx, base, strings.NewReader("hello"))
 		req.GetBody = replays.getBody
-		o := do(p.over(NewUpstream(tt.steps...)), req)
+		o := do(p.over(p.wire(NewUpstream(tt.steps...))), req)
 		if tt.err != nil && !o.is(p, http.StatusServiceUnavailable, "busy") {
 			p.Errorf("%s came to %v, want what the server said", tt.name, o)
 		}

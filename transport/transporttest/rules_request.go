@@ -21,6 +21,7 @@ func requestRules() []rule {
 				Source: `net/http.RoundTripper: "RoundTrip should not modify the request, except for consuming and closing the Request's Body"`,
 			},
 			requestUnchanged,
+			http1,
 		},
 		{
 			Rule{
@@ -30,6 +31,7 @@ func requestRules() []rule {
 				Source: `net/http.RoundTripper: "executes a single HTTP transaction, returning a Response for the provided Request"`,
 			},
 			requestWhole,
+			http1,
 		},
 		{
 			Rule{
@@ -39,6 +41,7 @@ func requestRules() []rule {
 				Source: `net/http.RoundTripper: "Callers should not mutate or reuse the request until the Response's Body has been closed"`,
 			},
 			requestReusable,
+			http1,
 		},
 		{
 			Rule{
@@ -48,6 +51,7 @@ func requestRules() []rule {
 				Source: `package context: "The chain of function calls between them must propagate the Context"`,
 			},
 			contextArrives,
+			http1,
 		},
 	}
 }

@@ -25,6 +25,7 @@ func requestBodyRules() []rule {
 				Source: `net/http.RoundTripper: "RoundTrip must always close the body, including on errors"`,
 			},
 			requestBodyClosed,
+			both,
 		},
 		{
 			Rule{
@@ -34,6 +35,7 @@ func requestBodyRules() []rule {
 				Source: `RFC 9112 section 7.1: chunked coding "enables content streams of unknown size to be transferred as a sequence of length-delimited buffers"`,
 			},
 			uploadStreams,
+			both,
 		},
 		{
 			Rule{
@@ -43,6 +45,7 @@ func requestBodyRules() []rule {
 				Source: `net/http knows these types "to avoid unnecessary TCP packets on the wire": go.dev/issue/22088`,
 			},
 			uploadInOne,
+			http1,
 		},
 		{
 			Rule{
@@ -52,6 +55,7 @@ func requestBodyRules() []rule {
 				Source: `net/http.Request.Trailer: "the map values can be updated while the request body is read"`,
 			},
 			requestTrailers,
+			both,
 		},
 	}
 }
@@ -89,7 +93,7 @@ func requestBodyClosed(p *probe) {
 	}
 	for _, tt := range tests {
 		for _, replayable := range []bool{true, false} {
-			rt := p.over(NewUpstream(tt.step))
+			rt := p.over(p.wire(NewUpstream(tt.step)))
 			for range tt.times {
 				ctx, cancel := context.WithTimeout(p.Context(), tt.limit)
 				body := &source{Reader: tt.body()}
@@ -112,7 +116,7 @@ func hello() io.Reader { return strings.NewReader("hello") }
 
 func uploadStreams(p *probe) {
 	got := make(chan string)
-	server := NewServer(p, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := p.server(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		defer close(got)
 		for part := make([]byte, 100); ; {
 			n, err := r.Body.Read(part)
@@ -184,7 +188,7 @@ func (c *countingConn) Write(b []byte) (int, error) {
 }
 
 func requestTrailers(p *probe) {
-	server := NewServer(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := p.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, r.Trailer.Get("X-Sum"))
 	}))

@@ -22,6 +22,7 @@ func streamRules() []rule {
 				Source: `HTML Living Standard section 9.2, server-sent events; net/http.Response.Body: "streamed on demand as the Body field is read"`,
 			},
 			eventsArrive,
+			both,
 		},
 		{
 			Rule{
@@ -30,6 +31,7 @@ func streamRules() []rule {
 				Source: `net/http.Response.Trailer: "After Body.Read has returned io.EOF, Trailer will contain any trailer values sent by the server"`,
 			},
 			trailersArrive,
+			both,
 		},
 		{
 			Rule{
@@ -39,6 +41,7 @@ func streamRules() []rule {
 				Source: `net/http.Response.Body: "the Body will also implement io.Writer on a successful "101 Switching Protocols" response"`,
 			},
 			upgradeWorks,
+			http1,
 		},
 		{
 			Rule{
@@ -48,6 +51,7 @@ func streamRules() []rule {
 				Source: `net/http/httptrace.ClientTrace.Got1xxResponse: "called for each 1xx informational response header returned before the final non-1xx response"`,
 			},
 			informationReported,
+			both,
 		},
 	}
 }
@@ -56,7 +60,7 @@ func eventsArrive(p *probe) {
 	event := func(i int) string { return fmt.Sprintf("data: event %d\n\n", i) }
 	const events = 4
 	seen := make(chan struct{})
-	server := NewServer(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := p.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for i := range events {
 			_, _ = io.WriteString(w, event(i))
@@ -95,7 +99,7 @@ func eventsArrive(p *probe) {
 }
 
 func trailersArrive(p *probe) {
-	server := NewServer(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := p.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := "X-Sum"
 		if r.URL.Path == "/announced" {
 			w.Header().Set("Trailer", name)
@@ -157,7 +161,7 @@ func upgradeWorks(p *probe) {
 }
 
 func informationReported(p *probe) {
-	server := NewServer(p, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := p.server(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		_, _ = io.WriteString(w, "fine")

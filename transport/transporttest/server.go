@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// A Server is an HTTP/1.1 server whose connections are in memory, together with
-// the transport that reaches it. It is safe for concurrent use.
+// A Server is an HTTP server whose connections are in memory, together with the
+// transport that reaches it. It is safe for concurrent use.
 type Server struct {
 	// URL is the base URL of the server, without a slash at its end. The
 	// transport brings requests for any other host here, too.
@@ -39,10 +39,14 @@ func NewServer(t testing.TB, h http.Handler) *Server {
 	}
 	s.close = sync.OnceFunc(func() { close(s.closed) })
 	s.transport = &http.Transport{DialContext: s.dial}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	var serving sync.WaitGroup
 	server := &http.Server{
-		Handler:  h,
-		ErrorLog: log.New(io.Discard, "", 0), // what a test cuts short is no news
+		Handler:   h,
+		Protocols: &protocols,
+		ErrorLog:  log.New(io.Discard, "", 0), // what a test cuts short is no news
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
@@ -67,9 +71,17 @@ func NewServer(t testing.TB, h http.Handler) *Server {
 	return s
 }
 
-// Transport returns the transport to the server. A test may change its fields
-// before the first request.
+// Transport returns the transport to the server, which speaks HTTP/1.1. A test may
+// change its fields before the first request.
 func (s *Server) Transport() *http.Transport { return s.transport }
+
+// UseHTTP2 makes the transport speak HTTP/2 from the start, without TLS. It must
+// be called before the first request.
+func (s *Server) UseHTTP2() {
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	s.transport.Protocols = &protocols
+}
 
 // Client returns a new client with the server's transport.
 func (s *Server) Client() *http.Client { return &http.Client{Transport: s.transport} }

@@ -13,11 +13,11 @@ import (
 type suite struct {
 	settings
 	layer  Layer
-	strays []string // goroutines that were left behind in bubbles, by rule
+	strays map[protocol][]string // goroutines that were left behind in bubbles, by rule
 }
 
 func newSuite(layer Layer, opts []Option) *suite {
-	s := &suite{layer: layer}
+	s := &suite{layer: layer, strays: make(map[protocol][]string)}
 	s.prepare = func(req *http.Request) *http.Request { return req }
 	s.except = make(map[string]string)
 	for _, opt := range opts {
@@ -26,7 +26,7 @@ func newSuite(layer Layer, opts []Option) *suite {
 	return s
 }
 
-func (s *suite) probe() *probe { return &probe{suite: s} }
+func (s *suite) probe(r rule) *probe { return &probe{suite: s, proto: r.proto} }
 
 // run checks one rule in a bubble. What it finds is p's to tell.
 //
@@ -40,12 +40,12 @@ func (s *suite) run(t *testing.T, r rule, p *probe) {
 		switch text := fmt.Sprint(deadlock); {
 		case deadlock == nil:
 		case strings.Contains(text, "main bubble goroutine has exited"):
-			s.strays = append(s.strays, fmt.Sprintf("left behind in %q: %s", r.Name, goroutines(bubble)))
+			s.strays[r.proto] = append(s.strays[r.proto], fmt.Sprintf("left behind in %q: %s", r.Name, goroutines(bubble)))
 		default:
 			p.Errorf("everything waits, for nothing: %s; %s", text, goroutines(bubble))
 		}
-		if r.Name == goroutinesEnd {
-			for _, stray := range s.strays {
+		if strings.TrimPrefix(r.Name, overHTTP2) == goroutinesEnd {
+			for _, stray := range s.strays[r.proto] {
 				p.Errorf("%s", stray)
 			}
 		}
@@ -61,7 +61,7 @@ func (s *suite) run(t *testing.T, r rule, p *probe) {
 // runAlone checks one rule without a test. The T that the bubble asks for only
 // has to be there. If the race detector fails it, it ends its goroutine.
 func (s *suite) runAlone(r rule) []string {
-	p := s.probe()
+	p := s.probe(r)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

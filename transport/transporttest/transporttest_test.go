@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -42,17 +43,61 @@ func TestServer(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := transporttest.NewServer(t, tt.handler)
-				for range 3 {
-					resp, err := server.Client().Post(server.URL, "text/plain", strings.NewReader(tt.body))
-					require.NoError(t, err)
-					got, err := io.ReadAll(resp.Body)
-					require.NoError(t, err)
-					require.NoError(t, resp.Body.Close())
-					require.Equal(t, tt.want, string(got))
-				}
+				postThrice(t, server, tt.body, tt.want, 1)
+			})
+		})
+		t.Run(tt.name+" over HTTP/2", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := transporttest.NewServer(t, tt.handler)
+				server.UseHTTP2()
+				postThrice(t, server, tt.body, tt.want, 2)
 			})
 		})
 	}
+}
+
+func postThrice(t *testing.T, server *transporttest.Server, body, want string, major int) {
+	t.Helper()
+	for range 3 {
+		resp, err := server.Client().Post(server.URL, "text/plain", strings.NewReader(body))
+		require.NoError(t, err)
+		require.Equal(t, major, resp.ProtoMajor)
+		got, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, want, string(got))
+	}
+}
+
+// Calls at the same time share a connection of HTTP/2.
+func TestServerUseHTTP2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			_, _ = io.WriteString(w, r.Proto)
+		}))
+		server.UseHTTP2()
+		call := func() {
+			resp, err := server.Client().Get(server.URL)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			if got, err := io.ReadAll(resp.Body); string(got) != "HTTP/2.0" || err != nil {
+				t.Errorf("the answer is %q, %v, want %q", got, err, "HTTP/2.0")
+			}
+		}
+		call() // which dials; net/http may dial for each of several that come first
+		var calls sync.WaitGroup
+		start := time.Now()
+		for range 50 {
+			calls.Go(call)
+		}
+		calls.Wait()
+		require.Equal(t, time.Second, time.Since(start))
+		require.Equal(t, 1, server.Conns())
+	})
 }
 
 func TestServerCountsConnections(t *testing.T) {
