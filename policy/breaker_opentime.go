@@ -14,5 +14,9 @@ func (b Breaker) OpenTime(n int, wait time.Duration, random float64) time.Durati
 	grown := float64(b.OpenFor) * math.Pow(2, float64(max(n, 1)-1))
 	most := float64(b.MaxOpenFor)
 	open := min(max(grown, float64(wait)), most)
-	return time.Duration(min(open+open*max(0, b.Jitter)*random, most))
+	open += open * max(0, b.Jitter) * random
+	if open >= most { // the greatest Duration, as a float64, is beyond what a Duration holds
+		return b.MaxOpenFor
+	}
+	return time.Duration(open)
 }

@@ -42,6 +42,9 @@ func TestBreakerOpenTime(t *testing.T) {
 		{"jitter of a longer wait", jittered, 1, 20 * s, 0.5, 25 * s},
 		{"jitter up to the greatest", jittered, 4, 0, 0.5, 50 * s},
 		{"no jitter beyond the greatest", jittered, 5, 0, almostOne, 60 * s},
+		{"for ever", policy.Breaker{OpenFor: math.MaxInt64}, 1, 0, 0.5, math.MaxInt64},
+		{"almost for ever", policy.Breaker{OpenFor: math.MaxInt64 - 1}, 2, 0, 0, math.MaxInt64 - 1},
+		{"as long as the server likes", policy.Breaker{MaxOpenFor: math.MaxInt64}, 1, math.MaxInt64, 0.5, math.MaxInt64},
 		{"as long as it may be", policy.Breaker{OpenFor: s, MaxOpenFor: s}, 3, 0, almostOne, s},
 	}
 	for _, tt := range tests {
