@@ -72,7 +72,7 @@ func (s Stack) WithDefaults() Stack {
 	}
 	s.Attempt = s.Attempt.WithDefaults()
 	if s.Breaker.Window == 0 {
-		s.Breaker.Window = max(defaultWindow, 2*s.Attempt.FirstByte)
+		s.Breaker.Window = max(defaultWindow, times(s.Attempt.FirstByte, 2))
 	}
 	if s.Breaker.ProbeLease == 0 {
 		s.Breaker.ProbeLease = max(defaultProbeLease, s.Attempt.FirstByte)

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"context"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -72,6 +73,7 @@ func TestStackDerivedDefaults(t *testing.T) {
 		{"patient attempts", policy.Stack{Total: time.Hour, Attempt: policy.Timeout{FirstByte: 20 * s}}, 20 * s, 40 * s},
 		{"attempts half as patient as the window", policy.Stack{Attempt: policy.Timeout{FirstByte: 15 * s}}, 15 * s, 30 * s},
 		{"no bound to the first byte", policy.Stack{Attempt: policy.Timeout{FirstByte: -1}}, -1, 30 * s},
+		{"attempts that last for ever", policy.Stack{Total: -1, Attempt: policy.Timeout{FirstByte: math.MaxInt64}}, math.MaxInt64, math.MaxInt64},
 		{"own window", policy.Stack{Total: time.Hour, Attempt: policy.Timeout{FirstByte: 20 * s}, Breaker: policy.Breaker{Window: 25 * s}}, 20 * s, 25 * s},
 	}
 	for _, tt := range tests {
