@@ -13,6 +13,7 @@ func TestRetryValidate(t *testing.T) {
 		return policy.Retry{Classes: map[policy.Class]policy.ClassRetry{c: own}}
 	}
 	backoff := func(b policy.Backoff) policy.Retry { return policy.Retry{Backoff: b} }
+	budget := func(b policy.Budget) policy.Retry { return policy.Retry{Budget: b} }
 	custom := func(int) time.Duration { return 0 }
 	tests := []struct {
 		retry policy.Retry
@@ -44,6 +45,14 @@ func TestRetryValidate(t *testing.T) {
 		{policy.Retry{WaitJitter: 1.1}, "policy: Retry.WaitJitter is 1.1, want 0 to 1"},
 		{policy.Retry{WaitJitter: -0.1}, "policy: Retry.WaitJitter is -0.1, want 0 to 1"},
 		{policy.Retry{WaitJitter: math.NaN()}, "policy: Retry.WaitJitter is NaN, want 0 to 1"},
+
+		{budget(policy.Budget{Ratio: math.NaN()}), "policy: Retry.Budget.Ratio is NaN, want finite"},
+		{budget(policy.Budget{Ratio: math.Inf(-1)}), "policy: Retry.Budget.Ratio is -Inf, want finite"},
+		{budget(policy.Budget{PerSecond: math.NaN()}), "policy: Retry.Budget.PerSecond is NaN, want finite"},
+		{budget(policy.Budget{PerSecond: math.Inf(1)}), "policy: Retry.Budget.PerSecond is +Inf, want finite"},
+		{budget(policy.Budget{Burst: math.NaN()}), "policy: Retry.Budget.Burst is NaN, want finite"},
+		{budget(policy.Budget{Burst: math.Inf(1)}), "policy: Retry.Budget.Burst is +Inf, want finite"},
+		{policy.Retry{Bucket: policy.NewBucket(policy.Budget{Ratio: 2})}, "policy: Retry.Bucket.Ratio is 2, want at most 1"},
 
 		{policy.Retry{ReplayBytes: -1}, ""},
 		{policy.Retry{SpillBytes: 1<<20 + 1}, ""},

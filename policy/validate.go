@@ -33,7 +33,7 @@ func (r Retry) Validate() error {
 		r.validateClasses(),
 		check(r.WaitJitter >= 0 && r.WaitJitter <= 1, "Retry.WaitJitter", r.WaitJitter, "0 to 1"),
 		r.validateReplay(),
-		r.Budget.validate("Retry.Budget"),
+		r.validateBudget(),
 		check(r.DrainBytes > 0, "Retry.DrainBytes", r.DrainBytes, "above 0"),
 		check(r.DrainTime > 0, "Retry.DrainTime", r.DrainTime, "above 0"),
 	)
@@ -49,6 +49,13 @@ func (r Retry) validateClasses() error {
 			r.Classes[class].Backoff.validate(name+".Backoff"))
 	}
 	return errors.Join(errs...)
+}
+
+func (r Retry) validateBudget() error {
+	if r.Bucket != nil {
+		return r.Bucket.settings.validate("Retry.Bucket")
+	}
+	return r.Budget.validate("Retry.Budget")
 }
 
 func (r Retry) validateReplay() error {
