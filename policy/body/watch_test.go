@@ -102,6 +102,31 @@ func TestWatchTellsBeforeItCloses(t *testing.T) {
 	assert.Equal(t, 1, src.closed)
 }
 
+// TestWatchPanic: a watcher that panics keeps neither the others nor the body
+// below from their end.
+func TestWatchPanic(t *testing.T) {
+	panicking := func() (resp *http.Response, src *source, told *int) {
+		src, told = newSource("abc", io.ErrUnexpectedEOF), new(int)
+		resp = response(src)
+		body.Watch(resp, body.EndFunc(func(error) { panic("boom") }))
+		body.Watch(resp, body.EndFunc(func(error) { *told++ }))
+		return resp, src, told
+	}
+	t.Run("at the end", func(t *testing.T) {
+		resp, _, told := panicking()
+		assert.PanicsWithValue(t, "boom", func() { _, _ = io.ReadAll(resp.Body) })
+		assert.Equal(t, 1, *told)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, 1, *told, "once")
+	})
+	t.Run("at Close", func(t *testing.T) {
+		resp, src, told := panicking()
+		assert.PanicsWithValue(t, "boom", func() { _ = resp.Body.Close() })
+		assert.Equal(t, 1, *told)
+		assert.Equal(t, 1, src.closed)
+	})
+}
+
 // connection is the body of a 101.
 type connection struct {
 	*source

@@ -74,9 +74,10 @@ func (b *watched) takeAll(maxBytes int64) ([]byte, bool) {
 
 // Close ends the body first, so that what its watchers hold is free even if the
 // close blocks.
-func (b *watched) Close() error {
+func (b *watched) Close() (err error) {
+	defer func() { err = b.rc.Close() }() // even if a watcher panics
 	_ = b.end(ErrAbandoned)
-	return b.rc.Close()
+	return nil
 }
 
 // end tells the watchers once and returns the error as they left it. A second
@@ -85,7 +86,15 @@ func (b *watched) end(err error) error {
 	if !b.ended.CompareAndSwap(false, true) {
 		return err
 	}
-	for _, w := range b.watchers {
+	untold := b.watchers
+	defer func() { // if one panics, as a hook behind it may, the others still free what they hold
+		for _, w := range untold {
+			_ = w.BodyEnd(err)
+		}
+	}()
+	for len(untold) > 0 {
+		w := untold[0]
+		untold = untold[1:]
 		err = w.BodyEnd(err)
 	}
 	return err
