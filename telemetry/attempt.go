@@ -45,13 +45,13 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = a.startSpan(req)
 	done := false
 	defer func() {
-		if !done { // a panic below
+		if !done { // a panic below, or in Classify
 			a.end(policy.Verdict{Class: policy.Unknown})
 		}
 	}()
 	resp, err := body.Send(l.next, req)
-	done = true
 	v := Judge(req, resp, err, l.cfg.Classify)
+	done = true
 	if err != nil {
 		a.end(v)
 		return nil, err

@@ -57,16 +57,18 @@ func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 
 	done := false
 	defer func() {
-		if !done { // a panic below
+		if !done { // a panic below, or in Classify
 			call.end(policy.Verdict{Class: policy.Unknown})
 		}
 	}()
 	resp, err := body.Send(l.next, &call.req)
-	done = true
 	if err != nil {
-		return nil, call.fail(err)
+		err = call.fail(err)
+		done = true
+		return nil, err
 	}
 	call.answered(resp)
+	done = true
 	return resp, nil
 }
 

@@ -49,12 +49,20 @@ func decide(req *http.Request, resp *http.Response, err error, classify policy.C
 		}
 		return decideError(req.Context(), err, byError)
 	}
+	decided := false
+	defer func() {
+		if !decided { // a panic in classify: nobody gets the response
+			_ = resp.Body.Close()
+		}
+	}()
 	outcome := policy.Outcome{Status: resp.StatusCode, Header: resp.Header}
 	if resp.StatusCode >= http.StatusBadRequest {
 		outcome.Now = time.Now()
 		outcome.Body = body.Peek(req.Context(), resp, policy.PeekBytes, peekTime)
 	}
-	return classify(outcome)
+	v := classify(outcome)
+	decided = true
+	return v
 }
 
 // JudgeBody returns the verdict on an attempt whose verdict at the header was v

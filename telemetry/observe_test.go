@@ -392,6 +392,38 @@ func TestObservePanic(t *testing.T) {
 	assert.Equal(t, 2, strings.Count(sdk.measured(t), "error.type=unknown"))
 }
 
+// TestObservePanicInClassify: the spans end, and nobody gets the response, so it
+// is closed.
+func TestObservePanicInClassify(t *testing.T) {
+	cfg := routing
+	cfg.Classify = func(policy.Outcome) policy.Verdict { panic("boom") }
+	for name, rt := range map[string]func(next http.RoundTripper) http.RoundTripper{
+		"both layers": func(next http.RoundTripper) http.RoundTripper { return stack(cfg, next) },
+		"call alone":  func(next http.RoundTripper) http.RoundTripper { return telemetry.ObserveCall(cfg)(next) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			sdk := install(t)
+			closed := false
+			next := roundTrip(func(*http.Request) (*http.Response, error) {
+				resp := answer(200, "")
+				resp.Body = &closeNoter{Reader: strings.NewReader("fine"), closed: &closed}
+				return resp, nil
+			})
+			assert.PanicsWithValue(t, "boom", func() { _, _ = rt(next).RoundTrip(newRequest(t, t.Context())) })
+			assert.True(t, closed, "the body is closed")
+			names := []string{}
+			for _, span := range sdk.spans.GetSpans() {
+				names = append(names, span.Name)
+			}
+			want := []string{"POST", "predict ticket_routing"}
+			if name == "call alone" {
+				want = want[1:]
+			}
+			assert.Equal(t, want, names)
+		})
+	}
+}
+
 func TestObserveParent(t *testing.T) {
 	sdk := install(t)
 	ctx, root := otel.Tracer("test").Start(t.Context(), "GET /tickets")
