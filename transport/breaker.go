@@ -82,18 +82,23 @@ func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	pass := &passage{breaker: b.Breaker, ctx: ctx, permit: permit}
+	var resp *http.Response
 	done := false
 	defer func() {
-		if !done { // a panic below, or in OnTransition
-			pass.settle(policy.Verdict{Class: policy.Canceled})
-			body.CloseRequest(req)
+		if done {
+			return
 		}
+		body.CloseRequest(req) // after a panic below, in Classify or in OnTransition
+		if resp != nil {
+			_ = resp.Body.Close() // nobody gets it
+		}
+		pass.settle(policy.Verdict{Class: policy.Canceled})
 	}()
 	b.announce(ctx, news)
 	pass.begin()
 	resp, err := body.Send(b.next, req)
-	done = true
 	pass.answered(resp, err, telemetry.Judge(req, resp, err, b.cfg.Classify))
+	done = true
 	return resp, err
 }
 

@@ -697,3 +697,57 @@ func TestBreakerPanicInOnTransition(t *testing.T) {
 		assert.Equal(t, policy.Closed, b.State())
 	})
 }
+
+// TestBreakerPanicAtBodyEnd: a hook that panics when the body ends keeps nothing
+// of what the layers around hold.
+func TestBreakerPanicAtBodyEnd(t *testing.T) {
+	b := transport.NewBreaker(policy.Breaker{
+		MinCalls:     1,
+		OnTransition: func(context.Context, policy.Transition) { panic("hook") },
+	})
+	around := transport.NewLimiter(policy.Limit{InFlight: 1})
+	cut := transporttest.Stream(200, []transporttest.Chunk{{Data: "hel", Err: errReset}})
+	rt := transport.Chain(transporttest.NewUpstream(cut), around.Wrap, b.Wrap)
+	mustPanic(t, func() { _, _, _ = get(t, rt) })
+	assert.Equal(t, 0, around.State().InFlight)
+	assert.Equal(t, policy.Open, b.State())
+}
+
+// TestBreakerPanicAtHeader: nobody gets the response that a hook panics at, so it
+// is closed.
+func TestBreakerPanicAtHeader(t *testing.T) {
+	b := transport.NewBreaker(policy.Breaker{
+		MinCalls:     1,
+		OnTransition: func(context.Context, policy.Transition) { panic("hook") },
+	})
+	below := transport.NewLimiter(policy.Limit{InFlight: 1})
+	rt := transport.Chain(transporttest.NewUpstream(fault), b.Wrap, below.Wrap)
+	mustPanic(t, func() { _, _, _ = get(t, rt) })
+	assert.Equal(t, 0, below.State().InFlight)
+}
+
+// TestBreakerPanicInClassify: a classifier that panics keeps neither the probe's
+// place nor what the layers below hold until the body ends.
+func TestBreakerPanicInClassify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		panics := false
+		b := newRig(t, policy.Breaker{
+			MinCalls: 1, Probes: 1, OpenFor: time.Second,
+			Classify: func(o policy.Outcome) policy.Verdict {
+				if panics {
+					panic("classifier")
+				}
+				return policy.Classify(o)
+			},
+		})
+		below := transport.NewLimiter(policy.Limit{InFlight: 1})
+		b.rt = b.Wrap(below.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) { return b.step(req) })))
+		b.open(time.Second)
+		panics = true
+		mustPanic(t, func() { _ = b.call(fine) })
+		panics = false
+		assert.Equal(t, 0, below.State().InFlight)
+		require.NoError(t, b.call(fine))
+		b.want(policy.Closed)
+	})
+}
