@@ -27,7 +27,7 @@ func strike(fault policy.Fault, req *http.Request, next http.RoundTripper) (*htt
 		}
 		return instead(fault, req)
 	}
-	resp, err := next.RoundTrip(req)
+	resp, err := body.Send(next, req)
 	if err != nil {
 		return nil, err // a real failure comes first
 	}

@@ -88,7 +88,7 @@ func (p *perKey) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}()
 	k = p.begin(p.key(req))
-	resp, err := k.rt.RoundTrip(req)
+	resp, err := body.Send(k.rt, req)
 	done = true
 	if err != nil {
 		k.end()
