@@ -76,7 +76,7 @@ func newAdaptive(cfg policy.Adaptive) *adaptive {
 }
 
 // allowed returns how many requests may be in flight.
-func (a *adaptive) allowed() int { return int(a.bound) }
+func (a *adaptive) allowed() int { return int(min(a.bound, math.MaxInt32)) } // more may not fit into an int
 
 // isUsed reports whether so many requests in flight come close to the bound.
 func (a *adaptive) isUsed(inFlight int) bool { return float64(inFlight) >= saturated*a.bound }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -328,6 +329,12 @@ func TestLimiterSettings(t *testing.T) {
 }
 
 // Callers at once, on real time: the bound holds, and nothing is left over.
+// A bound beyond all need is still one.
+func TestLimiterGreatestBound(t *testing.T) {
+	l := transport.NewLimiter(policy.Limit{Adaptive: policy.Adaptive{Initial: math.MaxInt}})
+	assert.Equal(t, math.MaxInt32, l.State().Bound)
+}
+
 func TestLimiterConcurrency(t *testing.T) {
 	const bound, callers, calls = 7, 50, 100
 	limiter := transport.NewLimiter(policy.Limit{InFlight: bound, MaxWait: time.Minute})
