@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"syscall"
 )
 
@@ -90,10 +91,26 @@ func isHandshake(err error) bool {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok { // the server's no to our hello
+	return isRefusedHandshake(err) || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// isRefusedHandshake reports whether the server said no to our hello or our
+// certificate, with one of the alerts of RFC 8446 section 6.2 that are for that.
+// crypto/tls keeps their type to itself: a number.
+func isRefusedHandshake(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" {
+		return false
+	}
+	alert := reflect.ValueOf(op.Err)
+	if alert.Kind() != reflect.Uint8 {
+		return false
+	}
+	switch alert.Uint() {
+	case 40, 42, 43, 44, 45, 46, 48, 49, 70, 71, 109, 110, 112, 113, 115, 116, 120:
 		return true
 	}
-	return errors.Is(err, http.ErrSchemeMismatch)
+	return false
 }
 
 func isTimeout(err error) bool {
