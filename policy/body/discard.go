@@ -29,11 +29,15 @@ func Discard(ctx context.Context, resp *http.Response, maxBytes int64, maxTime t
 		return
 	}
 	done := make(chan struct{})
+	var panicked any // passed on, since nobody could recover it over there
 	go func() {
 		defer close(done)
+		defer func() { panicked = recover() }()
 		_, _ = io.CopyN(io.Discard, rc, oneMore(maxBytes))
 	}()
-	await(ctx, done, maxTime)
+	if await(ctx, done, maxTime) && panicked != nil {
+		panic(panicked)
+	}
 }
 
 // Drain is [Discard] for a response that may be needed after all. It returns

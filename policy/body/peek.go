@@ -27,21 +27,24 @@ func Peek(ctx context.Context, resp *http.Response, n int, wait time.Duration) [
 	return b.prefix.peeked(n)
 }
 
-// await waits until done is closed, for up to limit and while ctx lasts.
-func await(ctx context.Context, done <-chan struct{}, limit time.Duration) {
+// await waits until done is closed, for up to limit and while ctx lasts. It
+// reports whether that happened.
+func await(ctx context.Context, done <-chan struct{}, limit time.Duration) bool {
 	runtime.Gosched() // what is there already is read now, and a timer costs as much as the reading
 	select {
 	case <-done:
-		return
+		return true
 	default:
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-done:
+		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // A prefix is the start of a body, read ahead on a goroutine of its own. The
@@ -52,11 +55,12 @@ type prefix struct {
 	room int64         // for how many bytes there is room at first
 	done chan struct{} // closed when the goroutine has ended
 
-	mu    sync.Mutex
-	buf   []byte // what was read ahead; guarded by mu
-	taken int    // how much of buf the reader has had; guarded by mu
-	err   error  // what ended the reading; guarded by mu
-	stop  bool   // the reader has come: read no further; guarded by mu
+	mu       sync.Mutex
+	buf      []byte // what was read ahead; guarded by mu
+	taken    int    // how much of buf the reader has had; guarded by mu
+	err      error  // what ended the reading; guarded by mu
+	panicked any    // what the body panicked with, for the reader; guarded by mu
+	stop     bool   // the reader has come: read no further; guarded by mu
 }
 
 // newPrefix returns a prefix of up to size bytes of a body of that length, -1 if it
@@ -67,6 +71,7 @@ func newPrefix(length, size int64) *prefix {
 
 func (p *prefix) fill(r io.Reader) {
 	defer close(p.done)
+	defer p.recover()
 	buf := make([]byte, 0, p.room)
 	for {
 		n, err := r.Read(buf[len(buf):min(int64(cap(buf)), p.size)])
@@ -78,6 +83,14 @@ func (p *prefix) fill(r io.Reader) {
 			buf = append(buf, 0)[:len(buf)]
 		}
 	}
+}
+
+// recover keeps a panic of the body, which nobody could recover here.
+func (p *prefix) recover() {
+	value := recover()
+	p.mu.Lock()
+	p.panicked = value
+	p.mu.Unlock()
 }
 
 // grown takes note of what has been read so far and reports whether to go on.
@@ -118,6 +131,8 @@ func (p *prefix) take(dst []byte) (n int, err error, more bool) {
 		return n, nil, true
 	case p.err != nil:
 		return 0, p.err, true
+	case p.panicked != nil:
+		panic(p.panicked)
 	}
 	select {
 	case <-p.done:
@@ -142,6 +157,9 @@ func (p *prefix) rest() ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stop = true
+	if p.panicked != nil {
+		panic(p.panicked)
+	}
 	rest := p.buf[p.taken:]
 	p.taken = len(p.buf)
 	return rest, p.err

@@ -11,7 +11,8 @@ var errNoOutcome = errors.New("body: the transport returned neither a response n
 // Send sends req through next. It makes up for transports that do not keep to
 // the contract of [http.RoundTripper]: if next panics, the request's body is
 // closed, since nobody else may do so; a response that is nil with a nil error
-// becomes an error; a body that is nil becomes [http.NoBody].
+// becomes an error; one beside an error is closed; a body that is nil becomes
+// [http.NoBody].
 func Send(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 	done := false
 	defer func() {
@@ -23,6 +24,9 @@ func Send(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 	done = true
 	switch {
 	case err != nil:
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close() // nobody else gets to see it
+		}
 		return nil, err
 	case resp == nil:
 		return nil, errNoOutcome

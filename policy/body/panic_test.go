@@ -1,0 +1,69 @@
+package body_test
+
+import (
+	"io"
+	"math"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sparekey/sparekey/policy/body"
+)
+
+// explosive is a body that panics once its data is read.
+type explosive struct{ *source }
+
+func newExplosive(data string) explosive { return explosive{newSource(data, io.EOF)} }
+
+func (e explosive) Read(p []byte) (int, error) {
+	n, err := e.source.Read(p)
+	if err != nil {
+		panic("boom")
+	}
+	return n, nil
+}
+
+// A body that panics does so where the caller can recover it, not on a goroutine
+// of ours, which would end the program.
+func TestPanicReachesTheReader(t *testing.T) {
+	t.Run("of a peeked body", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			src := newExplosive("abc")
+			resp := response(src)
+			assert.Equal(t, "abc", string(body.Peek(t.Context(), resp, 10, time.Second)))
+			var buf [10]byte
+			n, err := resp.Body.Read(buf[:])
+			assert.Equal(t, "abc", string(buf[:n]))
+			assert.NoError(t, err)
+			assert.PanicsWithValue(t, "boom", func() { _, _ = resp.Body.Read(buf[:]) })
+			assert.NoError(t, resp.Body.Close())
+			assert.Equal(t, 1, src.closed)
+		})
+	})
+	t.Run("of a discarded one", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			for _, peek := range []int{0, 10} {
+				src := newExplosive("abc")
+				resp := response(src)
+				body.Peek(t.Context(), resp, peek, time.Second)
+				assert.PanicsWithValue(t, "boom", func() { body.Discard(t.Context(), resp, 10, time.Second) })
+				assert.Equal(t, 1, src.closed)
+			}
+		})
+	})
+}
+
+// What a server says of the length of its answer costs no memory.
+func TestLengthIsNotTrusted(t *testing.T) {
+	lying := func() *http.Response {
+		resp := response(newSource("abc", io.ErrUnexpectedEOF))
+		resp.ContentLength = math.MaxInt64 - 1
+		return resp
+	}
+	assert.Equal(t, io.ErrUnexpectedEOF, body.Buffer(lying(), math.MaxInt64))
+	_, whole := body.Drain(t.Context(), lying(), math.MaxInt64, time.Second)
+	assert.False(t, whole)
+}
