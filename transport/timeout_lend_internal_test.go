@@ -63,14 +63,13 @@ func TestLend(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var call context.Context
+				var call, derived context.Context
 				var cancel context.CancelFunc
 				rt, sent := lenders(func(next http.RoundTripper) http.RoundTripper {
 					return Func(func(req *http.Request) (*http.Response, error) {
 						call = req.Context()
-						var ctx context.Context
-						ctx, cancel = tt.derive(call)
-						return next.RoundTrip(req.WithContext(ctx))
+						derived, cancel = tt.derive(call)
+						return next.RoundTrip(req.WithContext(derived))
 					})
 				})
 				resp, err := rt.RoundTrip(request(t))
@@ -78,6 +77,7 @@ func TestLend(t *testing.T) {
 				defer resp.Body.Close()
 				ctx := sent()[0]
 				assert.Equal(t, tt.want, lent(t, ctx), "the attempt keeps the total")
+				assert.Equal(t, derived.Value(key{}), ctx.Value(key{}), "the value, with somebody waiting")
 				x, _ := call.(*exchange)
 				assert.Equal(t, tt.want, x.timer == nil, "the call has no timer")
 				if !tt.want {
