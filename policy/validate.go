@@ -52,8 +52,8 @@ func (r Retry) validateClasses() error {
 }
 
 func (r Retry) validateBudget() error {
-	if r.Bucket != nil {
-		return r.Bucket.settings.validate("Retry.Bucket")
+	if r.Bucket != nil { // NewBucket took it
+		return nil
 	}
 	return r.Budget.validate("Retry.Budget")
 }
