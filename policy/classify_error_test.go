@@ -51,6 +51,10 @@ func TestClassifyError(t *testing.T) {
 		{"slow resolver", &net.DNSError{Err: "i/o timeout", Name: "api.test", IsTimeout: true}, unreachable},
 		{"bare ECONNREFUSED", syscall.ECONNREFUSED, unreachable},
 
+		{"stream refused after the upload", errors.New(`http2: Transport: cannot retry err [stream error: stream ID 1; REFUSED_STREAM; received from peer] after Request.Body was written; define Request.GetBody to avoid this error`), unreachable},
+		{"GOAWAY before the upload was looked at", errors.New(`http2: Transport: cannot retry err [http2: Transport received Server's graceful shutdown GOAWAY] after Request.Body was written; define Request.GetBody to avoid this error`), unreachable},
+		{"GOAWAY instead of an answer", errors.New("http2: Transport received GOAWAY from server ErrCode:ENHANCE_YOUR_CALM"), unreachable},
+
 		{"certificate", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, untrusted},
 		{"unknown authority", x509.UnknownAuthorityError{}, untrusted},
 		{"wrong host", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "api.test"}, untrusted},
@@ -75,6 +79,8 @@ func TestClassifyError(t *testing.T) {
 		{"lost HTTP/2 connection", errors.New("http2: client connection lost"), interrupted},
 		{"GOAWAY", errors.New("http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR, debug=\"\""), interrupted},
 
+		{"GOAWAY that quotes another", errors.New(`http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR, debug="http2: Transport received GOAWAY from server"`), interrupted},
+
 		{"the caller gave up", context.Canceled, canceled},
 		{"the caller gave up while dialing", &net.OpError{Op: "dial", Net: "tcp", Err: context.Canceled}, canceled},
 
@@ -83,6 +89,7 @@ func TestClassifyError(t *testing.T) {
 		{"refusal of an inner stack", &policy.Error{Verdict: known, Err: &policy.Refusal{Err: errors.New("open")}}, refused},
 
 		{"nothing known", errors.New("boom"), policy.Verdict{}},
+		{"upload cut off by a protocol error", errors.New(`http2: Transport: cannot retry err [stream error: stream ID 1; PROTOCOL_ERROR; received from peer] after Request.Body was written; define Request.GetBody to avoid this error`), policy.Verdict{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
