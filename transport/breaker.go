@@ -13,7 +13,8 @@ import (
 )
 
 // ErrOpen is matched by every error with which a [Breaker] refuses a request.
-// The error is a [*policy.Refusal], which says when to come back.
+// The error is a [*policy.Refusal], which says when to come back. The requests that
+// are refused share it, so it must not be changed.
 var ErrOpen = errors.New("transport: circuit breaker is open")
 
 // A Breaker refuses requests to a server that is down. While it is closed it

@@ -26,6 +26,7 @@ type machine struct {
 	probes     probes              // of one that is half open
 	openings   int                 // in a row, without a close between them
 	until      time.Time           // when an open or isolated breaker becomes half open
+	refusal    *policy.Refusal     // with which it refuses until then
 	order      order               // by hand, if one is in force
 	last       policy.Transition
 	news       []policy.Transition // that nobody has been told of yet
@@ -75,10 +76,8 @@ func (m *machine) acquire(now time.Time) (permit, []policy.Transition, *policy.R
 func (m *machine) admitLocked(now time.Time) (permit, *policy.Refusal) {
 	p := permit{generation: m.generation}
 	switch m.state {
-	case policy.Open:
-		return p, refusal("breaker_open", ErrOpen, m.until)
-	case policy.Isolated:
-		return p, refusal("breaker_isolated", m.order.isolated, m.until)
+	case policy.Open, policy.Isolated:
+		return p, m.refusal
 	case policy.HalfOpen:
 		if m.probes.live() >= m.cfg.Probes {
 			return p, refusal("breaker_open", ErrOpen, m.probes.expiry())
@@ -203,9 +202,15 @@ func (m *machine) enterLocked(state policy.BreakerState) {
 	m.generation++
 	m.probes = probes{}
 	m.recent = nil
-	if state == policy.Closed {
+	m.refusal = nil
+	switch state {
+	case policy.Closed:
 		m.recent = newRecent(&m.cfg)
 		m.openings = 0
+	case policy.Open:
+		m.refusal = refusal("breaker_open", ErrOpen, m.until)
+	case policy.Isolated:
+		m.refusal = refusal("breaker_isolated", m.order.isolated, m.until)
 	}
 }
 
