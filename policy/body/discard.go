@@ -17,27 +17,22 @@ const (
 // Discard reads the body of resp to its end and closes it, so that its
 // connection can be used again. It reads at most maxBytes, takes at most maxTime
 // and ends with ctx; a body that is longer or slower is closed as it is, which
-// costs the connection.
+// costs the connection and may take as long again.
 func Discard(ctx context.Context, resp *http.Response, maxBytes int64, maxTime time.Duration) {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return
 	}
 	rc := resp.Body
-	defer rc.Close() // ends a read that blocks, and the goroutine with it
 	if inMemory(resp) {
+		defer rc.Close()
 		_, _ = io.CopyN(io.Discard, rc, oneMore(maxBytes))
 		return
 	}
-	done := make(chan struct{})
-	var panicked any // passed on, since nobody could recover it over there
-	go func() {
-		defer close(done)
-		defer func() { panicked = recover() }()
-		_, _ = io.CopyN(io.Discard, rc, oneMore(maxBytes))
-	}()
-	if await(ctx, done, maxTime) && panicked != nil {
-		panic(panicked)
-	}
+	whole := false
+	defer func() { shut(rc, whole, maxTime) }()
+	var err error
+	reading := setApart(func() { _, err = io.CopyN(io.Discard, rc, oneMore(maxBytes)) })
+	whole = reading.wait(ctx, maxTime) && err == io.EOF //nolint:errorlint // an end is io.EOF itself
 }
 
 // Drain is [Discard] for a response that may be needed after all. It returns
@@ -49,19 +44,21 @@ func Drain(ctx context.Context, resp *http.Response, maxBytes int64, maxTime tim
 	if o, ok := resp.Body.(owner); ok && o.own().prefix.holdsAll() {
 		return o.own().takeAll(maxBytes)
 	}
-	rc := resp.Body
-	defer rc.Close() // ends a read that blocks, and the goroutine with it
+	whole := false
+	defer func() { shut(resp.Body, whole, maxTime) }()
 	p := newPrefix(resp.ContentLength, oneMore(maxBytes))
 	if inMemory(resp) {
-		p.fill(rc)
+		p.fill(resp.Body)
 	} else {
-		go p.fill(rc)
+		go p.fill(resp.Body)
+		<-p.done // it has begun
 		await(ctx, p.done, maxTime)
 	}
 	data, err := p.rest()
 	if err != io.EOF || int64(len(data)) > maxBytes { //nolint:errorlint // an end is io.EOF itself
 		return nil, false
 	}
+	whole = true
 	return data, true
 }
 

@@ -156,6 +156,40 @@ func TestDiscardBodyThatCannotBeInterrupted(t *testing.T) {
 }
 
 // TestDrainUnannounced: a body may be longer than one would guess.
+// slowToClose is a body that drips for ever and whose Close takes an hour.
+type slowToClose struct{}
+
+func (slowToClose) Read(p []byte) (int, error) {
+	time.Sleep(time.Second)
+	return copy(p, "."), nil
+}
+
+func (slowToClose) Close() error {
+	time.Sleep(time.Hour)
+	return nil
+}
+
+func TestDiscardBodyThatIsSlowToClose(t *testing.T) {
+	discards := map[string]func(*testing.T, *http.Response){
+		"Discard": func(t *testing.T, resp *http.Response) { body.Discard(t.Context(), resp, 100, 50*time.Millisecond) },
+		"Drain": func(t *testing.T, resp *http.Response) {
+			_, whole := body.Drain(t.Context(), resp, 100, 50*time.Millisecond)
+			assert.False(t, whole)
+		},
+	}
+	for name, discard := range discards {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				discard(t, response(slowToClose{}))
+				assert.Equal(t, 100*time.Millisecond, time.Since(start), "reading and closing, 50 ms each")
+				time.Sleep(2 * time.Hour) // nobody can end what goes on behind
+
+			})
+		})
+	}
+}
+
 func TestDrainUnannounced(t *testing.T) {
 	text := strings.Repeat("0123456789abcde\n", 640)
 	for _, length := range []int64{-1, 0, 5, int64(len(text)), 1 << 40} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"runtime"
 	"sync"
 	"time"
 )
@@ -22,29 +21,10 @@ func Peek(ctx context.Context, resp *http.Response, n int, wait time.Duration) [
 	if b.prefix == nil {
 		b.prefix = newPrefix(resp.ContentLength, int64(n))
 		go b.prefix.fill(b.rc)
+		<-b.prefix.done // it has begun
 	}
 	await(ctx, b.prefix.done, wait)
 	return b.prefix.peeked(n)
-}
-
-// await waits until done is closed, for up to limit and while ctx lasts. It
-// reports whether that happened.
-func await(ctx context.Context, done <-chan struct{}, limit time.Duration) bool {
-	runtime.Gosched() // what is there already is read now, and a timer costs as much as the reading
-	select {
-	case <-done:
-		return true
-	default:
-	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return false
 }
 
 // A prefix is the start of a body, read ahead on a goroutine of its own. The
@@ -53,7 +33,7 @@ func await(ctx context.Context, done <-chan struct{}, limit time.Duration) bool 
 type prefix struct {
 	size int64         // bytes to read
 	room int64         // for how many bytes there is room at first
-	done chan struct{} // closed when the goroutine has ended
+	done chan struct{} // told once when the goroutine begins, closed when it has ended
 
 	mu       sync.Mutex
 	buf      []byte // what was read ahead; guarded by mu
@@ -66,12 +46,13 @@ type prefix struct {
 // newPrefix returns a prefix of up to size bytes of a body of that length, -1 if it
 // is not known.
 func newPrefix(length, size int64) *prefix {
-	return &prefix{size: size, room: roomFor(length, size), done: make(chan struct{})}
+	return &prefix{size: size, room: roomFor(length, size), done: make(chan struct{}, 1)}
 }
 
 func (p *prefix) fill(r io.Reader) {
 	defer close(p.done)
 	defer p.recover()
+	p.done <- struct{}{}
 	buf := make([]byte, 0, p.room)
 	for {
 		n, err := r.Read(buf[len(buf):min(int64(cap(buf)), p.size)])
