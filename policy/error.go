@@ -109,11 +109,20 @@ func withoutURL(err error) string {
 // A Refusal is the error of a layer that did not let a request through. The
 // request was not sent, and nobody counts it as a failure of the server.
 type Refusal struct {
-	// Layer is the name of the layer, for example "breaker".
+	// Layer is the name of the layer: "breaker", "limiter" or "throttle", or
+	// that of a layer of another module.
 	Layer string
 
 	// Reason is one of a closed set of words, fit for a metric's label:
-	// breaker_open, breaker_isolated.
+	//
+	//	breaker_open       the server is down
+	//	breaker_isolated   somebody took the server out of use
+	//	concurrency_limit  too many requests are in flight
+	//	rate_limit         the rate is used up
+	//	deadline           the caller's deadline is too early for the wait
+	//	queue_full         too many wait already
+	//	queue_timeout      it has waited for as long as it may
+	//	throttled          the server turns too many requests away
 	Reason string
 
 	// RetryAt is when the layer would let a request through, zero if it cannot

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -326,6 +327,80 @@ func TestLimiterSettings(t *testing.T) {
 	limited := transport.NewLimiter(policy.Limit{}).Wrap(upstream)
 	limited.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 	assert.Equal(t, 1, upstream.told)
+}
+
+// However requests come, wait, give up and fail in the same few nanoseconds, never
+// more than the bound are inside, and nothing is held in the end.
+func TestLimiterCoincidences(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	for i := range uint64(50) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, i))
+			bound := 1 + random.IntN(4)
+			limiter := transport.NewLimiter(policy.Limit{InFlight: bound, MaxQueue: 1 + random.IntN(8), MaxWait: 60})
+			var inside, sent atomic.Int64
+			rt := limiter.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+				n := sent.Add(1)
+				if now := inside.Add(1); now > int64(bound) {
+					t.Errorf("seed %d, run %d: %d are inside, want at most %d", seed, i, now, bound)
+				}
+				defer inside.Add(-1)
+				step := fine
+				if n%5 == 0 {
+					step = transporttest.Fail(errReset)
+				}
+				return transporttest.After(time.Duration(1+n*7%50), step)(req)
+			}))
+			var wg sync.WaitGroup
+			for range 200 {
+				ctx, cancel := context.WithTimeout(priority(t.Context(), random.IntN(3)), time.Duration(1+random.IntN(100)))
+				req := newRequest(t, ctx, http.MethodGet, "")
+				wg.Go(func() {
+					defer cancel()
+					if resp, err := rt.RoundTrip(req); err == nil {
+						_ = resp.Body.Close()
+					}
+				})
+				time.Sleep(time.Duration(random.IntN(20)))
+			}
+			wg.Wait()
+			require.Equal(t, transport.LimiterState{Bound: bound}, limiter.State(), "seed %d, run %d", seed, i)
+		})
+	}
+}
+
+// A limiter that is set four times too high asks for little that is denied from
+// the first second on.
+func TestLimiterFindsRateFromTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const allowed, minute = 50, time.Minute
+		server := &meter{rate: allowed, last: time.Now()}
+		rt := transport.NewLimiter(policy.Limit{PerSecond: 4 * allowed, Burst: 1, InFlight: -1, MaxWait: 2 * time.Second}).Wrap(server)
+		load(rt, rand.New(rand.NewPCG(1, 1)), 6*allowed, minute)
+		counts := server.reset()
+		served, denied := counts[0], counts[1]
+		assert.Less(t, denied, 0.015*(served+denied))
+		assert.Greater(t, served, 0.95*allowed*minute.Seconds())
+	})
+}
+
+// A wait that is shorter than the time from one token to the next is of use to
+// who comes late enough.
+func TestLimiterShortWaitSlowRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, policy.Limit{PerSecond: 0.1, InFlight: -1, MaxWait: 5 * time.Second})
+		require.True(t, d.usual().isInside())
+		time.Sleep(5*time.Second - 2)
+		assert.Equal(t, "rate_limit", d.usual().refusal().Reason)
+		time.Sleep(4 * time.Nanosecond)
+		late := d.usual()
+		require.False(t, late.isOver())
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		assert.True(t, late.isInside())
+	})
 }
 
 // Callers at once, on real time: the bound holds, and nothing is left over.
