@@ -93,7 +93,9 @@ type Breaker struct {
 
 	// OnTransition is called after each change of state, outside any lock, on
 	// the goroutine of the call that caused it and with that call's context. For
-	// what is done by hand that is [context.Background]. Nil means nothing.
+	// what is done by hand that is [context.Background]. Changes that concurrent
+	// calls cause may be told in another order than theirs: Transition.At tells
+	// which came first. Nil means nothing.
 	OnTransition func(context.Context, Transition)
 }
 
