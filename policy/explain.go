@@ -169,7 +169,7 @@ func (c *costs) retry(r Retry) {
 	before := plus(times(attempt, n-1), gaps)
 	c.Header, c.End = plus(before, attempt), plus(before, c.End)
 	c.Waiting = plus(times(c.Waiting, n), waits)
-	c.Calls = c.Calls / max(1, c.attempts) * max(n, c.attempts)
+	c.Calls = product(c.Calls/max(1, c.attempts), max(1, n, c.attempts))
 	c.attempts = max(n, c.attempts)
 	if memory, total := r.ReplayLimits(); total > 0 {
 		c.BufferedBytes = plus(c.BufferedBytes, plus(memory, oneRead))
@@ -228,6 +228,14 @@ func plus[T ~int64](a, b T) T {
 		return math.MaxInt64
 	}
 	return a + b
+}
+
+// product returns a × b, of which b is above zero, as far as an int goes.
+func product(a, b int) int {
+	if a > math.MaxInt/b {
+		return math.MaxInt
+	}
+	return a * b
 }
 
 // times returns d × n as far as a Duration goes.

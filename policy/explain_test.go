@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -137,4 +138,10 @@ func TestExplainGoesAsFarAsItCan(t *testing.T) {
 	)).Worst
 	assert.Equal(t, policy.Worst{Calls: 100, Header: most, End: most, Waiting: most, BufferedBytes: most, SpilledBytes: 0}, worst)
 	assert.Equal(t, policy.Unbounded, time.Duration(most))
+
+	var retries []policy.Part // each with a count of its own
+	for range 10 {
+		retries = append(retries, policy.Part{Kind: policy.KindRetry, Settings: policy.Retry{Attempts: 100}}, policy.Part{Kind: policy.KindForeign})
+	}
+	assert.Equal(t, math.MaxInt, policy.Explain(retries).Calls)
 }
