@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/rand"
 	"net/http"
+	"strings"
 
 	"github.com/sparekey/sparekey/policy"
 )
@@ -34,11 +35,14 @@ func isIdempotent(method string) bool {
 }
 
 // hasIdempotencyKey looks for the two names that net/http knows, with or without
-// a value.
+// a value, and however they were written into the map.
 func hasIdempotencyKey(req *http.Request) bool {
-	_, key := req.Header[idempotencyKey]
-	_, xKey := req.Header["X-"+idempotencyKey]
-	return key || xKey
+	for name := range req.Header {
+		if strings.EqualFold(name, idempotencyKey) || strings.EqualFold(name, "X-"+idempotencyKey) {
+			return true
+		}
+	}
+	return false
 }
 
 const idempotencyKey = "Idempotency-Key"

@@ -34,6 +34,7 @@ func TestRetryIdempotencyKey(t *testing.T) {
 		{"one's own key", http.MethodPost, http.Header{"Idempotency-Key": {"mine"}}, 3, "mine"},
 		{"one's own key, empty", http.MethodPost, http.Header{"Idempotency-Key": {""}}, 3, "-"},
 		{"one's own key by the other name", http.MethodPost, http.Header{"X-Idempotency-Key": {"mine"}}, 3, "-"},
+		{"one's own key, not in canonical form", http.MethodPost, http.Header{"idempotency-key": {"mine"}}, 3, "-"},
 		{"GET", http.MethodGet, http.Header{}, 3, "-"},
 		{"PUT", http.MethodPut, http.Header{}, 3, "-"},
 		{"DELETE", http.MethodDelete, http.Header{}, 3, "-"},

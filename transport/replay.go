@@ -56,7 +56,7 @@ func (r *replay) prepare() bool {
 	}
 	fresh, err := r.getBody()
 	r.next = fresh
-	return err == nil
+	return err == nil && fresh != nil
 }
 
 // request returns the request for another attempt, after prepare.

@@ -102,6 +102,7 @@ func (r *replays) getBody() (io.ReadCloser, error) {
 // GetBody is asked when there is a retry, not before.
 func TestRetryGetBody(t *testing.T) {
 	boom := errors.New("boom")
+	nothing := errors.New("neither a body nor an error")
 	tests := []struct {
 		name      string
 		err       error
@@ -116,6 +117,7 @@ func TestRetryGetBody(t *testing.T) {
 		{"one retry", nil, []transporttest.Step{transporttest.Reply(503, "b"), transporttest.Reply(200, "a")}, 2, 1, nil},
 		{"attempts used up", nil, []transporttest.Step{transporttest.Reply(503, "a")}, 3, 2, []string{telemetry.NoneLeft}},
 		{"an error", boom, []transporttest.Step{transporttest.Reply(503, "a")}, 1, 1, []string{telemetry.NoReplay}},
+		{"neither a body nor an error", nothing, []transporttest.Step{transporttest.Reply(503, "a")}, 1, 1, []string{telemetry.NoReplay}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -126,6 +128,9 @@ func TestRetryGetBody(t *testing.T) {
 				ctx, trail := traced(t)
 				req := newRequest(t, ctx, http.MethodPut, "hello")
 				req.Body, req.GetBody = foreign("hello"), replays.getBody
+				if tt.err == nothing { //nolint:errorlint // the very same
+					req.GetBody = func() (io.ReadCloser, error) { _, _ = replays.getBody(); return nil, nil }
+				}
 				_, text, err := send(t, transport.Retry(policy.Retry{Bucket: bucket})(upstream), req)
 				if text != "a" || err != nil {
 					t.Errorf("got %q, %v, want %q", text, err, "a")

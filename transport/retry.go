@@ -69,7 +69,7 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		wait, ok := c.plan(verdict)
 		if !ok {
-			return lastAnswer(resp, err, kept, verdict)
+			return lastAnswer(ctx, resp, err, kept)
 		}
 		due := time.Now().Add(wait) // the discarding is part of the wait
 		if resp != nil {
@@ -276,9 +276,9 @@ func (s *spare) keep(ctx context.Context, resp *http.Response, cfg *policy.Retry
 }
 
 // lastAnswer returns what the caller gets in the end: the outcome of the last
-// attempt, or an earlier real answer if that was none.
-func lastAnswer(resp *http.Response, err error, kept spare, v policy.Verdict) (*http.Response, error) {
-	if err != nil && kept.resp != nil && v.Class != policy.Canceled {
+// attempt, or an earlier real answer if that was none. Who has left gets none.
+func lastAnswer(ctx context.Context, resp *http.Response, err error, kept spare) (*http.Response, error) {
+	if err != nil && kept.resp != nil && !telemetry.CallerLeft(ctx) {
 		kept.resp.Body = body.Bytes(kept.body)
 		return kept.resp, nil
 	}

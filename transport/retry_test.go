@@ -577,6 +577,7 @@ func TestRetryLastRealAnswer(t *testing.T) {
 	}{
 		{"an answer, then no connection", []transporttest.Step{transporttest.Reply(503, "why"), transporttest.Fail(errDial)}, "why", nil},
 		{"an answer, then a timeout", []transporttest.Step{transporttest.Reply(503, "why"), transporttest.Fail(&policy.TimeoutError{})}, "why", nil},
+		{"an answer, then one who is canceled, though not by the caller", []transporttest.Step{transporttest.Reply(503, "why"), transporttest.Fail(context.Canceled)}, "why", nil},
 		{"two answers, then no connection", []transporttest.Step{transporttest.Reply(503, "a"), transporttest.Reply(500, "b"), transporttest.Fail(errDial)}, "b", nil},
 		{"an error, then an answer", []transporttest.Step{transporttest.Fail(errDial), transporttest.Reply(503, "why")}, "why", nil},
 		{"no answer at all", []transporttest.Step{transporttest.Fail(errReset), transporttest.Fail(errDial)}, "", errDial},
