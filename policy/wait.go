@@ -16,17 +16,26 @@ import (
 // forms of RFC 9110 section 5.6.7. A date counts from the response's own Date,
 // so that clocks that differ do no harm, else from now. What lies in the past
 // is a wait of zero; what is negative or unreadable is no hint; what exceeds
-// the range of [time.Duration] is its greatest value.
+// the range of [time.Duration] is its greatest value. Of a field that comes more
+// than once, the longest wait counts.
 func WaitHint(h http.Header, now time.Time) (wait time.Duration, ok bool) {
+	var waits hints
 	for _, name := range [...]string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
-		if wait, ok := parseDelay(h.Get(name), time.Millisecond); ok {
-			return wait, true
+		for _, value := range h[name] {
+			waits.addIf(parseDelay(value, time.Millisecond))
+		}
+		if waits.some {
+			return waits.most, true
 		}
 	}
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	if value == "" {
-		return 0, false
+	for _, value := range h["Retry-After"] {
+		waits.addIf(parseRetryAfter(strings.TrimSpace(value), h, now))
 	}
+	return waits.most, waits.some
+}
+
+// parseRetryAfter reads a number of seconds or a date.
+func parseRetryAfter(value string, h http.Header, now time.Time) (time.Duration, bool) {
 	if wait, ok := parseDelay(value, time.Second); ok {
 		return wait, true
 	}
@@ -83,7 +92,7 @@ func ResetHint(h http.Header, now time.Time) (wait time.Duration, ok bool) {
 	return unsaid.least, unsaid.some
 }
 
-// hints are the waits of several limits.
+// hints are several waits.
 type hints struct {
 	some        bool
 	least, most time.Duration
@@ -94,6 +103,12 @@ func (w *hints) add(wait time.Duration) {
 		*w = hints{true, wait, wait}
 	}
 	w.least, w.most = min(w.least, wait), max(w.most, wait)
+}
+
+func (w *hints) addIf(wait time.Duration, ok bool) {
+	if ok {
+		w.add(wait)
+	}
 }
 
 // remainingOf returns the name of the field for what remains of a limit, if name

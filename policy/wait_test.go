@@ -51,6 +51,9 @@ func TestWaitHint(t *testing.T) {
 		{"unit", header("Retry-After", "5s"), 0, false},
 		{"list", header("Retry-After", "5, 10"), 0, false},
 		{"words", header("Retry-After", "soon"), 0, false},
+		{"twice", http.Header{"Retry-After": {"2", "5", "3"}}, 5 * time.Second, true},
+		{"twice, one of them unreadable", http.Header{"Retry-After": {"soon", "Sat, 14 Mar 2026 12:01:00 GMT", "-1"}}, time.Minute, true},
+		{"milliseconds twice", http.Header{"Retry-After-Ms": {"2", "5"}, "Retry-After": {"9"}}, 5 * time.Millisecond, true},
 
 		{"date", header("Retry-After", "Sat, 14 Mar 2026 12:01:00 GMT"), time.Minute, true},
 		{"date in the form of RFC 850", header("Retry-After", "Saturday, 14-Mar-26 12:01:00 GMT"), time.Minute, true},

@@ -1,0 +1,51 @@
+package transport_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
+)
+
+// A redirect goes its usual way through a stack that repeats requests: with its
+// body, and without the credentials if it leads to another host.
+func TestStandardRedirect(t *testing.T) {
+	for location, wantAuthorization := range map[string]string{"/there": "secret", "http://other.test/there": ""} {
+		t.Run(location, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var bodies []string
+				var last *http.Request
+				server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					data, _ := io.ReadAll(r.Body)
+					bodies, last = append(bodies, string(data)), r
+					switch {
+					case len(bodies)%2 == 1:
+						w.WriteHeader(http.StatusServiceUnavailable)
+					case r.URL.Path == "/":
+						http.Redirect(w, r, location, http.StatusTemporaryRedirect)
+					}
+				}))
+				client := transport.Wrap(server.Client(), transport.Standard(policy.Stack{Retry: policy.Retry{IdempotencyKey: true}}))
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, strings.NewReader("hello"))
+				require.NoError(t, err)
+				req.Header.Set("Authorization", "secret")
+				resp, err := client.Do(req)
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+				assert.Equal(t, http.StatusOK, resp.StatusCode)
+				assert.Equal(t, []string{"hello", "hello", "hello", "hello"}, bodies)
+				assert.Equal(t, "/there", last.URL.Path)
+				assert.Equal(t, wantAuthorization, last.Header.Get("Authorization"))
+				assert.Equal(t, http.Header{"Authorization": {"secret"}}, req.Header)
+			})
+		})
+	}
+}
