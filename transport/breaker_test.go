@@ -679,11 +679,10 @@ func TestBreakerPanicInOnTransition(t *testing.T) {
 				}
 			},
 		})
-		rt := b.Wrap(upstream)
+		var bodies transporttest.Bodies
+		rt := bodies.Wrap(b.Wrap(upstream))
 		get := func() (*http.Response, error) {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://up.test/", http.NoBody)
-			require.NoError(t, err)
-			return rt.RoundTrip(req)
+			return rt.RoundTrip(newRequest(t, t.Context(), http.MethodPut, "hello"))
 		}
 		resp, err := get()
 		require.NoError(t, err)
@@ -695,6 +694,7 @@ func TestBreakerPanicInOnTransition(t *testing.T) {
 		require.NoError(t, err, "the probe's place is free again")
 		require.NoError(t, resp.Body.Close())
 		assert.Equal(t, policy.Closed, b.State())
+		bodies.Check(t)
 	})
 }
 

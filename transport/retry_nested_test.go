@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,6 +60,32 @@ func TestRetryNestedDoesNotMultiply(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A layer between two retry layers keeps the request that it sends on, as every
+// caller does, also when the inner one records the body and mints a key.
+func TestRetryNestedLeavesRequestAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		between := func(next http.RoundTripper) http.RoundTripper {
+			return transport.Func(func(req *http.Request) (*http.Response, error) {
+				sent++
+				before, header := *req, req.Header.Clone()
+				defer checkUnchanged(t, req, &before, header)
+				return next.RoundTrip(req)
+			})
+		}
+		rt := transport.Chain(
+			transporttest.NewUpstream(transporttest.Reply(429, "busy"), transporttest.Reply(200, "fine")),
+			transport.Retry(policy.Retry{ReplayBytes: -1}), between, transport.Retry(policy.Retry{IdempotencyKey: true}))
+
+		req := uploading(t, t.Context(), newUpload(t, strings.NewReader("hello")), -1)
+		req.Method = http.MethodPost
+		status, _, err := send(t, rt, req)
+		require.NoError(t, err)
+		assert.Equal(t, 200, status)
+		assert.Equal(t, 1, sent, "the inner layer repeats it")
+	})
 }
 
 // toHosts is a layer that sends a request to one host after another, until one

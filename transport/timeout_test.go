@@ -167,6 +167,50 @@ func checkTimeout(t *testing.T, name string, err error, want *policy.TimeoutErro
 	}
 }
 
+// A transport need not know causes: the error that ends the exchange says which
+// limit it was all the same, before the header and after it.
+func TestTimeoutNamesLimit(t *testing.T) {
+	tests := []struct {
+		name   string
+		cfg    policy.Timeout
+		phase  string
+		inBody bool
+	}{
+		{"total, before the header", policy.Timeout{Total: time.Second, FirstByte: -1, Idle: -1}, "exchange", false},
+		{"total, in the body", policy.Timeout{Total: time.Second, FirstByte: -1, Idle: -1}, "exchange", true},
+		{"first byte", policy.Timeout{FirstByte: time.Second, Idle: -1}, "first byte", false},
+		{"idle", policy.Timeout{FirstByte: -1, Idle: time.Second}, "idle", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rt := transport.Timeout(tt.cfg)(transport.Func(func(req *http.Request) (*http.Response, error) {
+					hang := hanging{req.Context()}
+					if !tt.inBody {
+						_, err := hang.Read(nil)
+						return nil, err
+					}
+					return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(hang), ContentLength: -1}, nil
+				}))
+				since := elapsed()
+				_, _, err := get(t, rt)
+				if took := since(); took != time.Second {
+					t.Errorf("took %v, want %v", took, time.Second)
+				}
+				checkTimeout(t, "bare", err, &policy.TimeoutError{Scope: "attempt", Phase: tt.phase, Limit: time.Second})
+			})
+		})
+	}
+}
+
+// hanging is a body that says nothing but that its context has ended.
+type hanging struct{ ctx context.Context }
+
+func (h hanging) Read([]byte) (int, error) {
+	<-h.ctx.Done()
+	return 0, h.ctx.Err()
+}
+
 // viaClient is a client as a transport.
 type viaClient struct{ *http.Client }
 
@@ -303,6 +347,7 @@ func TestTimeoutLeavesNothingInLongLivedContext(t *testing.T) {
 		{"empty body", transporttest.Reply(http.StatusNoContent, ""), func(*http.Response) {}},
 		{"broken body", transporttest.Cut(http.StatusOK, "hel"), readToEnd},
 		{"stalled body", transporttest.Stall(http.StatusOK, "hel"), readToEnd},
+		{"upgrade", transporttest.Stall(http.StatusSwitchingProtocols, ""), func(resp *http.Response) { _ = resp.Body.Close() }},
 		{"error", transporttest.Fail(errReset), nil},
 		{"timeout", transporttest.Hang(), nil},
 		{"panic", transporttest.Panic("boom"), nil},
