@@ -131,6 +131,8 @@ var badStacks = []struct {
 	{"faults around breaker", chain(call, retry, faults, breaker), []string{"faults around breaker"}},
 	{"faults outermost", chain(faults, call, cached), []string{"faults around call", "faults around cache"}},
 	{"faults around limit", chain(faults, limit), []string{"faults around limit"}},
+	{"faults around a fallback", chain(call, faults, guesses, retry), []string{"faults around fallback", "faults around retry"}},
+	{"faults around an attempt", chain(call, retry, faults, attempt, timeout), []string{"faults around attempt: the faults never reach it", "faults around attempt timeout"}},
 
 	// Twice the same.
 	{"two retries", chain(call, retry, breaker, retry), []string{"retry around retry: their attempts count together", "breaker around retry"}},

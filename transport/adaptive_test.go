@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
@@ -248,4 +249,23 @@ func TestAdaptiveBounds(t *testing.T) {
 			assert.Zero(t, limiter.State().InFlight+limiter.State().Queued)
 		})
 	}
+}
+
+// A failure that comes at once says nothing of how much the server can take.
+func TestAdaptiveQuickFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		step := transporttest.Step(nil)
+		l := transport.NewLimiter(policy.Limit{Adaptive: policy.Adaptive{Initial: 1}})
+		rt := l.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) { return step(req) }))
+		for _, step = range []transporttest.Step{
+			transporttest.Fail(errDial), transporttest.Fail(errReset), transporttest.Reply(500, "oops"), transporttest.Reply(400, "no"),
+		} {
+			_, _, _ = get(t, rt)
+			require.Equal(t, 1, l.State().Bound)
+		}
+		step = transporttest.Reply(200, "fine")
+		_, _, err := get(t, rt)
+		require.NoError(t, err)
+		require.Equal(t, 2, l.State().Bound, "after an answer")
+	})
 }

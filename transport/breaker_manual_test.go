@@ -231,6 +231,22 @@ func TestBreakerObserveExpires(t *testing.T) {
 	}
 }
 
+// The next request tells that observing is over before it is sent, also when the
+// breaker is closed and has nothing to refuse.
+func TestBreakerObserveExpiresWhileClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newRig(t, policy.Breaker{})
+		b.Observe("trying it out", time.Now().Add(time.Second))
+		time.Sleep(time.Second)
+		told := 0
+		require.NoError(t, b.call(func(req *http.Request) (*http.Response, error) {
+			told = len(b.changes)
+			return fine(req)
+		}))
+		assert.Equal(t, 2, told)
+	})
+}
+
 // What is done by hand is announced before the method returns, outside the lock.
 func TestBreakerManualOnTransition(t *testing.T) {
 	var b *transport.Breaker

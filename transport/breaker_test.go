@@ -505,6 +505,17 @@ func TestBreakerRetryAfter(t *testing.T) {
 	}
 }
 
+// So does the server that a probe asked, though the open time has grown meanwhile.
+func TestBreakerRetryAfterOfProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newRig(t, policy.Breaker{MinCalls: 1})
+		require.NoError(t, b.call(fault))
+		time.Sleep(5 * time.Second)
+		require.NoError(t, b.call(transporttest.Reply(500, "oops", "Retry-After", "20")))
+		b.refused(time.Now().Add(20 * time.Second))
+	})
+}
+
 func TestBreakerRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newRig(t, policy.Breaker{MinCalls: 1})
