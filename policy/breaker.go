@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -82,6 +83,11 @@ type Breaker struct {
 	// MetricsOnly makes a breaker that counts and changes its state as any other,
 	// and tells of it, but refuses nobody, unless it is isolated by hand.
 	MetricsOnly bool
+
+	// Logger gets a record of what is done to the breaker by hand; of all other
+	// changes the records are those of the call that brings them about. Nil means
+	// none.
+	Logger *slog.Logger
 
 	// Classify decides what an outcome means. Nil means [Classify].
 	Classify Classifier

@@ -81,6 +81,9 @@ func (s Stack) WithDefaults() Stack {
 	s.Retry.Classify = orClassifier(s.Retry.Classify, s.Classify)
 	s.Breaker = s.Breaker.WithDefaults()
 	s.Breaker.Classify = orClassifier(s.Breaker.Classify, s.Classify)
+	if s.Breaker.Logger == nil {
+		s.Breaker.Logger = s.Logger
+	}
 	if s.Limit.MaxWait == 0 && s.Total > 0 {
 		s.Limit.MaxWait = s.Total / 5
 	}

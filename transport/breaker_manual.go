@@ -56,7 +56,7 @@ func (b *Breaker) Close(reason string) { b.tell(b.machine.close(reason, time.Now
 func (b *Breaker) tell(news []policy.Transition) {
 	ctx := context.Background()
 	for _, tr := range news {
-		telemetry.Changed(ctx, nil, tr)
+		telemetry.Changed(ctx, b.cfg.Logger, tr)
 	}
 	b.announce(ctx, news)
 }

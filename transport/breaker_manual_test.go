@@ -1,8 +1,10 @@
 package transport_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -325,4 +327,25 @@ func TestBreakerByHandIsCounted(t *testing.T) {
 		counts[state.AsString()] = point.Value
 	}
 	assert.Equal(t, map[string]int64{"isolated": 2, "half_open": 1, "closed": 1}, counts)
+}
+
+// TestBreakerByHandIsLogged: an operator finds in the log what another one did.
+func TestBreakerByHandIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	stack := policy.Stack{Logger: logger}.WithDefaults()
+	stack.Breaker.Name = "eu"
+	breaker := transport.NewBreaker(stack.Breaker)
+	breaker.Isolate("moving house", time.Time{})
+	breaker.Close("moved in")
+	assert.Equal(t, `level=INFO msg="breaker isolated" event.name=sparekey.breaker.isolated breaker=eu from=closed trigger=manual reason="moving house"
+level=INFO msg="breaker closed" event.name=sparekey.breaker.closed breaker=eu from=isolated trigger=manual reason="moved in"
+`, log.String())
 }
