@@ -56,16 +56,17 @@ func isUnsent(err error) bool {
 	})
 }
 
-// isBrokenInside reports whether a connection of net/http's ended too early. A
-// connection that is closed after a GOAWAY leaves those requests without an answer
-// on which the server may have acted.
+// isBrokenInside reports whether a connection of net/http's ended too early, or
+// brought something that is no answer. A connection that is closed after a GOAWAY
+// leaves those requests without an answer on which the server may have acted.
 func isBrokenInside(err error) bool {
 	return hasText(err, func(text string) bool {
 		switch text {
 		case "http: server closed idle connection", "http2: client connection lost", "http2: client conn is closed":
 			return true
 		}
-		return strings.HasPrefix(text, "http2: server sent GOAWAY and closed the connection;")
+		return strings.HasPrefix(text, "http2: server sent GOAWAY and closed the connection;") ||
+			strings.HasPrefix(text, "net/http: HTTP/1.x transport connection broken: ")
 	})
 }
 

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -201,6 +202,41 @@ func TestClassifyProxyAnswer(t *testing.T) {
 			via := http.ProxyURL(&url.URL{Scheme: "http", Host: proxy})
 			err := post(t, &http.Transport{Proxy: via}, "https://up.test")
 			assert.Equal(t, tt.want, policy.Classify(policy.Outcome{Err: err}), "%v", err)
+		})
+	}
+}
+
+// A server that answers with what is not HTTP is a server that failed: what it did
+// with the request nobody knows.
+func TestClassifyNoHTTP(t *testing.T) {
+	answers := map[string]string{
+		"no status line":  "hello\r\n\r\n",
+		"status":          "HTTP/1.1 abc OK\r\n\r\n",
+		"negative length": "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+		"two lengths":     "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+		"coding":          "HTTP/1.1 200 OK\r\nTransfer-Encoding: nonsense\r\n\r\n",
+	}
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			client, server := net.Pipe()
+			go func() {
+				req, err := http.ReadRequest(bufio.NewReader(server))
+				if err == nil {
+					_ = req.Body.Close()
+					_, _ = io.WriteString(server, answer)
+				}
+				_ = server.Close()
+			}()
+			rt := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return client, nil }}
+			t.Cleanup(rt.CloseIdleConnections)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://service.test/", nil)
+			require.NoError(t, err)
+			resp, err := rt.RoundTrip(req)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			require.Error(t, err)
+			assert.Equal(t, interrupted, policy.Classify(policy.Outcome{Err: err}), err)
 		})
 	}
 }
