@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"testing/synctest"
 )
 
 func connectionRules() []rule {
@@ -55,6 +56,7 @@ func connectionReused(p *probe) {
 		rt := p.over(server.Transport())
 		for range 20 {
 			do(rt, p.get(p.Context(), server.URL+"/get"))
+			synctest.Wait() // net/http offers a new HTTP/2 connection to others a little late
 			do(rt, p.post(p.Context(), server.URL+"/post", strings.NewReader("hello")))
 		}
 		if conns := server.Conns(); conns > 1 {
