@@ -1,10 +1,7 @@
 package policy
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -30,7 +27,7 @@ func Classify(o Outcome) Verdict {
 	envelope := readEnvelope(o.Body)
 	v.Code, v.Message = envelope.code, envelope.message
 	v.RequestID = requestID(o.Header)
-	if envelope.saysQuota() && (v.Class == RateLimited || v.Class == Forbidden) {
+	if (v.Class == RateLimited || v.Class == Forbidden) && envelope.saysQuota() {
 		v.Class, v.Again = QuotaExceeded, Elsewhere
 	}
 	if wait, ok := WaitHint(o.Header, o.Now); ok {
@@ -90,97 +87,8 @@ func byStatus(status int) Verdict {
 // statusOverloaded is what some providers answer when a model is overloaded.
 const statusOverloaded = 529
 
-// An envelope is what an error body says.
-type envelope struct {
-	code, message string
-	known         bool // it has one of the forms that Classify reads
-}
-
-// readEnvelope reads an error body. A body that was cut at PeekBytes, or is no
-// JSON object, gives what can be said of it: its beginning as the message.
-func readEnvelope(body []byte) envelope {
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 {
-		return envelope{}
-	}
-	var fields struct {
-		Message     json.RawMessage `json:"message"`
-		Error       json.RawMessage `json:"error"`
-		Description json.RawMessage `json:"error_description"`
-		Code        json.RawMessage `json:"code"`
-	}
-	if body[0] != '{' || json.Unmarshal(body, &fields) != nil {
-		return envelope{message: oneLine(string(body[:min(len(body), 4*maxMessage)]))}
-	}
-	e := envelope{code: jsonText(fields.Code), message: jsonText(fields.Message), known: true}
-	var inner struct {
-		Message json.RawMessage `json:"message"`
-		Code    json.RawMessage `json:"code"`
-		Type    json.RawMessage `json:"type"`
-	}
-	if json.Unmarshal(fields.Error, &inner) == nil {
-		e.code = firstOf(jsonText(inner.Code), jsonText(inner.Type), e.code)
-		e.message = firstOf(e.message, jsonText(inner.Message))
-	}
-	description := jsonText(fields.Description)
-	if name := jsonText(fields.Error); name != "" && description != "" {
-		e.code = firstOf(e.code, name) // RFC 6749 section 5.2
-	}
-	e.message = oneLine(firstOf(e.message, description, jsonText(fields.Error)))
-	e.code = oneLine(e.code)
-	return e
-}
-
-// saysQuota reports whether the error is about a plan, not about a rate. Links
-// do not count: rate limits come with one to where the quota can be raised.
-func (e envelope) saysQuota() bool {
-	if !e.known {
-		return false
-	}
-	switch e.code {
-	case "insufficient_quota", "quota_exceeded", "billing_error", "billing_hard_limit_reached",
-		"credit_balance_exhausted":
-		return true
-	}
-	words := slices.DeleteFunc(strings.Fields(strings.ToLower(e.message)), func(word string) bool {
-		return strings.Contains(word, "://")
-	})
-	message := strings.Join(words, " ")
-	for _, phrase := range [...]string{"quota", "billing", "credit balance", "spend limit", "upgrade your plan"} {
-		if strings.Contains(message, phrase) {
-			return true
-		}
-	}
-	return false
-}
-
 func requestID(h http.Header) string {
 	return oneLine(firstOf(h.Get("X-Request-Id"), h.Get("Request-Id")))
-}
-
-// jsonText returns a JSON string or number as text, anything else as "".
-func jsonText(raw json.RawMessage) string {
-	if len(raw) == 0 { // absent
-		return ""
-	}
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text
-	}
-	var number json.Number
-	if json.Unmarshal(raw, &number) == nil {
-		return number.String()
-	}
-	return ""
-}
-
-func firstOf(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 // maxMessage bounds a foreign text that goes into errors, in bytes.
@@ -189,6 +97,9 @@ const maxMessage = 300
 // oneLine makes a foreign text fit for a log line: one line, printable, at most
 // maxMessage bytes.
 func oneLine(text string) string {
+	if isOneLine(text) {
+		return text
+	}
 	var b strings.Builder
 	b.Grow(min(len(text), maxMessage))
 	space := false           // is due before the next rune
@@ -211,4 +122,21 @@ func oneLine(text string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// isOneLine reports whether oneLine has nothing to do, as far as that is seen at a
+// glance.
+func isOneLine(text string) bool {
+	if len(text) > maxMessage {
+		return false
+	}
+	afterSpace := true
+	for i := range len(text) {
+		c := text[i]
+		if c < ' ' || c > '~' || c == ' ' && afterSpace {
+			return false
+		}
+		afterSpace = c == ' '
+	}
+	return text == "" || !afterSpace
 }
