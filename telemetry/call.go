@@ -141,7 +141,7 @@ func (c *call) settleAnswer(resp *http.Response, inner *Trail) {
 		c.trail.Answered(c.req.Context(), below)
 		return
 	}
-	resp.Header.Del(HeaderName)
+	delete(resp.Header, HeaderName)
 	if c.verdict.Class == policy.OK {
 		c.trail.Answered(c.req.Context(), Answer{Source: Live})
 	}

@@ -144,7 +144,7 @@ func (t *Trail) judgementOf(resp *http.Response, err error) (policy.Verdict, boo
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := len(t.judged) - 1; i >= 0; i-- {
-		if j := t.judged[i]; j.resp == resp && sameError(j.err, err) {
+		if j := &t.judged[i]; j.resp == resp && sameError(j.err, err) {
 			return j.verdict, true
 		}
 	}

@@ -82,7 +82,7 @@ func (p *passage) settle(v policy.Verdict) {
 type impatient struct{ *passage }
 
 // BodyRead implements [body.Pacer].
-func (p impatient) BodyRead() { p.waiting = time.Now() }
+func (p impatient) BodyRead(now time.Time) { p.waiting = now }
 
 // BodyGot implements [body.Pacer].
 func (p impatient) BodyGot() {}

@@ -92,7 +92,7 @@ type timeout struct {
 func (t *timeout) CloseIdleConnections() { closeIdle(t.next) }
 
 func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
-	x := t.begin(req)
+	x, room := t.begin(req)
 	if x == nil {
 		return body.Send(t.next, req)
 	}
@@ -112,25 +112,29 @@ func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
 	x.quiet()
 	if x.idle == nil || resp.StatusCode == http.StatusSwitchingProtocols {
 		// After a 101 the connection is the caller's, and silence on it is no fault.
-		x.room.Watch(resp, (*unpaced)(x))
+		room.Watch(resp, (*unpaced)(x))
 	} else {
-		x.room.Watch(resp, x)
+		room.Watch(resp, x)
 	}
 	return resp, nil
 }
 
-// begin starts the clock of an exchange. It returns nil if no limit can come
-// before the deadline that the request has anyway.
-func (t *timeout) begin(req *http.Request) *exchange {
+// begin starts the clock of an exchange and returns it, with the room that there is
+// for what comes around the body. The exchange is nil if no limit can come before
+// the deadline that the request has anyway.
+func (t *timeout) begin(req *http.Request) (*exchange, *body.Room) {
 	if t.shortest == never {
-		return nil
+		return nil, nil
 	}
 	ctx, now := req.Context(), time.Now()
 	deadline, ok := ctx.Deadline()
 	if ok && !deadline.After(now.Add(t.shortest)) {
-		return nil
+		return nil, nil
 	}
-	x := &exchange{limits: t.limits, ctx: ctx, source: ctx, start: now, deadline: deadline, wholeBy: never, current: t.firstByte}
+	x, room := t.newExchange()
+	x.limits, x.ctx, x.source = t.limits, ctx, ctx
+	x.start, x.deadline = now, deadline
+	x.wholeBy, x.current = never, t.firstByte
 	if t.total != nil {
 		if own := now.Add(t.cfg.Total); !ok || own.Before(deadline) {
 			x.deadline, x.whole, x.wholeBy = own, t.total, t.cfg.Total
@@ -142,5 +146,19 @@ func (t *timeout) begin(req *http.Request) *exchange {
 		}
 	}
 	x.req = *req.WithContext(x) // a copy that is inlined, and so not made twice
-	return x
+	return x, room
+}
+
+// newExchange returns memory for an exchange and its body. One that bounds the
+// total alone is mostly around others, who have wrapped the body by then: it has
+// no room of its own.
+func (t *timeout) newExchange() (*exchange, *body.Room) {
+	if t.idle == nil {
+		return new(exchange), nil
+	}
+	both := new(struct {
+		exchange
+		room body.Room
+	})
+	return &both.exchange, &both.room
 }

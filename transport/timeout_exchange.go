@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
-	"github.com/sparekey/sparekey/policy/body"
 )
 
 // An exchange is one request with its response and body, and the request's
@@ -36,8 +35,7 @@ type exchange struct {
 	inner   context.Context         // set before asked
 	cancel  context.CancelCauseFunc // of inner
 
-	req  http.Request // the one that is sent
-	room body.Room
+	req http.Request // the one that is sent
 }
 
 // lend makes attempt keep the total of x, so that x needs no timer. Both must have
@@ -134,14 +132,13 @@ func (x *exchange) end() {
 }
 
 // BodyRead implements [body.Pacer]: the idle limit counts while a read waits.
-func (x *exchange) BodyRead() {
-	now := time.Since(x.start)
+func (x *exchange) BodyRead(now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.current, x.since = x.idle, now
+	x.current, x.since = x.idle, now.Sub(x.start)
 	if x.asked.Load() && !x.over.Load() {
 		due, _ := x.nextLocked()
-		x.armLocked(due, now)
+		x.armLocked(due, x.since)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 )
 
 // ErrAbandoned is the end of a body that was closed before it was read to its
@@ -29,8 +30,8 @@ type Watcher interface {
 // A Pacer is a [Watcher] that is also told of each read, to bound its time.
 type Pacer interface {
 	Watcher
-	BodyRead() // before a read
-	BodyGot()  // after it, and before the BodyEnd that it may lead to
+	BodyRead(now time.Time) // before a read
+	BodyGot()               // after it, and before the BodyEnd that it may lead to
 }
 
 // EndFunc is a func as a [Watcher] that leaves the error as it is.
@@ -54,10 +55,11 @@ func Watch(resp *http.Response, w Watcher) {
 }
 
 // A Room is memory for what [Watch] puts around a body, for a layer that has an
-// object per request to hold it. Its zero value is ready for one body.
+// object per request to hold it. Its zero value is ready for one body; a nil Room
+// is memory that is made when it is needed.
 type Room struct{ b watched }
 
-// Watch is the func of that name. It needs no memory of its own.
+// Watch is the func of that name. It needs no memory but the Room.
 func (r *Room) Watch(resp *http.Response, w Watcher) {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		_ = w.BodyEnd(io.EOF) // nobody reads it

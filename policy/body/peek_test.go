@@ -213,8 +213,10 @@ type idle struct {
 
 var errIdle = errors.New("idle")
 
-func (i *idle) BodyRead() { i.timer = time.AfterFunc(time.Second, func() { _ = i.body.Close() }) }
-func (i *idle) BodyGot()  { i.timer.Stop() }
+func (i *idle) BodyRead(time.Time) {
+	i.timer = time.AfterFunc(time.Second, func() { _ = i.body.Close() })
+}
+func (i *idle) BodyGot() { i.timer.Stop() }
 func (i *idle) BodyEnd(err error) error {
 	if !errors.Is(err, io.EOF) {
 		return errIdle

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -238,8 +240,8 @@ type pacer struct {
 	log  *[]string
 }
 
-func (p *pacer) BodyRead() { *p.log = append(*p.log, p.name+" read") }
-func (p *pacer) BodyGot()  { *p.log = append(*p.log, p.name+" got") }
+func (p *pacer) BodyRead(time.Time) { *p.log = append(*p.log, p.name+" read") }
+func (p *pacer) BodyGot()           { *p.log = append(*p.log, p.name+" got") }
 func (p *pacer) BodyEnd(err error) error {
 	*p.log = append(*p.log, p.name+" end")
 	return err
@@ -265,6 +267,32 @@ func TestPacerOrder(t *testing.T) {
 	assert.Equal(t, want, log)
 }
 
+// TestPacerTime: a pacer is told when each read begins.
+func TestPacerTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		resp := response(io.NopCloser(readFunc(func(p []byte) (int, error) {
+			time.Sleep(time.Second)
+			return copy(p, "abc"), nil
+		})))
+		var told readTimes
+		body.Watch(resp, &told)
+		start := time.Now()
+		for range 2 {
+			_, err := resp.Body.Read(make([]byte, 3))
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+		}
+		assert.Equal(t, readTimes{start, start.Add(time.Minute + time.Second)}, told)
+	})
+}
+
+// readTimes is a body.Pacer that keeps when reads began.
+type readTimes []time.Time
+
+func (r *readTimes) BodyRead(now time.Time)  { *r = append(*r, now) }
+func (r *readTimes) BodyGot()                {}
+func (r *readTimes) BodyEnd(err error) error { return err }
+
 // TestRoomSuffices: as many watchers as a stack has, and a copy that one of them
 // paces, cost no allocation.
 func TestRoomSuffices(t *testing.T) {
@@ -289,7 +317,7 @@ func TestRoomSuffices(t *testing.T) {
 // counter is a body.Pacer that counts what it is told.
 type counter int
 
-func (c *counter) BodyRead()               { *c++ }
+func (c *counter) BodyRead(time.Time)      { *c++ }
 func (c *counter) BodyGot()                {}
 func (c *counter) BodyEnd(err error) error { *c++; return err }
 

@@ -3,6 +3,7 @@ package body
 import (
 	"io"
 	"sync/atomic"
+	"time"
 )
 
 // owner lets several layers share one wrapper.
@@ -16,7 +17,7 @@ type watched struct {
 	watchers  []Watcher
 	pacers    []Pacer    // those among the watchers
 	room      [6]Watcher // where watchers start out, so that as many as a stack has cost no allocation
-	pacerRoom [3]Pacer   // likewise
+	pacerRoom [2]Pacer   // likewise
 	ended     atomic.Bool
 }
 
@@ -38,8 +39,12 @@ func (b *watched) Read(p []byte) (int, error) {
 
 // paced reads and tells the pacers, even if the read panics.
 func (b *watched) paced(p []byte) (int, error) {
+	if len(b.pacers) == 0 {
+		return b.read(p)
+	}
+	now := time.Now()
 	for _, pacer := range b.pacers {
-		pacer.BodyRead()
+		pacer.BodyRead(now)
 	}
 	defer func() {
 		for _, pacer := range b.pacers {
