@@ -64,7 +64,7 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, err := body.Send(r.next, attempt)
 		verdict := c.judge(attempt, resp, err)
 		if verdict.Class == policy.OK {
-			c.succeeded(attempt, resp)
+			c.succeeded(resp)
 			return resp, nil
 		}
 		wait, ok := c.plan(verdict)
@@ -102,7 +102,6 @@ func (c *retried) begin(req *http.Request) {
 		if c.lineage.repeated {
 			c.cfg.Bucket.Reserve(time.Now()) // if there is a token: it is sent all the same
 		}
-		c.lineage.first = *req.WithContext(c.lineage) // a copy that is inlined, and so not made twice
 		c.req = &c.lineage.first
 	} else {
 		c.req = req.WithContext(req.Context())
@@ -143,18 +142,28 @@ func (c *retried) judge(req *http.Request, resp *http.Response, err error) polic
 	if verdict.Class != policy.OK || !c.buffers(req, resp) {
 		return verdict
 	}
-	if c.buffer(req, resp) != nil {
+	if c.buffer(resp) != nil {
 		return telemetry.Judge(req, resp, nil, c.cfg.Classify)
 	}
 	return verdict
 }
 
-// buffer reads the body of resp, which answers req.
-func (c *retried) buffer(req *http.Request, resp *http.Response) error {
-	if room := c.lineage.roomOf(req); room != nil {
+// buffer reads the body of resp.
+func (c *retried) buffer(resp *http.Response) error {
+	if room := c.takeRoom(); room != nil {
 		return room.Buffer(resp, c.cfg.BufferBytes)
 	}
 	return body.Buffer(resp, c.cfg.BufferBytes)
+}
+
+// takeRoom returns the room for an answer, or nil if there is none any more: an
+// answer that was dropped may still be in it.
+func (c *retried) takeRoom() *body.BufferRoom {
+	if !c.outermost || c.lineage.roomTaken {
+		return nil
+	}
+	c.lineage.roomTaken = true
+	return &c.lineage.room
 }
 
 // buffers reports whether the body of resp is read before it is handed on.
@@ -171,13 +180,13 @@ func (r *retry) buffers(req *http.Request, resp *http.Response) bool {
 
 // succeeded pays into the budget, and takes it back if the body breaks. What the
 // layer that the lineage began with pays in anyway is not paid twice.
-func (c *retried) succeeded(req *http.Request, resp *http.Response) {
+func (c *retried) succeeded(resp *http.Response) {
 	bucket := c.cfg.Bucket
 	if !c.outermost && bucket == c.lineage.bucket {
 		return
 	}
 	bucket.Deposit()
-	if room := c.lineage.roomOf(req); room != nil {
+	if room := c.takeRoom(); room != nil {
 		room.Watch(resp, deposit{bucket})
 	} else {
 		body.Watch(resp, deposit{bucket})

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync/atomic"
 
@@ -21,26 +20,18 @@ import (
 type lineage struct {
 	context.Context // the caller's
 
-	bucket   *policy.Bucket
-	method   string
-	url      *url.URL
-	repeated bool         // the call is itself one that somebody above repeats
-	extra    atomic.Int64 // attempts beyond the first
-	over     atomic.Bool  // the call is: what uses its context from now on is another
+	bucket *policy.Bucket
+	extra  atomic.Int64 // attempts beyond the first
+	over   atomic.Bool  // the call is: what uses its context from now on is another
+
+	repeated  bool // the call is itself one that somebody above repeats
+	roomTaken bool // only the layer that made the lineage asks
 
 	first http.Request    // the one that is sent first
-	room  body.BufferRoom // for the answer to it
+	room  body.BufferRoom // for an answer
 }
 
 type lineageKey struct{}
-
-// roomOf returns the room that there is for the answer to req, or nil.
-func (l *lineage) roomOf(req *http.Request) *body.BufferRoom {
-	if req == &l.first {
-		return &l.room
-	}
-	return nil
-}
 
 // Value returns the lineage for its key.
 func (l *lineage) Value(key any) any {
@@ -61,19 +52,16 @@ func lineageOf(req *http.Request) *lineage {
 
 // newLineage returns a lineage that begins with req.
 func newLineage(req *http.Request, bucket *policy.Bucket) *lineage {
-	return &lineage{
-		Context: req.Context(), bucket: bucket,
-		method: req.Method, url: req.URL, repeated: isSDKRetry(req),
-	}
+	l := &lineage{Context: req.Context(), bucket: bucket, repeated: isSDKRetry(req)}
+	l.first = *req.WithContext(l) // a copy that is inlined, and so not made twice
+	return l
 }
 
 // repeats reports whether req is the request that the lineage began with.
 func (l *lineage) repeats(req *http.Request) bool {
-	if l.url == req.URL {
-		return l.method == req.Method
-	}
-	return l.method == req.Method && l.url.Scheme == req.URL.Scheme && l.url.Host == req.URL.Host &&
-		l.url.Path == req.URL.Path && l.url.RawPath == req.URL.RawPath && l.url.RawQuery == req.URL.RawQuery
+	a, b := l.first.URL, req.URL
+	return l.first.Method == req.Method && (a == b || a.Scheme == b.Scheme && a.Host == b.Host &&
+		a.Path == b.Path && a.RawPath == b.RawPath && a.RawQuery == b.RawQuery)
 }
 
 // isSDKRetry reports whether an SDK above says that req repeats an earlier one of
