@@ -30,7 +30,7 @@ type Watcher interface {
 // A Pacer is a [Watcher] that is also told of each read, to bound its time.
 type Pacer interface {
 	Watcher
-	BodyRead(now time.Time) // before a read
+	BodyRead(now time.Time) // before a read, which begins now
 	BodyGot()               // after it, and before the BodyEnd that it may lead to
 }
 

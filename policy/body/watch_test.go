@@ -314,6 +314,17 @@ func TestRoomSuffices(t *testing.T) {
 	assert.EqualValues(t, 2*rounds, *paced)
 }
 
+func TestNoRoom(t *testing.T) {
+	resp := response(newSource("abc", io.EOF))
+	var room *body.Room
+	var told []error
+	room.Watch(resp, body.EndFunc(func(err error) { told = append(told, err) }))
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "abc", string(text))
+	assert.Equal(t, []error{io.EOF}, told)
+}
+
 // counter is a body.Pacer that counts what it is told.
 type counter int
 
