@@ -1,14 +1,28 @@
 package policy
 
-import "cmp"
+import (
+	"cmp"
+	"encoding/json"
+)
 
-// Fallback sets what is answered when the service cannot answer: the first rule
-// that matches the input, else the static answer.
+// Fallback sets what is answered when the service cannot answer: a ladder of
+// rungs, of which the first that has an answer gives it.
 type Fallback struct {
+	// Rungs are the rungs in the order in which they are asked. One that is not
+	// set up is passed over: stale needs a [Cache], similar its Similar, rules
+	// and static the fields below. Nil means [Rungs]: stale, similar, rules,
+	// static.
+	Rungs []string
+
+	// Fidelity compares, while the service answers, its answers with those that
+	// the rungs would have given.
+	Fidelity Fidelity
+
 	// Rules are tried in order; the first that matches answers. At most 64.
 	Rules []Rule
 
-	// Static is the answer when no rule matches. Nil means that the call fails.
+	// Static is the answer when no other rung has one. Nil means that the call
+	// fails.
 	Static *Answer
 
 	// MaxConfidence is the greatest confidence that a rule or the static answer
@@ -17,13 +31,35 @@ type Fallback struct {
 	// below the usual bounds for acting without a person.
 	MaxConfidence float64
 
+	// Codec writes the answers and reads the labels of live ones. Nil means
+	// [Classification].
+	Codec Codec
+
 	// Classify decides what an outcome means. Nil means [Classify].
 	Classify Classifier
 }
 
+// Fidelity sets how often the rungs are asked beside the service.
+type Fidelity struct {
+	// Share is the share of the live answers that are compared, 0 to 1. Zero
+	// means 0.05; negative means none.
+	Share float64
+
+	// Random returns a number in [0, 1). Nil means the one of package
+	// math/rand/v2. It must be safe for concurrent use.
+	Random func() float64
+}
+
 // WithDefaults returns a copy of f with its zero fields filled.
 func (f Fallback) WithDefaults() Fallback {
+	if f.Rungs == nil {
+		f.Rungs = Rungs()
+	}
+	f.Fidelity.Share = cmp.Or(f.Fidelity.Share, 0.05)
 	f.MaxConfidence = cmp.Or(f.MaxConfidence, 0.55)
+	if f.Codec == nil {
+		f.Codec = Classification{}
+	}
 	return f
 }
 
@@ -57,4 +93,8 @@ type Answer struct {
 
 	// Confidence is how sure the answer claims to be, 0 to 1.
 	Confidence float64
+
+	// Document is the whole JSON document to send, in the service's own form, in
+	// place of one made of Label and Confidence. It is not changed.
+	Document json.RawMessage
 }
