@@ -21,6 +21,7 @@ type entry struct {
 	header       http.Header
 	body         []byte
 
+	of         owner
 	born       time.Time // when the service gave the answer
 	freshUntil time.Time
 	dropAt     time.Time // not before freshUntil
@@ -55,17 +56,16 @@ func (e *entry) complete(data []byte) bool {
 	return true
 }
 
-// What an entry weighs beside its texts, as measured: a share of the map and
-// list that hold it, the entry and an empty header; for each field, a slice, two
-// strings and a share of the header's map.
+// What an entry weighs beside its texts, as measured: the entry and an empty
+// header; for each field, a slice, two strings and a share of the header's map.
 const (
-	entryOverhead = 512
+	entryOverhead = 256
 	fieldOverhead = 128
 )
 
-// weight returns about how much memory the entry and its key take, in bytes.
+// weight returns about how much memory the entry takes, in bytes.
 func (e *entry) weight() int64 {
-	n := len(key{}) + entryOverhead + len(e.body)
+	n := entryOverhead + len(e.body)
 	for name, values := range e.header {
 		n += len(name) + fieldOverhead
 		for _, value := range values {
@@ -73,6 +73,21 @@ func (e *entry) weight() int64 {
 		}
 	}
 	return int64(n)
+}
+
+func (e *entry) until() time.Time { return e.dropAt }
+
+func (e *entry) owner() owner { return e.of }
+
+// put stores the entry under k, unless a later answer is there. Began is when it
+// was asked for.
+func (e *entry) put(s *Store, k key, began epoch) {
+	s.update(k, began, time.Now(), func(old held) held {
+		if old, ok := old.(*entry); ok && old.born.After(e.born) {
+			return old
+		}
+		return e
+	})
 }
 
 // response returns the answer anew, for req. Detail says why it is given though

@@ -46,7 +46,7 @@ func Predictions(cfg PredictionsConfig) Layer {
 	}
 	settings, store := cfg.WithDefaults(), cfg.Store
 	if store == nil {
-		store = NewStore(StoreConfig{MaxBytes: settings.MaxBytes})
+		store = storeFor(settings)
 	}
 	return func(next http.RoundTripper) http.RoundTripper {
 		if settings.Off {
@@ -54,6 +54,17 @@ func Predictions(cfg PredictionsConfig) Layer {
 		}
 		return &predictions{cfg: settings, store: store, next: next}
 	}
+}
+
+// storeFor returns a store with the bounds of the settings.
+func storeFor(c policy.Cache) *Store {
+	const header = 64 << 10 // comes on top of the body, which is what MaxEntryBytes bounds
+	return NewStore(StoreConfig{
+		MaxBytes:      c.MaxBytes,
+		MaxEntries:    c.MaxEntries,
+		MaxEntryBytes: min(c.MaxEntryBytes+header, c.MaxBytes),
+		IdentityShare: c.IdentityShare,
+	})
 }
 
 type predictions struct {
@@ -75,10 +86,10 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 		p.report(req, bypass)
 		return body.Send(p.next, req)
 	}
-	now := time.Now()
+	now, began := time.Now(), p.store.epoch()
 	var known *entry // what may be given, fresh or not
 	if !q.refresh {
-		known = p.store.get(q.key, now)
+		known, _ = p.store.get(q.key, now).(*entry)
 	}
 	if known != nil && now.Before(known.freshUntil) {
 		return p.hit(req, q, known, now), nil
@@ -98,7 +109,7 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if verdict.Class == policy.OK && storable(resp, p.cfg.MaxEntryBytes, policy.CallOf(req.Context()).Identity != "") {
-		p.record(q, resp, now)
+		p.record(req, q, resp, began, now)
 	}
 	return resp, nil
 }
@@ -132,17 +143,19 @@ func (p *predictions) covers(e *entry, now time.Time) bool {
 }
 
 // record keeps the answer once its body is read to its end.
-func (p *predictions) record(q question, resp *http.Response, now time.Time) {
+func (p *predictions) record(req *http.Request, q question, resp *http.Response, began epoch, now time.Time) {
 	ttl := p.cfg.TTL
 	if q.pinned {
 		ttl = p.cfg.PinnedTTL
 	}
+	call := policy.CallOf(req.Context())
 	e := newEntry(resp, now)
+	e.of = ownerOf(call.Function, call.Identity)
 	e.freshUntil = e.born.Add(ttl)
 	e.dropAt = e.freshUntil.Add(max(p.cfg.StaleIfError, 0))
 	record(resp, p.cfg.MaxEntryBytes, func(body []byte) {
 		if e.complete(body) {
-			p.store.put(q.key, e)
+			e.put(p.store, q.key, began)
 		}
 	})
 }
