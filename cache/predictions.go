@@ -121,9 +121,7 @@ func (p *predictions) hit(req *http.Request, q question, e *entry, now time.Time
 	if q.captured {
 		p.store.uncaptured.Add(1)
 	}
-	resp := e.response(req, now, "")
-	telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Cache, Age: now.Sub(e.born)})
-	return resp
+	return e.hit(req, now)
 }
 
 // stale answers in place of a live answer that could not be had.
