@@ -28,35 +28,25 @@ type (
 // flights merges requests that ask the same at the same time: one is sent, the
 // first, and all who ask follow its answer. It is safe for concurrent use.
 type flights struct {
-	maxBytes int64  // of an answer that waits for its readers as a whole
-	budget   budget // of the memory that such answers take
+	maxBytes int64 // of an answer that waits for its readers as a whole
+	home     home  // where such answers go
 
 	mu    sync.Mutex
 	table map[key]*flight   // those that can be joined; guarded by mu
 	apart map[key]time.Time // until when requests are not merged; guarded by mu
 }
 
-// A budget bounds the memory that answers take on their way.
-type budget interface {
-	reserve(n int64) bool
+// A home is what flights ask of a [Store].
+type home interface {
+	reserve(n int64) bool // room for an answer on its way
 	release(n int64)
+	epoch() epoch // an answer that was asked for in an earlier one is nothing for those who come later
 }
 
-// boundless is a budget without a bound.
-type boundless struct{}
-
-func (boundless) reserve(int64) bool { return true }
-func (boundless) release(int64)      {}
-
-// newFlights returns flights without a bound on what all answers on their way
-// take if budget is nil.
-func newFlights(maxBytes int64, budget budget) *flights {
-	if budget == nil {
-		budget = boundless{}
-	}
+func newFlights(maxBytes int64, home home) *flights {
 	return &flights{
 		maxBytes: min(maxBytes, 1<<40),
-		budget:   budget,
+		home:     home,
 		table:    make(map[key]*flight),
 		apart:    make(map[key]time.Time),
 	}
@@ -79,7 +69,8 @@ func newFlights(maxBytes int64, budget budget) *flights {
 //
 // A response that is not for all is the first caller's, as it came. The others
 // send their own requests, side by side, and so do all who ask k in the ten
-// seconds to come. A panic in send or share is passed on to the first caller and
+// seconds to come. If send returns errSettled, each of them gets it and keeps the
+// body of his request. A panic in send or share is passed on to the first caller and
 // leaves the others to send their own, too.
 func (fs *flights) do(req *http.Request, k key, send sendFunc, share shareFunc) (resp *http.Response, joined bool, err error) {
 	return fs.board(req, k, send, share).wait(req.Context())
@@ -122,20 +113,6 @@ func (fs *flights) partLocked(k key, now time.Time) {
 		clear(fs.apart)
 	}
 	fs.apart[k] = now.Add(apartFor)
-}
-
-// forget lets nobody join the flights that are under way. They go on.
-func (fs *flights) forget() {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	clear(fs.table)
-}
-
-// forgetKey is forget for one key.
-func (fs *flights) forgetKey(k key) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	delete(fs.table, k)
 }
 
 // removeLocked lets nobody join f.
@@ -181,7 +158,9 @@ func (s *seat) wait(ctx context.Context) (*http.Response, bool, error) {
 	}
 	switch {
 	case f.err != nil:
-		s.settle()
+		if f.err != errSettled { //nolint:errorlint // ours
+			s.settle()
+		}
 		return nil, !s.leads, f.err
 	case f.resp == nil && s.leads:
 		panic(f.panicked)
@@ -215,6 +194,7 @@ func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { re
 type flight struct {
 	all    *flights
 	key    key
+	began  epoch
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	bound  *time.Timer
@@ -222,6 +202,7 @@ type flight struct {
 	header chan struct{} // closed when what follows is there for good
 	resp   *http.Response
 	head   http.Response // a copy of resp at its header
+	came   time.Time     // when it did
 	broken error         // what ended a body that was read ahead, or nil
 	shared bool
 	err    error // if this and resp are nil, send or share panicked
@@ -239,7 +220,7 @@ type flight struct {
 }
 
 func newFlight(fs *flights, k key, ctx context.Context) *flight {
-	f := &flight{all: fs, key: k, header: make(chan struct{})}
+	f := &flight{all: fs, key: k, began: fs.home.epoch(), header: make(chan struct{})}
 	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	f.ctx, f.cancel = flightContext{inner, f}, cancel
 	f.bound = time.AfterFunc(maxFlight, func() {
@@ -274,17 +255,29 @@ func (f *flight) request(req *http.Request) *http.Request {
 func (f *flight) take(s *seat, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ended && now.Sub(f.endedAt) >= newsFor {
+	if f.ended && now.Sub(f.endedAt) >= newsFor || f.began != f.all.home.epoch() {
 		return false
 	}
-	deadline, ok := s.req.Context().Deadline()
+	f.extendLocked(s.req.Context())
+	s.flight = f
+	f.aboard = append(f.aboard, s)
+	return true
+}
+
+// extendLocked has the flight last until the deadline of ctx.
+func (f *flight) extendLocked(ctx context.Context) {
+	deadline, ok := ctx.Deadline()
 	f.endless = f.endless || !ok
 	if deadline.After(f.latest) {
 		f.latest = deadline
 	}
-	s.flight = f
-	f.aboard = append(f.aboard, s)
-	return true
+}
+
+// extend has the flight last until the deadline of ctx.
+func (f *flight) extend(ctx context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.extendLocked(ctx)
 }
 
 // When a seat is given up.
@@ -299,7 +292,7 @@ const (
 // from the same moment on.
 func (f *flight) leave(s *seat, cause error, when leaving) (left, last bool) {
 	left, last, free := f.quit(s, when)
-	f.all.budget.release(free)
+	f.all.home.release(free)
 	if last {
 		f.cancel(cause)
 	}
@@ -341,6 +334,9 @@ func (f *flight) fly(req *http.Request, send sendFunc, share shareFunc) {
 	}
 }
 
+// errSettled says that nothing was sent, since there is an answer by now.
+var errSettled = errors.New("cache: answered meanwhile")
+
 var errPanicked = errors.New("cache: the transport panicked")
 
 // depart fetches the outcome.
@@ -359,6 +355,7 @@ func (f *flight) depart(req *http.Request, send sendFunc, share shareFunc) {
 	}()
 	resp, err := body.Send(transportFunc(send), req)
 	if err == nil {
+		f.came = time.Now()
 		f.shared = share(resp)
 		f.broken = body.Broken(resp)
 		f.resp, f.head, f.rc = resp, *resp, resp.Body

@@ -119,7 +119,7 @@ func (f *flight) growLocked() bool {
 		larger = f.announced + 1
 	}
 	larger = min(larger, most)
-	if f.all.budget.reserve(larger - size) {
+	if f.all.home.reserve(larger - size) {
 		f.reserved += larger - size
 	} else if size > 0 {
 		return false
@@ -179,7 +179,7 @@ func (f *flight) finish(end error) {
 	free := f.spareLocked()
 	f.tellLocked()
 	f.mu.Unlock()
-	f.all.budget.release(free)
+	f.all.home.release(free)
 }
 
 func (f *flight) tellLocked() {

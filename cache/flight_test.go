@@ -60,8 +60,19 @@ func requireEmpty(t *testing.T, fs *flights) {
 	require.Empty(t, fs.table)
 }
 
-// purse is a budget that counts.
-type purse struct{ held, most atomic.Int64 }
+// purse is a home with a budget that counts.
+type purse struct {
+	held, most atomic.Int64
+	purges     atomic.Uint64
+}
+
+func newPurse() *purse {
+	p := &purse{}
+	p.most.Store(1 << 20)
+	return p
+}
+
+func (p *purse) epoch() epoch { return epoch(p.purges.Load()) }
 
 func (p *purse) reserve(n int64) bool {
 	if held := p.held.Add(n); held > p.most.Load() {
@@ -76,7 +87,7 @@ func (p *purse) release(n int64) { p.held.Add(-n) }
 func TestFlightMerges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := transporttest.NewUpstream(transporttest.After(time.Second, transporttest.Reply(200, "yes", "X-Mine", "0")))
-		fs := newFlights(1<<10, nil)
+		fs := newFlights(1<<10, newPurse())
 		var group sync.WaitGroup
 		var joined atomic.Int64
 		for range 50 {
@@ -118,8 +129,7 @@ func TestFlightLeaving(t *testing.T) {
 				context.AfterFunc(req.Context(), func() { canceled.Add(1) })
 				return stream(req)
 			}
-			held := &purse{}
-			held.most.Store(1 << 20)
+			held := newPurse()
 			fs := newFlights(1<<10, held)
 			const whole = (header + between*chunks) * time.Second
 			var group sync.WaitGroup
@@ -192,7 +202,7 @@ func TestFlightErrorsAreForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errDown := errors.New("down")
 		up := transporttest.NewUpstream(transporttest.After(time.Second, transporttest.Fail(errDown)))
-		fs := newFlights(1<<10, nil)
+		fs := newFlights(1<<10, newPurse())
 		var group sync.WaitGroup
 		for range 50 {
 			group.Go(func() { assert.ErrorIs(t, fly(t, fs, t.Context(), up, forAll).err, errDown) })
@@ -206,7 +216,7 @@ func TestFlightErrorsAreForAll(t *testing.T) {
 func TestFlightNotForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := transporttest.NewUpstream(transporttest.After(200*time.Millisecond, transporttest.Reply(200, "mine")))
-		fs := newFlights(1<<10, nil)
+		fs := newFlights(1<<10, newPurse())
 		herd := func(want time.Duration) {
 			start := time.Now()
 			var group sync.WaitGroup
@@ -235,7 +245,7 @@ func TestFlightFirstByteReachesAll(t *testing.T) {
 		up := transporttest.NewUpstream(transporttest.Stream(200, []transporttest.Chunk{
 			{After: time.Second, Data: "a"}, {After: time.Second, Data: "b"},
 		}))
-		fs := newFlights(1<<10, nil)
+		fs := newFlights(1<<10, newPurse())
 		leader, _, err := fs.do(ask(t, t.Context()), key{}, up.RoundTrip, forAll) // never reads
 		require.NoError(t, err)
 		start := time.Now()
@@ -303,7 +313,7 @@ func TestFlightAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := strings.Repeat("0123456789abcdef", 1<<10)
 		up := transporttest.NewUpstream(transporttest.Reply(200, text))
-		fs := newFlights(1<<10, nil)
+		fs := newFlights(1<<10, newPurse())
 		resp, _, err := fs.do(ask(t, t.Context()), key{}, up.RoundTrip, forAll)
 		require.NoError(t, err)
 		time.Sleep(time.Hour)
@@ -319,7 +329,7 @@ func TestFlightPanics(t *testing.T) {
 	for _, where := range []string{"send", "share", "body"} {
 		t.Run(where, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fs := newFlights(1<<10, nil)
+				fs := newFlights(1<<10, newPurse())
 				var calls atomic.Int64
 				send := func(req *http.Request) (*http.Response, error) {
 					first := calls.Add(1) == 1
@@ -380,7 +390,7 @@ func (panicking) Close() error             { return nil }
 // The layers below see the latest deadline of those who wait.
 func TestFlightDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fs := newFlights(1<<10, nil)
+		fs := newFlights(1<<10, newPurse())
 		start := time.Now()
 		var seen []time.Duration
 		send := func(req *http.Request) (*http.Response, error) {
@@ -419,7 +429,7 @@ func TestFlightEndsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := transporttest.NewUpstream(transporttest.Hang())
 		start := time.Now()
-		_, _, err := newFlights(1<<10, nil).do(ask(t, t.Context()), key{}, up.RoundTrip, forAll)
+		_, _, err := newFlights(1<<10, newPurse()).do(ask(t, t.Context()), key{}, up.RoundTrip, forAll)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, maxFlight, time.Since(start))
 	})
@@ -429,7 +439,7 @@ func TestFlightEndsByItself(t *testing.T) {
 func TestFlightIsNewsForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := transporttest.NewUpstream(transporttest.Reply(200, "yes"))
-		fs := newFlights(1<<10, nil)
+		fs := newFlights(1<<10, newPurse())
 		idle, _, err := fs.do(ask(t, t.Context()), key{}, up.RoundTrip, forAll)
 		require.NoError(t, err)
 		time.Sleep(newsFor - 1)
@@ -440,6 +450,26 @@ func TestFlightIsNewsForASecond(t *testing.T) {
 		time.Sleep(2 * time.Nanosecond)
 		assert.False(t, fly(t, fs, t.Context(), up, forAll).joined)
 		require.NoError(t, idle.Body.Close())
+		requireEmpty(t, fs)
+	})
+}
+
+// What was asked for before a purge is nothing for those who ask after it.
+func TestFlightEndsWithItsEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		up := transporttest.NewUpstream(transporttest.After(time.Second, transporttest.Reply(200, "yes")))
+		home := newPurse()
+		fs := newFlights(1<<10, home)
+		var group sync.WaitGroup
+		for i := range 4 {
+			if i == 2 {
+				home.purges.Add(1)
+			}
+			group.Go(func() { assert.Equal(t, i == 1 || i == 3, fly(t, fs, t.Context(), up, forAll).joined, i) })
+			synctest.Wait()
+		}
+		group.Wait()
+		assert.Equal(t, 2, up.Calls())
 		requireEmpty(t, fs)
 	})
 }
