@@ -27,7 +27,7 @@ func ExamplePredictions() {
 			Body:       io.NopCloser(strings.NewReader(`{"labelName":"billing","confidence":0.93}`)),
 		}, nil
 	})
-	layer := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Hour}})
+	layer := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Hour, Jitter: -1}})
 	client := &http.Client{Transport: layer(service)}
 
 	invoke := func(input string) {

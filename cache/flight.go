@@ -89,6 +89,7 @@ func (fs *flights) board(req *http.Request, k key, send sendFunc, share shareFun
 // flight that is to be started.
 func (fs *flights) assign(s *seat, k key) (starts bool) {
 	now := time.Now()
+	s.began = fs.home.epoch()
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.table[k]; f != nil && f.take(s, now) {
@@ -100,7 +101,7 @@ func (fs *flights) assign(s *seat, k key) (starts bool) {
 		}
 		delete(fs.apart, k)
 	}
-	f := newFlight(fs, k, s.req.Context())
+	f := newFlight(fs, k, s.began, s.req.Context())
 	s.leads = true
 	f.take(s, now)
 	fs.table[k] = f
@@ -133,11 +134,11 @@ func (fs *flights) remove(f *flight) {
 type seat struct {
 	flight *flight // nil for one who goes by himself
 	leads  bool    // the flight is his
+	began  epoch   // when he came
 	req    *http.Request
 	send   sendFunc
 
 	pos int64 // how much of the body he has had; guarded by flight.mu
-	cut error // why he gets no more of it, or nil; guarded by flight.mu
 }
 
 // wait returns what do does, to a caller who stays for as long as ctx lasts. If
@@ -182,6 +183,7 @@ func (s *seat) settle() {
 
 // alone sends the request for the one who asks.
 func (s *seat) alone() (*http.Response, bool, error) {
+	s.flight = nil
 	resp, err := body.Send(transportFunc(s.send), s.req)
 	return resp, false, err
 }
@@ -219,8 +221,8 @@ type flight struct {
 	stream
 }
 
-func newFlight(fs *flights, k key, ctx context.Context) *flight {
-	f := &flight{all: fs, key: k, began: fs.home.epoch(), header: make(chan struct{})}
+func newFlight(fs *flights, k key, began epoch, ctx context.Context) *flight {
+	f := &flight{all: fs, key: k, began: began, header: make(chan struct{})}
 	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	f.ctx, f.cancel = flightContext{inner, f}, cancel
 	f.bound = time.AfterFunc(maxFlight, func() {
@@ -255,7 +257,7 @@ func (f *flight) request(req *http.Request) *http.Request {
 func (f *flight) take(s *seat, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ended && now.Sub(f.endedAt) >= newsFor || f.began != f.all.home.epoch() {
+	if f.ended && now.Sub(f.endedAt) >= newsFor || f.began != s.began {
 		return false
 	}
 	f.extendLocked(s.req.Context())
@@ -388,11 +390,26 @@ func (f *flight) land() (leader, empty bool) {
 // its body ends, or the caller's context.
 func (f *flight) handOver(ctx context.Context) *http.Response {
 	stop := context.AfterFunc(ctx, func() { f.cancel(context.Cause(ctx)) })
-	body.Watch(f.resp, body.EndFunc(func(error) {
-		stop()
-		f.cancel(nil)
-	}))
+	body.Watch(f.resp, &handedOver{ctx, stop, f.cancel})
 	return f.resp
+}
+
+// handedOver waits for the end of a body that is one caller's alone.
+type handedOver struct {
+	ctx    context.Context // his
+	stop   func() bool
+	cancel context.CancelCauseFunc
+}
+
+// BodyEnd implements [body.Watcher]. The end of the flight's context was that of
+// the caller's, for a reason that only his tells.
+func (h *handedOver) BodyEnd(err error) error {
+	h.stop()
+	h.cancel(nil)
+	if errors.Is(err, context.Canceled) && h.ctx.Err() != nil {
+		return context.Cause(h.ctx)
+	}
+	return err
 }
 
 // copyFor returns the response that a caller gets of those for all.

@@ -152,12 +152,7 @@ func (f *flight) cutLaggards() {
 	if !slices.ContainsFunc(f.aboard, waiting) {
 		return
 	}
-	f.aboard = slices.DeleteFunc(f.aboard, func(s *seat) bool {
-		if s.pos == f.base {
-			s.cut = errLagging
-		}
-		return s.cut != nil
-	})
+	f.aboard = slices.DeleteFunc(f.aboard, func(s *seat) bool { return s.pos == f.base })
 }
 
 // add says that n more bytes are in the buffer.
@@ -252,6 +247,52 @@ func (b *follower) Read(p []byte) (int, error) {
 	}
 }
 
+// WriteTo implements [io.WriterTo]. What has come as a whole is written in one
+// piece.
+func (b *follower) WriteTo(w io.Writer) (n int64, err error) {
+	var room []byte
+	for {
+		part := b.rest()
+		if part == nil {
+			if room == nil {
+				room = make([]byte, window)
+			}
+			var k int
+			if k, err = b.Read(room); err == io.EOF { //nolint:errorlint // an end is io.EOF itself
+				return n, nil
+			}
+			if part = room[:k]; err != nil {
+				return n, err
+			}
+		}
+		k, err := w.Write(part)
+		n += int64(k)
+		if err == nil && k < len(part) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// rest takes what is left of a body that has come as a whole, nil if that is
+// nothing.
+func (b *follower) rest() []byte {
+	f := b.flight
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ended || f.overlong {
+		return nil
+	}
+	left := f.buf[b.seat.pos:]
+	if len(left) == 0 {
+		return nil
+	}
+	b.seat.pos += int64(len(left))
+	return left
+}
+
 // next returns what there is, or a channel that tells of more.
 func (b *follower) next(p []byte) (n int, more <-chan struct{}, err error) {
 	select {
@@ -262,8 +303,11 @@ func (b *follower) next(p []byte) (n int, more <-chan struct{}, err error) {
 	f := b.flight
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if b.seat.cut != nil {
-		return 0, nil, b.seat.cut
+	if b.seat.pos < f.base { // he has no seat any more
+		if err := context.Cause(b.ctx); err != nil {
+			return 0, nil, err
+		}
+		return 0, nil, errLagging
 	}
 	if left := f.buf[b.seat.pos-f.base:]; len(left) > 0 {
 		n = copy(p, left)
@@ -339,7 +383,7 @@ func (b *follower) leave(err error) (last bool) {
 func (f *flight) readBy(s *seat, eof bool) (all []byte, whole bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.overlong || s.cut != nil {
+	if f.overlong {
 		return nil, false
 	}
 	if f.announced > 0 {

@@ -11,7 +11,14 @@ import (
 // within the reader's call; it is not called if the body fails, is longer than
 // maxBytes or than it said, or is closed before. The reader gets each byte as
 // it comes and each error as it is. A body that is an [io.WriterTo] stays one.
+//
+// A body that many follow is there already: the copy is that, done is called for
+// the first of its readers who has got all of it, and it may not be changed.
 func record(resp *http.Response, maxBytes int64, done func(body []byte)) {
+	if b, ok := resp.Body.(*follower); ok {
+		b.whole = done // what is longer than maxBytes is not there as a whole
+		return
+	}
 	r := &recording{rc: resp.Body, announced: max(resp.ContentLength, 0), max: maxBytes, done: done}
 	r.buf = make([]byte, 0, r.announced)
 	resp.Body = r

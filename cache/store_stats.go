@@ -7,17 +7,21 @@ type Stats struct {
 	InFlight int64 // memory that answers take which are just coming in
 
 	Hits     uint64 // fresh answers given
-	Stale    uint64 // answers given for want of a live one
+	Stale    uint64 // answers given past their lifetimes
 	Misses   uint64 // requests handed on that it could have answered
+	Joined   uint64 // requests that got what came of an equal one under way
 	Bypasses uint64 // requests handed on that are not to be answered from memory
+
+	Refreshes uint64 // answers fetched behind callers
 
 	Evictions uint64 // answers forgotten for want of room
 	Crowded   uint64 // answers forgotten since their identity had its share
 	Expired   uint64 // answers dropped past their lifetimes
 	Purged    uint64 // answers dropped after a purge
 
-	// UncapturedHits are the hits whose request does not say capture=false: a
-	// Nyckel function would have kept the input of each as a sample.
+	// UncapturedHits are those of Hits and Joined whose request does not say
+	// capture=false: a Nyckel function would have kept the input of each as a
+	// sample.
 	UncapturedHits uint64
 }
 
@@ -29,6 +33,8 @@ func (s *Store) Stats() Stats {
 		Hits:           s.lookups[hit].Load(),
 		Stale:          s.lookups[stale].Load(),
 		Misses:         s.lookups[miss].Load(),
+		Joined:         s.lookups[joined].Load(),
+		Refreshes:      s.lookups[refreshed].Load(),
 		Bypasses:       s.lookups[bypass].Load(),
 		UncapturedHits: s.uncaptured.Load(),
 	}
@@ -56,11 +62,13 @@ const (
 	hit lookup = iota
 	stale
 	miss
+	joined
+	refreshed
 	bypass
 	numLookups
 )
 
 // String returns the name that telemetry knows.
 func (l lookup) String() string {
-	return [numLookups]string{hit: "hit", stale: "stale", miss: "miss", bypass: "bypass"}[l]
+	return [numLookups]string{hit: "hit", stale: "stale", miss: "miss", joined: "joined", refreshed: "refresh", bypass: "bypass"}[l]
 }

@@ -70,7 +70,9 @@ func (t *Trail) Refused(ctx context.Context, r *policy.Refusal) {
 	t.recorder.refused(ctx, r)
 }
 
-// LookedUp says what a cache lookup came to: "hit", "stale", "miss" or "bypass".
+// LookedUp says what a cache lookup came to: "hit", "stale", "miss", "joined" or
+// "bypass"; with "refresh" that an answer is fetched behind the caller, and with
+// "uncaptured" that the service does not hear of what was asked.
 func (t *Trail) LookedUp(ctx context.Context, result string) {
 	if t != nil {
 		t.recorder.lookedUp(ctx, result)
