@@ -114,9 +114,9 @@ func (m *Memo) Wrap(next http.RoundTripper) http.RoundTripper {
 // excludes that rung or wants a live answer, nor for one that the layer passes
 // by.
 //
-// The request's body is taken from GetBody. In shadow, while the service answers, Stale counts nothing and returns only
-// what is past its lifetime: what is fresh may be that very answer. It must be
-// asked before the live answer was read.
+// The request's body is taken from GetBody. In shadow, while the service answers,
+// Stale counts nothing and returns only what is past its lifetime: what is fresh
+// may be that very answer. It must be asked before the live answer was read.
 func (m *Memo) Stale(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
 	q, ok := m.question(unspent(req))
 	if !ok || q.refresh || !m.mayBeStale(req) {
