@@ -140,7 +140,10 @@ func (s *similar) areaLocked(p partition) *area {
 			}
 		}
 	}
-	a := &area{index: index{slots: make(map[uint64][]int32)}}
+	a := &area{
+		index:       index{slots: make(map[uint64][]int32)},
+		calibration: calibration{target: s.cfg.Target},
+	}
 	s.partitions.Add(p, a)
 	return a
 }
@@ -194,13 +197,13 @@ func (s *similar) serve(m match) (verdict, bool) {
 	if !ok {
 		return verdict{}, false
 	}
-	best, ok := a.best(s.cfg.Target)
+	best, ok := a.best()
 	if !ok || !m.given.has(best) {
 		return verdict{}, false
 	}
 	accuracy := a.accuracy(best)
 	return verdict{
 		label: m.label, key: m.key, asked: m.asked, similarity: m.similarity,
-		accuracy: accuracy, samples: a.given[best], confidence: min(accuracy, s.cfg.MaxConfidence),
+		accuracy: accuracy, samples: a.all.given[best], confidence: min(accuracy, s.cfg.MaxConfidence),
 	}, true
 }

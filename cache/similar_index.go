@@ -21,6 +21,10 @@ const (
 	maxNear       = 16
 	maxNeighbours = 5
 
+	// margin is how much more alike the nearest must be than the nearest with
+	// another label.
+	margin = 0.1
+
 	// maxVisits bounds how many entries of the index are read for one text. The
 	// oldest texts with its most frequent words are not seen then.
 	maxVisits = 20_000
@@ -201,17 +205,22 @@ func (f *finder) neighbours() []neighbour {
 }
 
 // agreement returns the thresholds under which the label of the first neighbour,
-// which is the nearest, is that of all that count.
+// which is the nearest, would be the answer: that of all that count, and with no
+// other close behind.
 func agreement(neighbours []neighbour) levels {
+	label, nearest := neighbours[0].label, neighbours[0].likeness
+	rank := slices.IndexFunc(neighbours, func(n neighbour) bool { return n.label != label })
+	rival := 0.0
+	if rank >= 0 {
+		rival = neighbours[rank].likeness
+	}
+	if nearest-rival < margin {
+		return 0
+	}
+	counts := rank >= 0 && rank < maxNeighbours
 	var agreed levels
 	for i, threshold := range thresholds {
-		over := 0
-		for over < min(maxNeighbours, len(neighbours)) && neighbours[over].likeness >= threshold &&
-			neighbours[over].label == neighbours[0].label {
-			over++
-		}
-		disagree := over < min(maxNeighbours, len(neighbours)) && neighbours[over].likeness >= threshold
-		if over > 0 && !disagree {
+		if nearest >= threshold && !(counts && rival >= threshold) {
 			agreed |= 1 << i
 		}
 	}

@@ -35,7 +35,7 @@ func (s *similar) stats() []SimilarStats {
 	all := make([]SimilarStats, 0, s.partitions.Len())
 	for _, p := range s.partitions.Keys() {
 		a, _ := s.partitions.Peek(p)
-		all = append(all, a.stats(p.function, s.cfg.Target))
+		all = append(all, a.stats(p.function))
 	}
 	slices.SortStableFunc(all, func(a, b SimilarStats) int {
 		return cmp.Or(cmp.Compare(a.Function, b.Function), cmp.Compare(b.Compared, a.Compared))
@@ -43,21 +43,21 @@ func (s *similar) stats() []SimilarStats {
 	return all
 }
 
-func (a *area) stats(function string, target float64) SimilarStats {
+func (a *area) stats(function string) SimilarStats {
 	stats := SimilarStats{
 		Function:  function,
 		Questions: len(a.texts) - len(a.free),
 		Compared:  len(a.latest),
 	}
-	best, ok := a.best(target)
+	best, ok := a.best()
 	if !ok {
 		return stats
 	}
 	stats.Serving = true
 	stats.Threshold = thresholds[best]
 	stats.Accuracy = a.accuracy(best)
-	stats.LowerBound = wilson(a.right[best], a.given[best])
-	stats.Samples = a.given[best]
+	stats.LowerBound = a.lowerBound(best)
+	stats.Samples = a.all.given[best]
 	stats.Coverage = float64(stats.Samples) / float64(stats.Compared)
 	return stats
 }
