@@ -175,21 +175,23 @@ func (f *finder) conflict(t *learnt) bool {
 	return f.q.conflict(t.traits) || reversed(f.q.words, t.words)
 }
 
-// reversed reports whether two words that follow each other in a do so in b only
-// the other way around, as in "from Rome to Paris" and "from Paris to Rome".
+// reversed reports whether two words follow each other in a only one way around
+// and in b only the other, as in "from Rome to Paris" and "from Paris to Rome".
 // Long texts are not compared: it says little about them.
 func reversed(a, b []uint64) bool {
 	if len(a) > maxOrdered || len(b) > maxOrdered {
 		return false
 	}
 	for i := 1; i < len(a); i++ {
-		if a[i-1] != a[i] && follow(b, a[i], a[i-1]) && !follow(b, a[i-1], a[i]) {
+		x, y := a[i-1], a[i]
+		if follow(b, y, x) && !follow(b, x, y) && !follow(a, y, x) {
 			return true
 		}
 	}
 	return false
 }
 
+// follow reports whether second comes right after first.
 func follow(words []uint64, first, second uint64) bool {
 	for i := 1; i < len(words); i++ {
 		if words[i-1] == first && words[i] == second {
