@@ -91,6 +91,11 @@ type neighbour struct {
 	likeness float64
 }
 
+// before reports whether n is nearer than other, or as near and later.
+func (n neighbour) before(other neighbour) bool {
+	return n.likeness > other.likeness || n.likeness == other.likeness && n.asked.After(other.asked)
+}
+
 // A finder is the room that a search takes, to be used again.
 type finder struct {
 	q      sketch
@@ -107,7 +112,7 @@ var finders = sync.Pool{New: func() any { return new(finder) }}
 func (f *finder) find(x *index) (known bool) {
 	f.count(x)
 	f.near = f.near[:0]
-	for _, slot := range f.seen {
+	for _, slot := range slices.Backward(f.seen) { // mostly the latest first, which saves moves
 		t := x.texts[slot]
 		shared := int(f.shared[slot])
 		f.shared[slot] = 0
@@ -141,7 +146,7 @@ func (f *finder) count(x *index) {
 	// A text must share at least this many words with q.
 	least := int(math.Ceil(leastAlike * float64(len(f.q.unique))))
 	for i, slots := range f.lists {
-		slots = slots[max(0, len(slots)-visits):]
+		slots = slots[max(0, len(slots)-visits/(len(f.lists)-i)):] // lists have equal shares of what is left
 		visits -= len(slots)
 		for _, slot := range slots {
 			switch {
@@ -157,14 +162,15 @@ func (f *finder) count(x *index) {
 
 // keep puts n in its place among the nearest, if it is one of them.
 func (f *finder) keep(n neighbour) {
-	at, _ := slices.BinarySearchFunc(f.near, n, func(a, b neighbour) int {
-		return cmp.Or(cmp.Compare(b.likeness, a.likeness), b.asked.Compare(a.asked))
-	})
-	if at == maxNear {
-		return
-	}
 	if len(f.near) == maxNear {
+		if last := f.near[maxNear-1]; !n.before(last) {
+			return
+		}
 		f.near = f.near[:maxNear-1]
+	}
+	at := len(f.near)
+	for at > 0 && n.before(f.near[at-1]) {
+		at--
 	}
 	f.near = slices.Insert(f.near, at, n)
 }

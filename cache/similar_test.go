@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,4 +109,134 @@ func TestSimilarStats(t *testing.T) {
 		Function: "tickets", Questions: 200, Compared: 199,
 		Serving: true, Threshold: 0.5, Accuracy: 1, LowerBound: lower, Samples: 190, Coverage: 190. / 199,
 	}}, s.stats())
+}
+
+// A text that was asked before is answered as it was, not as one like it: it says
+// nothing about similar ones.
+func TestSimilarLearnsNothingFromRepeats(t *testing.T) {
+	s := similarOf(1000)
+	for i := range 200 {
+		s.live(tickets, "lost my card in Rome", "lost", keyAt(0))
+		s.live(tickets, "lost my card in Paris", "lost", keyAt(1))
+		assert.Equal(t, min(i, 1), s.stats()[0].Compared-1+min(i, 1), "the second text alone, once")
+	}
+	m := s.look(tickets, "lost my card in Rome")
+	assert.True(t, m.known)
+	assert.Equal(t, keyAt(1), m.key, "never itself")
+}
+
+func TestSimilarTakesTheLatestLabel(t *testing.T) {
+	s := similarOf(1000)
+	s.learn(tickets, "lost my card", "old", keyAt(0), time.Unix(1, 0))
+	s.learn(tickets, "lost my card", "new", keyAt(0), time.Unix(2, 0))
+	m := s.look(tickets, "my card, lost")
+	assert.Equal(t, match{
+		partition: tickets, given: 0, // the order of the words is another
+	}, m)
+	m = s.look(tickets, "where I lost my card")
+	assert.Equal(t, match{
+		partition: tickets, given: 1<<len(thresholds) - 1, key: keyAt(0), label: "new", similarity: 1, asked: time.Unix(2, 0),
+	}, m)
+	assert.Equal(t, 1, s.stats()[0].Questions)
+}
+
+// What cannot be compared takes the place of what was known under its key.
+func TestSimilarForgetsWhatCannotBeCompared(t *testing.T) {
+	s := similarOf(1000)
+	s.live(tickets, "lost my card", "lost", keyAt(0))
+	s.live(tickets, "", "nothing", keyAt(0))
+	assert.Zero(t, s.stats()[0].Questions)
+	assert.Equal(t, match{partition: tickets}, s.look(tickets, ""))
+}
+
+// Neither an answer nor a figure gets from one partition to another.
+func TestSimilarKeepsPartitionsApart(t *testing.T) {
+	s := similarOf(5000)
+	other := partition{hash: [32]byte{2}, function: "tickets"}
+	s.converse(tickets, 0, 500, asIs)
+	assert.Equal(t, match{partition: other}, s.look(other, "subjectc trouble, case new"))
+
+	s.converse(other, 1000, 30, asIs)
+	m := s.look(other, "subjectc trouble, case new")
+	assert.Equal(t, "label 2", m.label)
+	_, ok := s.serve(m)
+	assert.False(t, ok, "what the other one found out does not count here")
+	assert.Equal(t, []int{500, 30}, []int{s.stats()[0].Questions, s.stats()[1].Questions})
+
+	for n := range 100 { // labels of its own
+		s.converse(other, 2000+10*n, 10, func(subject int) string { return fmt.Sprint("other ", subject) })
+	}
+	v, ok := s.serve(s.look(tickets, "subjectc trouble, case new"))
+	assert.True(t, ok)
+	assert.Equal(t, "label 2", v.label)
+}
+
+func TestSimilarIsBounded(t *testing.T) {
+	t.Run("texts", func(t *testing.T) {
+		s := similarOf(50)
+		s.converse(tickets, 0, 200, asIs)
+		assert.Equal(t, 50, s.stats()[0].Questions)
+		a, _ := s.partitions.Peek(tickets)
+		assert.Len(t, a.texts, 50, "slots")
+		assert.Len(t, a.slots, 10+1+1+50, "words")
+		assert.Zero(t, s.look(tickets, "case wa").label, "the first is forgotten")
+	})
+	t.Run("partitions", func(t *testing.T) {
+		s := similarOf(10_000)
+		for i := range 2 * maxPartitions {
+			s.live(tickets, "always in use", "yes", keyAt(0))
+			s.live(partition{hash: [32]byte{2, byte(i), byte(i >> 8)}}, "lost card", "lost", keyAt(i+1))
+		}
+		assert.Len(t, s.stats(), maxPartitions)
+		assert.Equal(t, maxPartitions, s.texts.Len())
+		assert.Equal(t, "yes", s.look(tickets, "it is always in use").label)
+	})
+}
+
+// Wrong answers are never given twice for long: a partition whose neighbours
+// mislead is refused.
+func TestSimilarRefusesWhatMisleads(t *testing.T) {
+	s := similarOf(5000)
+	s.converse(tickets, 0, 1000, asIs)
+	require.True(t, s.stats()[0].Serving)
+	n := 0
+	s.converse(tickets, 1000, 1000, func(int) string { n++; return fmt.Sprint("never twice ", n) })
+	assert.False(t, s.stats()[0].Serving)
+}
+
+func TestSimilarWithTraitsThatDiffer(t *testing.T) {
+	s := similarOf(5000)
+	s.learn(tickets, "transfer 20 from Alice to Bob", "to Bob", keyAt(0), time.Time{})
+	for _, text := range []string{
+		"transfer 30 from Alice to Bob",
+		"transfer 20 from Bob to Alice",
+		"do not transfer 20 from Alice to Bob",
+	} {
+		assert.Equal(t, match{partition: tickets}, s.look(tickets, text), text)
+	}
+	assert.Equal(t, "to Bob", s.look(tickets, "please transfer 20 from Alice to Bob").label)
+}
+
+func TestSimilarIsConcurrent(t *testing.T) {
+	s := similarOf(100)
+	var group sync.WaitGroup
+	for worker := range 8 {
+		group.Go(func() {
+			p := partition{hash: [32]byte{byte(worker % 3)}}
+			for i := range 300 {
+				s.converse(p, i, 1, asIs)
+				if v, ok := s.serve(s.look(p, "subjectc trouble, case new")); ok && v.label != "label 2" {
+					t.Error("label:", v.label)
+				}
+				s.forget(keyAt(i / 2))
+				s.stats()
+			}
+		})
+	}
+	group.Wait()
+	questions := 0
+	for _, stats := range s.stats() {
+		questions += stats.Questions
+	}
+	assert.Equal(t, s.texts.Len(), questions)
 }

@@ -113,13 +113,26 @@ func (s *wordScanner) next(room []byte) []byte {
 				return room
 			}
 			s.pos += size
-			return appendFolded(room, r)
+			return s.marks(appendFolded(room, r))
 		case inWord && isApostrophe(r) && s.negatesAt(s.pos+size):
 			s.pos += size + 1
 			return append(room, "'t"...)
 		case inWord:
 			return room
 		}
+		s.pos += size
+	}
+	return room
+}
+
+// marks appends the marks that follow.
+func (s *wordScanner) marks(room []byte) []byte {
+	for s.pos < len(s.text) {
+		r, size := s.peek()
+		if !unicode.IsMark(r) {
+			break
+		}
+		room = appendFolded(room, r)
 		s.pos += size
 	}
 	return room

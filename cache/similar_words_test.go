@@ -34,6 +34,7 @@ func TestWords(t *testing.T) {
 		{"退款 please", "退 款 please"},
 		{"x退y", "x 退 y"},
 		{"한국", "한 국"},
+		{"ที่ดี", "ที่ ดี"},
 		{"a\xffb", "a b"},
 		{"\u0301a", "a"}, // a mark on nothing
 	} {
