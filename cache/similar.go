@@ -16,6 +16,10 @@ import (
 // nothing for the longest are forgotten, with all that was found out about them.
 const maxPartitions = 512
 
+// meanWords is how many content words the texts may have on average: those of
+// longer ones are fewer.
+const meanWords = 16
+
 // A partition is all of a request that must be equal before texts are compared:
 // whose it is, the endpoint, function, model, query and the rest of the body.
 type partition struct {
@@ -40,6 +44,7 @@ type similar struct {
 	mu         sync.RWMutex
 	partitions *simplelru.LRU[partition, *area] // guarded by mu
 	texts      *simplelru.LRU[key, place]       // guarded by mu
+	words      int                              // of all texts; guarded by mu
 }
 
 // An area is what is known about one partition.
@@ -55,7 +60,7 @@ type place struct {
 }
 
 // newSimilar returns a similar that knows nothing yet and keeps up to maxTexts
-// questions, of which there is at least one. The settings have their defaults.
+// questions, one at least. The settings have their defaults.
 func newSimilar(cfg policy.Similar, maxTexts int) *similar {
 	s := &similar{cfg: cfg, maxTexts: maxTexts}
 	// The sizes are right, so that there is no error.
@@ -111,7 +116,7 @@ func (s *similar) learn(p partition, text, label string, k key, now time.Time) {
 	if !f.q.read(text) {
 		return
 	}
-	if s.texts.Len() == s.maxTexts {
+	for s.texts.Len() == s.maxTexts || s.words+len(f.q.words) > max(meanWords*s.maxTexts, maxWords) {
 		oldest, _, _ := s.texts.GetOldest()
 		s.forgetLocked(oldest)
 	}
@@ -125,6 +130,7 @@ func (s *similar) learn(p partition, text, label string, k key, now time.Time) {
 	}
 	s.areaLocked(p).index.add(t)
 	s.texts.Add(k, place{p, t})
+	s.words += len(t.words)
 }
 
 // areaLocked returns the area of p, which it makes if need be.
@@ -137,6 +143,7 @@ func (s *similar) areaLocked(p partition) *area {
 		for _, t := range oldest.texts {
 			if t != nil {
 				s.texts.Remove(t.key)
+				s.words -= len(t.words)
 			}
 		}
 	}
@@ -158,6 +165,7 @@ func (s *similar) forget(k key) {
 func (s *similar) forgetLocked(k key) {
 	if old, ok := s.texts.Peek(k); ok {
 		s.texts.Remove(k)
+		s.words -= len(old.text.words)
 		a, _ := s.partitions.Peek(old.partition)
 		a.remove(old.text)
 	}
@@ -189,7 +197,8 @@ type verdict struct {
 }
 
 // serve returns the answer that m stands for. It reports false if such answers
-// were not shown to be right often enough.
+// were not shown to be right often enough. Who finds that the store no longer has
+// the answer forgets its key and looks again.
 func (s *similar) serve(m match) (verdict, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
@@ -8,10 +9,12 @@ import (
 // BenchmarkSimilar is on 10,000 questions of Banking77.
 func BenchmarkSimilar(b *testing.B) {
 	train, test := banking77(b, "train"), banking77(b, "test")
+	before := heap()
 	s := similarOf(10_000)
 	for i, row := range train {
 		s.live(tickets, row.text, row.label, keyAt(i))
 	}
+	memory := heap() - before
 	b.Run("look", func(b *testing.B) {
 		b.ReportAllocs()
 		i := 0
@@ -19,6 +22,7 @@ func BenchmarkSimilar(b *testing.B) {
 			s.look(tickets, test[i%len(test)].text)
 			i++
 		}
+		b.ReportMetric(float64(memory)/10_000, "B/text")
 	})
 	b.Run("look and serve", func(b *testing.B) {
 		b.ReportAllocs()
@@ -70,4 +74,12 @@ func BenchmarkSimilarAlike(b *testing.B) {
 			i++
 		}
 	})
+}
+
+// heap returns the bytes that are in use.
+func heap() uint64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
 }

@@ -40,19 +40,19 @@ type calibration struct {
 	target float64      // accuracy that must be shown
 	latest []comparison // a ring once it is full
 	next   int          // where the next one goes, once it is
-	all    tally
-	recent tally
+	all    score
+	recent score
 }
 
-// A tally counts by threshold how many answers there were and how many were right.
-type tally struct{ given, right [len(thresholds)]int }
+// A score says by threshold how many answers there were and how many were right.
+type score struct{ given, right [len(thresholds)]int }
 
-func (t *tally) add(c comparison, n int) {
+func (s *score) add(c comparison, n int) {
 	for i := range thresholds {
 		if c.given.has(i) {
-			t.given[i] += n
+			s.given[i] += n
 			if c.right {
-				t.right[i] += n
+				s.right[i] += n
 			}
 		}
 	}

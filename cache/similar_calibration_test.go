@@ -68,7 +68,7 @@ func anyComparison(random *rand.Rand, accuracy float64) comparison {
 	return c
 }
 
-// The tallies are those of the latest comparisons, counted anew.
+// The scores are those of the latest comparisons, counted anew.
 func TestCalibrationCounts(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	c := calibration{target: 0.9}
@@ -89,13 +89,13 @@ func TestCalibrationCounts(t *testing.T) {
 		if i%97 != 0 {
 			continue
 		}
-		assert.Equal(t, tallyOf(since, maxCompared), c.all, "%d", i)
-		assert.Equal(t, tallyOf(since, maxRecent), c.recent, "%d", i)
+		assert.Equal(t, scoreOf(since, maxCompared), c.all, "%d", i)
+		assert.Equal(t, scoreOf(since, maxRecent), c.recent, "%d", i)
 	}
 	assert.Equal(t, 1, restarts)
 }
 
-func tallyOf(all []comparison, n int) (counted tally) {
+func scoreOf(all []comparison, n int) (counted score) {
 	for _, c := range all[max(0, len(all)-n):] {
 		counted.add(c, 1)
 	}

@@ -190,15 +190,15 @@ func reversed(a, b []uint64) bool {
 	}
 	for i := 1; i < len(a); i++ {
 		x, y := a[i-1], a[i]
-		if follow(b, y, x) && !follow(b, x, y) && !follow(a, y, x) {
+		if adjacent(b, y, x) && !adjacent(b, x, y) && !adjacent(a, y, x) {
 			return true
 		}
 	}
 	return false
 }
 
-// follow reports whether second comes right after first.
-func follow(words []uint64, first, second uint64) bool {
+// adjacent reports whether second comes right after first.
+func adjacent(words []uint64, first, second uint64) bool {
 	for i := 1; i < len(words); i++ {
 		if words[i-1] == first && words[i] == second {
 			return true

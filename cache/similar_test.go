@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -181,6 +182,30 @@ func TestSimilarIsBounded(t *testing.T) {
 		assert.Len(t, a.slots, 10+1+1+50, "words")
 		assert.Zero(t, s.look(tickets, "case wa").label, "the first is forgotten")
 	})
+	t.Run("words", func(t *testing.T) {
+		s := similarOf(100)
+		for i := range 200 {
+			var text strings.Builder
+			for word := range 40 {
+				text.WriteString(letters(100*i+word) + " ")
+			}
+			s.live(tickets, text.String(), "long", keyAt(i))
+		}
+		assert.Equal(t, meanWords*100/40, s.stats()[0].Questions)
+		a, _ := s.partitions.Peek(tickets)
+		assert.Len(t, a.slots, meanWords*100)
+		for i := range 200 {
+			s.forget(keyAt(i))
+		}
+		assert.Zero(t, s.words)
+	})
+	t.Run("a single text", func(t *testing.T) {
+		s := similarOf(1)
+		s.live(tickets, strings.Repeat("card ", maxWords), "long", keyAt(0))
+		assert.Equal(t, 1, s.stats()[0].Questions)
+		s.live(tickets, "card", "short", keyAt(1))
+		assert.Equal(t, "short", s.look(tickets, "my card").label)
+	})
 	t.Run("partitions", func(t *testing.T) {
 		s := similarOf(10_000)
 		for i := range 2 * maxPartitions {
@@ -189,6 +214,7 @@ func TestSimilarIsBounded(t *testing.T) {
 		}
 		assert.Len(t, s.stats(), maxPartitions)
 		assert.Equal(t, maxPartitions, s.texts.Len())
+		assert.Equal(t, 2*maxPartitions, s.words)
 		assert.Equal(t, "yes", s.look(tickets, "it is always in use").label)
 	})
 }
