@@ -25,6 +25,10 @@ type PredictionsConfig struct {
 	// store of its own, for all transports that the Memo wraps.
 	Store *Store
 
+	// Codec reads the labels of answers, for Cache.Similar, and writes the answers
+	// to similar questions. Nil means [policy.Classification].
+	Codec policy.Codec
+
 	// HandOnFailures hands on what the layers below return though there is an
 	// answer past its lifetime: for a ladder above that asks [Memo.Stale] itself.
 	HandOnFailures bool
@@ -39,6 +43,7 @@ type Memo struct {
 	store     *Store
 	flights   *flights
 	refreshes refreshes
+	alike     *likeness
 	random    func() float64 // 0 to 1
 }
 
@@ -58,6 +63,7 @@ func NewMemo(cfg PredictionsConfig) *Memo {
 		store:     store,
 		flights:   newFlights(settings.MaxEntryBytes, store),
 		refreshes: newRefreshes(settings),
+		alike:     newLikeness(settings, cfg.Codec, store),
 		random:    rand.Float64,
 	}
 }

@@ -365,7 +365,7 @@ func TestMemoPurges(t *testing.T) {
 	for name, purge := range purges {
 		t.Run(name, func(t *testing.T) {
 			// At each step of a call, which sends its header after 2 s and ends after 4 s.
-			for _, at := range []time.Duration{1, 3, 5} {
+			for _, at := range []time.Duration{time.Second, 3 * time.Second, 5 * time.Second} {
 				synctest.Test(t, func(t *testing.T) {
 					var calls atomic.Int64
 					upstream := transportFunc(func(req *http.Request) (*http.Response, error) {
@@ -386,10 +386,10 @@ func TestMemoPurges(t *testing.T) {
 						_, text := ask(t, rt, call(t))
 						assert.Equal(t, "1", text)
 					})
-					time.Sleep(at * time.Second)
+					time.Sleep(at)
 					purge(t, memo)
 					_, text := ask(t, rt, call(t))
-					assert.Equal(t, "2", text, "purged after %d s", at)
+					assert.Equal(t, "2", text, "purged after %v", at)
 					group.Wait()
 					_, text = ask(t, rt, call(t))
 					assert.Equal(t, "2", text, "what was asked for before does not come back")

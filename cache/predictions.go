@@ -210,6 +210,7 @@ func (p *predictions) keep(req *http.Request, q question, resp *http.Response, a
 	record(resp, p.cfg.MaxEntryBytes, func(body []byte) {
 		if e.complete(body) {
 			e.put(p.store, q.key, a.began)
+			p.alike.learn(req, q.key, body, a.came)
 		}
 	})
 	return true

@@ -8,6 +8,7 @@ type Stats struct {
 
 	Hits     uint64 // fresh answers given
 	Stale    uint64 // answers given past their lifetimes
+	Similar  uint64 // answers given to similar questions
 	Misses   uint64 // requests handed on that it could have answered
 	Joined   uint64 // requests that got what came of an equal one under way
 	Bypasses uint64 // requests handed on that are not to be answered from memory
@@ -32,6 +33,7 @@ func (s *Store) Stats() Stats {
 		InFlight:       s.inFlight.Load(),
 		Hits:           s.lookups[hit].Load(),
 		Stale:          s.lookups[stale].Load(),
+		Similar:        s.lookups[alike].Load(),
 		Misses:         s.lookups[miss].Load(),
 		Joined:         s.lookups[joined].Load(),
 		Refreshes:      s.lookups[refreshed].Load(),
@@ -61,6 +63,7 @@ type lookup uint8
 const (
 	hit lookup = iota
 	stale
+	alike
 	miss
 	joined
 	refreshed
@@ -70,5 +73,5 @@ const (
 
 // String returns the name that telemetry knows.
 func (l lookup) String() string {
-	return [numLookups]string{hit: "hit", stale: "stale", miss: "miss", joined: "joined", refreshed: "refresh", bypass: "bypass"}[l]
+	return [numLookups]string{hit: "hit", stale: "stale", alike: "similar", miss: "miss", joined: "joined", refreshed: "refresh", bypass: "bypass"}[l]
 }
