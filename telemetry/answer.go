@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/sparekey/sparekey/policy"
 )
 
@@ -122,6 +124,27 @@ func quoted(text string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// attributes returns those of a span that are set, but for source and cause.
+func (a Answer) attributes() []attribute.KeyValue {
+	var attributes []attribute.KeyValue
+	if a.Age > 0 {
+		attributes = append(attributes, keyAge.Float64(a.Age.Seconds()))
+	}
+	if a.Similarity > 0 {
+		attributes = append(attributes, keySimilarity.Float64(a.Similarity))
+	}
+	if a.Samples > 0 {
+		attributes = append(attributes, keyAccuracy.Float64(a.Accuracy), keySamples.Int(a.Samples))
+	}
+	if a.Rule != "" {
+		attributes = append(attributes, keyRule.String(a.Rule))
+	}
+	if a.Confidence > 0 {
+		attributes = append(attributes, keyConfidence.Float64(a.Confidence))
+	}
+	return attributes
 }
 
 // Mark writes the answer into the header of a response and into the trail of

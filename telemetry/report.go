@@ -79,6 +79,29 @@ func (t *Trail) LookedUp(ctx context.Context, result string) {
 	}
 }
 
+// What the comparison of a rung's answer with the live one comes to.
+const (
+	Agreed   = "agreed"
+	Differed = "differed"
+	NoAnswer = "none" // the rung had none
+)
+
+// Compared says what the comparison of a rung's answer with the live one came
+// to: [Agreed], [Differed] or [NoAnswer].
+func (t *Trail) Compared(ctx context.Context, rung, result string) {
+	if t != nil {
+		t.recorder.compared(ctx, t.Function(), rung, result)
+	}
+}
+
+// RungFailed says that a rung broke down where it should have answered. The text
+// of err must hold nothing of the request.
+func (t *Trail) RungFailed(ctx context.Context, rung string, err error) {
+	if t != nil {
+		t.recorder.rungFailed(ctx, t.Function(), rung, err)
+	}
+}
+
 // Changed says that the call changed the state of a breaker.
 func (t *Trail) Changed(ctx context.Context, tr policy.Transition) {
 	if t != nil {
