@@ -18,6 +18,23 @@
 //	…
 //	client := &http.Client{Transport: rules.Wrap(http.DefaultTransport)}
 //
+// # Ladders
+//
+// A [Ladder] asks one [Rung] after the other; the first that has an answer gives
+// it. The rules and the static answer are two rungs, [Fallback.Rules] and
+// [Fallback.Static]; package cache has others, and transport.Standard puts them
+// in the order of [policy.Fallback]. [Layer] is for programs that bring their
+// own.
+//
+// What an answer is stands in the trail and in one field of the response, never
+// in its body, which has the form that [policy.Codec] gives it:
+//
+//	Sparekey-Answer: rule;accuracy=0.812;samples=431;rule="refunds";confidence=0.500;cause=overloaded
+//
+// While the service answers, a share of the calls is compared with what the rungs
+// would have said, so that the cost of an outage is known before there is one:
+// see [Ladder.Fidelity].
+//
 // # Words
 //
 // A word is a run of letters, digits and the marks that follow them. Everything

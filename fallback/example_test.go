@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/policy"
@@ -48,6 +49,91 @@ func Example() {
 	// rule;rule="refunds";confidence=0.500;cause=overloaded
 	// 200 {"labelName":"general","confidence":0.2}
 	// static;confidence=0.200;cause=overloaded
+}
+
+// Any program can bring its own rungs: here, the answer that most customers of a
+// kind got last week.
+func ExampleLayer() {
+	lastWeek := map[string]string{"gold": `{"offer":"upgrade"}`}
+	usual := fallback.Rung{
+		Name: "usual",
+		Answer: func(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
+			document, ok := lastWeek[req.URL.Query().Get("kind")]
+			if !ok {
+				return nil, telemetry.Answer{}, false
+			}
+			resp := &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(document))}
+			return resp, telemetry.Answer{Age: 7 * 24 * time.Hour}, true
+		},
+	}
+	client := &http.Client{Transport: fallback.Layer(usual)(answers(http.StatusServiceUnavailable, "down"))}
+
+	for _, kind := range []string{"gold", "new"} {
+		resp, err := client.Get("https://offers.test/next?kind=" + kind)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		answer, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(resp.StatusCode, string(answer), resp.Header.Get(telemetry.HeaderName))
+	}
+	// Output:
+	// 200 {"offer":"upgrade"} usual;age=604800;cause=overloaded
+	// 503 down
+}
+
+// While the service answers, the rungs are compared with it. What an outage would
+// cost is known before there is one, and each spare answer says how good its kind
+// has been.
+func ExampleLadder_Fidelity() {
+	rules, err := fallback.New(policy.Fallback{
+		Rules: []policy.Rule{{
+			Name:   "refunds",
+			Any:    []policy.Condition{{Words: []string{"refund"}}},
+			Answer: policy.Answer{Label: "billing", Confidence: 0.5},
+		}},
+		Static: &policy.Answer{Label: "general", Confidence: 0.2},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ladder := fallback.NewLadder(fallback.LadderConfig{
+		Rungs:    []fallback.Rung{rules.Rules(), rules.Static()},
+		Fidelity: policy.Fidelity{Share: 1}, // each call; without it, one in twenty
+	})
+	ask := func(service http.RoundTripper, text string) *http.Response {
+		client := &http.Client{Transport: ladder.Wrap(service)}
+		resp, err := client.Post("https://www.nyckel.com/v1/functions/f1/invoke", "application/json",
+			strings.NewReader(fmt.Sprintf(`{"data": %q}`, text)))
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body) // an answer that nobody reads is not compared
+		resp.Body.Close()
+		return resp
+	}
+	billing := answers(http.StatusOK, `{"labelName":"billing","confidence":0.93}`)
+	ask(billing, "My refund, please")
+	ask(billing, "I was charged twice")
+	ask(answers(http.StatusOK, `{"labelName":"praise","confidence":0.88}`), "Thanks for the refund!")
+
+	for _, f := range ladder.Fidelity() {
+		if f.Label == "" { // all labels
+			fmt.Printf("%s: has an answer for %.0f %%; gave %d, %d right\n", f.Rung, 100*f.Coverage(), f.Given, f.GivenAgreed)
+		}
+	}
+	resp := ask(answers(http.StatusServiceUnavailable, "down"), "Where is my refund?")
+	fmt.Println(resp.Header.Get(telemetry.HeaderName))
+	// Output:
+	// rules: has an answer for 67 %; gave 2, 1 right
+	// static: has an answer for 100 %; gave 1, 0 right
+	// rule;accuracy=0.500;samples=2;rule="refunds";confidence=0.500;cause=overloaded
 }
 
 // Rules can be tried without a service. The first that matches answers.

@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"errors"
 	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/policy"
@@ -15,27 +16,32 @@ const (
 // A Fallback answers by rules. It is made by [New], does not change and is safe
 // for concurrent use.
 type Fallback struct {
-	words    wordTable
-	rules    []rule
-	static   *policy.Answer
-	classify policy.Classifier
+	words  wordTable
+	rules  []rule
+	static *policy.Answer
+	codec  policy.Codec
+	ladder *Ladder // of the rungs that there are here
 }
 
 // New compiles the rules of cfg, which it does not keep. It reports everything
 // that is wrong with them in one error, a line for each problem. Wrong are, too,
-// a confidence above MaxConfidence, a rule that can never answer, more than 64
+// a rung that does not exist, a confidence above MaxConfidence, a rule that can never answer, more than 64
 // rules, and a regular expression of more than 1 KiB.
 func New(cfg policy.Fallback) (*Fallback, error) {
 	cfg = cfg.WithDefaults()
-	if err := check(cfg); err != nil {
+	if err := errors.Join(cfg.CheckLadder(), check(cfg)); err != nil {
 		return nil, err
 	}
-	f := &Fallback{classify: cfg.Classify}
+	if err := checkCodec(cfg); err != nil {
+		return nil, err
+	}
+	f := &Fallback{codec: cfg.Codec}
 	if cfg.Static != nil {
 		static := *cfg.Static
 		f.static = &static
 	}
 	f.compile(cfg.Rules)
+	f.ladder = f.newLadder(cfg)
 	return f, nil
 }
 

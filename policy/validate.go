@@ -16,11 +16,22 @@ func (s Stack) Validate() error {
 	s = s.WithDefaults()
 	err := errors.Join(
 		s.Retry.Validate(), s.Breaker.Validate(), s.Limit.Validate(), s.Attempt.Validate(),
-		s.Throttle.validate(), s.Cache.validate())
+		s.Throttle.validate(), s.Cache.validate(), s.validateLadder())
 	if err != nil {
 		return err
 	}
 	return Lint(s.Parts())
+}
+
+// validateLadder asks for one rung at least that is set up.
+func (s Stack) validateLadder() error {
+	if s.Fallback == nil {
+		return nil
+	}
+	if err := s.Fallback.CheckLadder(); err != nil {
+		return err
+	}
+	return check(len(s.LadderRungs()) > 0, "Fallback", "without any rung that can answer", "Rules, Static or a Cache beside it")
 }
 
 // Validate reports everything that is wrong with r, a zero field being right.
