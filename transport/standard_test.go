@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/transport"
@@ -247,6 +248,113 @@ func TestStandardLadder(t *testing.T) {
 	})
 }
 
+// tickets is a ladder of a rule and a static answer that is always compared.
+func tickets() *policy.Fallback {
+	return &policy.Fallback{
+		Rules: []policy.Rule{{
+			Name:   "parcels",
+			Any:    []policy.Condition{{Words: []string{"parcel"}}},
+			Answer: policy.Answer{Label: "shipping", Confidence: 0.5},
+		}},
+		Static:   &policy.Answer{Label: "triage", Confidence: 0.1},
+		Fidelity: policy.Fidelity{Share: 1},
+	}
+}
+
+// TestStandardStrict: a call can have no rung answer it, or not some of them.
+func TestStandardStrict(t *testing.T) {
+	tests := []struct {
+		name    string
+		exclude func(context.Context) context.Context
+		want    telemetry.Source // "" for an error
+	}{
+		{"none", func(ctx context.Context) context.Context { return ctx }, telemetry.Rule},
+		{"rules", func(ctx context.Context) context.Context { return policy.Without(ctx, policy.RungRules) }, telemetry.Static},
+		{"both", func(ctx context.Context) context.Context {
+			return policy.Without(ctx, policy.RungRules, policy.RungStatic)
+		}, ""},
+		{"strict", policy.Strict, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := transporttest.NewUpstream(transporttest.Fail(syscall.ECONNREFUSED))
+				rt := transport.Chain(upstream, transport.Standard(policy.Stack{Fallback: tickets()}))
+				ctx, trail := telemetry.NewContext(tt.exclude(t.Context()))
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://up.test/", strings.NewReader(`{"data":"my parcel"}`))
+				require.NoError(t, err)
+				resp, err := rt.RoundTrip(req)
+				assert.Equal(t, tt.want, trail.Answer().Source)
+				if tt.want == "" {
+					require.ErrorIs(t, err, syscall.ECONNREFUSED)
+					return
+				}
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+			})
+		})
+	}
+}
+
+// TestStandardFidelity: what the ladder of a stack has learned while the service
+// answered is found from the outside, and stands in what it answers later.
+func TestStandardFidelity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reply := func(label string) transporttest.Step {
+			return transporttest.Reply(http.StatusOK, fmt.Sprintf(`{"labelName":%q}`, label), "Content-Type", "application/json")
+		}
+		upstream := transporttest.NewUpstream(reply("shipping"), reply("billing"), reply("triage"), transporttest.Fail(syscall.ECONNREFUSED))
+		rt := transport.Chain(upstream, transport.Standard(policy.Stack{Function: "tickets", Fallback: tickets()}))
+		client := &http.Client{Transport: rt}
+		require.Empty(t, transport.Fidelity(rt))
+		var answer telemetry.Answer
+		for _, text := range []string{"my parcel", "a bill for my parcel", "hello", "my parcel"} {
+			resp, err := client.Post("http://up.test/", "application/json", strings.NewReader(fmt.Sprintf(`{"data":%q}`, text)))
+			require.NoError(t, err)
+			_, err = io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			answer = telemetry.TrailOf(resp).Answer()
+		}
+		var total []fallback.FidelityFigure
+		for _, f := range transport.Fidelity(rt) {
+			if f.Label == "" {
+				total = append(total, f)
+			}
+		}
+		assert.Equal(t, []fallback.FidelityFigure{
+			{Function: "tickets", Rung: "rules", Asked: 3, Answered: 2, Agreed: 1, Given: 2, GivenAgreed: 1},
+			{Function: "tickets", Rung: "static", Asked: 3, Answered: 3, Agreed: 1, Given: 1, GivenAgreed: 1},
+		}, total)
+		assert.Equal(t, telemetry.Answer{Source: telemetry.Rule, Rule: "parcels", Accuracy: 0.5, Samples: 2,
+			Confidence: 0.5, Cause: policy.Unreachable}, answer)
+	})
+}
+
+// TestFidelityFinds: whatever stands around a ladder, beside it or below it.
+func TestFidelityFinds(t *testing.T) {
+	ladder := fallback.NewLadder(fallback.LadderConfig{
+		Rungs: []fallback.Rung{{Name: "mine", Answer: func(*http.Request, bool) (*http.Response, telemetry.Answer, bool) {
+			return nil, telemetry.Answer{}, false
+		}}},
+		Fidelity: policy.Fidelity{Share: 1},
+	})
+	foreign := func(next http.RoundTripper) http.RoundTripper { return transport.Func(next.RoundTrip) }
+	synctest.Test(t, func(t *testing.T) {
+		upstream := transporttest.NewUpstream(transporttest.Reply(http.StatusOK, `{"labelName":"a"}`))
+		rt := transport.Chain(upstream, foreign, transport.Retry(policy.Retry{}), ladder.Wrap, foreign)
+		resp, err := (&http.Client{Transport: rt}).Get("http://up.test/")
+		require.NoError(t, err)
+		_, _ = io.ReadAll(resp.Body)
+		require.NoError(t, resp.Body.Close())
+		assert.Len(t, transport.Fidelity(rt), 2)
+	})
+	assert.Empty(t, transport.Fidelity(upstreamOnly{}))
+	assert.Empty(t, transport.Fidelity(nil))
+}
+
+type upstreamOnly struct{ http.RoundTripper }
+
 func TestBuildRejects(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -259,6 +367,10 @@ func TestBuildRejects(t *testing.T) {
 			[]string{"attempt timeout's FirstByte 1s must be below total timeout's Total 1s"}},
 		{"a bad rule", policy.Stack{Fallback: &policy.Fallback{Rules: []policy.Rule{{Name: "r"}}}},
 			[]string{"label"}},
+		{"a rung that does not exist", policy.Stack{Fallback: &policy.Fallback{Rungs: []string{"guess"}}},
+			[]string{`Fallback.Rungs[0] is "guess", want one of stale, similar, rules, static`}},
+		{"a ladder without rungs", policy.Stack{Fallback: &policy.Fallback{}},
+			[]string{"Fallback is without any rung"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -309,6 +421,38 @@ func ExampleStandard() {
 	defer resp.Body.Close()
 	fmt.Println(resp.Status, "after", telemetry.TrailOf(resp).AttemptCount(), "attempts")
 	// Output: 200 OK after 2 attempts
+}
+
+// What the spare answers of a stack are worth is measured while the service
+// answers.
+func ExampleFidelity() {
+	upstream := transporttest.NewUpstream(
+		transporttest.Reply(http.StatusOK, `{"labelName":"billing"}`),
+		transporttest.Reply(http.StatusOK, `{"labelName":"shipping"}`),
+	)
+	client := transport.Wrap(&http.Client{Transport: upstream}, transport.Standard(policy.Stack{
+		Function: "tickets",
+		Fallback: &policy.Fallback{
+			Static:   &policy.Answer{Label: "billing", Confidence: 0.2},
+			Fidelity: policy.Fidelity{Share: 1}, // each call; one in twenty is the default
+		},
+	}))
+	for range 2 {
+		resp, err := client.Post("http://up.test/", "application/json", strings.NewReader(`{"data":"hello"}`))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	for _, f := range transport.Fidelity(client.Transport) {
+		if f.Label == "" { // all labels
+			low, high := f.Interval()
+			fmt.Printf("%s, %s: %.0f %% right of %d, %.0f to %.0f\n", f.Function, f.Rung, 100*f.Accuracy(), f.Given, 100*low, 100*high)
+		}
+	}
+	// Output: tickets, static: 50 % right of 2, 9 to 91
 }
 
 func ExampleBuild() {
