@@ -43,15 +43,16 @@ func Build(s policy.Stack) (Layer, error) {
 	s = s.WithDefaults()
 	observed := telemetry.Config{Function: s.Function, Logger: s.Logger, Classify: s.Classify}
 	layers := []Layer{telemetry.ObserveCall(observed)}
+	memo := newMemo(s)
 	if s.Fallback != nil {
-		ladder, err := newLadder(s)
+		ladder, err := newLadder(s, memo)
 		if err != nil {
 			return nil, fmt.Errorf("transport: invalid stack: %w", err)
 		}
 		layers = append(layers, ladder.Wrap)
 	}
-	if s.Cache != nil && !s.Cache.Off {
-		layers = append(layers, cache.Predictions(cache.PredictionsConfig{Cache: *s.Cache}))
+	if memo != nil {
+		layers = append(layers, memo.Wrap)
 	}
 	total, attempt := timeouts(s.Total, s.Attempt)
 	layers = append(layers,
@@ -65,8 +66,17 @@ func Build(s policy.Stack) (Layer, error) {
 	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }, nil
 }
 
+// newMemo returns the cache of s, nil if it has none. Where there is a ladder, that
+// says whether and when an answer past its lifetime makes up for a failure.
+func newMemo(s policy.Stack) *cache.Memo {
+	if s.Cache == nil || s.Cache.Off {
+		return nil
+	}
+	return cache.NewMemo(cache.PredictionsConfig{Cache: *s.Cache, HandOnFailures: s.Fallback != nil})
+}
+
 // newLadder returns the ladder of the rungs that s sets up, in their order.
-func newLadder(s policy.Stack) (*fallback.Ladder, error) {
+func newLadder(s policy.Stack, memo *cache.Memo) (*fallback.Ladder, error) {
 	cfg := fallback.LadderConfig{
 		Function: s.Function,
 		Fidelity: s.Fallback.Fidelity,
@@ -82,6 +92,8 @@ func newLadder(s policy.Stack) (*fallback.Ladder, error) {
 	}
 	for _, name := range s.LadderRungs() {
 		switch name {
+		case policy.RungStale:
+			cfg.Rungs = append(cfg.Rungs, fallback.Rung{Name: name, Answer: memo.Stale})
 		case policy.RungRules:
 			cfg.Rungs = append(cfg.Rungs, rules.Rules())
 		case policy.RungStatic:
