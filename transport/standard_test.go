@@ -261,6 +261,99 @@ func tickets() *policy.Fallback {
 	}
 }
 
+// TestStandardLadderOrder: the rungs of a stack are asked in the order that is
+// set, and an answer past its lifetime is given by its rung alone.
+func TestStandardLadderOrder(t *testing.T) {
+	const live, rule = `{"labelName":"live"}`, `{"labelName":"shipping","confidence":0.5}`
+	tests := []struct {
+		name    string
+		rungs   []string
+		exclude func(context.Context) context.Context
+		want    string // the answer, "" for an error
+		status  string // Cache-Status
+	}{
+		{"usual", nil, nil, live, "sparekey; hit; ttl=-60; detail=stale-if-error"},
+		{"rules first", []string{"rules", "stale"}, nil, rule, ""},
+		{"no stale", []string{"rules"}, nil, rule, ""},
+		{"stale only", []string{"stale"}, nil, live, "sparekey; hit; ttl=-60; detail=stale-if-error"},
+		{"stale excluded", nil, func(ctx context.Context) context.Context { return policy.Without(ctx, policy.RungStale) }, rule, ""},
+		{"strict", nil, policy.Strict, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := transporttest.NewUpstream(
+					transporttest.Reply(http.StatusOK, live, "Content-Type", "application/json"), transporttest.Fail(syscall.ECONNREFUSED))
+				ladder := tickets()
+				ladder.Static, ladder.Rungs = nil, tt.rungs
+				stack := policy.Stack{Fallback: ladder, Retry: policy.Retry{Off: true}, Cache: &policy.Cache{TTL: time.Minute, Jitter: -1}}
+				client := &http.Client{Transport: transport.Chain(upstream, transport.Standard(stack))}
+				ask := func(ctx context.Context) (*http.Response, string, error) {
+					ctx = policy.WithCall(ctx, policy.Call{Function: "tickets", Identity: "account", Replayable: true})
+					req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://up.test/", strings.NewReader(`{"data":"my parcel"}`))
+					require.NoError(t, err)
+					resp, err := client.Do(req)
+					if err != nil {
+						return nil, "", err
+					}
+					content, err := io.ReadAll(resp.Body)
+					require.NoError(t, err)
+					require.NoError(t, resp.Body.Close())
+					return resp, string(content), nil
+				}
+				_, _, err := ask(t.Context())
+				require.NoError(t, err)
+				time.Sleep(2 * time.Minute)
+				ctx := t.Context()
+				if tt.exclude != nil {
+					ctx = tt.exclude(ctx)
+				}
+				resp, text, err := ask(ctx)
+				if tt.want == "" {
+					require.ErrorIs(t, err, syscall.ECONNREFUSED)
+					return
+				}
+				require.NoError(t, err)
+				assert.Equal(t, tt.want, text)
+				assert.Equal(t, tt.status, resp.Header.Get("Cache-Status"))
+			})
+		})
+	}
+}
+
+// TestStandardFidelityOfStale: an answer past its lifetime is compared with the
+// one that takes its place, and one that is fresh with none.
+func TestStandardFidelityOfStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		upstream := transport.Func(func(req *http.Request) (*http.Response, error) {
+			label := []string{"a", "a", "b", "b"}[calls.Add(1)-1]
+			return transporttest.Reply(http.StatusOK, fmt.Sprintf(`{"labelName":%q}`, label), "Content-Type", "application/json")(req)
+		})
+		rt := transport.Chain(upstream, transport.Standard(policy.Stack{
+			Cache:    &policy.Cache{TTL: time.Minute, Jitter: -1},
+			Fallback: &policy.Fallback{Fidelity: policy.Fidelity{Share: 1}},
+		}))
+		for range 4 {
+			for range 2 { // a call and a hit
+				ctx := policy.WithCall(t.Context(), policy.Call{Function: "tickets", Replayable: true})
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://up.test/", strings.NewReader(`{"data":"x"}`))
+				require.NoError(t, err)
+				resp, err := rt.RoundTrip(req)
+				require.NoError(t, err)
+				_, err = io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		assert.EqualValues(t, 4, calls.Load())
+		figures := transport.Fidelity(rt)
+		require.NotEmpty(t, figures)
+		assert.Equal(t, fallback.FidelityFigure{Function: "tickets", Rung: "stale", Asked: 4, Answered: 3, Agreed: 2, Given: 3, GivenAgreed: 2}, figures[0])
+	})
+}
+
 // TestStandardStrict: a call can have no rung answer it, or not some of them.
 func TestStandardStrict(t *testing.T) {
 	tests := []struct {
