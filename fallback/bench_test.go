@@ -2,6 +2,7 @@ package fallback_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -108,9 +109,13 @@ func BenchmarkAnswerWorst(b *testing.B) {
 }
 
 // BenchmarkLayer compares a bare transport with the layer around it, on an
-// answer that passes and on one in the service's place.
+// answer that passes, one that is compared, and one in the service's place.
 func BenchmarkLayer(b *testing.B) {
-	f := mustNew(b, tenRules())
+	share := func(share float64) policy.Fallback {
+		cfg := tenRules()
+		cfg.Fidelity.Share = share
+		return cfg
+	}
 	cfg := tenRules()
 	cfg.Static = &hit
 	answering := mustNew(b, cfg)
@@ -121,7 +126,9 @@ func BenchmarkLayer(b *testing.B) {
 		rt   http.RoundTripper
 	}{
 		{"bare", live},
-		{"passes", f.Wrap(live)},
+		{"passes", mustNew(b, share(-1)).Wrap(live)},
+		{"one in twenty is compared", mustNew(b, share(0.05)).Wrap(live)},
+		{"compared", mustNew(b, share(1)).Wrap(live)},
 		{"answers", answering.Wrap(down)},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
@@ -132,6 +139,7 @@ func BenchmarkLayer(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
+				_, _ = io.Copy(io.Discard, resp.Body)
 				resp.Body.Close()
 			}
 		})

@@ -37,7 +37,7 @@ func (r *recording) Read(p []byte) (int, error) {
 	n, err := r.rc.Read(p)
 	r.copy(p[:n])
 	if err != nil {
-		r.end(err == io.EOF) //nolint:errorlint // it comes as it is: what wraps io.EOF is a failure
+		r.end(err == io.EOF)
 	}
 	return n, err
 }
