@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/sparekey/sparekey/policy"
@@ -49,12 +50,13 @@ type LadderConfig struct {
 type Ladder struct {
 	cfg        LadderConfig
 	fidelity   fidelity
-	rehearsals atomic.Int32 // that are under way
+	foreign    bool         // some rungs are not our own
+	rehearsals atomic.Int32 // of such rungs, that are under way
 }
 
 // NewLadder returns a ladder. It panics if cfg is invalid.
 func NewLadder(cfg LadderConfig) *Ladder {
-	cfg.Rungs = append([]Rung(nil), cfg.Rungs...)
+	cfg.Rungs = slices.Clone(cfg.Rungs)
 	if err := checkRungs(cfg.Rungs); err != nil {
 		panic(err.Error())
 	}
@@ -66,7 +68,11 @@ func NewLadder(cfg LadderConfig) *Ladder {
 	if cfg.Fidelity.Random == nil {
 		cfg.Fidelity.Random = rand.Float64
 	}
-	return &Ladder{cfg: cfg, fidelity: newFidelity(len(cfg.Rungs))}
+	return &Ladder{
+		cfg:      cfg,
+		fidelity: newFidelity(len(cfg.Rungs)),
+		foreign:  slices.ContainsFunc(cfg.Rungs, func(r Rung) bool { return r.own == nil }),
+	}
 }
 
 func checkRungs(rungs []Rung) error {

@@ -61,10 +61,6 @@ func canCompare(resp *http.Response) bool {
 // time. Our own are bounded; those of others are asked in a goroutine, and one
 // that does not come back keeps that and nothing else.
 func (l *Ladder) rehearse(req *http.Request) []rehearsed {
-	if l.rehearsals.Add(1) > maxRehearsals {
-		l.rehearsals.Add(-1)
-		return nil
-	}
 	ctx, cancel := context.WithCancel(req.Context())
 	defer cancel()
 	// Whatever a rung records goes to a trail that nobody reads.
@@ -98,10 +94,17 @@ func (l *Ladder) rehearse(req *http.Request) []rehearsed {
 	return given
 }
 
-// rehearseForeign asks the rungs of others, in their order. The rehearsal is over
-// when they are done.
+// rehearseForeign asks the rungs of others, if there are some, in their order.
 func (l *Ladder) rehearseForeign(ctx context.Context, req *http.Request) <-chan rehearsed {
+	if !l.foreign {
+		return nil
+	}
 	results := make(chan rehearsed, len(l.cfg.Rungs))
+	if l.rehearsals.Add(1) > maxRehearsals {
+		l.rehearsals.Add(-1)
+		close(results)
+		return results
+	}
 	go func() {
 		defer l.rehearsals.Add(-1)
 		defer close(results)
