@@ -21,11 +21,11 @@ import (
 // on its way is seen as such only if a layer below has buffered it.
 //
 // The text that the rules see is the member "data" of a JSON object, if that is
-// a string; if it is an object, its strings in the order of their names, one a
-// line. Of a body that is no JSON object and whose Content-Type is text it is
+// a string; if it is an object, a row, its strings in the order of their names, one
+// a line. Of a body that is no JSON object and whose Content-Type is text it is
 // the body itself. It is read only when it is needed, from the request's
-// GetBody, up to 1 MiB. Without a text, as for an image in a data URI or where
-// GetBody is nil, there is the static answer only.
+// GetBody, up to 1 MiB. Where there is neither a text nor a row nor an image in a
+// data URI, or where GetBody is nil, there is the static answer only.
 //
 // Transports of the same Fallback share its rules and nothing else.
 func (f *Fallback) Wrap(next http.RoundTripper) http.RoundTripper {
@@ -70,13 +70,6 @@ func answerable(req *http.Request) bool {
 		return req.Header.Get("Upgrade") == "" && req.Header.Get("Range") == ""
 	}
 	return false
-}
-
-func (f *Fallback) answerTo(in input) (answer policy.Answer, rule string, ok bool) {
-	if !in.hasText {
-		return f.lastResort()
-	}
-	return f.Answer(in.text)
 }
 
 // origin describes an answer by a rule, or the static one if rule is "".

@@ -83,7 +83,7 @@ func TestDecode(t *testing.T) {
 
 func TestDecodeErrors(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"unknown key", "nmae: a", `f.yaml:1:1: has the unknown key "nmae"; did you mean name?`},
+		{"unknown key", "nam: a", `f.yaml:1:1: has the unknown key "nam"; did you mean name?`},
 		{"unknown key of an item", "items:\n  - labl: a", `f.yaml:2:5: items[0] has the unknown key "labl"; did you mean label?`},
 		{"unlike any key", "best: {zzz: a}", `f.yaml:1:8: best has the unknown key "zzz"; known are items, label`},
 		{"case counts", "Name: a", `f.yaml:1:1: has the unknown key "Name"; did you mean name?`},
