@@ -188,7 +188,78 @@ func ExampleNew() {
 	})
 	fmt.Println(err)
 	// Output:
-	// fallback: Rules[0] "refunds": Confidence 0.9 is above MaxConfidence 0.55; lower it, or raise MaxConfidence
+	// fallback: Rules[0] "refunds": Confidence 0.9 is above MaxConfidence 0.55; lower it, or raise that
 	// fallback: Rules[1] "orders": All[0].Regex: error parsing regexp: missing closing ): `order (\d+`; its syntax is that of Go's package regexp
 	// fallback: Rules[1] "orders": Label is empty; name the label to answer with
+}
+
+// The same rules from a file. What is wrong with one is reported where it stands.
+func ExampleParseYAML() {
+	const file = `
+labels: [billing, automatic, general]
+rules:
+  - name: refunds
+    any:
+      - words: [refund, charged twice]
+    label: billing
+    confidence: 0.5
+  - name: small-orders
+    all:
+      - {field: amount, lt: 20}
+      - {field: customer.country, in: [DE, AT]}
+    label: automatic
+    confidence: 0.4
+static: {label: general, confidence: 0.2}
+`
+	cfg, err := fallback.ParseYAML("rules.yaml", []byte(file))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	rules, err := fallback.New(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, data := range []string{
+		`"Why was I CHARGED twice?"`,
+		`{"amount": 12.5, "customer": {"country": "AT"}}`,
+		`{"amount": 200, "customer": {"country": "AT"}}`,
+	} {
+		answer, rule, _ := rules.AnswerData([]byte(data))
+		fmt.Printf("%q %s %v\n", rule, answer.Label, answer.Confidence)
+	}
+
+	typo := strings.Replace(file, "label: automatic", "label: automatik", 1)
+	_, err = fallback.ParseYAML("rules.yaml", []byte(strings.Replace(typo, "words:", "word:", 1)))
+	fmt.Println(err)
+	// Output:
+	// "refunds" billing 0.5
+	// "small-orders" automatic 0.4
+	// "" general 0.2
+	// rules.yaml:6:9: rules[0].any[0] has the unknown key "word"; did you mean words?
+	// rules.yaml:13:12: rules[1] "small-orders": label is "automatik", which labels does not have; did you mean automatic?
+}
+
+// Labels by tone, and what labelled texts say about them.
+func ExampleMeasure() {
+	rules, err := fallback.New(policy.Fallback{Rules: fallback.SentimentRules("happy", "neutral", "angry")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range fallback.Measure(rules, []fallback.Sample{
+		{Text: "Thanks, it works great!", Labels: []string{"happy"}},
+		{Text: "Excellent. I waited an hour.", Labels: []string{"angry"}},
+		{Text: "It broke twice and I am not happy", Labels: []string{"angry"}},
+		{Text: "Where is the manual?", Labels: []string{"neutral"}},
+	}) {
+		fmt.Printf("%-20q answered %3.0f %%, right %3.0f %%, may claim %.2f\n",
+			f.Rule, 100*f.Coverage(), 100*f.Precision(), f.Confidence())
+	}
+	// Output:
+	// "sentiment-positive" answered  50 %, right  50 %, may claim 0.12
+	// "sentiment-negative" answered  25 %, right 100 %, may claim 0.27
+	// "sentiment-neutral"  answered  25 %, right 100 %, may claim 0.27
+	// ""                   answered   0 %, right   0 %, may claim 0.00
 }

@@ -34,11 +34,11 @@ func (l *Ladder) Wrap(next http.RoundTripper) http.RoundTripper {
 // the form that the codec gives it.
 //
 // The text that the rules see is the member "data" of a JSON object, if that is
-// a string; if it is an object, its strings in the order of their names, one a
-// line. Of a body that is no JSON object and whose Content-Type is text it is
+// a string; if it is an object, a row, its strings in the order of their names, one
+// a line. Of a body that is no JSON object and whose Content-Type is text it is
 // the body itself. It is read only when it is needed, from the request's
-// GetBody, up to 1 MiB. Without a text, as for an image in a data URI or where
-// GetBody is nil, there is the static answer only.
+// GetBody, up to 1 MiB. Where there is neither a text nor a row nor an image in a
+// data URI, or where GetBody is nil, there is the static answer only.
 //
 // Transports of the same Fallback share its rules and its figures. Without a rung
 // of its own among [policy.Fallback.Rungs], it is no layer at all.

@@ -73,11 +73,8 @@ func ownRung(name string, own func(*http.Request, func() input) (*http.Response,
 
 func (f *Fallback) answerByRule(req *http.Request, read func() input) (*http.Response, telemetry.Answer, bool) {
 	in := read()
-	if !in.hasText {
-		return nil, telemetry.Answer{}, false
-	}
-	answer, rule, ok := f.Answer(in.text)
-	if !ok || rule == "" {
+	answer, rule, ok := f.byRules(&in)
+	if !ok {
 		return nil, telemetry.Answer{}, false
 	}
 	about := telemetry.Answer{Source: telemetry.Rule, Rule: rule, Confidence: answer.Confidence}
@@ -114,6 +111,9 @@ func checkCodec(cfg policy.Fallback) error {
 		}
 	}
 	for i, rule := range cfg.Rules {
+		if rule.Summary > 0 {
+			continue // its label is not known yet
+		}
 		try(fmt.Sprintf("Rules[%d] %q", i, rule.Name), rule.Answer)
 	}
 	if cfg.Static != nil {

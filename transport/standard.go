@@ -72,7 +72,11 @@ func newMemo(s policy.Stack) *cache.Memo {
 	if s.Cache == nil || s.Cache.Off {
 		return nil
 	}
-	return cache.NewMemo(cache.PredictionsConfig{Cache: *s.Cache, HandOnFailures: s.Fallback != nil})
+	cfg := cache.PredictionsConfig{Cache: *s.Cache}
+	if s.Fallback != nil {
+		cfg.Codec, cfg.HandOnFailures = s.Fallback.Codec, true
+	}
+	return cache.NewMemo(cfg)
 }
 
 // newLadder returns the ladder of the rungs that s sets up, in their order.
@@ -94,6 +98,8 @@ func newLadder(s policy.Stack, memo *cache.Memo) (*fallback.Ladder, error) {
 		switch name {
 		case policy.RungStale:
 			cfg.Rungs = append(cfg.Rungs, fallback.Rung{Name: name, Answer: memo.Stale})
+		case policy.RungSimilar:
+			cfg.Rungs = append(cfg.Rungs, fallback.Rung{Name: name, Answer: memo.Similar})
 		case policy.RungRules:
 			cfg.Rungs = append(cfg.Rungs, rules.Rules())
 		case policy.RungStatic:

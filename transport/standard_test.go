@@ -321,6 +321,66 @@ func TestStandardLadderOrder(t *testing.T) {
 	}
 }
 
+// TestStandardWholeLadder: a service that was asked for a while goes away, and each
+// rung answers what those before it cannot.
+func TestStandardWholeLadder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		upstream := transport.Func(func(req *http.Request) (*http.Response, error) {
+			if down.Load() {
+				return nil, syscall.ECONNREFUSED
+			}
+			return transporttest.Reply(http.StatusOK, `{"labelName":"shipping","confidence":0.9}`, "Content-Type", "application/json")(req)
+		})
+		rt := transport.Chain(upstream, transport.Standard(policy.Stack{
+			Cache:    &policy.Cache{Similar: &policy.Similar{}},
+			Fallback: tickets(),
+			Breaker:  policy.Breaker{Off: true}, // each failure is the service's own
+		}))
+		ask := func(text string) telemetry.Answer {
+			t.Helper()
+			ctx := policy.WithCall(t.Context(), policy.Call{Function: "tickets", Identity: "account", Replayable: true})
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://up.test/", strings.NewReader(fmt.Sprintf(`{"data":%q}`, text)))
+			require.NoError(t, err)
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := rt.RoundTrip(req)
+			require.NoError(t, err)
+			content, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Contains(t, string(content), `"labelName":`)
+			return telemetry.TrailOf(resp).Answer()
+		}
+		things := strings.Fields("lamp desk chair sofa table shelf mirror carpet curtain pillow blanket vase clock stool bench drawer")
+		for _, thing := range things {
+			for _, verb := range strings.Fields("arrive ship leave travel move come") {
+				for _, when := range strings.Fields("monday tuesday friday sunday") {
+					ask(fmt.Sprintf("when does the ordered delivery of furniture with %s %s on %s", thing, verb, when))
+				}
+			}
+		}
+		down.Store(true)
+		time.Sleep(time.Hour)
+
+		stale := ask("when does the ordered delivery of furniture with lamp arrive on monday")
+		assert.Equal(t, telemetry.Stale, stale.Source)
+		similar := ask("when does the ordered delivery of furniture with lamp arrive on sunday please")
+		assert.Equal(t, telemetry.Similar, similar.Source)
+		assert.Greater(t, similar.Similarity, 0.5)
+		assert.GreaterOrEqual(t, similar.Accuracy, 0.9)
+		assert.Greater(t, similar.Samples, 50)
+		rule := ask("parcel?")
+		assert.Equal(t, telemetry.Rule, rule.Source)
+		static := ask("hello")
+		assert.Equal(t, telemetry.Static, static.Source)
+		assert.Zero(t, static.Accuracy)
+		assert.Positive(t, static.Samples, "what the rungs before it left to it before they had learned")
+		for _, a := range []telemetry.Answer{stale, similar, rule, static} {
+			assert.Equal(t, policy.Unreachable, a.Cause, "%+v", a)
+		}
+	})
+}
+
 // TestStandardFidelityOfStale: an answer past its lifetime is compared with the
 // one that takes its place, and one that is fresh with none.
 func TestStandardFidelityOfStale(t *testing.T) {
