@@ -82,6 +82,9 @@ func (f *flight) shut() {
 // more than is kept, and returns nil if all have left.
 func (f *flight) room() []byte {
 	for {
+		if f.ctx.Err() != nil { // not all bodies end when they are closed
+			return nil
+		}
 		f.mu.Lock()
 		if len(f.buf) < cap(f.buf) || f.growLocked() || f.dropLocked() {
 			room := f.buf[len(f.buf):cap(f.buf)]
@@ -383,7 +386,7 @@ func (b *follower) leave(err error) (last bool) {
 func (f *flight) readBy(s *seat, eof bool) (all []byte, whole bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.overlong {
+	if f.overlong || s.pos > f.all.maxBytes {
 		return nil, false
 	}
 	if f.announced > 0 {

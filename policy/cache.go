@@ -48,9 +48,8 @@ type Cache struct {
 	// the call goes on behind it. Zero means that he waits to the end.
 	SoftTimeout time.Duration
 
-	// EagerRefresh is the last share of the lifetime, 0 to 1, in which an answer
-	// that was asked for before is fetched anew behind a hit. Zero means not at
-	// all.
+	// EagerRefresh is the last share of the lifetime, 0 to 1, in which a hit has
+	// the answer fetched anew behind it. Zero means not at all.
 	EagerRefresh float64
 
 	// Jitter is by what share of itself a lifetime is made shorter or longer at
@@ -58,8 +57,9 @@ type Cache struct {
 	// Zero means 0.1; negative means none.
 	Jitter float64
 
-	// MaxRefreshes bounds how many answers are fetched behind callers at a time.
-	// Zero means 16.
+	// MaxRefreshes bounds how many answers are fetched behind callers at a time,
+	// which SoftTimeout needs, too: beyond, callers wait to the end. Zero means
+	// 16.
 	MaxRefreshes int
 
 	// RefreshBackoff is how long after one that failed the next fetch behind
