@@ -70,3 +70,52 @@ func BenchmarkPredictions(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkMemoStale measures the same call while a breaker is open, that is, while
+// the layer below refuses at once, and of the rung that a ladder asks.
+func BenchmarkMemoStale(b *testing.B) {
+	text := fmt.Sprintf(`{"data":%q,"metadata":{"lang":"en","channel":"mail"}}`, strings.Repeat("refund ", 140))
+	reply := fmt.Sprintf(`{"labelName":"billing","confidence":0.93,"note":%q}`, strings.Repeat("x", 970))
+	refusal := &policy.Refusal{Layer: "breaker", Reason: "open"}
+	for _, handOn := range []bool{false, true} {
+		up := true
+		upstream := transportFunc(func(req *http.Request) (*http.Response, error) {
+			_ = req.Body.Close()
+			if up {
+				return response(http.StatusOK, reply), nil
+			}
+			return nil, refusal
+		})
+		memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{TTL: 1}, HandOnFailures: handOn})
+		rt := memo.Wrap(upstream)
+		newRequest := func() *http.Request {
+			return newCall(b, text, policy.Call{Function: "tickets", Identity: "acme"})
+		}
+		ask(b, rt, newRequest())
+		up = false
+		name := "layer"
+		if handOn {
+			name = "rung"
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				req := newRequest()
+				var resp *http.Response
+				if handOn {
+					resp, _, _ = memo.Stale(req, false)
+				} else {
+					resp, _ = rt.RoundTrip(req)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+		})
+	}
+	b.Run("request", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = newCall(b, text, policy.Call{Function: "tickets", Identity: "acme"})
+		}
+	})
+}

@@ -2,7 +2,9 @@ package cache
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -27,24 +29,12 @@ type document struct {
 // that are no JSON: duplicate names, invalid UTF-8, halves of surrogate pairs,
 // bytes after the end, a nesting of more than 64.
 func canonical(text []byte) (document, bool) {
-	if !utf8.Valid(text) {
-		return document{}, false
-	}
-	p := parser{
-		in:      text,
-		out:     make([]byte, 0, len(text)), // the form is never longer
-		members: make([]member, 0, 16),
-	}
-	if !p.value(0) {
-		return document{}, false
-	}
-	p.space()
-	p.doc.text = p.out
-	return p.doc, p.pos == len(p.in)
+	var p parser
+	return p.parse(text)
 }
 
 // A parser copies in to out. Its methods read one thing each and report whether
-// it was there.
+// it was there. It can be used again.
 type parser struct {
 	in      []byte
 	pos     int
@@ -56,6 +46,23 @@ type parser struct {
 
 // A member is the place of one member of an object in out.
 type member struct{ start, colon, end int }
+
+// parse returns the canonical form of text, as [canonical] does, in memory that the
+// next call uses again.
+func (p *parser) parse(text []byte) (document, bool) {
+	if !utf8.Valid(text) {
+		return document{}, false
+	}
+	p.in, p.pos, p.doc = text, 0, document{}
+	p.out = slices.Grow(p.out[:0], len(text)) // the form is never longer
+	p.members = p.members[:0]
+	if !p.value(0) {
+		return document{}, false
+	}
+	p.space()
+	p.doc.text = p.out
+	return p.doc, p.pos == len(p.in)
+}
 
 func (p *parser) value(depth int) bool {
 	p.space()
@@ -183,9 +190,7 @@ func (p *parser) str() bool {
 	p.take('"')
 	for {
 		from := p.pos
-		for p.pos < len(p.in) && p.in[p.pos] >= ' ' && p.in[p.pos] != '"' && p.in[p.pos] != '\\' {
-			p.pos++
-		}
+		p.pos += plain(p.in[p.pos:])
 		p.out = append(p.out, p.in[from:p.pos]...)
 		switch p.next() {
 		case '"':
@@ -198,6 +203,26 @@ func (p *parser) str() bool {
 			return false
 		}
 	}
+}
+
+// plain returns how many bytes there are before a quote, a backslash or a control
+// character. It looks at eight at a time: with one bit turned over, a quote comes
+// right after the control characters. In each mask the lowest bit that is set is
+// that of the first byte of its kind, and only above it may bits be wrong.
+func plain(text []byte) int {
+	const ones, tops, turned = 0x0101010101010101, 0x8080808080808080, 0x02
+	n := 0
+	for ; len(text)-n >= 8; n += 8 {
+		eight := binary.LittleEndian.Uint64(text[n:])
+		low, backslash := eight^ones*turned, eight^ones*'\\'
+		if mask := ((low-ones*('"'^turned+1))&^low | (backslash-ones)&^backslash) & tops; mask != 0 {
+			return n + bits.TrailingZeros64(mask)/8
+		}
+	}
+	for n < len(text) && text[n] >= ' ' && text[n] != '"' && text[n] != '\\' {
+		n++
+	}
+	return n
 }
 
 func (p *parser) escape() bool {
@@ -331,6 +356,9 @@ func (p *parser) skip(set string) bool {
 }
 
 func (p *parser) space() {
+	if p.pos < len(p.in) && p.in[p.pos] > ' ' {
+		return // which is most often so
+	}
 	for p.skip(" \t\r\n") {
 	}
 }

@@ -126,3 +126,22 @@ func decoded(t *testing.T, text []byte) (value any) {
 	}
 	return value
 }
+
+func TestPlain(t *testing.T) {
+	for c := range 256 {
+		for at := range 20 {
+			for _, other := range []byte{'!', '#', ' ', '[', ']', 0x80, 0xa2, 0xdc, 0xff} {
+				text := bytes.Repeat([]byte{other}, 20)
+				text[at] = byte(c)
+				want := len(text)
+				if c < ' ' || c == '"' || c == '\\' {
+					want = at
+				}
+				if got := plain(text); got != want {
+					t.Fatalf("plain(%q) = %d, want %d", text, got, want)
+				}
+			}
+		}
+	}
+	assert.Equal(t, 3, plain([]byte("abc\"\x1f!!!!!!!!!!!")), "what follows one does not count")
+}

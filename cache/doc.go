@@ -3,18 +3,21 @@
 // # Predictions
 //
 // [Predictions] is a layer that remembers the answers to prediction requests: a
-// request that was answered a short while ago gets the same answer again, and
-// one that the service cannot answer now gets the last good answer, marked as
-// stale.
+// request that was answered a short while ago gets the same answer again, equal
+// ones at the same time become one, and one that the service cannot answer now
+// gets the last good answer, marked as stale. A [Memo] is the same for programs
+// that also want to purge it, to ask it what it knows, or to close it.
 //
 // Know this before you put it in place:
 //
 //   - A hit never reaches the service. A Nyckel function does not capture it as
 //     a sample and does not bill it, and the answer holds the sampleId of the
 //     first call, so an annotation that follows a hit lands on the first call's
-//     sample. Requests with an externalId, which ask for a record of their own,
-//     are never answered from memory. [Stats.UncapturedHits] counts the samples
-//     that a function did not get.
+//     sample. The same holds for requests that join an equal one. Requests with
+//     an externalId, which ask for a record of their own, are never answered from
+//     memory, and with [policy.Cache.OnlyUncaptured] only those are that say
+//     capture=false. [Stats.UncapturedHits], and the metric of lookups as
+//     "uncaptured", count the samples that a function did not get.
 //   - Whose answers these are is told by [policy.Call.Identity], else by the
 //     credentials that the request carries. Credentials that a layer below adds
 //     cannot be seen from here: where one stack serves several accounts, the
@@ -22,8 +25,8 @@
 //   - This is no HTTP cache: RFC 9111 does not let one answer a POST. Requests
 //     take part only if their owner marked them [policy.Call.Replayable].
 //
-// In a stack it stands outside the layers that handle the wire, so that what it
-// sees is the outcome after all retries, and inside a fallback.
+// In a stack, the cache stands outside the layers that handle the wire, so that
+// what it sees is the outcome after all retries, and inside a fallback.
 //
 // # What is asked
 //

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 // An entry is an answer that is kept. It is not changed once it is stored.
@@ -18,9 +17,11 @@ type entry struct {
 	proto        string
 	major, minor int
 	uncompressed bool
-	header       http.Header
+	fields       fields
+	cacheStatus  string // all of that field up to the lifetime that is left
 	body         []byte
 
+	of         owner
 	born       time.Time // when the service gave the answer
 	freshUntil time.Time
 	dropAt     time.Time // not before freshUntil
@@ -29,89 +30,137 @@ type entry struct {
 // newEntry returns the entry for a response that arrived now, yet without its
 // body and lifetime.
 func newEntry(resp *http.Response, now time.Time) *entry {
+	header := keptHeader(resp.Header)
+	above := append(header["Cache-Status"], ownStatus) // members nearer to the origin come first
+	delete(header, "Cache-Status")
 	return &entry{
 		status:       resp.Status,
 		proto:        resp.Proto,
 		major:        resp.ProtoMajor,
 		minor:        resp.ProtoMinor,
 		uncompressed: resp.Uncompressed,
-		header:       keptHeader(resp.Header),
+		fields:       fieldsOf(header),
+		cacheStatus:  strings.Join(above, ", "),
 		born:         now.Add(-statedAge(resp.Header)),
 	}
 }
 
+// ownStatus is the member of Cache-Status (RFC 9211) that is ours, up to the
+// lifetime that is left.
+const ownStatus = "sparekey; hit; ttl="
+
 // complete gives the entry its body. It reports false if the body is no answer:
 // empty, or not the JSON that it claims to be.
 func (e *entry) complete(data []byte) bool {
-	plain := e.header.Get("Content-Encoding") == ""
-	if len(data) == 0 || plain && isJSON(e.header.Get("Content-Type")) && !json.Valid(data) {
+	plain := e.fields.get("Content-Encoding") == ""
+	if len(data) == 0 || plain && isJSON(e.fields.get("Content-Type")) && !json.Valid(data) {
 		return false
 	}
 	if cap(data)-len(data) > len(data)/8 { // room that nobody will use
 		data = bytes.Clone(data)
 	}
 	e.body = data
-	e.header.Set("Content-Length", strconv.Itoa(len(data)))
+	e.fields = append(e.fields, field{"Content-Length", []string{strconv.Itoa(len(data))}})
 	return true
 }
 
-// What an entry weighs beside its texts, as measured: a share of the map and
-// list that hold it, the entry and an empty header; for each field, a slice, two
-// strings and a share of the header's map.
-const (
-	entryOverhead = 512
-	fieldOverhead = 128
-)
+// entryOverhead is what an entry weighs beside its texts, in bytes.
+const entryOverhead = 256
 
-// weight returns about how much memory the entry and its key take, in bytes.
+// weight returns about how much memory the entry takes, in bytes.
 func (e *entry) weight() int64 {
-	n := len(key{}) + entryOverhead + len(e.body)
-	for name, values := range e.header {
-		n += len(name) + fieldOverhead
-		for _, value := range values {
-			n += len(value)
+	return int64(entryOverhead + e.fields.weight() + len(e.cacheStatus) + len(e.body))
+}
+
+func (e *entry) until() time.Time { return e.dropAt }
+
+func (e *entry) owner() owner { return e.of }
+
+// put stores the entry under k, unless a later answer is there. Began is when it
+// was asked for.
+func (e *entry) put(s *Store, k key, began epoch) {
+	s.update(k, began, time.Now(), func(old held) held {
+		if old, ok := old.(*entry); ok && old.born.After(e.born) {
+			return old
 		}
-	}
-	return int64(n)
+		return e
+	})
+}
+
+// hit returns the answer anew, for req, and marks it as one that is fresh, as
+// [telemetry.Mark] does.
+func (e *entry) hit(req *http.Request, now time.Time) *http.Response {
+	a := telemetry.Answer{Source: telemetry.Cache, Age: now.Sub(e.born)}
+	telemetry.FromContext(req.Context()).Answered(req.Context(), a)
+	return e.anew(req, now, string(a.Source), "")
 }
 
 // response returns the answer anew, for req. Detail says why it is given though
-// it is not fresh, "" if it is. The caller may do with it what he likes.
+// it is not fresh.
 func (e *entry) response(req *http.Request, now time.Time, detail string) *http.Response {
-	header := make(http.Header, len(e.header)+3) // and Age, Cache-Status, our own field
-	for name, values := range e.header {
-		header[name] = slices.Clone(values)
+	return e.anew(req, now, "", detail)
+}
+
+// anew returns the answer with all fields that say what it is; source is what
+// stands in our own one, "" for none. The caller may do with it what he likes.
+func (e *entry) anew(req *http.Request, now time.Time, source, detail string) *http.Response {
+	header, values := e.fields.header(3)
+	age, ttl := now.Sub(e.born), e.freshUntil.Sub(now)
+
+	var room [128]byte
+	text := append(room[:0], source...) // of all fields, which share their memory
+	text = append(text, ";age="...)
+	ageFrom := len(text)
+	text = strconv.AppendInt(text, int64(age/time.Second), 10)
+	ageTo := len(text)
+	text = append(text, e.cacheStatus...)
+	text = strconv.AppendInt(text, wholeSeconds(ttl), 10)
+	if detail != "" {
+		text = append(append(text, "; detail="...), detail...)
 	}
-	header["Age"] = []string{strconv.FormatInt(int64(now.Sub(e.born)/time.Second), 10)}
-	header["Cache-Status"] = []string{cacheStatus(e.header.Values("Cache-Status"), e.freshUntil.Sub(now), detail)}
-	return &http.Response{
+	all := string(text)
+	values[0], values[1] = all[ageFrom:ageTo], all[ageTo:]
+	header["Age"], header["Cache-Status"] = values[0:1:1], values[1:2:2]
+	if source != "" {
+		values[2] = all[:ageTo]
+		if age <= 0 { // is left out
+			values[2] = source
+		}
+		header[telemetry.HeaderName] = values[2:3:3]
+	}
+
+	given := &givenAnswer{response: http.Response{
 		Status:        e.status,
 		StatusCode:    http.StatusOK,
 		Proto:         e.proto,
 		ProtoMajor:    e.major,
 		ProtoMinor:    e.minor,
 		Header:        header,
-		Body:          body.Bytes(e.body),
 		ContentLength: int64(len(e.body)),
 		Uncompressed:  e.uncompressed,
 		Request:       req,
-	}
+	}}
+	given.body.Reset(e.body)
+	given.response.Body = &given.body
+	return &given.response
 }
 
-// cacheStatus returns a Cache-Status field (RFC 9211): the members that came
-// with the answer, which are nearer to the origin, then ours. TTL is what is
-// left of the lifetime, in whole seconds, rounded down.
-func cacheStatus(upstream []string, ttl time.Duration, detail string) string {
-	seconds := int64(ttl / time.Second)
-	if ttl < 0 && ttl%time.Second != 0 {
+// givenAnswer is a response with its body, in one piece of memory.
+type givenAnswer struct {
+	response http.Response
+	body     givenBody
+}
+
+// givenBody reads from memory. It is an [io.WriterTo].
+type givenBody struct{ bytes.Reader }
+
+func (*givenBody) Close() error { return nil }
+
+// wholeSeconds rounds down.
+func wholeSeconds(d time.Duration) int64 {
+	seconds := int64(d / time.Second)
+	if d < 0 && d%time.Second != 0 {
 		seconds--
 	}
-	own := "sparekey; hit; ttl=" + strconv.FormatInt(seconds, 10)
-	if detail != "" {
-		own += "; detail=" + detail
-	}
-	if len(upstream) == 0 {
-		return own
-	}
-	return strings.Join(upstream, ", ") + ", " + own
+	return seconds
 }

@@ -27,7 +27,7 @@ func ExamplePredictions() {
 			Body:       io.NopCloser(strings.NewReader(`{"labelName":"billing","confidence":0.93}`)),
 		}, nil
 	})
-	layer := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Hour}})
+	layer := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Hour, Jitter: -1}})
 	client := &http.Client{Transport: layer(service)}
 
 	invoke := func(input string) {
@@ -57,6 +57,42 @@ func ExamplePredictions() {
 	// {"labelName":"billing","confidence":0.93} "" <nil>
 	// {"labelName":"billing","confidence":0.93} "sparekey; hit; ttl=3599" <nil>
 	// failed: connection refused
+}
+
+// A Memo is a rung, too: it tells what it would answer in the service's place.
+func ExampleMemo_Stale() {
+	service := transportFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: http.StatusOK,
+			Header:     http.Header{"Content-Type": {"application/json"}, "Age": {"3600"}},
+			Body:       io.NopCloser(strings.NewReader(`{"labelName":"billing","confidence":0.93}`)),
+		}, nil
+	})
+	memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Minute, Jitter: -1}})
+	defer memo.Close()
+
+	ctx := policy.WithCall(context.Background(), policy.Call{Function: "tickets", Identity: "acme", Replayable: true})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.test/invoke", strings.NewReader(`{"data":"hello"}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	live, err := memo.Wrap(service).RoundTrip(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, _ = io.Copy(io.Discard, live.Body)
+	_ = live.Body.Close()
+
+	resp, about, ok := memo.Stale(req, false)
+	fmt.Println(ok, about.Source, about.Age.Round(time.Minute), resp.Header.Get("Age"))
+	memo.PurgeFunction("tickets")
+	_, _, ok = memo.Stale(req, false)
+	fmt.Println(ok)
+	// Output:
+	// true stale 1h0m0s 3600
+	// false
 }
 
 // One store can serve the caches of several stacks, within one bound.

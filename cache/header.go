@@ -52,6 +52,15 @@ func keptHeader(h http.Header) http.Header {
 	return kept
 }
 
+// first returns the first value of a field, "" for none. The names must be
+// canonical.
+func first(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
 // listed returns the members of a comma-separated field, without white space.
 func listed(lines []string) []string {
 	var all []string
@@ -68,7 +77,7 @@ func listed(lines []string) []string {
 // hasDirective reports whether Cache-Control has the directive, in any case and
 // with or without a value.
 func hasDirective(h http.Header, directive string) bool {
-	for _, member := range listed(h.Values("Cache-Control")) {
+	for _, member := range listed(h["Cache-Control"]) {
 		name, _, _ := strings.Cut(member, "=")
 		if strings.EqualFold(strings.TrimSpace(name), directive) {
 			return true

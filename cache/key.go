@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,13 +33,12 @@ var harmless = [...]string{
 var credentials = [...]string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token"}
 
 // keyOf returns the key of req, whose header is h and whose body means text.
-func keyOf(req *http.Request, h http.Header, call policy.Call, text []byte) key {
+func (s *scratch) keyOf(req *http.Request, h http.Header, call policy.Call, text []byte) key {
 	path := req.URL.Opaque
 	if path == "" {
 		path = req.URL.EscapedPath()
 	}
-	parts := keyParts(make([]byte, 0, 512))
-	parts = append(parts, keyVersion)
+	parts := append(s.parts[:0], keyVersion)
 	parts.add(req.Method)
 	parts.add(req.URL.Scheme)
 	parts.add(req.URL.Host)
@@ -52,12 +50,9 @@ func keyOf(req *http.Request, h http.Header, call policy.Call, text []byte) key 
 	parts.add(call.Model)
 	parts.addIdentity(call.Identity, req.URL.User, h)
 
-	hash := sha256.New()
-	hash.Write(parts)
-	hash.Write(text) // the last part ends with the input, so it needs no length
-	var k key
-	hash.Sum(k[:0])
-	return k
+	parts = append(parts, text...) // the input ends with it, so it needs no length
+	s.parts = parts
+	return sha256.Sum256(parts)
 }
 
 // keyParts are what is hashed. Each text is preceded by its length and each list by
@@ -78,11 +73,17 @@ func (p *keyParts) addAll(texts []string) {
 
 // addFields adds all fields but the harmless ones and the credentials.
 func (p *keyParts) addFields(h http.Header) {
-	for _, name := range slices.Sorted(maps.Keys(h)) {
+	var room [16]string
+	names := room[:0]
+	for name := range h {
 		if !slices.Contains(harmless[:], name) && !slices.Contains(credentials[:], name) {
-			p.add(name)
-			p.addAll(h[name])
+			names = append(names, name)
 		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		p.add(name)
+		p.addAll(h[name])
 	}
 	p.add("") // the end of the list
 }
@@ -97,7 +98,7 @@ func (p *keyParts) addIdentity(identity string, user *url.Userinfo, h http.Heade
 	}
 	p.add("credentials") // all of them absent is a partition of its own
 	for _, name := range credentials {
-		p.addAll(h.Values(name))
+		p.addAll(h[name])
 	}
 	var users []string
 	if user != nil { // becomes an Authorization field on the wire

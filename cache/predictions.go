@@ -9,57 +9,10 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// A Layer wraps a transport in another one. It is an alias, so that any func of
-// this shape is one.
-type Layer = func(next http.RoundTripper) http.RoundTripper
-
-// PredictionsConfig configures [Predictions]. Its zero value is ready to use.
-type PredictionsConfig struct {
-	// Cache has the bounds and lifetimes.
-	policy.Cache
-
-	// Store holds the answers, and its bound counts in place of MaxBytes. Stacks
-	// that share one share their answers; where they serve several accounts,
-	// [policy.Call.Identity] must tell these apart. Nil means a store of its
-	// own, for all transports that the layer wraps.
-	Store *Store
-}
-
-// Predictions returns a layer that remembers the answers to replayable POST
-// requests; see the package comment for which. It gives them
-//
-//   - while they are fresh, without a call below;
-//   - past that and for as long as StaleIfError allows, when the layers below
-//     return an outage ([policy.Class.IsOutage]) or an error that no rule
-//     names. A caller whose deadline has passed gets such an answer, too; one
-//     who canceled gets the cancellation.
-//
-// Both carry Age, Cache-Status (RFC 9211) and a [telemetry.HeaderName] field. An
-// answer is kept when the caller has read all of it; one who closes it early
-// leaves nothing. A lifetime counts from the arrival of the header, less the Age
-// that it states.
-//
-// The layer starts no goroutine. It panics if a setting is invalid.
-func Predictions(cfg PredictionsConfig) Layer {
-	if err := cfg.Validate(); err != nil {
-		panic("cache: " + err.Error())
-	}
-	settings, store := cfg.WithDefaults(), cfg.Store
-	if store == nil {
-		store = NewStore(StoreConfig{MaxBytes: settings.MaxBytes})
-	}
-	return func(next http.RoundTripper) http.RoundTripper {
-		if settings.Off {
-			return next
-		}
-		return &predictions{cfg: settings, store: store, next: next}
-	}
-}
-
+// predictions is a transport that a Memo wraps.
 type predictions struct {
-	cfg   policy.Cache
-	store *Store
-	next  http.RoundTripper
+	*Memo
+	next http.RoundTripper
 }
 
 // CloseIdleConnections forwards to the transport below.
@@ -70,85 +23,195 @@ func (p *predictions) CloseIdleConnections() {
 }
 
 func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
-	q, ok := questionOf(req)
+	q, ok := p.question(req)
 	if !ok {
 		p.report(req, bypass)
 		return body.Send(p.next, req)
 	}
-	now := time.Now()
-	var known *entry // what may be given, fresh or not
-	if !q.refresh {
-		known = p.store.get(q.key, now)
+	if q.refresh {
+		return p.anew(req, q)
 	}
-	if known != nil && now.Before(known.freshUntil) {
-		return p.hit(req, q, known, now), nil
-	}
-
-	resp, err := body.Send(p.next, req)
-	now = time.Now()
-	verdict := telemetry.Judge(req, resp, err, p.cfg.Classify)
-	if p.covers(known, now) && telemetry.WantsSpare(req, err, verdict) {
-		if err == nil {
-			body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
+	for {
+		now := time.Now()
+		known, _ := p.store.get(q.key, now).(*entry)
+		if resp := p.known(req, q, known, now); resp != nil {
+			return resp, nil
 		}
-		return p.stale(req, known, verdict.Class), nil
+		resp, err := p.ask(req, q, known)
+		if err != errSettled { //nolint:errorlint // ours
+			return resp, err
+		}
 	}
-	p.report(req, miss)
-	if err != nil {
-		return nil, err
-	}
-	if verdict.Class == policy.OK && storable(resp, p.cfg.MaxEntryBytes, policy.CallOf(req.Context()).Identity != "") {
-		p.record(q, resp, now)
-	}
-	return resp, nil
 }
 
-// hit answers without a call below.
+// known answers without a call below, if that is possible.
+func (p *predictions) known(req *http.Request, q question, e *entry, now time.Time) *http.Response {
+	switch {
+	case e == nil:
+		return nil
+	case now.Before(e.freshUntil):
+		if p.ages(e, now) {
+			p.refresh(req, q)
+		}
+		return p.hit(req, q, e, now)
+	case p.revalidates(e, now) && p.mayBeStale(req):
+		p.refresh(req, q)
+		body.CloseRequest(req)
+		return p.stale(req, e, staleWhileRevalidate, policy.Unknown)
+	}
+	return nil
+}
+
+// hit gives an answer that is fresh.
 func (p *predictions) hit(req *http.Request, q question, e *entry, now time.Time) *http.Response {
 	body.CloseRequest(req)
 	p.report(req, hit)
-	if q.captured {
-		p.store.uncaptured.Add(1)
-	}
-	resp := e.response(req, now, "")
-	telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Cache, Age: now.Sub(e.born)})
-	return resp
+	p.uncaptured(req, q)
+	return e.hit(req, now)
 }
 
-// stale answers in place of a live answer that could not be had.
-func (p *predictions) stale(req *http.Request, e *entry, cause policy.Class) *http.Response {
+// stale gives an answer past its lifetime.
+func (p *predictions) stale(req *http.Request, e *entry, detail string, cause policy.Class) *http.Response {
 	p.report(req, stale)
-	now := time.Now() // the discard may have taken a while
-	resp := e.response(req, now, "stale-if-error")
+	now := time.Now() // to discard a failure may have taken a while
+	resp := e.response(req, now, detail)
 	telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(e.born), Cause: cause})
 	return resp
 }
 
-// covers reports whether e may stand in for a live answer. A store that is
-// shared can hold answers that another layer keeps for longer.
-func (p *predictions) covers(e *entry, now time.Time) bool {
-	return e != nil && p.cfg.StaleIfError > 0 &&
-		now.Before(e.dropAt) && now.Before(e.freshUntil.Add(p.cfg.StaleIfError))
+// uncaptured counts an answer whose question the service does not hear of.
+func (p *predictions) uncaptured(req *http.Request, q question) {
+	if q.captured {
+		p.store.uncaptured.Add(1)
+		telemetry.FromContext(req.Context()).LookedUp(req.Context(), "uncaptured")
+	}
 }
 
-// record keeps the answer once its body is read to its end.
-func (p *predictions) record(q question, resp *http.Response, now time.Time) {
-	ttl := p.cfg.TTL
-	if q.pinned {
-		ttl = p.cfg.PinnedTTL
+// anew sends a request whose caller wants a live answer.
+func (p *predictions) anew(req *http.Request, q question) (*http.Response, error) {
+	began := p.store.epoch()
+	resp, err := body.Send(p.next, req)
+	p.report(req, miss)
+	if err != nil {
+		return nil, err
 	}
-	e := newEntry(resp, now)
-	e.freshUntil = e.born.Add(ttl)
-	e.dropAt = e.freshUntil.Add(max(p.cfg.StaleIfError, 0))
+	if p.good(req, resp) {
+		p.keep(req, q, resp, arrival{began, time.Now()})
+	}
+	return resp, nil
+}
+
+// ask sends the request, or joins one that asks the same. Known is what is past
+// its lifetime, or nil.
+func (p *predictions) ask(req *http.Request, q question, known *entry) (*http.Response, error) {
+	spare := known
+	if !p.covers(known, time.Now()) || !p.mayBeStale(req) {
+		spare = nil
+	}
+	s := p.board(p.lasting(req, spare), q)
+	if spare != nil && p.tooLate(s) && p.goOn(s, q) {
+		return p.stale(req, spare, softTimeout, policy.TimedOut), nil
+	}
+	resp, joined, err := s.wait(req.Context())
+	if err == errSettled { //nolint:errorlint // ours
+		return nil, err
+	}
+	verdict := telemetry.Judge(req, resp, err, p.cfg.Classify)
+	if !p.handOn && p.covers(spare, time.Now()) && telemetry.WantsSpare(req, err, verdict) {
+		if err == nil {
+			body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
+		}
+		return p.stale(req, spare, staleIfError, verdict.Class), nil
+	}
+	if joined {
+		p.follow(req, q, resp)
+	} else {
+		p.report(req, miss)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if verdict.Class == policy.OK {
+		p.keep(req, q, resp, arrivalOf(s))
+	}
+	return resp, nil
+}
+
+// follow says that the answer, or the lack of one, is that of another's call.
+func (p *predictions) follow(req *http.Request, q question, resp *http.Response) {
+	p.report(req, joined)
+	telemetry.FromContext(req.Context()).Joined()
+	if resp == nil {
+		return
+	}
+	p.uncaptured(req, q)
+	resp.Header.Del("Set-Cookie") // the other one's
+	resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], "sparekey; fwd=miss; collapsed")
+}
+
+// board finds the request its seat.
+func (p *predictions) board(req *http.Request, q question) *seat {
+	var sent *http.Request
+	send := func(r *http.Request) (*http.Response, error) {
+		now := time.Now()
+		if e, ok := p.store.peek(q.key, now).(*entry); ok && now.Before(e.freshUntil) && !q.refresh {
+			return nil, errSettled // it was stored since we looked
+		}
+		sent = r
+		return p.next.RoundTrip(r)
+	}
+	share := func(resp *http.Response) bool { return p.isForAll(sent, resp) }
+	return p.flights.board(req, q.key, send, share)
+}
+
+// isForAll reports whether all who ask the same may have an answer: one that may
+// be kept, or a failure.
+func (p *predictions) isForAll(req *http.Request, resp *http.Response) bool {
+	if p.good(req, resp) {
+		return storable(resp, p.cfg.MaxEntryBytes, identified(req))
+	}
+	return resp.StatusCode >= http.StatusBadRequest && resp.ContentLength <= p.cfg.MaxEntryBytes &&
+		len(resp.Trailer) == 0 && !mentions(resp.Header.Values("Content-Type"), "text/event-stream") ||
+		body.Broken(resp) != nil
+}
+
+// good reports whether a response is the answer.
+func (p *predictions) good(req *http.Request, resp *http.Response) bool {
+	return telemetry.Judge(req, resp, nil, p.cfg.Classify).Class == policy.OK
+}
+
+func identified(req *http.Request) bool { return policy.CallOf(req.Context()).Identity != "" }
+
+// An arrival is when an answer was asked for and came.
+type arrival struct {
+	began epoch
+	came  time.Time
+}
+
+// arrivalOf returns that of the response which a seat got.
+func arrivalOf(s *seat) arrival {
+	if s.flight == nil {
+		return arrival{s.began, time.Now()}
+	}
+	return arrival{s.began, s.flight.came}
+}
+
+// keep keeps a good answer once its body is read to its end, if it may be kept,
+// and reports that.
+func (p *predictions) keep(req *http.Request, q question, resp *http.Response, a arrival) bool {
+	if !storable(resp, p.cfg.MaxEntryBytes, identified(req)) {
+		return false
+	}
+	call := policy.CallOf(req.Context())
+	e := newEntry(resp, a.came)
+	e.of = ownerOf(call.Function, call.Identity)
+	e.freshUntil = e.born.Add(p.lifetime(q.pinned))
+	e.dropAt = e.freshUntil.Add(max(p.cfg.StaleIfError, p.cfg.StaleWhileRevalidate, 0))
 	record(resp, p.cfg.MaxEntryBytes, func(body []byte) {
 		if e.complete(body) {
-			p.store.put(q.key, e)
+			e.put(p.store, q.key, a.began)
+			p.alike.learn(req, q.key, body, a.came)
 		}
 	})
-}
-
-// report counts what a lookup came to.
-func (p *predictions) report(req *http.Request, l lookup) {
-	p.store.lookups[l].Add(1)
-	telemetry.FromContext(req.Context()).LookedUp(req.Context(), l.String())
+	return true
 }

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sparekey/sparekey/policy"
@@ -34,16 +35,18 @@ func questionOf(req *http.Request) (question, bool) {
 	if query.ownRecord {
 		return question{}, false
 	}
-	text, ok := snapshot(req)
+	room := scratches.Get().(*scratch)
+	defer room.release()
+	text, ok := room.snapshot(req)
 	if !ok {
 		return question{}, false
 	}
-	text, ok = meaning(h.Get("Content-Type"), text)
+	text, ok = room.meaning(first(h, "Content-Type"), text)
 	if !ok {
 		return question{}, false
 	}
 	return question{
-		key:      keyOf(req, h, call, text),
+		key:      room.keyOf(req, h, call, text),
 		pinned:   call.Model != "" || query.pinned,
 		captured: !query.uncaptured,
 		refresh:  hasDirective(h, "no-cache"),
@@ -53,10 +56,10 @@ func questionOf(req *http.Request) (question, bool) {
 // mayAsk reports whether a request's header leaves the answer to be kept and
 // given again.
 func mayAsk(h http.Header) bool {
-	return h.Get("Range") == "" && h.Get("Upgrade") == "" &&
-		h.Get("Content-Encoding") == "" && // hides what the body asks
+	return first(h, "Range") == "" && first(h, "Upgrade") == "" &&
+		first(h, "Content-Encoding") == "" && // hides what the body asks
 		!hasDirective(h, "no-store") &&
-		!mentions(h.Values("Accept"), "text/event-stream")
+		!mentions(h["Accept"], "text/event-stream")
 }
 
 // queryFacts are what the query of a prediction request says. The names are
@@ -86,11 +89,12 @@ func readQuery(raw string) (facts queryFacts) {
 }
 
 // snapshot returns a copy of the body of req, leaving the body itself unread.
-func snapshot(req *http.Request) ([]byte, bool) {
+func (s *scratch) snapshot(req *http.Request) ([]byte, bool) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, true
 	}
-	if req.GetBody == nil || req.ContentLength > maxQuestion {
+	announced := max(req.ContentLength, 0)
+	if req.GetBody == nil || announced > maxQuestion {
 		return nil, false
 	}
 	rc, err := req.GetBody()
@@ -98,23 +102,28 @@ func snapshot(req *http.Request) ([]byte, bool) {
 		return nil, false
 	}
 	defer rc.Close() // a copy: nobody could act on the error
-	var buf bytes.Buffer
-	if req.ContentLength > 0 {
-		buf.Grow(int(req.ContentLength) + bytes.MinRead)
+	s.body = slices.Grow(s.body[:0], int(announced)+bytes.MinRead)
+	for len(s.body) <= maxQuestion {
+		s.body = slices.Grow(s.body, 1)
+		n, err := rc.Read(s.body[len(s.body):cap(s.body)])
+		s.body = s.body[:len(s.body)+n]
+		if err == io.EOF {
+			asAnnounced := announced == 0 || int64(len(s.body)) == announced
+			return s.body, asAnnounced && len(s.body) <= maxQuestion
+		}
+		if err != nil {
+			break
+		}
 	}
-	n, err := buf.ReadFrom(io.LimitReader(rc, maxQuestion+1))
-	if err != nil || n > maxQuestion || req.ContentLength > 0 && n != req.ContentLength {
-		return nil, false
-	}
-	return buf.Bytes(), true
+	return nil, false
 }
 
 // meaning returns what tells the body apart from others: its canonical form if
 // it is JSON and has one, else its bytes. It reports false if the body asks for
 // a stream or for a record of its own, which can be in a body of any type. Of
 // JSON without a canonical form it is enough that the words occur.
-func meaning(contentType string, text []byte) ([]byte, bool) {
-	form, ok := canonical(text)
+func (s *scratch) meaning(contentType string, text []byte) ([]byte, bool) {
+	form, ok := s.parser.parse(text)
 	switch {
 	case ok && (form.streams || form.ownRecord):
 		return nil, false

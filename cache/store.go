@@ -2,134 +2,162 @@ package cache
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
-	"math"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // StoreConfig configures a [Store]. Its zero value is ready to use.
 type StoreConfig struct {
-	// MaxBytes bounds the memory that the answers and their keys take. Zero
-	// means 64 MiB. Copies of answers that callers are still reading come on
-	// top, each at most PredictionsConfig.MaxEntryBytes.
+	// MaxBytes bounds the memory that the answers and their keys take, and the
+	// ones that are just coming in. Zero means 64 MiB. Copies of answers that
+	// callers are still reading come on top.
 	MaxBytes int64
+
+	// MaxEntries bounds how many answers are held. Zero means 50,000.
+	MaxEntries int
+
+	// MaxEntryBytes bounds what one answer takes, with its header; a heavier one
+	// is not held. Zero means 1 MiB, or MaxBytes if that is less.
+	MaxEntryBytes int64
+
+	// IdentityShare bounds the share of MaxBytes and of MaxEntries that the
+	// answers of one identity take, 0 to 1; beyond that they push out each
+	// other. Zero means 1: no bound of its own.
+	IdentityShare float64
 }
 
-// A Store holds answers in memory and forgets the ones that were not asked for
-// the longest when it is full. An answer keeps the lifetime that the layer gave
-// it which stored it; one that is past it goes when it is next asked for or when
-// its turn comes. A Store has nothing to close and is safe for concurrent use.
-type Store struct {
-	maxBytes int64
+// WithDefaults returns a copy of c with its zero fields filled.
+func (c StoreConfig) WithDefaults() StoreConfig {
+	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
+	c.MaxEntries = cmp.Or(c.MaxEntries, 50_000)
+	c.MaxEntryBytes = cmp.Or(c.MaxEntryBytes, min(1<<20, c.MaxBytes))
+	c.IdentityShare = cmp.Or(c.IdentityShare, 1)
+	return c
+}
 
-	mu        sync.Mutex
-	entries   *simplelru.LRU[key, *entry] // guarded by mu
-	bytes     int64                       // the weight of entries; guarded by mu
-	evictions uint64                      // guarded by mu
+// Validate reports the first setting that is out of its bounds.
+func (c StoreConfig) Validate() error {
+	switch {
+	case c.MaxBytes < 0:
+		return fmt.Errorf("StoreConfig.MaxBytes is %d, want at least 0", c.MaxBytes)
+	case c.MaxEntries < 0:
+		return fmt.Errorf("StoreConfig.MaxEntries is %d, want at least 0", c.MaxEntries)
+	case c.MaxEntryBytes < 0 || c.MaxEntryBytes > c.WithDefaults().MaxBytes:
+		return fmt.Errorf("StoreConfig.MaxEntryBytes is %d, want 0 to MaxBytes", c.MaxEntryBytes)
+	case !(c.IdentityShare >= 0 && c.IdentityShare <= 1): // nor is it NaN
+		return fmt.Errorf("StoreConfig.IdentityShare is %v, want 0 to 1", c.IdentityShare)
+	}
+	return nil
+}
+
+// A Store holds answers in memory. When it is full it forgets: first the ones
+// that were never asked for again, and of those the oldest. An answer keeps the
+// lifetimes that the layer gave it which stored it; one that is past all use goes
+// when it is next asked for or when its turn comes. A Store starts no goroutine,
+// has nothing to close and is safe for concurrent use.
+type Store struct {
+	cfg      StoreConfig
+	shards   []*shard
+	purges   purges
+	inFlight atomic.Int64 // bytes
+	watchers watchers
 
 	lookups    [numLookups]atomic.Uint64
 	uncaptured atomic.Uint64
 }
 
-// NewStore returns an empty Store. It panics if cfg.MaxBytes is negative.
+// NewStore returns an empty Store. It panics if a setting is invalid.
 func NewStore(cfg StoreConfig) *Store {
-	if cfg.MaxBytes < 0 {
-		panic(fmt.Sprintf("cache: StoreConfig.MaxBytes is %d, want at least 0", cfg.MaxBytes))
+	if err := cfg.Validate(); err != nil {
+		panic("cache: " + err.Error())
 	}
-	entries, err := simplelru.NewLRU[key, *entry](math.MaxInt, nil) // the bound is on bytes
-	if err != nil {
-		panic(err) // the size is right
+	s := &Store{cfg: cfg.WithDefaults()}
+	s.shards = make([]*shard, numShards(s.cfg))
+	for i := range s.shards {
+		s.shards[i] = newShard(s)
 	}
-	return &Store{maxBytes: cmp.Or(cfg.MaxBytes, 64<<20), entries: entries}
+	return s
 }
 
-// Stats are what a [Store] holds and has done since it was made.
-type Stats struct {
-	Entries int   // answers it holds
-	Bytes   int64 // memory they take, about
-
-	Hits      uint64 // fresh answers given
-	Stale     uint64 // answers given for want of a live one
-	Misses    uint64 // requests handed on that it could have answered
-	Bypasses  uint64 // requests handed on that are not to be answered from memory
-	Evictions uint64 // answers forgotten for want of room
-
-	// UncapturedHits are the hits whose request does not say capture=false: a
-	// Nyckel function would have kept the input of each as a sample.
-	UncapturedHits uint64
+// numShards returns into how many parts a store falls, each with a lock and a
+// share of the bounds: as many as leave each room for one answer of any allowed
+// weight, and for so many answers that it hardly matters which part one falls in.
+func numShards(cfg StoreConfig) int {
+	const most, fewEntries = 16, 64
+	n := most
+	for n > 1 && (cfg.MaxBytes/int64(n) < cfg.MaxEntryBytes || cfg.MaxEntries/n < fewEntries) {
+		n /= 2
+	}
+	return n
 }
 
-// Stats returns what the store holds and has done. Figures that change at the
-// time may not fit each other.
-func (s *Store) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{
-		Entries:        s.entries.Len(),
-		Bytes:          s.bytes,
-		Hits:           s.lookups[hit].Load(),
-		Stale:          s.lookups[stale].Load(),
-		Misses:         s.lookups[miss].Load(),
-		Bypasses:       s.lookups[bypass].Load(),
-		Evictions:      s.evictions,
-		UncapturedHits: s.uncaptured.Load(),
-	}
+// held is something to hold under a key. It is not changed once it is stored.
+type held interface {
+	weight() int64    // its memory in bytes; the store adds what it takes itself
+	until() time.Time // from when on it is of no more use
+	owner() owner     // whose it is
 }
 
-// A lookup is what asking a store came to.
-type lookup uint8
-
-const (
-	hit lookup = iota
-	stale
-	miss
-	bypass
-	numLookups
-)
-
-// String returns the name that telemetry knows.
-func (l lookup) String() string {
-	return [numLookups]string{hit: "hit", stale: "stale", miss: "miss", bypass: "bypass"}[l]
+// get returns what is held under k, or nil, and counts that as a use of it.
+func (s *Store) get(k key, now time.Time) held {
+	sh := s.shard(k)
+	sh.mu.Lock()
+	h := sh.get(k, now)
+	gone := sh.takeGone()
+	sh.mu.Unlock()
+	s.watchers.tell(gone)
+	return h
 }
 
-// get returns the entry under k, or nil. One that is past all use is dropped.
-func (s *Store) get(k key, now time.Time) *entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e, ok := s.entries.Get(k)
-	if !ok {
-		return nil
-	}
-	if !now.Before(e.dropAt) {
-		s.entries.Remove(k)
-		s.bytes -= e.weight()
-		return nil
-	}
-	return e
+// peek returns what is held under k, or nil, and leaves all as it is.
+func (s *Store) peek(k key, now time.Time) held {
+	sh := s.shard(k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.peek(k, now)
 }
 
-// put keeps e under k, unless a later answer is there or e alone is too heavy.
-func (s *Store) put(k key, e *entry) {
-	weight := e.weight()
-	if weight > s.maxBytes {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if old, ok := s.entries.Peek(k); ok {
-		if old.born.After(e.born) {
-			return
-		}
-		s.bytes -= old.weight()
-	}
-	s.entries.Add(k, e)
-	for s.bytes += weight; s.bytes > s.maxBytes; {
-		_, oldest, _ := s.entries.RemoveOldest()
-		s.bytes -= oldest.weight()
-		s.evictions++
-	}
+// update has change say what is held under k from now on, given what was, nil for
+// nothing both times. A result that is too heavy is not held, and the old one
+// neither; one that a purge since began forbids leaves all as it is. Began is
+// [Store.epoch] at the time when what is stored was asked for.
+//
+// Change runs under a lock: it must be quick and leave the store alone.
+func (s *Store) update(k key, began epoch, now time.Time, change func(old held) held) {
+	sh := s.shard(k)
+	s.watchers.tell(func() []key {
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		sh.update(k, began, now, change)
+		return sh.takeGone()
+	}())
 }
+
+// epoch returns what tells update of the purges from now on.
+func (s *Store) epoch() epoch { return s.purges.epoch() }
+
+func (s *Store) shard(k key) *shard {
+	return s.shards[binary.LittleEndian.Uint64(k[:])%uint64(len(s.shards))]
+}
+
+// reserve takes n bytes of the budget for an answer that is coming in, and makes
+// room for them. It reports false if the budget does not have them; else release
+// gives them back.
+func (s *Store) reserve(n int64) bool {
+	if s.inFlight.Add(n) > s.cfg.MaxBytes {
+		s.inFlight.Add(-n)
+		return false
+	}
+	for _, sh := range s.shards {
+		sh.mu.Lock()
+		sh.makeRoom()
+		gone := sh.takeGone()
+		sh.mu.Unlock()
+		s.watchers.tell(gone)
+	}
+	return true
+}
+
+func (s *Store) release(n int64) { s.inFlight.Add(-n) }

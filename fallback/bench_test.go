@@ -2,6 +2,7 @@ package fallback_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -73,6 +74,13 @@ func BenchmarkAnswer(b *testing.B) {
 func BenchmarkAnswerWorst(b *testing.B) {
 	const size = 64 << 10
 	var words64, phrases64, regexes64 policy.Fallback
+	dearer := rules(policy.Rule{Name: "r", Any: list(regex(`(?i)(?:\pL{1,300}\s?){1,3}é`), regex("(?:a?){370}b")), Answer: hit})
+	dear := rules(policy.Rule{Name: "r", Any: list(regex("(?:a?){400}b"), regex("(?:a?){400}c"), regex("(?:a?){400}d")), Answer: hit})
+	many := rules(policy.Rule{Name: "r", Answer: hit})
+	for i := range 2000 {
+		many.Rules[0].All = append(many.Rules[0].All, words("a", fmt.Sprintf("a w%d", i)))
+	}
+	many.Rules[0].None = list(words("a a"))
 	for i := range 64 {
 		add := func(cfg *policy.Fallback, c policy.Condition) {
 			cfg.Rules = append(cfg.Rules, policy.Rule{Name: fmt.Sprint(i), Any: list(c), Answer: hit})
@@ -95,6 +103,9 @@ func BenchmarkAnswerWorst(b *testing.B) {
 		{"50 words each, Chinese", words64, strings.Repeat("您好，台灯一直在闪烁。", size/30)},
 		{"50 words each, no UTF-8", words64, strings.Repeat("\x80", size)},
 		{"phrases that always begin", phrases64, strings.Repeat("a ", size/2)},
+		{"dear regexes", dear, strings.Repeat("a", size)},
+		{"dearer regexes", dearer, strings.Repeat("a", size)},
+		{"conditions", many, strings.Repeat("a ", size/2)},
 		{"regexes", regexes64, strings.Repeat(ticket+" ", size/len(ticket)+1)},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
@@ -108,9 +119,13 @@ func BenchmarkAnswerWorst(b *testing.B) {
 }
 
 // BenchmarkLayer compares a bare transport with the layer around it, on an
-// answer that passes and on one in the service's place.
+// answer that passes, one that is compared, and one in the service's place.
 func BenchmarkLayer(b *testing.B) {
-	f := mustNew(b, tenRules())
+	share := func(share float64) policy.Fallback {
+		cfg := tenRules()
+		cfg.Fidelity.Share = share
+		return cfg
+	}
 	cfg := tenRules()
 	cfg.Static = &hit
 	answering := mustNew(b, cfg)
@@ -121,7 +136,9 @@ func BenchmarkLayer(b *testing.B) {
 		rt   http.RoundTripper
 	}{
 		{"bare", live},
-		{"passes", f.Wrap(live)},
+		{"passes", mustNew(b, share(-1)).Wrap(live)},
+		{"one in twenty is compared", mustNew(b, share(0.05)).Wrap(live)},
+		{"compared", mustNew(b, share(1)).Wrap(live)},
 		{"answers", answering.Wrap(down)},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
@@ -132,6 +149,7 @@ func BenchmarkLayer(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
+				_, _ = io.Copy(io.Discard, resp.Body)
 				resp.Body.Close()
 			}
 		})

@@ -1,7 +1,5 @@
 package fallback
 
-import "slices"
-
 // bits is a set of small numbers, the numbers of word conditions.
 type bits []uint64
 
@@ -34,16 +32,3 @@ func (b bits) add(other bits) {
 }
 
 func (b bits) has(n int) bool { return b[n/64]&(1<<(n%64)) != 0 }
-
-func (b bits) hasAll(list []int) bool {
-	for _, n := range list {
-		if !b.has(n) {
-			return false
-		}
-	}
-	return true
-}
-
-func (b bits) hasAny(list []int) bool {
-	return slices.ContainsFunc(list, b.has)
-}

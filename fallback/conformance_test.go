@@ -10,6 +10,15 @@ import (
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
+// A ladder that compares each live answer changes none.
+func TestConformanceCompared(t *testing.T) {
+	ladder := fallback.NewLadder(fallback.LadderConfig{
+		Rungs:    []fallback.Rung{silent("mine"), panics("broken", "oops")},
+		Fidelity: policy.Fidelity{Share: 1},
+	})
+	transporttest.Check(t, ladder.Wrap)
+}
+
 // A fallback replaces failures, and does nothing else that a transport may not.
 func TestConformance(t *testing.T) {
 	static := &policy.Answer{Label: "other", Confidence: 0.1}

@@ -10,15 +10,19 @@ import (
 
 func (l *layer) Unwrap() http.RoundTripper { return l.next }
 
-// Part returns the rules with their names and answers only: what they match is
-// compiled.
+// Part returns the rungs in order. Of rules it has the names and answers only:
+// what they match is compiled.
 func (l *layer) Part() policy.Part {
-	settings := policy.Fallback{Classify: l.fallback.classify}
-	if static, _, ok := l.fallback.lastResort(); ok {
-		settings.Static = &static
-	}
-	for _, r := range l.fallback.rules {
-		settings.Rules = append(settings.Rules, policy.Rule{Name: r.name, Answer: r.answer})
+	cfg := &l.ladder.cfg
+	settings := policy.Fallback{Fidelity: cfg.Fidelity, Codec: cfg.Codec, Classify: cfg.Classify}
+	for _, r := range cfg.Rungs {
+		settings.Rungs = append(settings.Rungs, r.Name)
+		if r.describe != nil {
+			r.describe(&settings)
+		}
 	}
 	return policy.Part{Kind: policy.KindFallback, Settings: settings}
 }
+
+// Fidelity returns the ladder's figures: see transport.Fidelity.
+func (l *layer) Fidelity() []FidelityFigure { return l.ladder.Fidelity() }

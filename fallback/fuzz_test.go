@@ -23,7 +23,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("我要退款 サーバーdown ❤️card คืนเงิน\xff", "+退款\n-サーバー\n\n?card,down\n\n+คืน")
 	f.Add("x\u0301y e-mail a_b 24/7", "?e mail\n\n+y\u0301\n\n+24/7,a b")
 	f.Fuzz(func(t *testing.T, text, spec string) {
-		if len(text) > 4<<10 { // bounds are not the reference's concern
+		if len(text) > 256 { // bounds are not the reference's concern
 			t.Skip()
 		}
 		cfg := parseRules(spec)

@@ -16,16 +16,20 @@ const maxInput = 1 << 20
 // An input is what a request asks about.
 type input struct {
 	text       string
-	hasText    bool   // there is a text, "" perhaps
-	externalID string // the caller's own key, which the service sends back
+	hasText    bool            // there is a text, "" perhaps
+	row        json.RawMessage // an object, if that is what is asked about
+	image      string          // a data URI
+	externalID string          // the caller's own key, which the service sends back
 }
+
+func (in *input) hasFields() bool { return in.row != nil || in.image != "" }
 
 // readInput reads what it can of the request; what it cannot is left out. An
 // external id in the query goes before one in the body.
 func readInput(req *http.Request) input {
 	data := readBody(req)
 	in, isObject := parseObject(data)
-	if !isObject && len(data) > 0 && isText(req.Header) {
+	if !isObject && len(data) > 0 && declaresText(req.Header) {
 		in.text, in.hasText = string(data), true
 	}
 	if id := req.URL.Query().Get("externalId"); id != "" {
@@ -59,27 +63,36 @@ func parseObject(data []byte) (in input, ok bool) {
 	if json.Unmarshal(data, &members) != nil {
 		return input{}, false
 	}
+	in = dataInput(members["data"])
 	in.externalID, _ = jsonString(members["externalId"])
-	in.text, in.hasText = textOf(members["data"])
 	return in, true
 }
 
-// textOf returns the text in the value of "data".
-func textOf(data json.RawMessage) (text string, ok bool) {
-	if text, ok = jsonString(data); ok {
-		return text, !isDataURI(text)
+// dataInput reads the value of "data".
+func dataInput(data json.RawMessage) input {
+	if text, ok := jsonString(data); ok {
+		if isDataURI(text) {
+			return input{image: text}
+		}
+		return input{text: text, hasText: true}
 	}
 	var row map[string]json.RawMessage
-	if json.Unmarshal(data, &row) != nil {
-		return "", false
+	if json.Unmarshal(data, &row) != nil || row == nil {
+		return input{}
 	}
+	in := input{row: data}
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(row)) {
-		if text, ok := jsonString(row[name]); ok && !isDataURI(text) {
+		switch text, ok := jsonString(row[name]); {
+		case !ok:
+		case !isDataURI(text):
 			lines = append(lines, text)
+		case in.image == "":
+			in.image = text
 		}
 	}
-	return strings.Join(lines, "\n"), len(lines) > 0
+	in.text, in.hasText = strings.Join(lines, "\n"), len(lines) > 0
+	return in
 }
 
 // jsonString returns raw as a string. It reports false for null, for what is of
@@ -103,7 +116,7 @@ func isDataURI(text string) bool {
 	return ok && !strings.ContainsAny(mediaType, " \n")
 }
 
-func isText(header http.Header) bool {
+func declaresText(header http.Header) bool {
 	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	return err == nil && strings.HasPrefix(mediaType, "text/")
 }

@@ -10,31 +10,48 @@ import (
 
 // Wrap is the layer. It answers a request whose outcome is an outage
 // ([policy.Class.IsOutage]), as far as the status, the beginning of an error
-// body and the transport's error tell. The answer has the status 200 and the
-// shape of a Nyckel classification; [telemetry.HeaderName] and the trail say
-// what it is. The failed response is discarded.
+// body and the transport's error tell. [telemetry.HeaderName] and the trail say
+// what the answer is: which rung gave it, its age, similarity, rule and
+// confidence as far as there are such, why there is no live one, and, once it has
+// been compared with live ones, how many of its kind were right. The failed
+// response is discarded.
 //
-// Every other outcome is handed on as it came, and so is an outage for which
-// there is no answer, or whose caller has cancelled the request; one whose
-// deadline has passed gets the answer. Only GET and POST requests for a whole
-// answer are served: a change that was not made must not look done. A live answer whose body breaks
-// on its way is seen as such only if a layer below has buffered it.
+// Every other outcome is handed on as it came, and so is an outage for which no
+// rung has an answer, or whose caller has cancelled the request; one whose
+// deadline has passed gets the answer. [policy.Without] and [policy.Strict] keep
+// rungs from answering a call. Only GET and POST requests for a whole
+// answer are served: a change that was not made must not look done. A live answer
+// whose body breaks on its way is seen as such only if a layer below has buffered
+// it.
+//
+// Transports of the same Ladder share its figures.
+func (l *Ladder) Wrap(next http.RoundTripper) http.RoundTripper {
+	return &layer{ladder: l, next: next}
+}
+
+// Wrap is the layer of a ladder of the rules and the static answer, in the order
+// of [policy.Fallback.Rungs]: see [Ladder.Wrap]. An answer has the status 200 and
+// the form that the codec gives it.
 //
 // The text that the rules see is the member "data" of a JSON object, if that is
-// a string; if it is an object, its strings in the order of their names, one a
-// line. Of a body that is no JSON object and whose Content-Type is text it is
+// a string; if it is an object, a row, its strings in the order of their names, one
+// a line. Of a body that is no JSON object and whose Content-Type is text it is
 // the body itself. It is read only when it is needed, from the request's
-// GetBody, up to 1 MiB. Without a text, as for an image in a data URI or where
-// GetBody is nil, there is the static answer only.
+// GetBody, up to 1 MiB. Where there is neither a text nor a row nor an image in a
+// data URI, or where GetBody is nil, there is the static answer only.
 //
-// Transports of the same Fallback share its rules and nothing else.
+// Transports of the same Fallback share its rules and its figures. Without a rung
+// of its own among [policy.Fallback.Rungs], it is no layer at all.
 func (f *Fallback) Wrap(next http.RoundTripper) http.RoundTripper {
-	return &layer{fallback: f, next: next}
+	if f.ladder == nil {
+		return next
+	}
+	return f.ladder.Wrap(next)
 }
 
 type layer struct {
-	fallback *Fallback
-	next     http.RoundTripper
+	ladder *Ladder
+	next   http.RoundTripper
 }
 
 // CloseIdleConnections forwards to the transport below.
@@ -46,21 +63,24 @@ func (l *layer) CloseIdleConnections() {
 
 func (l *layer) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := body.Send(l.next, req)
-	verdict := telemetry.Judge(req, resp, err, l.fallback.classify)
-	if !answerable(req) || !telemetry.WantsSpare(req, err, verdict) {
+	verdict := telemetry.Judge(req, resp, err, l.ladder.cfg.Classify)
+	if !answerable(req) {
 		return resp, err
 	}
-	in := readInput(req)
-	answer, rule, ok := l.fallback.answerTo(in)
-	if !ok {
+	if !telemetry.WantsSpare(req, err, verdict) {
+		if err == nil && verdict.Class == policy.OK {
+			l.ladder.shadow(req, resp)
+		}
+		return resp, err
+	}
+	spare := l.ladder.answer(req, verdict.Class)
+	if spare == nil {
 		return resp, err
 	}
 	if resp != nil {
 		body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
 	}
-	header := make(http.Header, 4)
-	telemetry.Mark(req, header, origin(answer, rule, verdict.Class))
-	return respond(req, header, encode(answer, in.externalID)), nil
+	return spare, nil
 }
 
 // answerable reports whether a made-up answer may stand for a real one.
@@ -70,20 +90,4 @@ func answerable(req *http.Request) bool {
 		return req.Header.Get("Upgrade") == "" && req.Header.Get("Range") == ""
 	}
 	return false
-}
-
-func (f *Fallback) answerTo(in input) (answer policy.Answer, rule string, ok bool) {
-	if !in.hasText {
-		return f.lastResort()
-	}
-	return f.Answer(in.text)
-}
-
-// origin describes an answer by a rule, or the static one if rule is "".
-func origin(answer policy.Answer, rule string, cause policy.Class) telemetry.Answer {
-	source := telemetry.Static
-	if rule != "" {
-		source = telemetry.Rule
-	}
-	return telemetry.Answer{Source: source, Rule: rule, Confidence: answer.Confidence, Cause: cause}
 }

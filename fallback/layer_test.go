@@ -70,6 +70,7 @@ func ticketRules() policy.Fallback {
 		Answer: policy.Answer{Label: "billing", Confidence: 0.5},
 	})
 	cfg.Static = &policy.Answer{Label: "general", Confidence: 0.2}
+	cfg.Fidelity.Share = -1
 	return cfg
 }
 

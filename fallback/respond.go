@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// respond returns a whole response to req with a JSON document. It keeps header
-// and completes it.
-func respond(req *http.Request, header http.Header, document []byte) *http.Response {
+// respond returns a whole response to req with a JSON document.
+func respond(req *http.Request, document []byte) *http.Response {
+	header := make(http.Header, 4) // and that of what the answer is
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(document)))
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))

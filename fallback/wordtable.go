@@ -92,21 +92,14 @@ func (t *wordTable) step(from, word int32) int32 {
 	}
 }
 
-// scan adds the conditions that hold for text to found, which has room for all.
-func (t *wordTable) scan(text string, found bits) {
-	if t.conditions == 0 {
-		return
+// advance returns the state that follows from at when word comes, and adds the
+// conditions that hold there to found, which has room for all.
+func (t *wordTable) advance(at int32, word []byte, found bits) int32 {
+	number, ok := t.numbers[string(word)]
+	if !ok {
+		return 0
 	}
-	var room [64]byte // on the stack; longer words of rules cost an allocation
-	s := scanner{text: text, max: t.longest}
-	at := int32(0)
-	for word := s.next(room[:0]); len(word) > 0; word = s.next(word) {
-		number, ok := t.numbers[string(word)]
-		if !ok {
-			at = 0
-			continue
-		}
-		at = t.step(at, number)
-		found.add(t.states[at].met)
-	}
+	at = t.step(at, number)
+	found.add(t.states[at].met)
+	return at
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
 )
@@ -109,6 +110,16 @@ func (c *Client) prepare(name string, f Function, shared policy.Stack, source To
 
 // Functions returns the names of the functions, sorted.
 func (c *Client) Functions() []string { return slices.Sorted(maps.Keys(c.functions)) }
+
+// Fidelity returns how the answers of each function's fallback compare with the
+// service's, by function, rung and label: see [fallback.Ladder.Fidelity].
+func (c *Client) Fidelity() []fallback.FidelityFigure {
+	var figures []fallback.FidelityFigure
+	for _, name := range c.Functions() {
+		figures = append(figures, transport.Fidelity(c.functions[name].client.Transport)...)
+	}
+	return figures
+}
 
 // CloseIdleConnections closes the connections that are not in use.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }

@@ -37,6 +37,7 @@ func (c *Client) Invoke(ctx context.Context, name string, input Input, options .
 		return nil, err
 	}
 	ctx = policy.WithCall(ctx, policy.Call{Function: name, Model: call.model, Identity: c.identity, Replayable: true})
+	ctx = call.exclude(ctx)
 	ctx, trail := trailFor(ctx)
 	req, err := c.newInvoke(ctx, f.ID, input, call)
 	if err != nil {
@@ -104,6 +105,17 @@ func (o callOptions) query() url.Values {
 		query.Set("capture", "false")
 	}
 	return query
+}
+
+// exclude returns ctx with the rungs that must not answer.
+func (o callOptions) exclude(ctx context.Context) context.Context {
+	if o.strict {
+		return policy.Strict(ctx)
+	}
+	if len(o.without) > 0 {
+		return policy.Without(ctx, o.without...)
+	}
+	return ctx
 }
 
 // predict makes the call and reads its answer.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/policy"
@@ -171,7 +172,8 @@ func TestInvokeDegraded(t *testing.T) {
 		Fallback: &policy.Fallback{
 			Rules: []policy.Rule{{Name: "money", Any: []policy.Condition{{Words: []string{"refund"}}},
 				Answer: policy.Answer{Label: "refund", Confidence: 0.5}}},
-			Static: &policy.Answer{Label: "other", Confidence: 0.1},
+			Static:   &policy.Answer{Label: "other", Confidence: 0.1},
+			Fidelity: policy.Fidelity{Share: -1},
 		},
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -432,4 +434,77 @@ func TestInvokeCancelled(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A call can have no rung of the fallback answer it, or not some of them.
+func TestInvokeWithout(t *testing.T) {
+	stack := policy.Stack{Fallback: &policy.Fallback{
+		Rules: []policy.Rule{{Name: "money", Any: []policy.Condition{{Words: []string{"refund"}}},
+			Answer: policy.Answer{Label: "refund", Confidence: 0.5}}},
+		Static: &policy.Answer{Label: "other", Confidence: 0.1},
+	}}
+	rules, static := nyckel.Without(policy.RungRules), nyckel.Without(policy.RungStatic)
+	tests := []struct {
+		name      string
+		client    []nyckel.Option
+		call      []nyckel.InvokeOption
+		want      telemetry.Source // "" for an error
+		wantAfter telemetry.Source // of a call without options
+	}{
+		{"nothing", nil, nil, telemetry.Rule, telemetry.Rule},
+		{"rules", nil, []nyckel.InvokeOption{rules}, telemetry.Static, telemetry.Rule},
+		{"both", nil, []nyckel.InvokeOption{rules, static}, "", telemetry.Rule},
+		{"strict", nil, []nyckel.InvokeOption{nyckel.Strict()}, "", telemetry.Rule},
+		{"rules, by the client", []nyckel.Option{rules}, nil, telemetry.Static, telemetry.Static},
+		{"rules, by the client, and static", []nyckel.Option{rules}, []nyckel.InvokeOption{static}, "", telemetry.Static},
+		{"strict, by the client", []nyckel.Option{nyckel.Strict()}, nil, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := newService(answer(http.StatusBadGateway, "")).client(t, stack, tt.client...)
+				for _, c := range []struct {
+					options []nyckel.InvokeOption
+					want    telemetry.Source
+				}{{tt.call, tt.want}, {nil, tt.wantAfter}} {
+					prediction, err := client.Invoke(t.Context(), "tickets", nyckel.Text("my refund"), c.options...)
+					if c.want == "" {
+						require.NotNil(t, policy.ErrorOf(err), "error: %v", err)
+						continue
+					}
+					require.NoError(t, err)
+					assert.Equal(t, c.want, prediction.Answer.Source)
+				}
+			})
+		})
+	}
+}
+
+func TestInvokeWithoutUnknownRung(t *testing.T) {
+	client := newService().client(t, policy.Stack{})
+	_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("x"), nyckel.Without("rule"))
+	assert.EqualError(t, err, `nyckel: Without has "rule", want some of stale, similar, rules, static`)
+}
+
+// What a function's fallback is worth is measured while the service answers.
+func TestClientFidelity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stack := policy.Stack{Fallback: &policy.Fallback{
+			Static: &policy.Answer{Label: "spam", Confidence: 0.1}, Fidelity: policy.Fidelity{Share: 1},
+		}}
+		client := newService(predict("spam", 0.75)).client(t, stack, nyckel.WithFunction("mails", nyckel.Function{ID: "function_2"}))
+		assert.Empty(t, client.Fidelity())
+		for _, name := range []string{"tickets", "mails", "tickets"} {
+			_, err := client.Invoke(t.Context(), name, nyckel.Text("x"))
+			require.NoError(t, err)
+		}
+		figure := fallback.FidelityFigure{Function: "mails", Rung: "static", Asked: 1, Answered: 1, Agreed: 1, Given: 1, GivenAgreed: 1}
+		spam := figure
+		spam.Label = "spam"
+		got := client.Fidelity()
+		require.Len(t, got, 4)
+		assert.Equal(t, []fallback.FidelityFigure{figure, spam}, got[:2])
+		assert.Equal(t, "tickets", got[2].Function)
+		assert.Equal(t, 2, got[2].GivenAgreed)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/policy"
@@ -40,6 +41,8 @@ type callOptions struct {
 	noCapture  bool
 	metadata   bool
 	externalID string
+	strict     bool
+	without    []string
 }
 
 type clientOption func(*clientOptions)
@@ -123,6 +126,19 @@ func ExternalID(id string) InvokeOption {
 	return callOption(func(o *callOptions) { o.externalID = id })
 }
 
+// Strict makes the call fail rather than be answered by something else than the
+// service or a fresh answer of it: by no rung of the stack's fallback.
+func Strict() InvokeOption {
+	return callOption(func(o *callOptions) { o.strict = true })
+}
+
+// Without keeps some rungs of the stack's fallback from answering the call, by
+// their names: [policy.RungStale], [policy.RungSimilar], [policy.RungRules],
+// [policy.RungStatic]. It adds to those that [New] was given.
+func Without(rungs ...string) InvokeOption {
+	return callOption(func(o *callOptions) { o.without = slices.Concat(o.without, rungs) })
+}
+
 // validate reports everything that is wrong with the options.
 func (o clientOptions) validate() error {
 	var errs []error
@@ -162,6 +178,11 @@ func (o callOptions) validate() error {
 	}
 	if !utf8.ValidString(o.externalID) { // JSON would alter it
 		errs = append(errs, errors.New("nyckel: ExternalID is not valid UTF-8"))
+	}
+	for _, rung := range o.without {
+		if !slices.Contains(policy.Rungs(), rung) {
+			errs = append(errs, fmt.Errorf("nyckel: Without has %q, want some of %s", rung, strings.Join(policy.Rungs(), ", ")))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -28,7 +28,8 @@ type Worst struct {
 	// and SpilledBytes how much in a temporary file: the recording of a request's
 	// body for replays, the start of an error body, an answer that is read ahead,
 	// the last answer to a failed attempt beside the one that is being thrown
-	// away, the copy for a cache, the text for a fallback's rules. What a cache
+	// away, the copy for a cache, the text for a fallback's rules and the live answer that
+	// it is compared with. What a cache
 	// has stored is for all requests and does not count; nor does a body that the
 	// caller had in memory anyway, nor the working memory of who parses one.
 	BufferedBytes, SpilledBytes int64
@@ -59,7 +60,7 @@ type Explained struct {
 //     once. net/http itself sends a request again if an idle connection turns out
 //     to be closed, and a client that follows a redirect makes another request.
 //   - The reader of the body, the transport that reads the request's body, the
-//     classifiers and hooks take no time. The transport reads at most 32 KiB of
+//     classifiers, rungs and hooks take no time. The transport reads at most 32 KiB of
 //     the request's body at once.
 //   - Foreign layers send one request for one, and neither wait nor buffer.
 //
@@ -84,6 +85,8 @@ const (
 	drainTime  = 50 * time.Millisecond  // the cache's and the fallback's, to throw one away
 	inputBytes = 1 << 20                // the fallback's, of the request's text
 	oneRead    = 32 << 10               // a transport's, of the request's body
+
+	comparedBytes = 64 << 10 // the fallback's, of a live answer
 )
 
 // costs is the worst case of a stack, as it grows from the inside out.
@@ -113,6 +116,9 @@ func (c *costs) add(p Part) {
 		c.judge()
 		c.discard()
 		c.BufferedBytes = plus(c.BufferedBytes, inputBytes)
+		if p.fallback().Fidelity.Share > 0 {
+			c.BufferedBytes = plus(c.BufferedBytes, comparedBytes)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ At worst 3 requests; header or error: 30s; end of the body: 30s; waiting: 30s; b
 		{"full", full, `
 layer            settings                                                   calls  header     end        waiting  buffered
 call             tickets                                                    2      16.3s      18.1s      12s      2.5 MiB
-fallback         2 rules, static answer                                     2      16.3s      18.1s      12s      2.5 MiB
+fallback         stale, 2 rules, static                                     2      16.3s      18.1s      12s      2.5 MiB
 cache            fresh 1m30s, pinned 24h, stale 24h                         2      16.25s     18.1s      12s      1.5 MiB
 retry            2 attempts, from 100ms, throttled 1s, server's ≤ 2s        2      16.2s      18.1s      12s      1.2 MiB
 breaker          50 % of ≥ 10 in the last 50, open 5s to 1m, per Authority  1      7.1s       9s         5s       4 KiB

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -45,7 +46,7 @@ func (p Part) settings() string {
 	text := ""
 	switch p.Kind {
 	case KindFallback:
-		text = p.fallback().text()
+		text = settingsOf[Fallback](p).text()
 	case KindCache:
 		c := p.cache()
 		text = fmt.Sprintf("fresh %s, pinned %s, stale %s", span(c.TTL), span(c.PinnedTTL), span(max(0, c.StaleIfError)))
@@ -72,15 +73,17 @@ func (p Part) settings() string {
 	return strings.TrimPrefix(text, ", ")
 }
 
+// text returns the rungs in order; without them, what there is for some.
 func (f Fallback) text() string {
-	var answers []string
-	if len(f.Rules) > 0 {
-		answers = append(answers, count(len(f.Rules), "rule"))
+	rungs := f.Rungs
+	if rungs == nil {
+		rungs = f.ladder(nil).Rungs
 	}
-	if f.Static != nil {
-		answers = append(answers, "static answer")
+	rungs = slices.Clone(rungs)
+	if i := slices.Index(rungs, RungRules); i >= 0 {
+		rungs[i] = count(len(f.Rules), "rule")
 	}
-	return strings.Join(answers, ", ")
+	return strings.Join(rungs, ", ")
 }
 
 func (t Timeout) text() string {

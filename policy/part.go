@@ -55,7 +55,7 @@ func (s Stack) Parts() []Part {
 	s = s.WithDefaults()
 	parts := []Part{{Kind: KindCall, Name: s.Function}}
 	if s.Fallback != nil {
-		parts = append(parts, Part{Kind: KindFallback, Settings: *s.Fallback})
+		parts = append(parts, Part{Kind: KindFallback, Settings: s.Fallback.ladder(s.Cache)})
 	}
 	if s.Cache != nil {
 		parts = append(parts, Part{Kind: KindCache, Settings: *s.Cache})

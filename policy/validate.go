@@ -16,11 +16,22 @@ func (s Stack) Validate() error {
 	s = s.WithDefaults()
 	err := errors.Join(
 		s.Retry.Validate(), s.Breaker.Validate(), s.Limit.Validate(), s.Attempt.Validate(),
-		s.Throttle.validate(), s.Cache.validate())
+		s.Throttle.validate(), s.Cache.validate(), s.validateLadder())
 	if err != nil {
 		return err
 	}
 	return Lint(s.Parts())
+}
+
+// validateLadder asks for one rung at least that is set up.
+func (s Stack) validateLadder() error {
+	if s.Fallback == nil {
+		return nil
+	}
+	if err := s.Fallback.CheckLadder(); err != nil {
+		return err
+	}
+	return check(len(s.LadderRungs()) > 0, "Fallback", "without any rung that can answer", "Rules, Static or a Cache beside it")
 }
 
 // Validate reports everything that is wrong with r, a zero field being right.
@@ -115,6 +126,25 @@ func (c Cache) Validate() error {
 		check(c.MaxEntryBytes > 0 && c.MaxEntryBytes <= c.MaxBytes, "Cache.MaxEntryBytes", c.MaxEntryBytes, fmt.Sprintf("1 to MaxBytes, %d", c.MaxBytes)),
 		check(c.TTL > 0, "Cache.TTL", c.TTL, "above 0"),
 		check(c.PinnedTTL > 0, "Cache.PinnedTTL", c.PinnedTTL, "above 0"),
+		check(c.MaxEntries > 0, "Cache.MaxEntries", c.MaxEntries, "above 0"),
+		check(c.IdentityShare > 0 && c.IdentityShare <= 1, "Cache.IdentityShare", c.IdentityShare, "above 0, at most 1"),
+		check(c.StaleWhileRevalidate >= 0, "Cache.StaleWhileRevalidate", c.StaleWhileRevalidate, "at least 0"),
+		check(c.SoftTimeout >= 0, "Cache.SoftTimeout", c.SoftTimeout, "at least 0"),
+		check(c.EagerRefresh >= 0 && c.EagerRefresh < 1, "Cache.EagerRefresh", c.EagerRefresh, "0 or more, below 1"),
+		check(isFinite(c.Jitter) && c.Jitter < 1, "Cache.Jitter", c.Jitter, "below 1"),
+		check(c.MaxRefreshes > 0, "Cache.MaxRefreshes", c.MaxRefreshes, "above 0"),
+		check(c.RefreshBackoff > 0, "Cache.RefreshBackoff", c.RefreshBackoff, "above 0"),
+		c.Similar.validate(),
+	)
+}
+
+func (s *Similar) validate() error {
+	if s == nil {
+		return nil
+	}
+	return errors.Join(
+		check(s.Target > 0 && s.Target < 1, "Cache.Similar.Target", s.Target, "above 0, below 1"),
+		check(s.MaxConfidence >= 0 && s.MaxConfidence <= 1, "Cache.Similar.MaxConfidence", s.MaxConfidence, "0 to 1"),
 	)
 }
 

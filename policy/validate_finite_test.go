@@ -23,14 +23,14 @@ func TestValidateFindsWhatIsNoNumber(t *testing.T) {
 		}{
 			policy.Stack{
 				Throttle: &policy.Throttle{},
-				Cache:    &policy.Cache{},
+				Cache:    &policy.Cache{Similar: &policy.Similar{}},
 				Breaker:  policy.Breaker{SlowCall: sec},
 			},
 			policy.Faults{Mix: []policy.Fault{{Kind: policy.FaultEOF}}},
 		}
 	}
 	paths := floatsIn(reflect.ValueOf(whole()), nil)
-	require.Len(t, paths, 14, "numbers found in the settings")
+	require.Len(t, paths, 19, "numbers found in the settings")
 	for _, path := range paths {
 		for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 			settings := whole()

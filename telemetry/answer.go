@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/sparekey/sparekey/policy"
 )
 
@@ -14,11 +16,12 @@ type Source string
 
 // The sources. An answer from another endpoint has the endpoint's name.
 const (
-	Live   Source = "live"   // the service, just now
-	Cache  Source = "cache"  // an earlier answer, still fresh
-	Stale  Source = "stale"  // an earlier answer past its lifetime, for want of a live one
-	Rule   Source = "rule"   // a rule of the fallback
-	Static Source = "static" // the fallback's last resort
+	Live    Source = "live"    // the service, just now
+	Cache   Source = "cache"   // an earlier answer, still fresh
+	Stale   Source = "stale"   // an earlier answer past its lifetime, for want of a live one
+	Similar Source = "similar" // the answer to a question much like this one, for want of a live one
+	Rule    Source = "rule"    // a rule of the fallback
+	Static  Source = "static"  // the fallback's last resort
 )
 
 // An Answer describes the answer that the caller got.
@@ -28,6 +31,16 @@ type Answer struct {
 	// Age is how long ago the service gave the answer. Zero for live answers,
 	// rules and static answers.
 	Age time.Duration
+
+	// Similarity is how much alike the question and the one that was answered
+	// are, 0 to 1. Zero unless Source is Similar.
+	Similarity float64
+
+	// Accuracy is the share of such answers that agreed with the service while
+	// the two were compared, 0 to 1, and Samples how many were. Both are zero if
+	// nobody has measured.
+	Accuracy float64
+	Samples  int
 
 	// Rule is the name of the rule that answered, if one did.
 	Rule string
@@ -55,7 +68,8 @@ const HeaderName = "Sparekey-Answer"
 
 // Header returns the answer as the value of a [HeaderName] field: a structured
 // field (RFC 9651), whose item is the source and whose parameters are those of
-// age (seconds), rule, confidence and cause that are set. A source that is no
+// age (seconds), similarity, accuracy, samples, rule, confidence and cause that
+// are set. A source that is no
 // token, as the name of an endpoint may be, is a string.
 func (a Answer) Header() string {
 	var b strings.Builder
@@ -66,6 +80,12 @@ func (a Answer) Header() string {
 	}
 	if a.Age > 0 {
 		fmt.Fprintf(&b, ";age=%d", int64(a.Age/time.Second))
+	}
+	if a.Similarity > 0 {
+		fmt.Fprintf(&b, ";similarity=%.3f", a.Similarity)
+	}
+	if a.Samples > 0 {
+		fmt.Fprintf(&b, ";accuracy=%.3f;samples=%d", a.Accuracy, a.Samples)
 	}
 	if a.Rule != "" {
 		fmt.Fprintf(&b, ";rule=%s", quoted(a.Rule))
@@ -104,6 +124,27 @@ func quoted(text string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// attributes returns those of a span that are set, but for source and cause.
+func (a Answer) attributes() []attribute.KeyValue {
+	var attributes []attribute.KeyValue
+	if a.Age > 0 {
+		attributes = append(attributes, keyAge.Float64(a.Age.Seconds()))
+	}
+	if a.Similarity > 0 {
+		attributes = append(attributes, keySimilarity.Float64(a.Similarity))
+	}
+	if a.Samples > 0 {
+		attributes = append(attributes, keyAccuracy.Float64(a.Accuracy), keySamples.Int(a.Samples))
+	}
+	if a.Rule != "" {
+		attributes = append(attributes, keyRule.String(a.Rule))
+	}
+	if a.Confidence > 0 {
+		attributes = append(attributes, keyConfidence.Float64(a.Confidence))
+	}
+	return attributes
 }
 
 // Mark writes the answer into the header of a response and into the trail of

@@ -172,9 +172,7 @@ func (c *call) describe(answer Answer, v policy.Verdict, failed bool) {
 	if answer.Source != "" {
 		attributes = append(attributes, keySource.String(string(answer.Source)))
 	}
-	if answer.Rule != "" {
-		attributes = append(attributes, keyRule.String(answer.Rule))
-	}
+	attributes = append(attributes, answer.attributes()...)
 	if answer.Degraded() {
 		attributes = append(attributes, keyCause.String(answer.Cause.String()))
 	}

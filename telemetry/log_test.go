@@ -47,6 +47,12 @@ func TestLogRecords(t *testing.T) {
 		{"fallback", upstream(200, ""), report(func(req *http.Request, _ *telemetry.Trail) {
 			telemetry.Mark(req, http.Header{}, telemetry.Answer{Source: telemetry.Rule, Rule: "billing", Cause: policy.TimedOut})
 		}), `level=DEBUG msg="answered in the service's place" event.name=sparekey.fallback function=ticket_routing source=rule cause=timed_out rule=billing`},
+		{"rung that fails", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
+			trail.RungFailed(req.Context(), "mine", errors.New("panic with a string"))
+		}), `level=ERROR msg="rung failed" event.name=sparekey.rung.failed function=ticket_routing rung=mine error="panic with a string"`},
+		{"comparison", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
+			trail.Compared(req.Context(), "mine", telemetry.Agreed)
+		}), ""},
 		{"cache hit", upstream(200, ""), report(func(req *http.Request, _ *telemetry.Trail) {
 			telemetry.Mark(req, http.Header{}, telemetry.Answer{Source: telemetry.Cache, Age: time.Second})
 		}), ""},

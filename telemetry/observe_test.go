@@ -189,7 +189,7 @@ func TestObserve(t *testing.T) {
 			}},
 			wantSpans: `
 				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 http.response.status_code=500 error.type=500 Error 0s
-				predict ticket_routing internal sparekey.attempt.count=1 sparekey.function.name=ticket_routing sparekey.answer.source=rule sparekey.rule.name=billing sparekey.fallback.cause=internal 0s`,
+				predict ticket_routing internal sparekey.attempt.count=1 sparekey.function.name=ticket_routing sparekey.answer.source=rule sparekey.rule.name=billing sparekey.answer.confidence=0.5 sparekey.fallback.cause=internal 0s`,
 			wantMetrics: `
 				sparekey.client.attempt.duration s error.type=500 http.response.status_code=500 sparekey.attempt.kind=first sparekey.function.name=ticket_routing 1 in 0s
 				sparekey.client.fallbacks {fallback} sparekey.answer.source=rule sparekey.fallback.cause=internal sparekey.function.name=ticket_routing 1
@@ -206,10 +206,48 @@ func TestObserve(t *testing.T) {
 				})
 			}},
 			wantSpans: `
-				call internal sparekey.attempt.count=0 sparekey.answer.source=cache 0s`,
+				call internal sparekey.attempt.count=0 sparekey.answer.source=cache sparekey.answer.age=60 0s`,
 			wantMetrics: `
 				sparekey.client.cache.lookups {lookup} sparekey.cache.result=hit 1
 				sparekey.client.prediction.duration s sparekey.answer.source=cache 1 in 0s`,
+		},
+		{
+			name: "an answer to a question much like this one",
+			layers: []func(http.RoundTripper) http.RoundTripper{func(http.RoundTripper) http.RoundTripper {
+				return roundTrip(func(req *http.Request) (*http.Response, error) {
+					spare := answer(200, "abc")
+					telemetry.Mark(req, spare.Header, telemetry.Answer{Source: telemetry.Similar, Age: 1500 * time.Millisecond,
+						Similarity: 0.75, Accuracy: 0.5, Samples: 8, Confidence: 0.25, Cause: policy.TimedOut})
+					return spare, nil
+				})
+			}},
+			wantSpans: `
+				call internal sparekey.attempt.count=0 sparekey.answer.source=similar sparekey.answer.age=1.5 sparekey.answer.similarity=0.75 sparekey.answer.accuracy=0.5 sparekey.answer.samples=8 sparekey.answer.confidence=0.25 sparekey.fallback.cause=timed_out 0s`,
+			wantMetrics: `
+				sparekey.client.fallbacks {fallback} sparekey.answer.source=similar sparekey.fallback.cause=timed_out 1
+				sparekey.client.prediction.duration s sparekey.answer.source=similar 1 in 0s`,
+		},
+		{
+			name: "answers that are compared",
+			cfg:  routing,
+			layers: []func(http.RoundTripper) http.RoundTripper{func(http.RoundTripper) http.RoundTripper {
+				return roundTrip(func(req *http.Request) (*http.Response, error) {
+					trail := telemetry.FromContext(req.Context())
+					for _, result := range []string{telemetry.Agreed, telemetry.Agreed, telemetry.Differed, telemetry.NoAnswer} {
+						trail.Compared(req.Context(), "rules", result)
+					}
+					trail.RungFailed(req.Context(), "mine", io.EOF)
+					return answer(200, "abc"), nil
+				})
+			}},
+			wantSpans: `
+				predict ticket_routing internal sparekey.attempt.count=0 sparekey.function.name=ticket_routing sparekey.answer.source=live 0s`,
+			wantMetrics: `
+				sparekey.client.fidelity.comparisons {comparison} sparekey.fidelity.result=agreed sparekey.function.name=ticket_routing sparekey.rung.name=rules 2
+				sparekey.client.fidelity.comparisons {comparison} sparekey.fidelity.result=differed sparekey.function.name=ticket_routing sparekey.rung.name=rules 1
+				sparekey.client.fidelity.comparisons {comparison} sparekey.fidelity.result=none sparekey.function.name=ticket_routing sparekey.rung.name=rules 1
+				sparekey.client.prediction.duration s sparekey.answer.source=live sparekey.function.name=ticket_routing 1 in 0s
+				sparekey.client.rung.failures {failure} sparekey.function.name=ticket_routing sparekey.rung.name=mine 1`,
 		},
 		{
 			name: "a change of a breaker's state",

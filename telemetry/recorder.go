@@ -31,7 +31,16 @@ const (
 	keyFunction = attribute.Key("sparekey.function.name")
 	keySource   = attribute.Key("sparekey.answer.source")
 	keyCause    = attribute.Key("sparekey.fallback.cause")
+
+	keyAge        = attribute.Key("sparekey.answer.age") // seconds
+	keySimilarity = attribute.Key("sparekey.answer.similarity")
+	keyAccuracy   = attribute.Key("sparekey.answer.accuracy")
+	keySamples    = attribute.Key("sparekey.answer.samples")
+	keyConfidence = attribute.Key("sparekey.answer.confidence")
+
 	keyRule     = attribute.Key("sparekey.rule.name")
+	keyRung     = attribute.Key("sparekey.rung.name")
+	keyFidelity = attribute.Key("sparekey.fidelity.result")
 	keyAttempts = attribute.Key("sparekey.attempt.count")
 	keyKind     = attribute.Key("sparekey.attempt.kind")
 	keyReason   = attribute.Key("sparekey.rejection.reason")
@@ -60,6 +69,8 @@ type recorder struct {
 	retryDelay      metric.Float64Histogram
 	rejections      metric.Int64Counter
 	fallbacks       metric.Int64Counter
+	comparisons     metric.Int64Counter
+	rungFailures    metric.Int64Counter
 	lookups         metric.Int64Counter
 	transitions     metric.Int64Counter
 }
@@ -90,6 +101,8 @@ func newRecorder(cfg Config) *recorder {
 		retryDelay:      seconds("sparekey.client.retry.delay", "Waits before retries"),
 		rejections:      counter("sparekey.client.rejections", "{rejection}", "Calls that a layer refused"),
 		fallbacks:       counter("sparekey.client.fallbacks", "{fallback}", "Answers given in the service's place"),
+		comparisons:     counter("sparekey.client.fidelity.comparisons", "{comparison}", "Live answers compared with those that would have stood in for them"),
+		rungFailures:    counter("sparekey.client.rung.failures", "{failure}", "Rungs that broke down where they should have answered"),
 		lookups:         counter("sparekey.client.cache.lookups", "{lookup}", "Cache lookups"),
 		transitions:     counter("sparekey.client.breaker.transitions", "{transition}", "Changes of a circuit breaker's state"),
 	}
@@ -173,6 +186,25 @@ func (r *recorder) fallback(ctx context.Context, function string, a Answer) {
 		slog.String("event.name", "sparekey.fallback"), slog.String("function", function),
 		slog.String("source", string(a.Source)), slog.String("cause", a.Cause.String()),
 		slog.String("rule", a.Rule))
+}
+
+func (r *recorder) compared(ctx context.Context, function, rung, result string) {
+	if r != nil && r.comparisons.Enabled(ctx) {
+		attributes := append(functionAttributes(function), keyRung.String(rung), keyFidelity.String(result))
+		r.comparisons.Add(ctx, 1, metric.WithAttributes(attributes...))
+	}
+}
+
+func (r *recorder) rungFailed(ctx context.Context, function, rung string, err error) {
+	if r == nil {
+		return
+	}
+	if r.rungFailures.Enabled(ctx) {
+		r.rungFailures.Add(ctx, 1, metric.WithAttributes(append(functionAttributes(function), keyRung.String(rung))...))
+	}
+	r.logger.LogAttrs(ctx, slog.LevelError, "rung failed",
+		slog.String("event.name", "sparekey.rung.failed"), slog.String("function", function),
+		slog.String("rung", rung), slog.String("error", err.Error()))
 }
 
 func (r *recorder) lookedUp(ctx context.Context, result string) {

@@ -70,10 +70,35 @@ func (t *Trail) Refused(ctx context.Context, r *policy.Refusal) {
 	t.recorder.refused(ctx, r)
 }
 
-// LookedUp says what a cache lookup came to: "hit", "stale", "miss" or "bypass".
+// LookedUp says what a cache lookup came to: "hit", "stale", "miss", "joined" or
+// "bypass"; with "refresh" that an answer is fetched behind the caller, and with
+// "uncaptured" that the service does not hear of what was asked.
 func (t *Trail) LookedUp(ctx context.Context, result string) {
 	if t != nil {
 		t.recorder.lookedUp(ctx, result)
+	}
+}
+
+// What the comparison of a rung's answer with the live one comes to.
+const (
+	Agreed   = "agreed"
+	Differed = "differed"
+	NoAnswer = "none" // the rung had none
+)
+
+// Compared says what the comparison of a rung's answer with the live one came
+// to: [Agreed], [Differed] or [NoAnswer].
+func (t *Trail) Compared(ctx context.Context, rung, result string) {
+	if t != nil {
+		t.recorder.compared(ctx, t.Function(), rung, result)
+	}
+}
+
+// RungFailed says that a rung broke down where it should have answered. The text
+// of err must hold nothing of the request.
+func (t *Trail) RungFailed(ctx context.Context, rung string, err error) {
+	if t != nil {
+		t.recorder.rungFailed(ctx, t.Function(), rung, err)
 	}
 }
 

@@ -228,6 +228,8 @@ func TestNilTrail(t *testing.T) {
 	trail.Refused(ctx, &policy.Refusal{})
 	trail.LookedUp(ctx, "hit")
 	trail.Changed(ctx, policy.Transition{})
+	trail.Compared(ctx, "mine", telemetry.Agreed)
+	trail.RungFailed(ctx, "mine", errors.New("broken"))
 	assert.Empty(t, trail.Function())
 	assert.Empty(t, trail.Answer())
 	assert.Empty(t, trail.Attempts())

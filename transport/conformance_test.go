@@ -85,7 +85,7 @@ func TestConformanceOfStandard(t *testing.T) {
 	})
 	whole := policy.Default()
 	whole.Cache = &policy.Cache{}
-	whole.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}}
+	whole.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}, Fidelity: policy.Fidelity{Share: 1}}
 	for _, tt := range []struct {
 		name  string
 		stack policy.Stack

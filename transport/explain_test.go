@@ -273,7 +273,7 @@ func randomStack(random *rand.Rand) policy.Stack {
 			s.Cache = &policy.Cache{TTL: choice(random, 0, time.Millisecond)}
 		}
 		if random.IntN(3) == 0 {
-			s.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}}
+			s.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}, Fidelity: policy.Fidelity{Share: 1}}
 		}
 		if s.Validate() == nil && policy.Lint(s.Parts()) == nil {
 			return s
@@ -391,7 +391,7 @@ func randomCallTimeout(random *rand.Rand) policy.Timeout {
 }
 
 func staticAnswer() transport.Layer {
-	ladder, err := fallback.New(policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}})
+	ladder, err := fallback.New(policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}, Fidelity: policy.Fidelity{Share: 1}})
 	if err != nil {
 		panic(err)
 	}

@@ -65,7 +65,7 @@ func figures(settings any) string {
 	case nil:
 		return ""
 	case policy.Fallback: // compiled, it keeps no more
-		return fmt.Sprintf("%d rules, %+v", len(s.Rules), *s.Static)
+		return fmt.Sprintf("%v, %d rules, %+v, %v compared", s.Rungs, len(s.Rules), *s.Static, s.Fidelity.Share)
 	}
 	v, text := reflect.ValueOf(settings), ""
 	for i := range v.NumField() {

@@ -23,7 +23,7 @@ func Standard(s policy.Stack) Layer {
 // names everything that is wrong with s. From the outside in:
 //
 //	call span and trail
-//	fallback          if s.Fallback is set
+//	fallback          if s.Fallback is set: the ladder of its rungs
 //	cache             if s.Cache is set
 //	total timeout     30 s
 //	retry and budget  3 attempts, full jitter, 10 % of successes
@@ -33,7 +33,8 @@ func Standard(s policy.Stack) Layer {
 //	attempt span
 //	attempt timeout   10 s to the first byte, 30 s between bytes
 //
-// All transports that the layer wraps share its budget and its cache. Each has
+// All transports that the layer wraps share its budget, its cache and the figures
+// of its ladder, which [Fidelity] finds. Each has
 // throttles, breakers and limits of its own.
 func Build(s policy.Stack) (Layer, error) {
 	if err := s.Validate(); err != nil {
@@ -42,15 +43,16 @@ func Build(s policy.Stack) (Layer, error) {
 	s = s.WithDefaults()
 	observed := telemetry.Config{Function: s.Function, Logger: s.Logger, Classify: s.Classify}
 	layers := []Layer{telemetry.ObserveCall(observed)}
+	memo := newMemo(s)
 	if s.Fallback != nil {
-		ladder, err := fallback.New(*s.Fallback)
+		ladder, err := newLadder(s, memo)
 		if err != nil {
 			return nil, fmt.Errorf("transport: invalid stack: %w", err)
 		}
 		layers = append(layers, ladder.Wrap)
 	}
-	if s.Cache != nil && !s.Cache.Off {
-		layers = append(layers, cache.Predictions(cache.PredictionsConfig{Cache: *s.Cache}))
+	if memo != nil {
+		layers = append(layers, memo.Wrap)
 	}
 	total, attempt := timeouts(s.Total, s.Attempt)
 	layers = append(layers,
@@ -62,6 +64,68 @@ func Build(s policy.Stack) (Layer, error) {
 		attempt,
 	)
 	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }, nil
+}
+
+// newMemo returns the cache of s, nil if it has none. Where there is a ladder, that
+// says whether and when an answer past its lifetime makes up for a failure.
+func newMemo(s policy.Stack) *cache.Memo {
+	if s.Cache == nil || s.Cache.Off {
+		return nil
+	}
+	cfg := cache.PredictionsConfig{Cache: *s.Cache}
+	if s.Fallback != nil {
+		cfg.Codec, cfg.HandOnFailures = s.Fallback.Codec, true
+	}
+	return cache.NewMemo(cfg)
+}
+
+// newLadder returns the ladder of the rungs that s sets up, in their order.
+func newLadder(s policy.Stack, memo *cache.Memo) (*fallback.Ladder, error) {
+	cfg := fallback.LadderConfig{
+		Function: s.Function,
+		Fidelity: s.Fallback.Fidelity,
+		Codec:    s.Fallback.Codec,
+		Classify: s.Fallback.Classify,
+	}
+	var rules *fallback.Fallback
+	if len(s.Fallback.Rules) > 0 || s.Fallback.Static != nil {
+		var err error
+		if rules, err = fallback.New(*s.Fallback); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range s.LadderRungs() {
+		switch name {
+		case policy.RungStale:
+			cfg.Rungs = append(cfg.Rungs, fallback.Rung{Name: name, Answer: memo.Stale})
+		case policy.RungSimilar:
+			cfg.Rungs = append(cfg.Rungs, fallback.Rung{Name: name, Answer: memo.Similar})
+		case policy.RungRules:
+			cfg.Rungs = append(cfg.Rungs, rules.Rules())
+		case policy.RungStatic:
+			cfg.Rungs = append(cfg.Rungs, rules.Static())
+		}
+	}
+	return fallback.NewLadder(cfg), nil
+}
+
+// Fidelity returns how the rungs of the fallback ladders among the layers of rt
+// compare with the service: see [fallback.Ladder.Fidelity] and [Inspect]. Ladders
+// that [PerKey] keeps are not among them. It returns nil if there are none, or
+// nothing has been compared yet.
+func Fidelity(rt http.RoundTripper) []fallback.FidelityFigure {
+	var figures []fallback.FidelityFigure
+	for range maxWalk {
+		if ladder, ok := rt.(interface {
+			Fidelity() []fallback.FidelityFigure
+		}); ok {
+			figures = append(figures, ladder.Fidelity()...)
+		}
+		if _, rt, _ = look(rt); rt == nil {
+			break
+		}
+	}
+	return figures
 }
 
 // perHost returns a layer with a breaker and a limiter for each host.

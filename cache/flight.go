@@ -1,0 +1,436 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+const (
+	maxFlight = 10 * time.Minute // to the header
+	apartFor  = 10 * time.Second // how long requests are not merged after an answer that is not for all
+	maxApart  = 1024             // how many keys are known not to be merged; then all are forgotten
+	newsFor   = time.Second      // how long after its end an answer is given to those who only now ask
+)
+
+type (
+	sendFunc  = func(*http.Request) (*http.Response, error)
+	shareFunc = func(*http.Response) bool
+)
+
+// flights merges requests that ask the same at the same time: one is sent, the
+// first, and all who ask follow its answer. It is safe for concurrent use.
+type flights struct {
+	maxBytes int64 // of an answer that waits for its readers as a whole
+	home     home  // where such answers go
+
+	mu    sync.Mutex
+	table map[key]*flight   // those that can be joined; guarded by mu
+	apart map[key]time.Time // until when requests are not merged; guarded by mu
+}
+
+// A home is what flights ask of a [Store].
+type home interface {
+	reserve(n int64) bool // room for an answer on its way
+	release(n int64)
+	epoch() epoch // an answer that was asked for in an earlier one is nothing for those who come later
+}
+
+func newFlights(maxBytes int64, home home) *flights {
+	return &flights{
+		maxBytes: min(maxBytes, 1<<40),
+		home:     home,
+		table:    make(map[key]*flight),
+		apart:    make(map[key]time.Time),
+	}
+}
+
+// do sends the request once for all that ask k at the same time, and reports
+// whether this one joined another. A response is the caller's own.
+//
+// The request is sent on a goroutine of its own, under a context with the values
+// of the first caller's and an end of its own: when all who asked have left, by
+// their contexts or by closing their bodies. Its deadline is the latest of
+// theirs. It is a copy, except for its body, which may be read after the first
+// caller has gone: it must not share anything with him.
+//
+// An error is for all. A response is for all if share says so, which is asked
+// once, at the header. Each caller then reads at his own pace what has come; of
+// an answer that is longer than maxBytes, or for which there is no room, at most
+// that is kept, nobody joins any more, and all go at the pace of the slowest. One
+// who does not read for a second while others wait for him loses the rest.
+//
+// A response that is not for all is the first caller's, as it came. The others
+// send their own requests, side by side, and so do all who ask k in the ten
+// seconds to come. If send returns errSettled, each of them gets it and keeps the
+// body of his request. A panic in send or share is passed on to the first caller and
+// leaves the others to send their own, too.
+func (fs *flights) do(req *http.Request, k key, send sendFunc, share shareFunc) (resp *http.Response, joined bool, err error) {
+	return fs.board(req, k, send, share).wait(req.Context())
+}
+
+// board finds a seat in the flight of k, which it starts if there is none.
+func (fs *flights) board(req *http.Request, k key, send sendFunc, share shareFunc) *seat {
+	s := &seat{req: req, send: send}
+	if fs.assign(s, k) {
+		go s.flight.fly(s.flight.request(req), send, share)
+	}
+	return s
+}
+
+// assign gives s its seat, if it is to have one, and reports whether that is in a
+// flight that is to be started.
+func (fs *flights) assign(s *seat, k key) (starts bool) {
+	now := time.Now()
+	s.began = fs.home.epoch()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.table[k]; f != nil && f.take(s, now) {
+		return false
+	}
+	if until, ok := fs.apart[k]; ok {
+		if now.Before(until) {
+			return false
+		}
+		delete(fs.apart, k)
+	}
+	f := newFlight(fs, k, s.began, s.req.Context())
+	s.leads = true
+	f.take(s, now)
+	fs.table[k] = f
+	return true
+}
+
+// partLocked says that requests for k are not to be merged for a while.
+func (fs *flights) partLocked(k key, now time.Time) {
+	if len(fs.apart) >= maxApart {
+		clear(fs.apart)
+	}
+	fs.apart[k] = now.Add(apartFor)
+}
+
+// removeLocked lets nobody join f.
+func (fs *flights) removeLocked(f *flight) {
+	if fs.table[f.key] == f {
+		delete(fs.table, f.key)
+	}
+}
+
+// remove lets nobody join f.
+func (fs *flights) remove(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.removeLocked(f)
+}
+
+// A seat is the place of one caller in a flight.
+type seat struct {
+	flight *flight // nil for one who goes by himself
+	leads  bool    // the flight is his
+	began  epoch   // when he came
+	req    *http.Request
+	send   sendFunc
+
+	pos int64 // how much of the body he has had; guarded by flight.mu
+}
+
+// wait returns what do does, to a caller who stays for as long as ctx lasts. If
+// it ends first he has left.
+func (s *seat) wait(ctx context.Context) (*http.Response, bool, error) {
+	f := s.flight
+	if f == nil {
+		return s.alone()
+	}
+	select {
+	case <-f.header:
+	case <-ctx.Done():
+		if left, _ := f.leave(s, context.Cause(ctx), beforeHeader); left {
+			s.settle()
+			return nil, !s.leads, context.Cause(ctx)
+		}
+		<-f.header // it came at the same time
+	}
+	switch {
+	case f.err != nil:
+		if f.err != errSettled { //nolint:errorlint // ours
+			s.settle()
+		}
+		return nil, !s.leads, f.err
+	case f.resp == nil && s.leads:
+		panic(f.panicked)
+	case f.shared:
+		s.settle()
+		return f.copyFor(s, ctx), !s.leads, nil
+	case s.leads:
+		return f.handOver(ctx), false, nil
+	}
+	return s.alone()
+}
+
+// settle closes the body of a request that was not sent.
+func (s *seat) settle() {
+	if !s.leads {
+		body.CloseRequest(s.req)
+	}
+}
+
+// alone sends the request for the one who asks.
+func (s *seat) alone() (*http.Response, bool, error) {
+	s.flight = nil
+	resp, err := body.Send(transportFunc(s.send), s.req)
+	return resp, false, err
+}
+
+type transportFunc sendFunc
+
+func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A flight is one request that is sent for all who sit in it.
+type flight struct {
+	all    *flights
+	key    key
+	began  epoch
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	bound  *time.Timer
+
+	header chan struct{} // closed when what follows is there for good
+	resp   *http.Response
+	head   http.Response // a copy of resp at its header
+	came   time.Time     // when it did
+	broken error         // what ended a body that was read ahead, or nil
+	shared bool
+	err    error // if this and resp are nil, send or share panicked
+
+	panicked any
+
+	mu     sync.Mutex
+	landed bool    // the outcome is settled; guarded by mu, as all below
+	aboard []*seat // who is there; changed under all.mu, too
+
+	latest  time.Time // deadline of those who came
+	endless bool      // one of them has none
+
+	stream
+}
+
+func newFlight(fs *flights, k key, began epoch, ctx context.Context) *flight {
+	f := &flight{all: fs, key: k, began: began, header: make(chan struct{})}
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	f.ctx, f.cancel = flightContext{inner, f}, cancel
+	f.bound = time.AfterFunc(maxFlight, func() {
+		cancel(&policy.TimeoutError{Scope: "flight", Phase: "first byte", Limit: maxFlight})
+	})
+	return f
+}
+
+// flightContext is the context of a flight.
+type flightContext struct {
+	context.Context
+	flight *flight
+}
+
+// Deadline returns the latest deadline of those who wait: a layer below makes no
+// plans that none of them would live to see.
+func (c flightContext) Deadline() (time.Time, bool) {
+	c.flight.mu.Lock()
+	defer c.flight.mu.Unlock()
+	return c.flight.latest, !c.flight.endless && !c.flight.latest.IsZero()
+}
+
+// request returns the request that is sent: whoever leaves may change his own.
+func (f *flight) request(req *http.Request) *http.Request {
+	own := req.Clone(f.ctx)
+	own.Body = req.Body
+	return own
+}
+
+// take gives s a seat, unless nobody may join any more. It is called under the
+// lock of all flights.
+func (f *flight) take(s *seat, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended && now.Sub(f.endedAt) >= newsFor || f.began != s.began {
+		return false
+	}
+	f.extendLocked(s.req.Context())
+	s.flight = f
+	f.aboard = append(f.aboard, s)
+	return true
+}
+
+// extendLocked has the flight last until the deadline of ctx.
+func (f *flight) extendLocked(ctx context.Context) {
+	deadline, ok := ctx.Deadline()
+	f.endless = f.endless || !ok
+	if deadline.After(f.latest) {
+		f.latest = deadline
+	}
+}
+
+// extend has the flight last until the deadline of ctx.
+func (f *flight) extend(ctx context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.extendLocked(ctx)
+}
+
+// When a seat is given up.
+type leaving bool
+
+const (
+	beforeHeader leaving = false // not once the outcome is there
+	atAnyTime    leaving = true
+)
+
+// leave gives up a seat. The last one out ends the flight, and nobody joins it
+// from the same moment on.
+func (f *flight) leave(s *seat, cause error, when leaving) (left, last bool) {
+	left, last, free := f.quit(s, when)
+	f.all.home.release(free)
+	if last {
+		f.cancel(cause)
+	}
+	return left, last
+}
+
+func (f *flight) quit(s *seat, when leaving) (left, last bool, free int64) {
+	f.all.mu.Lock()
+	defer f.all.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.Index(f.aboard, s)
+	if i < 0 || f.landed && when == beforeHeader {
+		return false, false, 0
+	}
+	f.aboard = slices.Delete(f.aboard, i, i+1)
+	last = len(f.aboard) == 0
+	if last {
+		f.all.removeLocked(f)
+	}
+	f.movedLocked()
+	return true, last, f.spareLocked()
+}
+
+// fly sends the request and brings its answer to those who sit in the flight.
+func (f *flight) fly(req *http.Request, send sendFunc, share shareFunc) {
+	f.depart(req, send, share)
+	f.bound.Stop()
+	leader, empty := f.land()
+	close(f.header)
+	switch {
+	case f.resp == nil:
+		f.cancel(nil)
+	case f.shared && !empty:
+		f.pump()
+	case f.shared || !leader: // for nobody
+		f.cancel(nil)
+		f.shut()
+	}
+}
+
+// errSettled says that nothing was sent, since there is an answer by now.
+var errSettled = errors.New("cache: answered meanwhile")
+
+var errPanicked = errors.New("cache: the transport panicked")
+
+// depart fetches the outcome.
+func (f *flight) depart(req *http.Request, send sendFunc, share shareFunc) {
+	var resp *http.Response
+	done := false
+	defer func() {
+		if !done {
+			if f.panicked = recover(); f.panicked == nil {
+				f.panicked = errPanicked // by runtime.Goexit
+			}
+			if resp != nil {
+				_ = resp.Body.Close() // nobody gets it
+			}
+		}
+	}()
+	resp, err := body.Send(transportFunc(send), req)
+	if err == nil {
+		f.came = time.Now()
+		f.shared = share(resp)
+		f.broken = body.Broken(resp)
+		f.resp, f.head, f.rc = resp, *resp, resp.Body
+		f.announced = max(resp.ContentLength, 0)
+	}
+	f.err = err
+	done = true
+}
+
+// land settles the outcome. It reports whether the first caller is there, or
+// nobody at all.
+func (f *flight) land() (leader, empty bool) {
+	fs := f.all
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.landed = true
+	if !f.shared {
+		fs.removeLocked(f)
+		if f.resp != nil {
+			fs.partLocked(f.key, time.Now())
+		}
+	}
+	leader = slices.ContainsFunc(f.aboard, func(s *seat) bool { return s.leads })
+	return leader, len(f.aboard) == 0
+}
+
+// handOver gives the response to the first caller alone. The flight lasts until
+// its body ends, or the caller's context.
+func (f *flight) handOver(ctx context.Context) *http.Response {
+	stop := context.AfterFunc(ctx, func() { f.cancel(context.Cause(ctx)) })
+	body.Watch(f.resp, &handedOver{ctx, stop, f.cancel})
+	return f.resp
+}
+
+// handedOver waits for the end of a body that is one caller's alone.
+type handedOver struct {
+	ctx    context.Context // his
+	stop   func() bool
+	cancel context.CancelCauseFunc
+}
+
+// BodyEnd implements [body.Watcher]. The end of the flight's context was that of
+// the caller's, for a reason that only his tells.
+func (h *handedOver) BodyEnd(err error) error {
+	h.stop()
+	h.cancel(nil)
+	if errors.Is(err, context.Canceled) && h.ctx.Err() != nil {
+		return context.Cause(h.ctx)
+	}
+	return err
+}
+
+// copyFor returns the response that a caller gets of those for all.
+func (f *flight) copyFor(s *seat, ctx context.Context) *http.Response {
+	resp := f.head // a copy
+	resp.Header = f.head.Header.Clone()
+	resp.Trailer = f.head.Trailer.Clone()
+	resp.TransferEncoding = slices.Clone(f.head.TransferEncoding)
+	resp.Request = f.requestFor(s.req)
+	follow(&resp, s, ctx)
+	if f.broken != nil {
+		_ = body.Buffer(&resp, f.all.maxBytes) // all has come: the layers above learn the end as those below did
+	}
+	return &resp
+}
+
+// requestFor returns the request that a response names: the caller's, unless it
+// is that of another stack below, which knows more of it.
+func (f *flight) requestFor(own *http.Request) *http.Request {
+	if below := f.head.Request; below != nil && telemetry.FromContext(below.Context()) != telemetry.FromContext(f.ctx) {
+		return below.WithContext(below.Context())
+	}
+	return own
+}

@@ -1,0 +1,396 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	firstRoom = 512         // for an answer of unknown length, in bytes
+	window    = 4 << 10     // of an answer for which there is no room at all, in bytes
+	patience  = time.Second // with one who does not read while others wait for him
+)
+
+// errLagging ends the body of one who does not keep up with the others.
+var errLagging = errors.New("cache: reader of a shared answer fell behind the others")
+
+// stream is the body of a flight's response: what of it has come and is kept for
+// the readers. All but the first two fields is guarded by the flight's lock.
+type stream struct {
+	rc        io.ReadCloser
+	announced int64 // its length, zero if it is not known
+
+	closing  sync.Once // of rc
+	closeErr error     // set by closing
+
+	buf      []byte // what has come, from base on
+	base     int64
+	reserved int64 // bytes of the budget
+	overlong bool  // what all have read is not kept
+	ended    bool
+	endedAt  time.Time
+	end      error // io.EOF, or what broke the body
+	trailer  http.Header
+
+	more  chan struct{} // closed when more has come; nil if nobody waits for it
+	moved chan struct{} // closed when a reader has moved on; nil if the pump does not wait for it
+
+	whole sync.Once // tells of the first reader who had all of it
+}
+
+// pump reads the body until it ends or everybody has left.
+func (f *flight) pump() {
+	stop := context.AfterFunc(f.ctx, f.shut)
+	end := errPanicked
+	defer func() {
+		if end == errPanicked { //nolint:errorlint // ours
+			if f.panicked = recover(); f.panicked == nil {
+				f.panicked = errPanicked
+			}
+		}
+		stop()
+		f.shut()
+		f.finish(end)
+		f.cancel(nil)
+	}()
+	for {
+		room := f.room()
+		if room == nil {
+			end = context.Cause(f.ctx)
+			return
+		}
+		n, err := f.rc.Read(room)
+		f.add(n)
+		if err != nil {
+			end = err
+			return
+		}
+	}
+}
+
+// shut closes the body, once.
+func (f *flight) shut() {
+	f.closing.Do(func() { f.closeErr = f.rc.Close() })
+}
+
+// room returns where the next bytes go. It waits for the readers if what came is
+// more than is kept, and returns nil if all have left.
+func (f *flight) room() []byte {
+	for {
+		if f.ctx.Err() != nil { // not all bodies end when they are closed
+			return nil
+		}
+		f.mu.Lock()
+		if len(f.buf) < cap(f.buf) || f.growLocked() || f.dropLocked() {
+			room := f.buf[len(f.buf):cap(f.buf)]
+			f.mu.Unlock()
+			return room
+		}
+		moved := make(chan struct{})
+		f.moved = moved
+		f.mu.Unlock()
+		f.all.remove(f) // whoever comes now would miss the beginning
+
+		timer := time.NewTimer(patience)
+		select {
+		case <-moved:
+		case <-timer.C:
+			f.cutLaggards()
+		case <-f.ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		timer.Stop()
+	}
+}
+
+// growLocked makes the buffer larger, by one byte more than is kept at most, to
+// see the end.
+func (f *flight) growLocked() bool {
+	most := f.all.maxBytes + 1
+	size := int64(cap(f.buf))
+	if f.overlong || size >= most {
+		return false
+	}
+	larger := max(2*size, firstRoom)
+	if size == 0 && f.announced > 0 {
+		larger = f.announced + 1
+	}
+	larger = min(larger, most)
+	if f.all.home.reserve(larger - size) {
+		f.reserved += larger - size
+	} else if size > 0 {
+		return false
+	} else {
+		larger = window
+	}
+	f.buf = append(make([]byte, 0, larger), f.buf...)
+	return true
+}
+
+// dropLocked drops what all have read. From then on nobody can have all of it.
+func (f *flight) dropLocked() bool {
+	slowest := f.base + int64(len(f.buf))
+	for _, s := range f.aboard {
+		slowest = min(slowest, s.pos)
+	}
+	f.overlong = true
+	n := slowest - f.base
+	f.buf = f.buf[:copy(f.buf, f.buf[n:])]
+	f.base = slowest
+	return n > 0
+}
+
+// cutLaggards leaves behind who has not read what all others have, if one of them
+// waits for more.
+func (f *flight) cutLaggards() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	waiting := func(s *seat) bool { return s.pos == f.base+int64(len(f.buf)) }
+	if !slices.ContainsFunc(f.aboard, waiting) {
+		return
+	}
+	f.aboard = slices.DeleteFunc(f.aboard, func(s *seat) bool { return s.pos == f.base })
+}
+
+// add says that n more bytes are in the buffer.
+func (f *flight) add(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.buf = f.buf[:len(f.buf)+n]
+	f.tellLocked()
+}
+
+// finish says that the body has ended.
+func (f *flight) finish(end error) {
+	if end != io.EOF { //nolint:errorlint // an end is io.EOF itself
+		f.all.remove(f)
+	}
+	f.mu.Lock()
+	f.ended, f.endedAt, f.end = true, time.Now(), end
+	f.trailer = f.resp.Trailer
+	free := f.spareLocked()
+	f.tellLocked()
+	f.mu.Unlock()
+	f.all.home.release(free)
+}
+
+func (f *flight) tellLocked() {
+	if f.more != nil {
+		close(f.more)
+		f.more = nil
+	}
+}
+
+func (s *stream) movedLocked() {
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
+}
+
+// spareLocked returns what of the budget is no longer needed.
+func (f *flight) spareLocked() int64 {
+	if !f.ended || len(f.aboard) > 0 {
+		return 0
+	}
+	n := f.reserved
+	f.reserved = 0
+	return n
+}
+
+// follower is the body of a response that is for all.
+type follower struct {
+	seat   *seat
+	flight *flight
+	ctx    context.Context
+	resp   *http.Response
+	stop   func() bool      // no longer waits for the end of ctx
+	whole  func(all []byte) // told of all of it, see record
+
+	once    sync.Once // gives up the seat
+	closing sync.Once // of closed
+	closed  chan struct{}
+}
+
+// follow gives resp the body that s reads.
+func follow(resp *http.Response, s *seat, ctx context.Context) {
+	if s.flight.rc == http.NoBody {
+		s.flight.leave(s, nil, atAnyTime)
+		return
+	}
+	b := &follower{seat: s, flight: s.flight, ctx: ctx, resp: resp, closed: make(chan struct{})}
+	b.stop = context.AfterFunc(ctx, func() { s.flight.leave(s, context.Cause(ctx), atAnyTime) })
+	resp.Body = b
+}
+
+func (b *follower) Read(p []byte) (int, error) {
+	for {
+		n, more, err := b.next(p)
+		if err != nil {
+			b.leave(err)
+			err = b.ending(err)
+		}
+		if more == nil {
+			return n, err
+		}
+		select {
+		case <-more:
+		case <-b.ctx.Done():
+			b.leave(context.Cause(b.ctx))
+			return 0, context.Cause(b.ctx)
+		case <-b.closed:
+			return 0, http.ErrBodyReadAfterClose
+		}
+	}
+}
+
+// WriteTo implements [io.WriterTo]. What has come as a whole is written in one
+// piece.
+func (b *follower) WriteTo(w io.Writer) (n int64, err error) {
+	var room []byte
+	for {
+		part := b.rest()
+		if part == nil {
+			if room == nil {
+				room = make([]byte, window)
+			}
+			var k int
+			if k, err = b.Read(room); err == io.EOF { //nolint:errorlint // an end is io.EOF itself
+				return n, nil
+			}
+			if part = room[:k]; err != nil {
+				return n, err
+			}
+		}
+		k, err := w.Write(part)
+		n += int64(k)
+		if err == nil && k < len(part) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// rest takes what is left of a body that has come as a whole, nil if that is
+// nothing.
+func (b *follower) rest() []byte {
+	f := b.flight
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ended || f.overlong {
+		return nil
+	}
+	left := f.buf[b.seat.pos:]
+	if len(left) == 0 {
+		return nil
+	}
+	b.seat.pos += int64(len(left))
+	return left
+}
+
+// next returns what there is, or a channel that tells of more.
+func (b *follower) next(p []byte) (n int, more <-chan struct{}, err error) {
+	select {
+	case <-b.closed:
+		return 0, nil, http.ErrBodyReadAfterClose
+	default:
+	}
+	f := b.flight
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if b.seat.pos < f.base { // he has no seat any more
+		if err := context.Cause(b.ctx); err != nil {
+			return 0, nil, err
+		}
+		return 0, nil, errLagging
+	}
+	if left := f.buf[b.seat.pos-f.base:]; len(left) > 0 {
+		n = copy(p, left)
+		b.seat.pos += int64(n)
+		f.movedLocked()
+		return n, nil, nil
+	}
+	if f.ended {
+		return 0, nil, f.end
+	}
+	if f.more == nil {
+		f.more = make(chan struct{})
+	}
+	return 0, f.more, nil
+}
+
+// ending returns how the body ends for this reader. A panic is the first caller's;
+// to the others the body is cut short.
+func (b *follower) ending(err error) error {
+	switch {
+	case err != errPanicked: //nolint:errorlint // ours
+		b.resp.Trailer = b.flight.trailerFor(b.resp)
+		return err
+	case b.seat.leads:
+		panic(b.flight.panicked)
+	}
+	return io.ErrUnexpectedEOF
+}
+
+// trailerFor returns a trailer of the caller's own, which is there once the body
+// has ended.
+func (f *flight) trailerFor(resp *http.Response) http.Header {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.trailer == nil {
+		return resp.Trailer
+	}
+	return f.trailer.Clone()
+}
+
+// Close gives up the reader's seat. A body that has its announced length is whole
+// though the reader did not ask on to see the end, as a JSON decoder does not.
+func (b *follower) Close() error {
+	b.closing.Do(func() { close(b.closed) })
+	if b.leave(nil) {
+		b.flight.shut()
+		return b.flight.closeErr
+	}
+	return nil
+}
+
+// leave gives up the seat, once, because of err, or nil if the reader wants no
+// more, and reports whether it was the last. The first who had all of the body
+// says so before.
+func (b *follower) leave(err error) (last bool) {
+	b.once.Do(func() {
+		defer func() {
+			b.stop()
+			_, last = b.flight.leave(b.seat, err, atAnyTime)
+		}()
+		if all, whole := b.flight.readBy(b.seat, err == io.EOF); whole { //nolint:errorlint // an end is io.EOF itself
+			if b.whole != nil {
+				b.flight.whole.Do(func() { b.whole(all) })
+			}
+			b.flight.all.remove(b.flight)
+		}
+	})
+	return last
+}
+
+// readBy returns all of the body if s has had it, which ended or has its announced
+// length.
+func (f *flight) readBy(s *seat, eof bool) (all []byte, whole bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.overlong || s.pos > f.all.maxBytes {
+		return nil, false
+	}
+	if f.announced > 0 {
+		return f.buf[:s.pos], s.pos == f.announced
+	}
+	return f.buf[:s.pos], eof
+}

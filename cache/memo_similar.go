@@ -1,0 +1,175 @@
+package cache
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// bytesPerText is about what a question takes that is remembered to be compared
+// with others.
+const bytesPerText = 1 << 10
+
+// likeness finds the answers to much alike questions. Nil finds none.
+type likeness struct {
+	*similar
+	cfg   policy.Similar
+	codec policy.Codec
+}
+
+// newLikeness returns what cfg says, nil if nothing. As many questions are
+// remembered as go into a quarter of the store's bound, which they do not count
+// against.
+func newLikeness(cfg policy.Cache, codec policy.Codec, store *Store) *likeness {
+	if cfg.Similar == nil {
+		return nil
+	}
+	if codec == nil {
+		codec = policy.Classification{}
+	}
+	texts := min(int64(store.cfg.MaxEntries), max(store.cfg.MaxBytes/4/bytesPerText, 1))
+	l := &likeness{newSimilar(*cfg.Similar, int(texts)), *cfg.Similar, codec}
+	store.onDrop(l.forget)
+	return l
+}
+
+// Similar returns the answer to an earlier question that is much like the one of
+// req, as the rung [policy.RungSimilar] of a ladder, if [policy.Cache.Similar] is
+// set and such answers were right often enough while the service answered. It has
+// the form of the codec, and Age and Cache-Status; to mark it, with the cause, is
+// left to the ladder. There is none for a request for which [Memo.Stale] has none
+// on principle, nor for one whose body is no JSON object with a text in it.
+//
+// All else must be equal: whose the request is, its URL, its header, function and
+// model, and the rest of its body.
+//
+// The request's body is taken from GetBody. In shadow, Similar counts nothing.
+func (m *Memo) Similar(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
+	if m.alike == nil || policy.Excluded(req.Context(), policy.RungSimilar) {
+		return nil, telemetry.Answer{}, false
+	}
+	req = unspent(req)
+	if q, ok := m.question(req); !ok || q.refresh {
+		return nil, telemetry.Answer{}, false
+	}
+	place, text, ok := m.alike.read(req)
+	if !ok {
+		return nil, telemetry.Answer{}, false
+	}
+	now := time.Now()
+	found, e, ok := m.alike.find(place, text, m.store, now)
+	if !ok {
+		return nil, telemetry.Answer{}, false
+	}
+	document, err := m.alike.codec.Encode(policy.Answer{Label: found.label, Confidence: found.confidence}, "")
+	if err != nil {
+		return nil, telemetry.Answer{}, false
+	}
+	if !shadow {
+		m.report(req, alike)
+	}
+	age := now.Sub(e.born)
+	return similarResponse(req, document, age), telemetry.Answer{
+		Source: telemetry.Similar, Age: age, Confidence: found.confidence,
+		Similarity: found.similarity, Accuracy: found.accuracy, Samples: found.samples,
+	}, true
+}
+
+// SimilarStats returns what was found out about answers to similar questions, nil
+// if [policy.Cache.Similar] is not set.
+func (m *Memo) SimilarStats() []SimilarStats {
+	if m.alike == nil {
+		return nil
+	}
+	return m.alike.stats()
+}
+
+// find returns the answer to the question that is most like text, among those
+// that the store still has.
+func (l *likeness) find(p partition, text string, store *Store, now time.Time) (verdict, *entry, bool) {
+	const tries = 8 // that a purge, say, has emptied
+	for range tries {
+		found, ok := l.serve(l.look(p, text))
+		if !ok {
+			break
+		}
+		if e, ok := store.peek(found.key, now).(*entry); ok {
+			return found, e, true
+		}
+		l.forget(found.key)
+	}
+	return verdict{}, nil, false
+}
+
+// learn compares a live answer with what would have been said in its place, and
+// remembers it. It is called once the answer is stored under k.
+func (l *likeness) learn(req *http.Request, k key, document []byte, now time.Time) {
+	if l == nil {
+		return
+	}
+	label, _, ok := l.codec.Label(document)
+	if !ok {
+		return
+	}
+	if p, text, ok := l.read(req); ok {
+		l.compare(l.look(p, text), label)
+		l.similar.learn(p, text, label, k, now)
+	}
+}
+
+// read returns the text of a request, and all else of it that must be equal.
+func (l *likeness) read(req *http.Request) (p partition, text string, ok bool) {
+	h := canonicalNames(req.Header)
+	if !isJSON(first(h, "Content-Type")) {
+		return p, "", false
+	}
+	room := scratches.Get().(*scratch)
+	defer room.release()
+	data, ok := room.snapshot(req)
+	if !ok {
+		return p, "", false
+	}
+	form, ok := room.parser.parse(data)
+	if !ok {
+		return p, "", false // it could be read in several ways
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(form.text, &members) != nil {
+		return p, "", false
+	}
+	if json.Unmarshal(members[l.cfg.Field], &text) != nil || text == "" {
+		return p, "", false
+	}
+	delete(members, l.cfg.Field)
+	rest, err := json.Marshal(members) // sorted
+	if err != nil {
+		return p, "", false
+	}
+	call := policy.CallOf(req.Context())
+	return partition{hash: room.keyOf(req, h, call, rest), function: call.Function}, text, true
+}
+
+// similarResponse returns a document as the service would have sent it.
+func similarResponse(req *http.Request, document []byte, age time.Duration) *http.Response {
+	return &http.Response{
+		Status:     "200 OK",
+		StatusCode: http.StatusOK,
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+		Header: http.Header{
+			"Content-Type":   {"application/json"},
+			"Content-Length": {strconv.Itoa(len(document))},
+			"Age":            {strconv.FormatInt(int64(age/time.Second), 10)},
+			"Cache-Status":   {"sparekey; fwd=miss; detail=similar"},
+		},
+		Body:          body.Bytes(document),
+		ContentLength: int64(len(document)),
+		Request:       req,
+	}
+}

@@ -1,0 +1,207 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+const (
+	refreshTime = 30 * time.Second // for one answer that is fetched behind a caller
+	maxFailed   = 1024             // how many keys are known to have failed; then all are forgotten
+)
+
+// refresh fetches an answer behind a caller, unless that is under way or was tried
+// in vain a short while ago.
+func (p *predictions) refresh(req *http.Request, q question) {
+	if !p.refreshes.begin(q.key, time.Now()) {
+		return
+	}
+	ctx, _ := telemetry.NewContext(context.WithoutCancel(req.Context())) // its attempts are not the caller's
+	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	own, ok := detached(req, ctx)
+	if !ok {
+		cancel()
+		p.refreshes.end(q.key, false, time.Now())
+		return
+	}
+	q.refresh = true // though the old answer is fresh
+	s := p.board(own, q)
+	p.report(own, refreshed)
+	go p.finish(s, own, q, cancel)
+}
+
+// lasting returns the request to send if SoftTimeout may let the caller go while
+// it is under way, and spare is what he gets then.
+func (p *predictions) lasting(req *http.Request, spare *entry) *http.Request {
+	if spare == nil || p.cfg.SoftTimeout <= 0 {
+		return req
+	}
+	own, ok := detached(req, req.Context())
+	if !ok {
+		return req
+	}
+	body.CloseRequest(req)
+	return own
+}
+
+// tooLate waits for the header for as long as SoftTimeout says, and reports
+// whether that was in vain.
+func (p *predictions) tooLate(s *seat) bool {
+	if p.cfg.SoftTimeout <= 0 || s.flight == nil {
+		return false
+	}
+	timer := time.NewTimer(p.cfg.SoftTimeout)
+	defer timer.Stop()
+	select {
+	case <-s.flight.header:
+	case <-s.req.Context().Done():
+	case <-timer.C:
+		return true
+	}
+	return false
+}
+
+// goOn lets the caller of a seat go while the call goes on behind him, and reports
+// whether that is possible.
+func (p *predictions) goOn(s *seat, q question) bool {
+	switch p.refreshes.adopt(q.key) {
+	case refused:
+		return false
+	case running: // the call, or one for its answer
+		s.flight.leave(s, context.Canceled, atAnyTime)
+		s.settle()
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.req.Context()), refreshTime)
+	s.flight.extend(ctx)
+	go p.finish(s, s.req.WithContext(ctx), q, cancel)
+	return true
+}
+
+// finish reads the answer to a call whose caller has gone, so that it is kept. If
+// the transport panics there is nobody to tell.
+func (p *predictions) finish(s *seat, req *http.Request, q question, cancel func()) {
+	kept := false
+	defer func() {
+		_ = recover()
+		cancel()
+		p.refreshes.end(q.key, kept, time.Now())
+	}()
+	resp, _, err := s.wait(req.Context())
+	if err != nil {
+		kept = err == errSettled //nolint:errorlint // ours
+		return
+	}
+	defer resp.Body.Close() // nobody could act on the error
+	if telemetry.Judge(req, resp, nil, p.cfg.Classify).Class == policy.OK && p.keep(req, q, resp, arrivalOf(s)) {
+		n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, p.cfg.MaxEntryBytes+1))
+		kept = err == nil && n <= p.cfg.MaxEntryBytes
+	}
+}
+
+// detached returns a copy of req with ctx that shares nothing with it, unless its
+// body cannot be read a second time.
+func detached(req *http.Request, ctx context.Context) (*http.Request, bool) {
+	own := req.Clone(ctx)
+	if req.Body == nil || req.Body == http.NoBody {
+		return own, true
+	}
+	room := scratches.Get().(*scratch)
+	defer room.release()
+	text, ok := room.snapshot(req)
+	text = bytes.Clone(text) // the room is used again
+	own.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+	own.Body, _ = own.GetBody()
+	return own, ok
+}
+
+// refreshes are the answers that are fetched behind callers: one at a time for
+// each key.
+type refreshes struct {
+	max     int
+	backoff time.Duration
+	group   sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool              // guarded by mu, as all below
+	running map[key]bool      // those under way
+	failed  map[key]time.Time // when the last one was in vain
+}
+
+func newRefreshes(c policy.Cache) refreshes {
+	return refreshes{
+		max: c.MaxRefreshes, backoff: c.RefreshBackoff,
+		running: make(map[key]bool), failed: make(map[key]time.Time),
+	}
+}
+
+// An admission says whether an answer may be fetched behind a caller.
+type admission uint8
+
+const (
+	admitted admission = iota
+	running            // it is under way
+	refused            // so many others are, or Close was called
+)
+
+// begin admits a call for k that is not yet under way, if it is time for one. Each
+// that is admitted must end.
+func (r *refreshes) begin(k key, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at, ok := r.failed[k]; ok && now.Before(at.Add(r.backoff)) {
+		return false
+	}
+	return r.admitLocked(k) == admitted
+}
+
+// adopt admits a call for k that has begun.
+func (r *refreshes) adopt(k key) admission {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.admitLocked(k)
+}
+
+func (r *refreshes) admitLocked(k key) admission {
+	switch {
+	case r.running[k]:
+		return running
+	case r.closed || len(r.running) >= r.max:
+		return refused
+	}
+	r.running[k] = true
+	r.group.Add(1)
+	return admitted
+}
+
+// end says that a call that was admitted has ended, and whether it brought an
+// answer that is kept.
+func (r *refreshes) end(k key, kept bool, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.running, k)
+	delete(r.failed, k)
+	if !kept {
+		if len(r.failed) >= maxFailed {
+			clear(r.failed)
+		}
+		r.failed[k] = now
+	}
+	r.group.Done()
+}
+
+// close waits for all that are under way, and admits no more.
+func (r *refreshes) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.group.Wait()
+}

@@ -1,0 +1,241 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/cache"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// slowService answers after a second with the number of the call, or fails.
+type slowService struct {
+	service
+	down, panics atomic.Bool
+}
+
+func newSlowService() *slowService {
+	s := &slowService{}
+	s.respond = func(req *http.Request) (*http.Response, error) {
+		n := s.calls.Load()
+		select {
+		case <-time.After(time.Second):
+		case <-req.Context().Done():
+			return nil, context.Cause(req.Context())
+		}
+		switch {
+		case s.panics.Load():
+			panic("below")
+		case s.down.Load():
+			return nil, errDown
+		}
+		return response(http.StatusOK, fmt.Sprint(n)), nil
+	}
+	return s
+}
+
+func swr(more policy.Cache) *cache.Memo {
+	more.TTL, more.Jitter = time.Minute, -1
+	if more.StaleWhileRevalidate == 0 {
+		more.StaleWhileRevalidate = time.Hour
+	}
+	return cache.NewMemo(cache.PredictionsConfig{Cache: more})
+}
+
+func TestRefreshOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlowService()
+		memo := swr(policy.Cache{})
+		rt := memo.Wrap(upstream)
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(2 * time.Minute)
+		start := time.Now()
+		for range 20 {
+			_, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+			assert.Equal(t, "1", text)
+		}
+		assert.Zero(t, time.Since(start), "nobody waits")
+		require.NoError(t, memo.Close())
+		assert.Equal(t, time.Second, time.Since(start), "Close does")
+		assert.EqualValues(t, 2, upstream.calls.Load(), "calls")
+		assert.EqualValues(t, 1, memo.Stats().Refreshes)
+		assert.EqualValues(t, 20, memo.Stats().Stale)
+		_, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, "2", text)
+		time.Sleep(2 * time.Minute)
+		_, text = ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, "2", text)
+		synctest.Wait()
+		assert.EqualValues(t, 2, upstream.calls.Load(), "none begins after Close")
+	})
+}
+
+func TestRefreshOutlivesItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlowService()
+		memo := swr(policy.Cache{})
+		rt := memo.Wrap(upstream)
+		ask(t, rt, newCall(t, `{"data":"x"}`, policy.Call{}))
+		time.Sleep(2 * time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		ctx, trail := telemetry.NewContext(ctx)
+		req := newCallContext(t, ctx, `{"data":"x"}`, policy.Call{})
+		ask(t, rt, req)
+		cancel()
+		req.Header.Set("X-Mine", "changed") // it is his again
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		_, text := ask(t, rt, newCall(t, `{"data":"x"}`, policy.Call{}))
+		assert.Equal(t, "2", text)
+		assert.Zero(t, trail.AttemptCount())
+	})
+}
+
+func TestRefreshBacksOff(t *testing.T) {
+	for _, panics := range []bool{false, true} {
+		t.Run(fmt.Sprint("panics ", panics), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := newSlowService()
+				memo := swr(policy.Cache{RefreshBackoff: 10 * time.Second})
+				rt := memo.Wrap(upstream)
+				ask(t, rt, newCall(t, `{}`, policy.Call{}))
+				time.Sleep(2 * time.Minute)
+				upstream.down.Store(true)
+				upstream.panics.Store(panics)
+				upstream.calls.Store(0)
+				for range 110 { // a second to fail and ten to wait, each
+					_, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+					assert.Equal(t, "1", text)
+					time.Sleep(time.Second)
+				}
+				assert.EqualValues(t, 10, upstream.calls.Load(), "calls")
+				require.NoError(t, memo.Close())
+			})
+		})
+	}
+}
+
+func TestRefreshesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlowService()
+		memo := swr(policy.Cache{MaxRefreshes: 3})
+		rt := memo.Wrap(upstream)
+		everything := func() {
+			for i := range 10 {
+				ask(t, rt, newCall(t, fmt.Sprint(i), policy.Call{}))
+			}
+		}
+		everything()
+		time.Sleep(2 * time.Minute)
+		upstream.calls.Store(0)
+		everything()
+		synctest.Wait()
+		assert.EqualValues(t, 3, upstream.calls.Load(), "calls")
+		require.NoError(t, memo.Close())
+	})
+}
+
+func TestRefreshEager(t *testing.T) {
+	for after, want := range map[time.Duration]int64{48*time.Second - 1: 1, 48 * time.Second: 2, 59 * time.Second: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			upstream := newSlowService()
+			memo := swr(policy.Cache{EagerRefresh: 0.2})
+			rt := memo.Wrap(upstream)
+			resp, _ := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+			assert.Empty(t, sourceOf(resp))
+			time.Sleep(after)
+			resp, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+			assert.Equal(t, "cache", sourceOf(resp))
+			assert.Equal(t, "1", text)
+			require.NoError(t, memo.Close())
+			assert.Equal(t, want, upstream.calls.Load(), "calls %v after the first", after)
+			_, text = ask(t, rt, newCall(t, `{}`, policy.Call{}))
+			assert.Equal(t, fmt.Sprint(want), text)
+		})
+	}
+}
+
+// One who asks past all windows while an answer is fetched behind another joins.
+func TestRefreshCanBeJoined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlowService()
+		memo := swr(policy.Cache{StaleWhileRevalidate: time.Minute, StaleIfError: -1})
+		rt := memo.Wrap(upstream)
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(2*time.Minute - 500*time.Millisecond) // half a second before the end
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(600 * time.Millisecond)
+		start := time.Now()
+		_, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, "2", text)
+		assert.Equal(t, 400*time.Millisecond, time.Since(start))
+		assert.EqualValues(t, 2, upstream.calls.Load(), "calls")
+		require.NoError(t, memo.Close())
+	})
+}
+
+func TestSoftTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlowService()
+		memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{SoftTimeout: 100 * time.Millisecond, MaxRefreshes: 1, Jitter: -1}})
+		rt := memo.Wrap(upstream)
+		for _, text := range []string{"1", "2"} {
+			ask(t, rt, newCall(t, text, policy.Call{}))
+		}
+		time.Sleep(time.Hour)
+		type result struct {
+			source, text string
+			took         time.Duration
+		}
+		var mu sync.Mutex
+		results := map[result]int{}
+		var group sync.WaitGroup
+		for i := range 20 {
+			group.Go(func() {
+				start := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				resp, err := rt.RoundTrip(newCallContext(t, ctx, fmt.Sprint(1+i/10), policy.Call{}))
+				if assert.NoError(t, err) {
+					text, err := io.ReadAll(resp.Body)
+					assert.NoError(t, err)
+					assert.NoError(t, resp.Body.Close())
+					mu.Lock()
+					results[result{sourceOf(resp), string(text), time.Since(start)}]++
+					mu.Unlock()
+				}
+				cancel()
+			})
+		}
+		group.Wait()
+		require.NoError(t, memo.Close())
+		upstream.requireAllClosed(t)
+		assert.EqualValues(t, 4, upstream.calls.Load(), "calls")
+		stale, live := 0, 0
+		for r, n := range results {
+			if r.source == "stale" {
+				stale += n
+				assert.Equal(t, 100*time.Millisecond, r.took)
+			} else {
+				live += n
+				assert.Equal(t, time.Second, r.took, "one call may go on behind its callers, the other has its own")
+			}
+		}
+		assert.Equal(t, []int{10, 10}, []int{stale, live})
+		for _, text := range []string{"1", "2"} {
+			resp, _ := ask(t, rt, newCall(t, text, policy.Call{}))
+			assert.Equal(t, "cache", sourceOf(resp), "both answers are kept")
+		}
+	})
+}

@@ -1,0 +1,147 @@
+package cache
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// anyText has one to eight words of twelve, so that many texts are alike.
+func anyText(random *rand.Rand) string {
+	words := make([]string, 1+random.IntN(8))
+	for i := range words {
+		words[i] = "word" + letters(random.IntN(12))
+	}
+	return strings.Join(words, " ")
+}
+
+// likenessOf says in the plainest way how much alike two texts are.
+func likenessOf(a, b string) float64 {
+	inA, inEither, inBoth := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, word := range wordsOf(a) {
+		inA[word], inEither[word] = true, true
+	}
+	for _, word := range wordsOf(b) {
+		inEither[word] = true
+		if inA[word] {
+			inBoth[word] = true
+		}
+	}
+	return float64(len(inBoth)) / float64(len(inEither))
+}
+
+// The index finds what comparing each text with all others finds, whatever was
+// added and removed before.
+func TestIndexFindsTheNearest(t *testing.T) {
+	for seed := range uint64(10) {
+		random := rand.New(rand.NewPCG(seed, 3))
+		x := index{slots: make(map[uint64][]int32)}
+		texts := map[*learnt]string{}
+		var added []*learnt
+		var f finder
+		for i := range 200 {
+			if len(added) > 0 && random.IntN(3) == 0 {
+				n := random.IntN(len(added))
+				x.remove(added[n])
+				delete(texts, added[n])
+				added = slices.Delete(added, n, n+1)
+			}
+			spelled := anyText(random)
+			require.True(t, f.q.read(spelled))
+			l := &learnt{hash: f.q.text, words: slices.Clone(f.q.words), asked: time.Unix(int64(i), 0)}
+			x.add(l)
+			texts[l] = spelled
+			added = append(added, l)
+
+			asked := anyText(random)
+			f.q.read(asked)
+			assert.Equal(t, isOneOf(texts, asked), f.find(&x), "known")
+			requireNearest(t, texts, asked, f.near)
+		}
+		for l := range texts {
+			x.remove(l)
+		}
+		assert.Empty(t, x.slots)
+		assert.Len(t, x.free, len(x.texts))
+	}
+}
+
+func isOneOf(texts map[*learnt]string, asked string) bool {
+	for _, spelled := range texts {
+		if spelled == asked {
+			return true
+		}
+	}
+	return false
+}
+
+func requireNearest(t *testing.T, texts map[*learnt]string, asked string, got []neighbour) {
+	t.Helper()
+	var want []neighbour
+	for l, spelled := range texts {
+		if likeness := likenessOf(spelled, asked); likeness >= leastAlike && spelled != asked {
+			want = append(want, neighbour{l, likeness})
+		}
+	}
+	slices.SortFunc(want, func(a, b neighbour) int {
+		return cmp.Or(cmp.Compare(b.likeness, a.likeness), b.asked.Compare(a.asked))
+	})
+	want = want[:min(len(want), maxNear)]
+	require.Len(t, got, len(want))
+	for i := range want {
+		require.Same(t, want[i].learnt, got[i].learnt, "place %d", i)
+		require.InDelta(t, want[i].likeness, got[i].likeness, 1e-12)
+	}
+}
+
+// However many texts have the same words, only some of them are looked at: the
+// latest.
+func TestIndexIsBoundedInTime(t *testing.T) {
+	x := index{slots: make(map[uint64][]int32)}
+	var f finder
+	for i := range 3 * maxVisits {
+		f.q.read("lost card " + letters(i))
+		x.add(&learnt{hash: f.q.text, words: slices.Clone(f.q.words), asked: time.Unix(int64(i), 0)})
+	}
+	f.q.read("lost card")
+	assert.False(t, f.find(&x))
+	assert.LessOrEqual(t, len(f.seen), maxVisits)
+	require.NotEmpty(t, f.near)
+	assert.Equal(t, time.Unix(3*maxVisits-1, 0), f.near[0].asked)
+}
+
+func TestAgreement(t *testing.T) {
+	type near struct {
+		label    string
+		likeness float64
+	}
+	const none, upTo70, all = levels(0), levels(0b11111), levels(0b111111111)
+	for _, tt := range []struct {
+		name string
+		near []near
+		want levels
+	}{
+		{"one alone", []near{{"a", 0.7}}, upTo70},
+		{"one that is equal", []near{{"a", 1}}, all},
+		{"five that agree", []near{{"a", 0.7}, {"a", 0.7}, {"a", 0.6}, {"a", 0.6}, {"a", 0.5}}, upTo70},
+		{"one far behind does not", []near{{"a", 0.7}, {"b", 0.5}}, upTo70 &^ 1},
+		{"one in the middle does not", []near{{"a", 0.75}, {"b", 0.64}, {"a", 0.6}}, 0b111000},
+		{"one close behind does not", []near{{"a", 0.7}, {"b", 0.65}}, none},
+		{"one as near does not", []near{{"a", 1}, {"b", 1}}, none},
+		{"the sixth does not", []near{{"a", 0.7}, {"a", 0.7}, {"a", 0.6}, {"a", 0.6}, {"a", 0.6}, {"b", 0.5}}, upTo70},
+		{"the sixth does not, and is close", []near{{"a", 0.7}, {"a", 0.7}, {"a", 0.7}, {"a", 0.7}, {"a", 0.7}, {"b", 0.7}}, none},
+	} {
+		var neighbours []neighbour
+		for _, n := range tt.near {
+			neighbours = append(neighbours, neighbour{&learnt{label: n.label}, n.likeness})
+		}
+		assert.Equal(t, fmt.Sprintf("%b", tt.want), fmt.Sprintf("%b", agreement(neighbours)), tt.name)
+	}
+}

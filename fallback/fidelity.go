@@ -1,0 +1,174 @@
+package fallback
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"sync"
+)
+
+// A FidelityFigure says how the answers of a rung compare with the service's, as
+// counted on a sample of the calls that the service answered.
+type FidelityFigure struct {
+	// Function is what was asked, Rung what would have answered.
+	Function, Rung string
+
+	// Label is what the service answered, "" for all labels together. There are
+	// figures for 256 labels of each function and for 256 functions; what comes
+	// later counts as "other".
+	Label string
+
+	// Asked counts the answers that the rung was compared with, Answered how
+	// often it had one, and Agreed how often that had the same label.
+	Asked, Answered, Agreed int
+
+	// Given counts how often the rung's answer is the one that the caller would
+	// have got, since no rung before had one, and GivenAgreed how often that had
+	// the same label. What is left to a rung is harder than the rest: these, not
+	// Agreed, tell what an outage costs.
+	Given, GivenAgreed int
+}
+
+// Coverage returns the share of the calls for which the rung has an answer, 0 to
+// 1; zero if it was not asked.
+func (f FidelityFigure) Coverage() float64 { return ratio(f.Answered, f.Asked) }
+
+// Accuracy returns the share of the answers given that agree with the service's,
+// 0 to 1; zero if there is none.
+func (f FidelityFigure) Accuracy() float64 { return ratio(f.GivenAgreed, f.Given) }
+
+// Interval returns the bounds between which the accuracy lies with a confidence
+// of 95 %, by Wilson's score; 0 and 1 if nothing was given.
+func (f FidelityFigure) Interval() (low, high float64) {
+	if f.Given == 0 {
+		return 0, 1
+	}
+	const z = 1.959964 // of a two-sided interval
+	n, p := float64(f.Given), f.Accuracy()
+	middle := p + z*z/(2*n)
+	margin := z * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
+	scale := 1 + z*z/n
+	return max(0, (middle-margin)/scale), min(1, (middle+margin)/scale)
+}
+
+func ratio(part, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+// Bounds of what is counted apart.
+const (
+	maxFunctions = 256
+	maxLabels    = 256 // of a function
+	maxLabelText = 256 // bytes
+	otherLabel   = "other"
+)
+
+// Fidelity returns the figures so far, by function, rung in the ladder's order,
+// and label; that for all labels comes first. Rungs and labels that were not met
+// have none.
+func (l *Ladder) Fidelity() []FidelityFigure {
+	l.fidelity.mu.Lock()
+	defer l.fidelity.mu.Unlock()
+	var figures []FidelityFigure
+	for _, function := range slices.Sorted(maps.Keys(l.fidelity.functions)) {
+		labels := l.fidelity.functions[function]
+		sorted := slices.Sorted(maps.Keys(labels))
+		for i, rung := range l.cfg.Rungs {
+			for _, label := range sorted {
+				f := labels[label][i]
+				if f.Asked > 0 {
+					f.Function, f.Rung, f.Label = function, rung.Name, label
+					figures = append(figures, f)
+				}
+			}
+		}
+	}
+	return figures
+}
+
+// fidelity counts comparisons: by function, label and rung. The label "" is for
+// all of a function's.
+type fidelity struct {
+	rungs int
+
+	mu        sync.Mutex
+	functions map[string]map[string][]FidelityFigure // guarded by mu
+}
+
+func newFidelity(rungs int) fidelity {
+	return fidelity{rungs: rungs, functions: map[string]map[string][]FidelityFigure{}}
+}
+
+// record counts what the rungs would have given where the service answered with
+// label.
+func (f *fidelity) record(function, label string, given []rehearsed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all, one := f.rowsLocked(function, label)
+	taken := false
+	for _, r := range given {
+		counts := r.counts(label, !taken)
+		taken = taken || r.answered
+		all[r.rung].add(counts)
+		one[r.rung].add(counts)
+	}
+}
+
+// rowsLocked returns the rows of a function's labels and of one of them.
+func (f *fidelity) rowsLocked(function, label string) (all, one []FidelityFigure) {
+	if f.functions[function] == nil && len(f.functions) >= maxFunctions {
+		function = otherLabel
+	}
+	labels := f.functions[function]
+	if labels == nil {
+		labels = map[string][]FidelityFigure{"": make([]FidelityFigure, f.rungs)}
+		f.functions[function] = labels
+	}
+	if labels[label] == nil && len(labels) > maxLabels || len(label) > maxLabelText {
+		label = otherLabel
+	}
+	if labels[label] == nil {
+		labels[label] = make([]FidelityFigure, f.rungs)
+	}
+	return labels[""], labels[label]
+}
+
+// accuracy returns the accuracy of what a rung gives, and on how many answers it
+// rests.
+func (f *fidelity) accuracy(function string, rung int) (accuracy float64, samples int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	labels := f.functions[function]
+	if labels == nil {
+		return 0, 0
+	}
+	total := labels[""][rung]
+	return total.Accuracy(), total.Given
+}
+
+func (f *FidelityFigure) add(counts FidelityFigure) {
+	f.Asked += counts.Asked
+	f.Answered += counts.Answered
+	f.Agreed += counts.Agreed
+	f.Given += counts.Given
+	f.GivenAgreed += counts.GivenAgreed
+}
+
+// counts returns what one comparison adds to a figure; first says that no rung
+// before had an answer.
+func (r rehearsed) counts(live string, first bool) FidelityFigure {
+	f := FidelityFigure{Asked: 1}
+	if r.answered {
+		f.Answered = 1
+	}
+	if r.answered && r.label == live {
+		f.Agreed = 1
+	}
+	if first {
+		f.Given, f.GivenAgreed = f.Answered, f.Agreed
+	}
+	return f
+}

@@ -1,0 +1,419 @@
+package fallback_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/fallback"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// compared is a ladder that compares each live answer.
+func compared(rungs ...fallback.Rung) *fallback.Ladder {
+	return fallback.NewLadder(fallback.LadderConfig{Rungs: rungs, Function: "tickets", Fidelity: policy.Fidelity{Share: 1}})
+}
+
+// calls sends a request that is answered with a label, and reads the answer.
+func calls(t *testing.T, ladder *fallback.Ladder, label string) {
+	t.Helper()
+	want := fmt.Sprintf(`{"labelName":%q}`, label)
+	resp, err := ladder.Wrap(answers(200, want)).RoundTrip(invoke(t, `{"data":"x"}`))
+	require.NoError(t, err)
+	require.Equal(t, want, readAll(t, resp))
+	require.Empty(t, resp.Header.Get(telemetry.HeaderName))
+}
+
+func TestFidelity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first atomic.Pointer[string]
+		changing := fallback.Rung{Name: "rules", Answer: func(_ *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
+			assert.True(t, shadow)
+			if label := first.Load(); label != nil {
+				return labelled(*label), telemetry.Answer{}, true
+			}
+			return nil, telemetry.Answer{}, false
+		}}
+		ladder := compared(changing, panics("broken", "oops"), says("static", "general"))
+		assert.Empty(t, ladder.Fidelity())
+		for _, c := range []struct{ rule, live string }{
+			{"billing", "billing"}, {"billing", "general"}, {"", "general"}, {"", "billing"}, {"general", "general"},
+		} {
+			first.Store(&c.rule)
+			if c.rule == "" {
+				first.Store(nil)
+			}
+			calls(t, ladder, c.live)
+		}
+		f := func(rung, label string, asked, answered, agreed, given, givenAgreed int) fallback.FidelityFigure {
+			return fallback.FidelityFigure{Function: "tickets", Rung: rung, Label: label,
+				Asked: asked, Answered: answered, Agreed: agreed, Given: given, GivenAgreed: givenAgreed}
+		}
+		assert.Equal(t, []fallback.FidelityFigure{
+			f("rules", "", 5, 3, 2, 3, 2), f("rules", "billing", 2, 1, 1, 1, 1), f("rules", "general", 3, 2, 1, 2, 1),
+			f("broken", "", 5, 0, 0, 0, 0), f("broken", "billing", 2, 0, 0, 0, 0), f("broken", "general", 3, 0, 0, 0, 0),
+			f("static", "", 5, 5, 3, 2, 1), f("static", "billing", 2, 2, 0, 1, 0), f("static", "general", 3, 3, 3, 1, 1),
+		}, ladder.Fidelity())
+	})
+}
+
+// What has been measured is stated with the answers, unless the rung knows better.
+func TestFidelityStated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		knows := fallback.Rung{Name: "knows", Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
+			return labelled("a"), telemetry.Answer{Accuracy: 0.5, Samples: 7}, true
+		}}
+		for _, tt := range []struct {
+			rung fallback.Rung
+			want string
+		}{
+			{says("mine", "a"), "mine;accuracy=0.750;samples=4;cause=overloaded"},
+			{knows, "knows;accuracy=0.500;samples=7;cause=overloaded"},
+		} {
+			ladder := compared(tt.rung)
+			for _, live := range []string{"a", "b", "a", "a"} {
+				calls(t, ladder, live)
+			}
+			resp, err := ladder.Wrap(answers(503, "")).RoundTrip(invoke(t, `{}`))
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, resp.Header.Get(telemetry.HeaderName))
+
+			elsewhere := policy.WithCall(t.Context(), policy.Call{Function: "other"})
+			resp, err = ladder.Wrap(answers(503, "")).RoundTrip(invoke(t, `{}`).WithContext(elsewhere))
+			require.NoError(t, err)
+			assert.Equal(t, tt.rung.Name == "mine", resp.Header.Get(telemetry.HeaderName) == "mine;cause=overloaded", "measured for another function")
+		}
+	})
+}
+
+// Only answers of the service itself are compared, and only whole ones.
+func TestFidelityNotCompared(t *testing.T) {
+	const live = `{"labelName":"a"}`
+	with := func(change func(*http.Response)) transportFunc {
+		return func(req *http.Request) (*http.Response, error) {
+			resp, err := answers(200, live)(req)
+			change(resp)
+			return resp, err
+		}
+	}
+	header := func(name, value string) transportFunc {
+		return with(func(r *http.Response) { r.Header.Set(name, value) })
+	}
+	tests := []struct {
+		name string
+		next transportFunc
+		read int64 // of the body
+		want bool
+	}{
+		{"whole", answers(200, live), 1 << 20, true},
+		{"as far as its length", answers(200, live), int64(len(live)), true},
+		{"closed early", answers(200, live), 3, false},
+		{"cut short", with(func(r *http.Response) { r.ContentLength++ }), 1 << 20, false},
+		{"broken", with(func(r *http.Response) {
+			r.ContentLength = -1
+			r.Body = io.NopCloser(io.MultiReader(strings.NewReader(live), iotest.ErrReader(errors.New("reset"))))
+		}), 1 << 20, false},
+		{"no label", answers(200, `{"answer":"a"}`), 1 << 20, false},
+		{"too long", answers(200, live+strings.Repeat(" ", 64<<10)), 1 << 20, false},
+		{"too long, without a length", with(func(r *http.Response) {
+			r.ContentLength = -1
+			r.Body = io.NopCloser(strings.NewReader(live + strings.Repeat(" ", 64<<10)))
+		}), 1 << 20, false},
+		{"as long as may be", answers(200, live+strings.Repeat(" ", 64<<10-len(live))), 1 << 20, true},
+		{"from a cache", header(telemetry.HeaderName, "cache;age=1"), 1 << 20, false},
+		{"compressed", header("Content-Encoding", "gzip"), 1 << 20, false},
+		{"another status", answers(201, live), 1 << 20, false},
+		{"no body", with(func(r *http.Response) { r.Body = http.NoBody }), 1 << 20, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ladder := compared(says("mine", "a"))
+				resp, err := ladder.Wrap(tt.next).RoundTrip(invoke(t, `{}`))
+				require.NoError(t, err)
+				_, _ = io.CopyN(io.Discard, resp.Body, tt.read)
+				require.NoError(t, resp.Body.Close())
+				assert.Equal(t, tt.want, len(ladder.Fidelity()) > 0, "%+v", ladder.Fidelity())
+			})
+		})
+	}
+}
+
+// Excluded rungs are not compared; nor is anything for a method that no rung
+// answers.
+func TestFidelityExcluded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ladder := compared(says("a", "x"), says("b", "x"))
+		rt := ladder.Wrap(answers(200, `{"labelName":"x"}`))
+		send := func(req *http.Request) {
+			resp, err := rt.RoundTrip(req)
+			require.NoError(t, err)
+			readAll(t, resp)
+		}
+		send(invoke(t, `{}`).WithContext(policy.Strict(t.Context())))
+		put := invoke(t, `{}`)
+		put.Method = http.MethodPut
+		send(put)
+		require.Empty(t, ladder.Fidelity())
+		send(invoke(t, `{}`).WithContext(policy.Without(t.Context(), "a")))
+		figures := ladder.Fidelity()
+		require.Len(t, figures, 2)
+		assert.Equal(t, "b", figures[0].Rung)
+		assert.Equal(t, 1, figures[0].GivenAgreed)
+	})
+}
+
+func TestFidelityShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for share, want := range map[float64]int{0: 5, 0.25: 25, 1: 100, -1: 0} { // of 100; zero is the default
+			i := 0
+			ladder := fallback.NewLadder(fallback.LadderConfig{
+				Rungs: []fallback.Rung{says("a", "x")},
+				Fidelity: policy.Fidelity{Share: share, Random: func() float64 {
+					i++
+					return float64(i-1) / 100
+				}},
+			})
+			for range 100 {
+				calls(t, ladder, "x")
+			}
+			asked := 0
+			if figures := ladder.Fidelity(); len(figures) > 0 {
+				asked = figures[0].Asked
+			}
+			assert.Equal(t, want, asked, "share %v", share)
+		}
+	})
+}
+
+// A live answer that is not compared is handed on untouched, at no cost.
+func TestFidelityUnsampledAllocates(t *testing.T) {
+	resp := &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
+	next := transportFunc(func(*http.Request) (*http.Response, error) { return resp, nil })
+	req := invoke(t, `{}`)
+	allocs := func(share float64) float64 {
+		cfg := fallback.LadderConfig{Rungs: []fallback.Rung{says("a", "x")}}
+		cfg.Fidelity = policy.Fidelity{Share: share, Random: func() float64 { return 0.999 }}
+		rt := fallback.NewLadder(cfg).Wrap(next)
+		return testing.AllocsPerRun(100, func() { _, _ = rt.RoundTrip(req) })
+	}
+	assert.Equal(t, allocs(-1), allocs(0.5))
+}
+
+// A slow rung holds a live answer up for a millisecond at most, and is given up
+// then; those before it count.
+func TestFidelitySlowRung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := fallback.Rung{Name: "slow", Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
+			<-req.Context().Done()
+			return labelled("x"), telemetry.Answer{}, true
+		}}
+		ladder := compared(says("quick", "x"), slow, says("late", "x"))
+		start := time.Now()
+		calls(t, ladder, "x")
+		assert.Equal(t, time.Millisecond, time.Since(start))
+		figures := ladder.Fidelity()
+		require.Len(t, figures, 2)
+		assert.Equal(t, "quick", figures[0].Rung)
+	})
+}
+
+// Rungs that never come back keep a few goroutines, and cost nothing once there
+// are as many as may be.
+func TestFidelityHangingRung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var hanging atomic.Int32
+		ladder := compared(fallback.Rung{Name: "hangs", Answer: func(*http.Request, bool) (*http.Response, telemetry.Answer, bool) {
+			hanging.Add(1)
+			<-release
+			return nil, telemetry.Answer{}, false
+		}})
+		start := time.Now()
+		for range 100 {
+			calls(t, ladder, "x")
+		}
+		assert.EqualValues(t, 16, hanging.Load())
+		assert.Equal(t, 16*time.Millisecond, time.Since(start))
+		close(release)
+		synctest.Wait()
+		calls(t, ladder, "x")
+		assert.EqualValues(t, 17, hanging.Load(), "those that came back make room")
+	})
+}
+
+// What a rung does in shadow reaches neither the call nor its request.
+func TestFidelityLeavesTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kept context.Context
+		meddles := fallback.Rung{Name: "meddles", Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
+			telemetry.FromContext(req.Context()).Answered(req.Context(), telemetry.Answer{Source: telemetry.Static})
+			telemetry.FromContext(req.Context()).Stopped("meddling", time.Now())
+			req.Header.Set("X-Meddled", "yes")
+			assert.Nil(t, req.Body)
+			rc, err := req.GetBody()
+			if assert.NoError(t, err) {
+				text, err := io.ReadAll(rc)
+				assert.NoError(t, err)
+				assert.Equal(t, `{"data":"refund"}`, string(text))
+			}
+			kept = req.Context()
+			return labelled("x"), telemetry.Answer{}, true
+		}}
+		req := invoke(t, `{"data":"refund"}`)
+		ctx, trail := telemetry.NewContext(req.Context())
+		req = req.WithContext(ctx)
+		before := req.Clone(ctx)
+		resp, err := compared(meddles).Wrap(answers(200, `{"labelName":"x"}`)).RoundTrip(req)
+		require.NoError(t, err)
+		require.ErrorIs(t, kept.Err(), context.Canceled, "it ends with the comparison")
+		readAll(t, resp)
+		assert.Zero(t, trail.Answer())
+		assert.Empty(t, trail.Notes())
+		assert.Equal(t, before.Header, req.Header)
+	})
+}
+
+// A codec that panics breaks neither a live answer nor a spare one.
+func TestFidelityCodecPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ladder := fallback.NewLadder(fallback.LadderConfig{
+			Rungs: []fallback.Rung{says("a", "x")}, Codec: explosive{}, Fidelity: policy.Fidelity{Share: 1},
+		})
+		calls(t, ladder, "x")
+		assert.Empty(t, ladder.Fidelity())
+	})
+}
+
+type explosive struct{ scores }
+
+func (explosive) Label([]byte) (string, float64, bool) { panic("boom") }
+
+// The figures are bounded, whatever the service answers and whoever asks.
+func TestFidelityBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ladder := compared(says("a", "label-3"))
+		for i := range 300 {
+			calls(t, ladder, fmt.Sprintf("label-%d", i))
+		}
+		calls(t, ladder, strings.Repeat("x", 257))
+		byLabel := map[string]int{}
+		for _, f := range ladder.Fidelity() {
+			byLabel[f.Label] = f.Asked
+		}
+		assert.Len(t, byLabel, 256+2)
+		assert.Equal(t, 301, byLabel[""])
+		assert.Equal(t, 300-256+1, byLabel["other"])
+		assert.Equal(t, 1, byLabel["label-3"])
+
+		ladder = compared(says("a", "x"))
+		for i := range 300 {
+			req := invoke(t, `{}`).WithContext(policy.WithCall(t.Context(), policy.Call{Function: fmt.Sprint("f", i)}))
+			resp, err := ladder.Wrap(answers(200, `{"labelName":"x"}`)).RoundTrip(req)
+			require.NoError(t, err)
+			readAll(t, resp)
+		}
+		byFunction := map[string]int{}
+		for _, f := range ladder.Fidelity() {
+			if f.Label == "" {
+				byFunction[f.Function] = f.Asked
+			}
+		}
+		assert.Len(t, byFunction, 257)
+		assert.Equal(t, 300-256, byFunction["other"])
+	})
+}
+
+// An answer that can write itself still can while it is compared.
+func TestFidelityWriterTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const live = `{"labelName":"x"}`
+		next := transportFunc(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: -1,
+				Body: writerToBody{strings.NewReader(live)}}, nil
+		})
+		ladder := compared(says("a", "x"))
+		resp, err := ladder.Wrap(next).RoundTrip(invoke(t, `{}`))
+		require.NoError(t, err)
+		var out bytes.Buffer
+		_, err = resp.Body.(io.WriterTo).WriteTo(&out)
+		require.NoError(t, err)
+		assert.Equal(t, live, out.String())
+		assert.Len(t, ladder.Fidelity(), 2)
+	})
+}
+
+type writerToBody struct{ *strings.Reader }
+
+func (writerToBody) Close() error { return nil }
+
+func TestFidelityFigure(t *testing.T) {
+	zero := fallback.FidelityFigure{}
+	low, high := zero.Interval()
+	assert.Zero(t, zero.Coverage())
+	assert.Zero(t, zero.Accuracy())
+	assert.Zero(t, low)
+	assert.Equal(t, 1.0, high)
+
+	// The bounds are those of other implementations of the score.
+	tests := []struct {
+		given, agreed         int
+		wantLow, wantHigh, to float64
+	}{
+		{10, 9, 0.5958, 0.9821, 1e-4},
+		{100, 90, 0.8256, 0.9448, 1e-4},
+		{10, 10, 0.7225, 1, 1e-4},
+		{10, 0, 0, 0.2775, 1e-4},
+	}
+	for _, tt := range tests {
+		f := fallback.FidelityFigure{Asked: 2 * tt.given, Answered: tt.given, Given: tt.given, GivenAgreed: tt.agreed}
+		low, high := f.Interval()
+		assert.InDelta(t, tt.wantLow, low, tt.to, "%+v", f)
+		assert.InDelta(t, tt.wantHigh, high, tt.to, "%+v", f)
+		assert.InDelta(t, 0.5, f.Coverage(), 0)
+		assert.InDelta(t, float64(tt.agreed)/float64(tt.given), f.Accuracy(), 0)
+	}
+}
+
+func TestFidelityConcurrently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ladder := compared(says("a", "x"), says("b", "y"))
+		live := ladder.Wrap(answers(200, `{"labelName":"x"}`))
+		down := ladder.Wrap(answers(503, ""))
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 20 {
+					for _, rt := range []http.RoundTripper{live, down} {
+						resp, err := rt.RoundTrip(invoke(t, `{}`))
+						if assert.NoError(t, err) {
+							readAll(t, resp)
+						}
+					}
+					ladder.Fidelity()
+				}
+			})
+		}
+		wg.Wait()
+		figures := ladder.Fidelity()
+		require.Len(t, figures, 4)
+		assert.Equal(t, 160, figures[0].Given)
+		assert.Equal(t, 160, figures[0].GivenAgreed)
+		assert.Zero(t, figures[2].Given)
+		assert.Equal(t, 160, figures[2].Answered)
+	})
+}

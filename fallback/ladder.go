@@ -1,0 +1,194 @@
+package fallback
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"slices"
+	"sync/atomic"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// LadderConfig configures a [Ladder].
+type LadderConfig struct {
+	// Rungs are asked in this order. There must be one at least, and no two of a
+	// name.
+	Rungs []Rung
+
+	// Function names what is asked in the figures of [Ladder.Fidelity], for
+	// requests that carry no [policy.Call]. May be "".
+	Function string
+
+	// Fidelity compares, while the service answers, its answers with those that
+	// the rungs would have given.
+	Fidelity policy.Fidelity
+
+	// Codec reads the labels that are compared. Nil means
+	// [policy.Classification].
+	Codec policy.Codec
+
+	// Classify decides what an outcome means. Nil means [policy.Classify].
+	Classify policy.Classifier
+
+	// OnPanic is told of a rung that panicked, and with what. It may be called
+	// concurrently. Nil means that only the trail's metrics and log have it.
+	OnPanic func(rung string, value any)
+}
+
+// A Ladder is rungs in order: the first that has an answer gives it. It is safe
+// for concurrent use.
+//
+// A rung that panics is passed over, since the outage of a service must not
+// become the crash of its callers: the panic is counted, logged and told to
+// OnPanic.
+type Ladder struct {
+	cfg        LadderConfig
+	fidelity   fidelity
+	foreign    bool         // some rungs are not our own
+	rehearsals atomic.Int32 // of such rungs, that are under way
+}
+
+// NewLadder returns a ladder. It panics if cfg is invalid.
+func NewLadder(cfg LadderConfig) *Ladder {
+	cfg.Rungs = slices.Clone(cfg.Rungs)
+	if err := checkRungs(cfg.Rungs); err != nil {
+		panic(err.Error())
+	}
+	defaults := policy.Fallback{Fidelity: cfg.Fidelity, Codec: cfg.Codec}.WithDefaults()
+	cfg.Fidelity, cfg.Codec = defaults.Fidelity, defaults.Codec
+	if !(cfg.Fidelity.Share <= 1) { // a NaN, too
+		panic(fmt.Sprintf("fallback: Fidelity.Share is %v, want at most 1", cfg.Fidelity.Share))
+	}
+	if cfg.Fidelity.Random == nil {
+		cfg.Fidelity.Random = rand.Float64
+	}
+	return &Ladder{
+		cfg:      cfg,
+		fidelity: newFidelity(len(cfg.Rungs)),
+		foreign:  slices.ContainsFunc(cfg.Rungs, func(r Rung) bool { return r.own == nil }),
+	}
+}
+
+func checkRungs(rungs []Rung) error {
+	if len(rungs) == 0 {
+		return errors.New("fallback: a ladder has no rung")
+	}
+	taken := map[string]bool{"": true, string(telemetry.Live): true, string(telemetry.Cache): true}
+	for i, r := range rungs {
+		switch {
+		case taken[r.Name]:
+			return fmt.Errorf("fallback: Rungs[%d] has the name %q, want one that is not empty, not taken, and not that of a live or cached answer", i, r.Name)
+		case r.Answer == nil:
+			return fmt.Errorf("fallback: Rungs[%d] %q has no Answer", i, r.Name)
+		}
+		taken[r.Name] = true
+	}
+	return nil
+}
+
+// Layer returns a layer with a ladder of its own, for programs that bring their
+// own rungs: see [Ladder.Wrap]. It panics as [NewLadder] does.
+func Layer(rungs ...Rung) func(http.RoundTripper) http.RoundTripper {
+	return NewLadder(LadderConfig{Rungs: rungs}).Wrap
+}
+
+// newLadder returns the ladder of what f has, in the order of cfg.
+func (f *Fallback) newLadder(cfg policy.Fallback) *Ladder {
+	var rungs []Rung
+	for _, name := range cfg.Rungs {
+		switch {
+		case name == policy.RungRules && len(cfg.Rules) > 0:
+			rungs = append(rungs, f.Rules())
+		case name == policy.RungStatic && cfg.Static != nil:
+			rungs = append(rungs, f.Static())
+		}
+	}
+	if len(rungs) == 0 {
+		return nil
+	}
+	return NewLadder(LadderConfig{Rungs: rungs, Fidelity: cfg.Fidelity, Codec: cfg.Codec, Classify: cfg.Classify})
+}
+
+// answer returns the response of the first rung that has one, nil if none has.
+func (l *Ladder) answer(req *http.Request, cause policy.Class) *http.Response {
+	ctx := req.Context()
+	read := readOnce(req)
+	for i, r := range l.cfg.Rungs {
+		if telemetry.CallerLeft(ctx) {
+			return nil
+		}
+		if policy.Excluded(ctx, r.Name) {
+			continue
+		}
+		resp, about, ok := l.ask(ctx, r, req, read, false)
+		if !ok {
+			continue
+		}
+		about.Cause = cause
+		if about.Samples == 0 {
+			about.Accuracy, about.Samples = l.fidelity.accuracy(l.function(ctx), i)
+		}
+		telemetry.Mark(req, resp.Header, about)
+		return resp
+	}
+	return nil
+}
+
+// ask asks one rung. A panic is reported to the trail in ctx: in shadow, the one
+// of the request is not the call's.
+func (l *Ladder) ask(ctx context.Context, r Rung, req *http.Request, read func() input, shadow bool) (resp *http.Response, about telemetry.Answer, ok bool) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		resp, ok = nil, false
+		if value := recover(); value != nil { // else the goroutine is ending
+			l.panicked(ctx, r.Name, value)
+		}
+	}()
+	if r.own != nil {
+		resp, about, ok = r.own(req, read)
+	} else {
+		resp, about, ok = r.Answer(req, shadow)
+	}
+	returned = true
+	if resp == nil {
+		return nil, about, false
+	}
+	if !ok {
+		if resp.Body != nil {
+			_ = resp.Body.Close() // nobody gets to see it
+		}
+		return nil, about, false
+	}
+	complete(req, resp)
+	if !about.Degraded() {
+		about.Source = telemetry.Source(r.Name)
+	}
+	return resp, about, true
+}
+
+// panicked reports a panic. Its value may hold the input, so that only what the
+// runtime itself says is written down.
+func (l *Ladder) panicked(ctx context.Context, rung string, value any) {
+	err := fmt.Errorf("panic with a %T", value)
+	if known, ok := value.(runtime.Error); ok {
+		err = fmt.Errorf("panic: %w", known)
+	}
+	telemetry.FromContext(ctx).RungFailed(ctx, rung, err)
+	if l.cfg.OnPanic != nil {
+		l.cfg.OnPanic(rung, value)
+	}
+}
+
+// function names what a call asks.
+func (l *Ladder) function(ctx context.Context) string {
+	return cmp.Or(policy.CallOf(ctx).Function, l.cfg.Function)
+}

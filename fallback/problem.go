@@ -1,0 +1,78 @@
+package fallback
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sparekey/sparekey/policy/config"
+)
+
+// A problem is something wrong with the settings.
+type problem struct {
+	head string // the field of policy.Fallback it is in, such as "Rules[0]", or ""
+	rule string // the name of the rule, if it has one
+	path string // where in the head it is, such as "Any[1].Words", or ""
+	err  error  // what is wrong: goes on where the path ends
+}
+
+// A name is one of a setting in the text of a problem, spelled as in Go.
+type name string
+
+// names is several of them.
+func names(list ...string) []any {
+	args := make([]any, len(list))
+	for i, n := range list {
+		args[i] = name(n)
+	}
+	return args
+}
+
+// at returns the whole path.
+func (p problem) at() string {
+	if p.path == "" {
+		return p.head
+	}
+	return p.head + "." + p.path
+}
+
+// text returns the problem as a sentence, with its path spelled as spell does.
+func (p problem) text(spell func(string) string) error {
+	var b strings.Builder
+	b.WriteString(spell(p.head))
+	if p.rule != "" {
+		fmt.Fprintf(&b, " %q", p.rule)
+	}
+	inRule := strings.Contains(p.head, "[") || p.path != ""
+	if p.head != "" && inRule {
+		b.WriteString(": ")
+	}
+	b.WriteString(spell(p.path))
+	if b.Len() == 0 || p.path == "" && inRule || strings.HasPrefix(p.err.Error(), ":") {
+		return fmt.Errorf("%s%w", &b, p.err)
+	}
+	return fmt.Errorf("%s %w", &b, p.err)
+}
+
+// asInGo spells a name for who sets it in Go; [config.Key] does for a file.
+func asInGo(name string) string { return name }
+
+// joined returns one error with all problems, a line each, in the names of Go.
+func joined(problems []problem) error {
+	errs := make([]error, len(problems))
+	for i, p := range problems {
+		errs[i] = fmt.Errorf("fallback: %w", p.text(asInGo))
+	}
+	return errors.Join(errs...)
+}
+
+// located returns the same for a file, in its names.
+func located(problems []problem, source *config.Source) error {
+	errs := source.Errors()
+	for _, p := range problems {
+		if err := source.Error(p.at(), p.text(config.Key)); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return config.Join(errs...)
+}

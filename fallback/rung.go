@@ -1,0 +1,141 @@
+package fallback
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// A Rung is one way of answering when the service cannot.
+type Rung struct {
+	// Name tells the rungs of a ladder apart, in figures and for
+	// [policy.Without]. It must be from a bounded set: it becomes a metric's
+	// label.
+	Name string
+
+	// Answer answers req, or reports false if it has no answer. It must be quick
+	// and ask nothing over the network, leave the request as it is and be safe
+	// for concurrent use. The request's Body is spent; GetBody, if it is not nil,
+	// has a copy. Its context may be past its deadline.
+	//
+	// The response, which belongs to the ladder, is one as the service would have
+	// sent; where it has no header, body or request of its own, it gets one. Of
+	// what is said about it, Cause is the ladder's; a Source that is "",
+	// [telemetry.Live] or [telemetry.Cache] becomes the rung's name.
+	//
+	// In shadow, the service has just answered and only what would have been
+	// answered in its place is asked for: the call counts for nothing, as if it
+	// had not been made, and its context ends as soon as nobody waits for it.
+	Answer func(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool)
+
+	// own is a rung of this package: Answer with what it needs of the request,
+	// which is read once for all of them. Nil for the rungs of others.
+	own func(req *http.Request, read func() input) (*http.Response, telemetry.Answer, bool)
+
+	// describe adds what the rung is made of to settings, for transport.Inspect.
+	// Nil means that its name is all there is to say.
+	describe func(settings *policy.Fallback)
+}
+
+// Rules returns the rung of the rules. A text that no rule matches it leaves to
+// the next one.
+func (f *Fallback) Rules() Rung {
+	return ownRung(policy.RungRules, f.answerByRule, func(settings *policy.Fallback) {
+		for _, r := range f.rules {
+			settings.Rules = append(settings.Rules, policy.Rule{Name: r.name, Answer: r.answer})
+		}
+	})
+}
+
+// Static returns the rung of the static answer.
+func (f *Fallback) Static() Rung {
+	return ownRung(policy.RungStatic, f.answerStatically, func(settings *policy.Fallback) {
+		if static, _, ok := f.lastResort(); ok {
+			settings.Static = &static
+		}
+	})
+}
+
+func ownRung(name string, own func(*http.Request, func() input) (*http.Response, telemetry.Answer, bool), describe func(*policy.Fallback)) Rung {
+	return Rung{
+		Name: name,
+		Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
+			return own(req, func() input { return readInput(req) })
+		},
+		own:      own,
+		describe: describe,
+	}
+}
+
+func (f *Fallback) answerByRule(req *http.Request, read func() input) (*http.Response, telemetry.Answer, bool) {
+	in := read()
+	answer, rule, ok := f.byRules(&in)
+	if !ok {
+		return nil, telemetry.Answer{}, false
+	}
+	about := telemetry.Answer{Source: telemetry.Rule, Rule: rule, Confidence: answer.Confidence}
+	return f.reply(req, policy.RungRules, answer, in.externalID, about)
+}
+
+func (f *Fallback) answerStatically(req *http.Request, read func() input) (*http.Response, telemetry.Answer, bool) {
+	answer, _, ok := f.lastResort()
+	if !ok {
+		return nil, telemetry.Answer{}, false
+	}
+	about := telemetry.Answer{Source: telemetry.Static, Confidence: answer.Confidence}
+	return f.reply(req, policy.RungStatic, answer, read().externalID, about)
+}
+
+// reply writes an answer in the service's form. A codec that cannot has no
+// answer, and the failure is recorded.
+func (f *Fallback) reply(req *http.Request, rung string, answer policy.Answer, externalID string, about telemetry.Answer) (*http.Response, telemetry.Answer, bool) {
+	document, err := f.codec.Encode(answer, externalID)
+	if err != nil {
+		telemetry.FromContext(req.Context()).RungFailed(req.Context(), rung, err)
+		return nil, telemetry.Answer{}, false
+	}
+	return respond(req, document), about, true
+}
+
+// checkCodec reports answers that the codec cannot write, so that an outage is
+// not when this is found out.
+func checkCodec(cfg policy.Fallback) error {
+	var errs []error
+	try := func(where string, answer policy.Answer) {
+		if _, err := cfg.Codec.Encode(answer, ""); err != nil {
+			errs = append(errs, fmt.Errorf("fallback: %s: the codec cannot write the answer: %w", where, err))
+		}
+	}
+	for i, rule := range cfg.Rules {
+		if rule.Summary > 0 {
+			continue // its label is not known yet
+		}
+		try(fmt.Sprintf("Rules[%d] %q", i, rule.Name), rule.Answer)
+	}
+	if cfg.Static != nil {
+		try("Static", *cfg.Static)
+	}
+	return errors.Join(errs...)
+}
+
+// readOnce returns a func that reads the request when it is first called.
+func readOnce(req *http.Request) func() input {
+	return sync.OnceValue(func() input { return readInput(req) })
+}
+
+// complete makes up for what a rung left out of a response to req.
+func complete(req *http.Request, resp *http.Response) {
+	if resp.Header == nil {
+		resp.Header = http.Header{}
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	if resp.Request == nil {
+		resp.Request = req
+	}
+}

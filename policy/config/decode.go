@@ -1,0 +1,210 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Bounds of a file.
+const (
+	maxBytes  = 1 << 20
+	maxValues = 50_000
+	maxDepth  = 32
+)
+
+// Decode reads the one YAML document in data into the struct that into points
+// to, and returns where its values stand. The name is that of the file, for
+// errors. What is wrong with the file is in [Source.Errors]; what could be read
+// is read nevertheless.
+//
+// The struct may hold texts, booleans, numbers, lists, structs and pointers to
+// them; [json.RawMessage] takes any value and any a text, a number or a boolean.
+// Fields of other types cannot be set. A text may be any single value: 404 for a
+// text is "404".
+func Decode(name string, data []byte, into any) *Source {
+	s := &Source{name: name, places: make(map[string]place), unknown: make(map[string]bool)}
+	d := decoder{Source: s}
+	root, err := parse(data)
+	if err != nil {
+		s.errs = append(s.errs, syntaxError(name, err))
+		s.places[""] = place{broken: true}
+		return s
+	}
+	d.value("", root, reflect.ValueOf(into).Elem())
+	return s
+}
+
+// parse returns the document's content.
+func parse(data []byte) (*yaml.Node, error) {
+	if len(data) > maxBytes {
+		return nil, fmt.Errorf("has %d bytes, want at most %d", len(data), maxBytes)
+	}
+	var document yaml.Node
+	if err := yaml.Load(data, &document); err != nil {
+		return nil, err
+	}
+	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
+		return nil, errors.New("has no document")
+	}
+	return document.Content[0], nil
+}
+
+// syntaxError takes the place out of the parser's error.
+func syntaxError(name string, err error) *Error {
+	at, ok := errors.AsType[*yaml.LoadError](err)
+	if !ok {
+		return &Error{Name: name, Err: err}
+	}
+	text := strings.TrimPrefix(at.Message, "yaml: ")
+	if at.ContextMsg != "" {
+		text = at.ContextMsg + ": " + text
+	}
+	return &Error{Name: name, Line: at.Mark.Line, Column: at.Mark.Column, Err: errors.New(text)}
+}
+
+// A decoder walks through a document and a value beside each other.
+type decoder struct {
+	*Source
+	values int
+	depth  int
+	full   bool // a bound was reached, and reported
+}
+
+// enter follows an alias and keeps to the bounds. If it reports true, leave must
+// be called.
+func (d *decoder) enter(path string, node *yaml.Node) (*yaml.Node, bool) {
+	d.values++
+	if d.full {
+		return nil, false
+	}
+	if d.values > maxValues || d.depth >= maxDepth {
+		d.full = true
+		d.report(path, node, "is too much: a file has at most %d values in at most %d levels", maxValues, maxDepth)
+		return nil, false
+	}
+	for node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	d.depth++
+	return node, true
+}
+
+func (d *decoder) leave() { d.depth-- }
+
+// value reads node into v.
+func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
+	at := node
+	node, ok := d.enter(path, node)
+	if !ok {
+		return
+	}
+	defer d.leave()
+	d.record(path, at)
+	switch {
+	case v.Type() == reflect.TypeFor[json.RawMessage]():
+		d.json(path, node, v)
+	case v.Kind() == reflect.Pointer:
+		target := reflect.New(v.Type().Elem())
+		d.value(path, node, target.Elem())
+		v.Set(target)
+	case v.Kind() == reflect.Struct:
+		d.mapping(path, node, v)
+	case v.Kind() == reflect.Slice:
+		d.list(path, node, v)
+	default:
+		d.scalar(path, node, v)
+	}
+}
+
+// mapping reads the keys of node as fields of v.
+func (d *decoder) mapping(path string, node *yaml.Node, v reflect.Value) {
+	if node.Kind != yaml.MappingNode {
+		d.report(path, node, "is %s, want keys with values", kindOf(node))
+		return
+	}
+	fields, known := fieldsOf(v.Type())
+	seen := make(map[string]int) // line
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		index, ok := fields[key.Value]
+		line, again := seen[key.Value]
+		switch {
+		case key.Kind != yaml.ScalarNode || !ok:
+			d.unknownKey(path, key, known)
+		case again:
+			d.add(path, key, "has the key %s twice, first in line %d", key.Value, line)
+		default:
+			seen[key.Value] = key.Line
+			field := v.Type().FieldByIndex(index)
+			d.value(join(path, field.Name), value, v.FieldByIndex(index))
+		}
+	}
+}
+
+func (d *decoder) unknownKey(path string, key *yaml.Node, known []string) {
+	d.unknown[path] = true
+	switch {
+	case key.Kind != yaml.ScalarNode:
+		d.add(path, key, "has %s for a key", kindOf(key))
+	case key.ShortTag() == "!!merge":
+		d.add(path, key, "has a merge key, which is not supported; write the keys out")
+	default:
+		d.add(path, key, "has the unknown key %q%s", key.Value, Suggest(key.Value, known))
+	}
+}
+
+// list reads the items of node.
+func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
+	if node.Kind != yaml.SequenceNode {
+		d.report(path, node, "is %s, want a list", kindOf(node))
+		return
+	}
+	items := reflect.MakeSlice(v.Type(), 0, 0)
+	for i, item := range node.Content {
+		if d.full {
+			break
+		}
+		target := reflect.New(v.Type().Elem()).Elem()
+		d.value(fmt.Sprintf("%s[%d]", path, i), item, target)
+		items = reflect.Append(items, target)
+	}
+	v.Set(items)
+}
+
+// fieldsOf returns the fields of a struct by key, those of embedded structs with
+// them, and the keys.
+func fieldsOf(t reflect.Type) (fields map[string][]int, keys []string) {
+	fields = make(map[string][]int)
+	for _, field := range reflect.VisibleFields(t) {
+		if field.IsExported() && !field.Anonymous && settable(field.Type) {
+			fields[Key(field.Name)] = field.Index
+			keys = append(keys, Key(field.Name))
+		}
+	}
+	slices.Sort(keys)
+	return fields, keys
+}
+
+// settable reports whether a file can hold values of type t.
+func settable(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Func, reflect.Chan, reflect.Map, reflect.UnsafePointer:
+		return false
+	case reflect.Interface:
+		return t.NumMethod() == 0
+	}
+	return true
+}
+
+func join(path, field string) string {
+	if path == "" {
+		return field
+	}
+	return path + "." + field
+}

@@ -1,0 +1,76 @@
+package config
+
+import (
+	"strings"
+	"unicode"
+)
+
+// Key returns the key of the Go field with that name, or a path of keys for one
+// of fields.
+func Key(name string) string {
+	var b strings.Builder
+	inWord := false
+	for _, r := range name {
+		if unicode.IsUpper(r) {
+			if inWord {
+				b.WriteByte('_')
+			}
+			r = unicode.ToLower(r)
+			inWord = false
+		} else {
+			inWord = unicode.IsLetter(r) || unicode.IsDigit(r)
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// Suggest returns a hint that names the one of known that is most like name, or
+// all of them if none is like it and they are few. It returns "" if there is
+// nothing to say.
+func Suggest(name string, known []string) string {
+	best, least := "", 1+min(2, len(name)/2)
+	for _, candidate := range known {
+		if d := distance(name, candidate, least); d < least {
+			best, least = candidate, d
+		}
+	}
+	switch {
+	case best != "":
+		return "; did you mean " + best + "?"
+	case len(known) > 0 && len(known) <= 16:
+		return "; known are " + strings.Join(known, ", ")
+	}
+	return ""
+}
+
+// distance returns how many bytes of a must be put in, left out, replaced or
+// swapped with the next to get b, case aside, or at least bound if that is more.
+func distance(a, b string, bound int) int {
+	if max(len(a)-len(b), len(b)-len(a)) >= bound {
+		return bound
+	}
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d = min(d, rows[i-2][j-2]+1)
+			}
+			rows[i][j] = d
+		}
+	}
+	return rows[len(a)][len(b)]
+}

@@ -1,0 +1,90 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// A Source is where settings came from.
+type Source struct {
+	name    string
+	places  map[string]place // by path
+	unknown map[string]bool  // the paths of what has a key that is not known
+	errs    []*Error
+}
+
+// A place is where a value stands.
+type place struct {
+	line, column int
+	broken       bool // the value was not understood
+}
+
+// Errors returns what was wrong with the file itself.
+func (s *Source) Errors() []*Error { return s.errs }
+
+// Error returns err with the place of the setting at path, such as
+// "Rules[0].Any[1].Words", or else of the nearest around it. It returns nil if
+// err may only follow from something in the file that was not understood, which
+// is reported already.
+func (s *Source) Error(path string, err error) *Error {
+	if s.isFollowUp(path) {
+		return nil
+	}
+	at, _ := s.nearest(path)
+	return &Error{Name: s.name, Line: at.line, Column: at.column, Err: err}
+}
+
+func (s *Source) isFollowUp(path string) bool {
+	at, found := s.nearest(path)
+	if at.broken || found != path && s.unknown[found] {
+		return true
+	}
+	for other := range s.unknown {
+		if within(other, path) {
+			return true
+		}
+	}
+	for other, at := range s.places {
+		if at.broken && within(other, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// nearest returns the place of path or of the nearest around it, and its path.
+func (s *Source) nearest(path string) (place, string) {
+	for {
+		if at, ok := s.places[path]; ok || path == "" {
+			return at, path
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+}
+
+// within reports whether path is outer or a part of it. Everything is a part of
+// "", but tells nothing about it.
+func within(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || outer != "" && (rest[0] == '.' || rest[0] == '['))
+}
+
+func (s *Source) record(path string, node *yaml.Node) {
+	s.places[path] = place{line: node.Line, column: node.Column}
+}
+
+// report adds what is wrong at node, which path leads to.
+func (s *Source) report(path string, node *yaml.Node, format string, args ...any) {
+	s.places[path] = place{line: node.Line, column: node.Column, broken: true}
+	s.add(path, node, format, args...)
+}
+
+func (s *Source) add(path string, node *yaml.Node, format string, args ...any) {
+	err := fmt.Errorf(format, args...)
+	if path != "" {
+		err = fmt.Errorf("%s %w", Key(path), err)
+	}
+	s.errs = append(s.errs, &Error{Name: s.name, Line: node.Line, Column: node.Column, Err: err})
+}
