@@ -1,0 +1,44 @@
+package cache
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// hitStatus returns what Cache-Status (RFC 9211) says of an answer that is given
+// from the store: with what is left of its lifetime, in whole seconds, rounded
+// down.
+func hitStatus(ttl time.Duration, detail string) string {
+	seconds := int64(ttl / time.Second)
+	if ttl < 0 && ttl%time.Second != 0 {
+		seconds--
+	}
+	said := "hit; ttl=" + strconv.FormatInt(seconds, 10)
+	if detail != "" {
+		said += "; detail=" + detail
+	}
+	return said
+}
+
+// mark adds what is said of a response to its Cache-Status field, after what
+// caches nearer to the origin said.
+func (c *httpCache) mark(resp *http.Response, said string) {
+	if resp.Header == nil {
+		resp.Header = http.Header{}
+	}
+	own := c.cfg.Name + "; " + said
+	if upstream := resp.Header["Cache-Status"]; len(upstream) > 0 {
+		own = strings.Join(upstream, ", ") + ", " + own
+	}
+	resp.Header["Cache-Status"] = []string{own}
+}
+
+// isToken reports whether a text can be the name of a cache as it is (RFC 9651
+// section 3.3.4).
+func isToken(text string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	return text != "" && strings.Contains(letters+"*", text[:1]) &&
+		strings.Trim(text, letters+"0123456789!#$%&'*+-.^_`|~:/") == ""
+}
