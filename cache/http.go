@@ -120,7 +120,7 @@ func HTTP(cfg HTTPConfig) Layer {
 		store = NewStore(StoreConfig{MaxEntryBytes: 4 * cfg.MaxEntryBytes, MaxBytes: max(64<<20, 16*cfg.MaxEntryBytes)})
 	}
 	return func(next http.RoundTripper) http.RoundTripper {
-		c := &httpCache{cfg: cfg, store: store, next: next}
+		c := &httpCache{cfg: cfg, store: store, next: next, flights: newFlights(cfg.MaxEntryBytes, store)}
 		c.maxBytes = store.cfg.MaxEntryBytes - itemOverhead
 		c.maxStale = max(cfg.MaxStale, 0)
 		return c
@@ -134,6 +134,7 @@ type httpCache struct {
 	maxBytes  int64 // of a shelf
 	maxStale  time.Duration
 	changes   changes
+	flights   *flights
 	refreshes refreshes
 }
 
@@ -252,7 +253,7 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 	if resp, ok := c.soon(req, w, found); ok {
 		return resp, nil
 	}
-	resp, err := c.fetch(req, w, found, reason)
+	resp, err := c.ask(req, w, found, reason)
 	if found != nil && (err != nil || isError(resp.StatusCode)) {
 		verdict := telemetry.Judge(req, resp, err, nil)
 		if !telemetry.CallerLeft(req.Context()) && found.covers(w.cc, err != nil, time.Now(), c.maxStale) {
@@ -263,6 +264,17 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 		}
 	}
 	c.report(req, miss)
+	return resp, err
+}
+
+// ask has the origin asked once for all who want the same at the same time.
+func (c *httpCache) ask(req *http.Request, w *wanted, found *stored, reason string) (*http.Response, error) {
+	send := func(req *http.Request) (*http.Response, error) { return c.fetch(req, w, found, reason) }
+	resp, joined, err := c.flights.do(req, w.flightKey(req.Method), send, isForAll)
+	if joined && err == nil {
+		said := resp.Header["Cache-Status"]
+		resp.Header["Cache-Status"] = []string{said[0] + "; collapsed"}
+	}
 	return resp, err
 }
 
@@ -321,6 +333,12 @@ func (c *httpCache) record(w *wanted, resp *http.Response, asked, arrived time.T
 	if resp.Body == http.NoBody {
 		c.put(w, s.complete(nil))
 		return true
+	}
+	if n := resp.ContentLength; n > 0 {
+		if !c.store.reserve(n) {
+			return false
+		}
+		body.Watch(resp, body.EndFunc(func(error) { c.store.release(n) }))
 	}
 	record(resp, c.cfg.MaxEntryBytes, func(data []byte) { c.put(w, s.complete(data)) })
 	return true

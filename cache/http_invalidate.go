@@ -20,8 +20,8 @@ type change struct{ atomic.Uint64 }
 
 func (c *changes) of(k key) *change { return &c[binary.LittleEndian.Uint64(k[8:])%uint64(len(c))] }
 
-// The methods besides GET and HEAD that change nothing (RFC 9110 section 16.1.1).
-// All others might.
+// isSafe reports whether a method other than GET and HEAD changes nothing (RFC 9110
+// section 16.1.1). All others might.
 func isSafe(method string) bool {
 	switch method {
 	case http.MethodOptions, http.MethodTrace, "PROPFIND", "REPORT", "SEARCH", "QUERY":

@@ -100,7 +100,7 @@ func behindCaller(ctx context.Context, req *http.Request, w *wanted) (*http.Requ
 // fetchWhole fetches an answer and reads it, so that it is stored. It reports
 // whether the origin gave one.
 func (c *httpCache) fetchWhole(req *http.Request, w *wanted, s *stored) bool {
-	resp, err := c.fetch(req, w, s, "stale")
+	resp, err := c.ask(req, w, s, "stale")
 	if err != nil {
 		return false
 	}

@@ -3,6 +3,7 @@ package cache
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"maps"
 	"net/http"
 	"slices"
@@ -79,9 +80,7 @@ func (w *wanted) ownKey(generation uint64) key {
 	parts := keyParts(make([]byte, 0, 128))
 	parts = append(parts, w.resource[:]...)
 	parts = append(parts, w.who[:]...)
-	for shift := 0; shift < 64; shift += 8 {
-		parts = append(parts, byte(generation>>shift))
-	}
+	parts = binary.LittleEndian.AppendUint64(parts, generation)
 	return sha256.Sum256(parts)
 }
 
@@ -98,21 +97,35 @@ func showsCredentials(req *http.Request, h http.Header) bool {
 }
 
 // flightKey returns the key of requests that are the same in all that could make
-// their answers differ. It reports false for those of which one is enough for one
-// caller only.
+// their answers differ. One that comes after a change or a purge does not get what
+// was asked for before.
 func (w *wanted) flightKey(method string) key {
 	parts := keyParts(make([]byte, 0, 512))
 	parts = append(parts, w.resource[:]...)
 	parts = append(parts, w.who[:]...)
+	parts = binary.AppendUvarint(parts, w.seen)
+	parts = binary.AppendUvarint(parts, uint64(w.began))
 	parts.add(method)
 	for _, name := range slices.Sorted(maps.Keys(w.header)) {
-		if !telling(name) {
-			continue
+		if telling(name) {
+			parts.add(name)
+			parts.addAll(w.header[name])
 		}
-		parts.add(name)
-		parts.addAll(w.header[name])
 	}
 	return sha256.Sum256(parts)
+}
+
+// isForAll reports whether an answer may be given to all whose requests have the
+// same flightKey.
+func isForAll(resp *http.Response) bool {
+	h := canonicalNames(resp.Header)
+	for _, name := range listed(h["Vary"]) {
+		if name == "*" || !telling(http.CanonicalHeaderKey(name)) {
+			return false
+		}
+	}
+	return resp.StatusCode != http.StatusSwitchingProtocols && len(h["Set-Cookie"]) == 0 &&
+		!readDirectives(h["Cache-Control"]).noStore && !mentions(h["Content-Type"], "text/event-stream")
 }
 
 // telling reports whether a field of a request may change its answer.
@@ -120,8 +133,7 @@ func telling(name string) bool {
 	return name == "Cache-Control" || name == "Pragma" || !slices.Contains(harmless[:], name)
 }
 
-// passesBy returns why a GET or HEAD is none of the cache's business, "" if it
-// is its business.
+// passesBy reports whether a GET or HEAD is none of the cache's business.
 func passesBy(req *http.Request, h http.Header, cc directives) bool {
 	return cc.noStore || req.Body != nil && req.Body != http.NoBody ||
 		len(h["Upgrade"]) > 0 || len(h["If-Match"]) > 0 || len(h["If-Unmodified-Since"]) > 0 ||
