@@ -128,14 +128,14 @@ func HTTP(cfg HTTPConfig) Layer {
 }
 
 type httpCache struct {
-	cfg       HTTPConfig
-	store     *Store
-	next      http.RoundTripper
-	maxBytes  int64 // of a shelf
-	maxStale  time.Duration
-	changes   changes
-	flights   *flights
-	refreshes refreshes
+	cfg      HTTPConfig
+	store    *Store
+	next     http.RoundTripper
+	maxBytes int64 // of a shelf
+	maxStale time.Duration
+	changes  changes
+	flights  *flights
+	renewals renewals
 }
 
 func (c *httpCache) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -198,7 +198,7 @@ func (c *httpCache) give(req *http.Request, w *wanted, s *stored, standing stand
 		detail = "max-stale"
 	case swr:
 		detail = "stale-while-revalidate"
-		c.refresh(req, w, s, now)
+		c.renew(req, w, s, now)
 	}
 	if standing == fresh {
 		c.report(req, hit)
@@ -296,7 +296,7 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 		if !found.confirms(canonicalNames(resp.Header)) {
 			return c.fetch(req, w, nil, reason) // it is about something else
 		}
-		return c.confirm(req, w, found, resp, asked, arrived), nil
+		return c.confirm(req, w, found, resp, asked, arrived, reason), nil
 	}
 	said := "fwd=" + reason + "; fwd-status=" + strconv.Itoa(resp.StatusCode)
 	if req.Method != http.MethodHead && c.record(w, resp, asked, arrived) {
@@ -307,16 +307,18 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 }
 
 // confirm answers with a stored answer that the origin says is right.
-func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *http.Response, asked, arrived time.Time) *http.Response {
+func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *http.Response, asked, arrived time.Time, reason string) *http.Response {
 	confirmed, keeps := found.confirmed(w, resp, asked, arrived, c.maxStale)
+	said := "fwd=" + reason + "; fwd-status=304"
 	if keeps {
 		c.put(w, confirmed)
+		said += "; stored"
 	}
 	given := confirmed.response(req, arrived)
 	if confirmed.meets(w.header) {
 		notModified(given)
 	}
-	c.mark(given, "fwd=stale; fwd-status=304; stored")
+	c.mark(given, said)
 	return given
 }
 
@@ -353,7 +355,7 @@ func (c *httpCache) report(req *http.Request, l lookup) {
 // CloseIdleConnections ends the refreshes that are under way and forwards to the
 // transport below.
 func (c *httpCache) CloseIdleConnections() {
-	c.refreshes.end(false)
+	c.renewals.end(false)
 	if idle, ok := c.next.(interface{ CloseIdleConnections() }); ok {
 		idle.CloseIdleConnections()
 	}
@@ -361,7 +363,7 @@ func (c *httpCache) CloseIdleConnections() {
 
 // Close ends the refreshes for good. Requests are answered as before.
 func (c *httpCache) Close() error {
-	c.refreshes.end(true)
+	c.renewals.end(true)
 	return nil
 }
 

@@ -14,26 +14,26 @@ import (
 // refreshTime bounds a refresh, which no caller waits for.
 const refreshTime = 30 * time.Second
 
-// refreshes are the answers that are being fetched behind callers.
-type refreshes struct {
+// renewals are the answers that are being fetched behind callers.
+type renewals struct {
 	mu      sync.Mutex
-	running map[*stored]*refresh // by what they are to replace; guarded by mu
+	running map[*stored]*renewal // by what they are to replace; guarded by mu
 	closed  bool                 // guarded by mu
 }
 
-// A refresh fetches one answer.
-type refresh struct {
+// A renewal fetches one answer.
+type renewal struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed at its end
 	failed bool          // set before done is closed
 }
 
-// end cancels all refreshes and waits for them. If for good, there are none from
+// end cancels all renewals and waits for them. If for good, there are none from
 // then on.
-func (r *refreshes) end(forGood bool) {
+func (r *renewals) end(forGood bool) {
 	r.mu.Lock()
 	r.closed = r.closed || forGood
-	all := make([]*refresh, 0, len(r.running))
+	all := make([]*renewal, 0, len(r.running))
 	for _, one := range r.running {
 		all = append(all, one)
 	}
@@ -44,10 +44,10 @@ func (r *refreshes) end(forGood bool) {
 	}
 }
 
-// refresh fetches a stored answer anew on a goroutine of its own, unless that is
+// renew fetches a stored answer anew on a goroutine of its own, unless that is
 // under way. It returns nil if that must wait.
-func (c *httpCache) refresh(req *http.Request, w *wanted, s *stored, now time.Time) *refresh {
-	r := &c.refreshes
+func (c *httpCache) renew(req *http.Request, w *wanted, s *stored, now time.Time) *renewal {
+	r := &c.renewals
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if one := r.running[s]; one != nil {
@@ -60,9 +60,9 @@ func (c *httpCache) refresh(req *http.Request, w *wanted, s *stored, now time.Ti
 		return nil // it has just been replaced
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), refreshTime)
-	one := &refresh{cancel: cancel, done: make(chan struct{}), failed: true}
+	one := &renewal{cancel: cancel, done: make(chan struct{}), failed: true}
 	if r.running == nil {
-		r.running = make(map[*stored]*refresh)
+		r.running = make(map[*stored]*renewal)
 	}
 	r.running[s] = one
 	behind, anew := behindCaller(ctx, req, w)
@@ -100,7 +100,7 @@ func behindCaller(ctx context.Context, req *http.Request, w *wanted) (*http.Requ
 // fetchWhole fetches an answer and reads it, so that it is stored. It reports
 // whether the origin gave one.
 func (c *httpCache) fetchWhole(req *http.Request, w *wanted, s *stored) bool {
-	resp, err := c.ask(req, w, s, "stale")
+	resp, err := c.fetch(req, w, s, "stale")
 	if err != nil {
 		return false
 	}
@@ -123,7 +123,7 @@ func (c *httpCache) soon(req *http.Request, w *wanted, found *stored) (*http.Res
 	if c.cfg.SoftTimeout == 0 || found == nil || !found.covers(w.cc, true, now, c.maxStale) {
 		return nil, false
 	}
-	one := c.refresh(req, w, found, now)
+	one := c.renew(req, w, found, now)
 	if one == nil {
 		return nil, false
 	}
