@@ -32,7 +32,7 @@ type directives struct {
 func readDirectives(lines []string) directives {
 	d := directives{maxAge: absent, minFresh: absent, maxStale: absent, staleWhileRevalidate: absent, staleIfError: absent}
 	for _, line := range lines {
-		for line != "" {
+		for line = strings.TrimLeft(line, ", \t"); line != ""; line = strings.TrimLeft(line, ", \t") {
 			var name, value string
 			name, value, line = cutDirective(line)
 			d.add(name, value)

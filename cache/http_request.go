@@ -124,7 +124,7 @@ func isForAll(resp *http.Response) bool {
 			return false
 		}
 	}
-	return resp.StatusCode != http.StatusSwitchingProtocols && len(h["Set-Cookie"]) == 0 &&
+	return resp.StatusCode != http.StatusSwitchingProtocols && len(resp.Trailer) == 0 && len(h["Set-Cookie"]) == 0 &&
 		!readDirectives(h["Cache-Control"]).noStore && !mentions(h["Content-Type"], "text/event-stream")
 }
 
