@@ -82,6 +82,9 @@ func (f *flight) shut() {
 // more than is kept, and returns nil if all have left.
 func (f *flight) room() []byte {
 	for {
+		if f.ctx.Err() != nil { // not all bodies end when they are closed
+			return nil
+		}
 		f.mu.Lock()
 		if len(f.buf) < cap(f.buf) || f.growLocked() || f.dropLocked() {
 			room := f.buf[len(f.buf):cap(f.buf)]
