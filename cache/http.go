@@ -120,12 +120,16 @@ func HTTP(cfg HTTPConfig) Layer {
 		store = NewStore(StoreConfig{MaxEntryBytes: 4 * cfg.MaxEntryBytes, MaxBytes: max(64<<20, 16*cfg.MaxEntryBytes)})
 	}
 	return func(next http.RoundTripper) http.RoundTripper {
-		c := &httpCache{cfg: cfg, store: store, next: next, flights: newFlights(cfg.MaxEntryBytes, store)}
+		c := &httpCache{cfg: cfg, store: store, next: next, flights: newFlights(min(cfg.MaxEntryBytes, readAhead), store)}
 		c.maxBytes = store.cfg.MaxEntryBytes - itemOverhead
 		c.maxStale = max(cfg.MaxStale, 0)
 		return c
 	}
 }
+
+// readAhead bounds how much of an answer is read ahead of who asked for it. Nobody
+// joins one that is longer.
+const readAhead = 256 << 10
 
 type httpCache struct {
 	cfg      HTTPConfig
@@ -253,7 +257,10 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 	if resp, ok := c.soon(req, w, found); ok {
 		return resp, nil
 	}
-	resp, err := c.ask(req, w, found, reason)
+	resp, joinedOther, err := c.ask(req, w, found, reason)
+	if err == errSettled { //nolint:errorlint // ours
+		return c.RoundTrip(req)
+	}
 	if found != nil && (err != nil || isError(resp.StatusCode)) {
 		verdict := telemetry.Judge(req, resp, err, nil)
 		if !telemetry.CallerLeft(req.Context()) && found.covers(w.cc, err != nil, time.Now(), c.maxStale) {
@@ -263,19 +270,30 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 			return c.standIn(req, w, found, "stale-if-error", verdict.Class), nil
 		}
 	}
-	c.report(req, miss)
+	if joinedOther {
+		c.report(req, joined)
+		telemetry.FromContext(req.Context()).Joined()
+	} else {
+		c.report(req, miss)
+	}
 	return resp, err
 }
 
-// ask has the origin asked once for all who want the same at the same time.
-func (c *httpCache) ask(req *http.Request, w *wanted, found *stored, reason string) (*http.Response, error) {
-	send := func(req *http.Request) (*http.Response, error) { return c.fetch(req, w, found, reason) }
-	resp, joined, err := c.flights.do(req, w.flightKey(req.Method), send, isForAll)
+// ask has the origin asked once for all who want the same at the same time. Its
+// error is errSettled if there is a fresh answer by now.
+func (c *httpCache) ask(req *http.Request, w *wanted, found *stored, reason string) (resp *http.Response, joined bool, err error) {
+	resp, joined, err = c.flights.do(req, w.flightKey(req.Method), func(req *http.Request) (*http.Response, error) {
+		now := time.Now()
+		if anew, _ := c.find(w, now); anew != nil && anew != found && anew.standing(w.cc, now, c.maxStale) == fresh {
+			return nil, errSettled
+		}
+		return c.fetch(req, w, found, reason)
+	}, isForAll)
 	if joined && err == nil {
 		said := resp.Header["Cache-Status"]
 		resp.Header["Cache-Status"] = []string{said[0] + "; collapsed"}
 	}
-	return resp, err
+	return resp, joined, err
 }
 
 // fetch asks the origin, for whether the found answer is still right if that can be

@@ -11,9 +11,6 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// refreshTime bounds a refresh, which no caller waits for.
-const refreshTime = 30 * time.Second
-
 // renewals are the answers that are being fetched behind callers.
 type renewals struct {
 	mu      sync.Mutex

@@ -97,14 +97,13 @@ func showsCredentials(req *http.Request, h http.Header) bool {
 }
 
 // flightKey returns the key of requests that are the same in all that could make
-// their answers differ. One that comes after a change or a purge does not get what
-// was asked for before.
+// their answers differ. One that comes after a change does not get what was asked for
+// before.
 func (w *wanted) flightKey(method string) key {
 	parts := keyParts(make([]byte, 0, 512))
 	parts = append(parts, w.resource[:]...)
 	parts = append(parts, w.who[:]...)
 	parts = binary.AppendUvarint(parts, w.seen)
-	parts = binary.AppendUvarint(parts, uint64(w.began))
 	parts.add(method)
 	for _, name := range slices.Sorted(maps.Keys(w.header)) {
 		if telling(name) {
