@@ -186,7 +186,18 @@ func forwardReason(found *stored, varied bool, w *wanted, now time.Time) string 
 // give answers from memory. It reports false if the stored answer has not what the
 // request wants.
 func (c *httpCache) give(req *http.Request, w *wanted, s *stored, standing standing, now time.Time) (*http.Response, bool) {
-	resp := s.response(req, now)
+	detail := ""
+	switch standing {
+	case tolerated:
+		detail = "max-stale"
+	case swr:
+		detail = "stale-while-revalidate"
+	}
+	answer := telemetry.Answer{Source: telemetry.Cache, Age: now.Sub(s.born)}
+	if standing != fresh {
+		answer.Source = telemetry.Stale
+	}
+	resp := s.response(req, now, c.hitStatus(s.freshUntil.Sub(now), detail), answer.Source)
 	switch {
 	case len(w.header["Range"]) > 0:
 		if !s.partOf(resp, w.header) {
@@ -196,34 +207,26 @@ func (c *httpCache) give(req *http.Request, w *wanted, s *stored, standing stand
 		notModified(resp)
 	}
 	body.CloseRequest(req)
-	detail, answer := "", telemetry.Answer{Source: telemetry.Cache, Age: now.Sub(s.born)}
-	switch standing {
-	case tolerated:
-		detail = "max-stale"
-	case swr:
-		detail = "stale-while-revalidate"
-		c.renew(req, w, s, now)
-	}
 	if standing == fresh {
 		c.report(req, hit)
 	} else {
-		answer.Source = telemetry.Stale
 		c.report(req, stale)
 	}
-	c.mark(resp, hitStatus(s.freshUntil.Sub(now), detail))
-	telemetry.Mark(req, resp.Header, answer)
+	if standing == swr {
+		c.renew(req, w, s, now)
+	}
+	telemetry.FromContext(req.Context()).Answered(req.Context(), answer)
 	return resp, true
 }
 
 // standIn answers from memory in place of an answer that could not be had.
 func (c *httpCache) standIn(req *http.Request, w *wanted, s *stored, detail string, cause policy.Class) *http.Response {
 	now := time.Now()
-	resp := s.response(req, now)
+	resp := s.response(req, now, c.hitStatus(s.freshUntil.Sub(now), detail), "")
 	if s.meets(w.header) {
 		notModified(resp)
 	}
 	c.report(req, stale)
-	c.mark(resp, hitStatus(s.freshUntil.Sub(now), detail))
 	telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(s.born), Cause: cause})
 	return resp
 }
@@ -327,16 +330,15 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 // confirm answers with a stored answer that the origin says is right.
 func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *http.Response, asked, arrived time.Time, reason string) *http.Response {
 	confirmed, keeps := found.confirmed(w, resp, asked, arrived, c.maxStale)
-	said := "fwd=" + reason + "; fwd-status=304"
+	said := c.cfg.Name + "; fwd=" + reason + "; fwd-status=304"
 	if keeps {
 		c.put(w, confirmed)
 		said += "; stored"
 	}
-	given := confirmed.response(req, arrived)
+	given := confirmed.response(req, arrived, said, "")
 	if confirmed.meets(w.header) {
 		notModified(given)
 	}
-	c.mark(given, said)
 	return given
 }
 

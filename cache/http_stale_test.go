@@ -277,7 +277,7 @@ func TestHTTPOpenBreaker(t *testing.T) {
 		}
 		assert.Equal(t, int64(1), upstream.calls.Load())
 		time.Sleep(50 * time.Second)
-		_, err := rt.RoundTrip(get(t)) //nolint:bodyclose // there is none
+		_, err := rt.RoundTrip(get(t))
 		require.ErrorIs(t, err, refusal)
 	})
 }

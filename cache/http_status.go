@@ -8,18 +8,15 @@ import (
 )
 
 // hitStatus returns what Cache-Status (RFC 9211) says of an answer that is given
-// from the store: with what is left of its lifetime, in whole seconds, rounded
-// down.
-func hitStatus(ttl time.Duration, detail string) string {
-	seconds := int64(ttl / time.Second)
-	if ttl < 0 && ttl%time.Second != 0 {
-		seconds--
-	}
-	said := "hit; ttl=" + strconv.FormatInt(seconds, 10)
+// from the store: with what is left of its lifetime, in whole seconds.
+func (c *httpCache) hitStatus(ttl time.Duration, detail string) string {
+	said := append(make([]byte, 0, 96), c.cfg.Name...)
+	said = append(said, "; hit; ttl="...)
+	said = strconv.AppendInt(said, wholeSeconds(ttl), 10)
 	if detail != "" {
-		said += "; detail=" + detail
+		said = append(append(said, "; detail="...), detail...)
 	}
-	return said
+	return string(said)
 }
 
 // mark adds what is said of a response to its Cache-Status field, after what

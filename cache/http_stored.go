@@ -4,9 +4,9 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/telemetry"
 )
 
@@ -23,6 +23,7 @@ type stored struct {
 	major, minor int
 	uncompressed bool
 	header       http.Header
+	fields       fields // the header again, to make others of
 	body         []byte
 
 	cc         directives
@@ -136,7 +137,14 @@ func (s *stored) complete(data []byte) *stored {
 	if s.code != http.StatusNoContent {
 		s.header["Content-Length"] = []string{strconv.Itoa(len(data))}
 	}
+	s.settle()
 	return s
+}
+
+// settle ends the changes to the header.
+func (s *stored) settle() {
+	s.fields = fieldsOf(s.header)
+	s.header, _ = s.fields.header(0)
 }
 
 // matches reports whether the answer is one to a request with the header h.
@@ -150,42 +158,41 @@ func (s *stored) matches(h http.Header) bool {
 
 // weight returns about how much memory the answer takes, in bytes.
 func (s *stored) weight() int64 {
-	n := entryOverhead + cap(s.body)
-	for name, values := range s.header {
-		n += len(name) + fieldOverhead
-		for _, value := range values {
-			n += len(value)
-		}
-	}
+	n := entryOverhead + cap(s.body) + s.fields.weight() + len(s.fields)*(fieldOverhead+valueOverhead)
 	for _, name := range s.vary {
-		n += len(name) + fieldOverhead
+		n += len(name) + valueOverhead
 	}
 	return int64(n)
 }
 
-// response returns the answer anew, for req. The caller may do with it what he
+// response returns the answer anew, for req, with what Cache-Status says of it. If
+// the answer has a source, that is said, too. The caller may do with it what he
 // likes.
-func (s *stored) response(req *http.Request, now time.Time) *http.Response {
-	values := 1
-	for _, lines := range s.header {
-		values += len(lines)
+func (s *stored) response(req *http.Request, now time.Time, said string, source telemetry.Source) *http.Response {
+	header, values := s.fields.header(3)
+	if upstream := s.header["Cache-Status"]; len(upstream) > 0 {
+		said = strings.Join(upstream, ", ") + ", " + said
 	}
-	all := make([]string, 0, values) // of all fields, in one piece
-	header := make(http.Header, len(s.header)+3)
-	for name, lines := range s.header {
-		from := len(all)
-		all = append(all, lines...)
-		header[name] = all[from:len(all):len(all)]
+	aged := append(append(make([]byte, 0, 64), source...), ";age="...)
+	from := len(aged)
+	text := string(strconv.AppendInt(aged, int64(max(now.Sub(s.born), 0)/time.Second), 10)) // of two fields
+	values[0], values[1], values[2] = text[from:], said, text
+	header["Age"], header["Cache-Status"] = values[0:1:1], values[1:2:2]
+	if source != "" {
+		if !now.After(s.born) { // is left out
+			values[2] = string(source)
+		}
+		header[telemetry.HeaderName] = values[2:3:3]
 	}
-	all = append(all, strconv.FormatInt(int64(max(now.Sub(s.born), 0)/time.Second), 10))
-	header["Age"] = all[len(all)-1:]
-	resp := &http.Response{
+
+	given := &givenAnswer{response: http.Response{
 		Status: s.status, StatusCode: s.code, Proto: s.proto, ProtoMajor: s.major, ProtoMinor: s.minor,
 		Header: header, Uncompressed: s.uncompressed, Request: req,
 		Body: http.NoBody, ContentLength: int64(len(s.body)),
-	}
+	}}
 	if req.Method != http.MethodHead && len(s.body) > 0 {
-		resp.Body = body.Bytes(s.body)
+		given.body.Reset(s.body)
+		given.response.Body = &given.body
 	}
-	return resp
+	return &given.response
 }

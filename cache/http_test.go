@@ -191,7 +191,7 @@ func TestHTTPLeaderLeaves(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_, err := rt.RoundTrip(get(t, "Authorization: a").WithContext(ctx)) //nolint:bodyclose // there is none
+			_, err := rt.RoundTrip(get(t, "Authorization: a").WithContext(ctx))
 			assert.ErrorIs(t, err, context.Canceled)
 		})
 		synctest.Wait()
@@ -392,7 +392,7 @@ func TestHTTPCallerGivesUp(t *testing.T) {
 
 		ctx, cancel = context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		_, err := rt.RoundTrip(get(t).WithContext(ctx)) //nolint:bodyclose // there is none
+		_, err := rt.RoundTrip(get(t).WithContext(ctx))
 		assert.True(t, errors.Is(err, context.Canceled))
 	})
 }

@@ -67,6 +67,7 @@ func (s *stored) confirmed(w *wanted, resp *http.Response, asked, arrived time.T
 		merged.vary, merged.language = names, ""
 		merged.selected = selectionOf(w.header, names)
 	}
+	merged.settle()
 	return &merged, ok && !merged.cc.noStore
 }
 
