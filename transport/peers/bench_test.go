@@ -149,6 +149,11 @@ func rows() []row {
 			{name: "sparekey-with-metrics", layer: chain(telemetry.ObserveCall(telemetry.Config{}), predictions())},
 			{name: "httpcache", layer: memoryCache, method: http.MethodGet},
 		}},
+		{name: "cache-hit-get", base: answering, answer: longPrediction, asked: 1, contenders: []contender{
+			{name: "bare", method: http.MethodGet},
+			{name: "sparekey", layer: cache.HTTP(cache.HTTPConfig{}), method: http.MethodGet},
+			{name: "httpcache", layer: memoryCache, method: http.MethodGet},
+		}},
 		{name: "loopback", base: loopback, answer: prediction, asked: 3, contenders: []contender{
 			{name: "bare"},
 			{name: "sparekey", layer: transport.Standard(policy.Stack{})},

@@ -30,6 +30,7 @@ var comparisons = []comparison{
 	{title: "open breaker, whole call", row: "open-breaker", ours: "sparekey", peer: "failsafehttp", whole: true},
 	{title: "cache hit, POST : GET, whole call", row: "cache-hit", ours: "sparekey", peer: "httpcache", whole: true, bar: 0.40},
 	{title: "  the same with metrics", row: "cache-hit", ours: "sparekey-with-metrics", peer: "httpcache", whole: true},
+	{title: "cache hit, GET, whole call", row: "cache-hit-get", ours: "sparekey", peer: "httpcache", whole: true, bar: 0.25},
 	{title: "loopback, whole call", row: "loopback", ours: "sparekey", peer: "bare", whole: true, bar: 1.10},
 	{title: "loopback, whole call", row: "loopback", ours: "sparekey", peer: "failsafehttp-in-otelhttp", whole: true, bar: 0.80},
 }

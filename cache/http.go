@@ -1,0 +1,404 @@
+package cache
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// HTTPConfig configures [HTTP]. Its zero value is ready to use.
+type HTTPConfig struct {
+	// Store holds the answers. Transports that share one share their answers,
+	// those of [Predictions] aside. Nil means a store of its own with the usual
+	// bounds, for all transports that the layer wraps.
+	Store *Store
+
+	// Identity says whose a request is; the same answers are given to the same
+	// identity only, unless they are public. It must tell apart all who may get
+	// different answers, and outlive their tokens: an account or a tenant, say.
+	// "" is nobody in particular. False means that it cannot be told: such a
+	// request is sent on and its answer not stored. Nil means
+	// [policy.Call.Identity], else the credentials that the request carries:
+	// Authorization, Cookie, the API key fields and the URL's user.
+	//
+	// Credentials that a layer below adds cannot be seen from here: where one
+	// stack serves several accounts, it must be set.
+	Identity func(*http.Request) (id string, ok bool)
+
+	// MaxEntryBytes bounds the body of one answer; a longer one is handed on and
+	// not stored. Zero means 1 MiB.
+	MaxEntryBytes int64
+
+	// MaxStale bounds for how long past its lifetime an answer is given, whatever
+	// the origin or the caller allow; for so long it also stands in, if no side
+	// says anything about that, when the origin cannot be reached. Zero means 1 h;
+	// negative means not at all.
+	MaxStale time.Duration
+
+	// SoftTimeout is how long a caller waits for the origin if there is an answer
+	// that may stand in for one that cannot be had; that one is given then, while
+	// the call goes on behind it. Zero means that he waits to the end.
+	SoftTimeout time.Duration
+
+	// MaxRefreshes bounds how many answers are fetched behind callers at a time.
+	// Zero means 16.
+	MaxRefreshes int
+
+	// RefreshBackoff is how long after one that failed the next fetch behind
+	// callers of the same answer begins, at the earliest. Zero means 10 s.
+	RefreshBackoff time.Duration
+
+	// Name is what the cache calls itself in Cache-Status, a token. Zero means
+	// "sparekey".
+	Name string
+}
+
+// WithDefaults returns a copy of c with its zero fields filled, but for Store and
+// Identity.
+func (c HTTPConfig) WithDefaults() HTTPConfig {
+	c.MaxEntryBytes = cmp.Or(c.MaxEntryBytes, 1<<20)
+	c.MaxStale = cmp.Or(c.MaxStale, time.Hour)
+	c.MaxRefreshes = cmp.Or(c.MaxRefreshes, 16)
+	c.RefreshBackoff = cmp.Or(c.RefreshBackoff, 10*time.Second)
+	c.Name = cmp.Or(c.Name, "sparekey")
+	return c
+}
+
+// Validate reports the first setting that is out of its bounds.
+func (c HTTPConfig) Validate() error {
+	switch {
+	case c.MaxEntryBytes < 0:
+		return fmt.Errorf("HTTPConfig.MaxEntryBytes is %d, want at least 0", c.MaxEntryBytes)
+	case c.SoftTimeout < 0:
+		return fmt.Errorf("HTTPConfig.SoftTimeout is %v, want at least 0", c.SoftTimeout)
+	case c.MaxRefreshes < 0:
+		return fmt.Errorf("HTTPConfig.MaxRefreshes is %d, want at least 0", c.MaxRefreshes)
+	case c.RefreshBackoff < 0:
+		return fmt.Errorf("HTTPConfig.RefreshBackoff is %v, want at least 0", c.RefreshBackoff)
+	case c.Name != "" && !isToken(c.Name):
+		return fmt.Errorf("HTTPConfig.Name is %q, want a token", c.Name)
+	}
+	return nil
+}
+
+// HTTP returns a layer that is a private HTTP cache (RFC 9111) for any client: it
+// answers GET and HEAD from memory as far as the origin and the caller allow, asks
+// whether what it has is still right where they do not, and forgets what a request
+// of another method may have changed.
+//
+//   - Whose an answer is is part of its key, since a program has many users where a
+//     browser has one: see [HTTPConfig.Identity]. Only Cache-Control: public lifts
+//     that.
+//   - Equal requests at a time are sent once.
+//   - Stale answers are given as stale-while-revalidate and stale-if-error (RFC
+//     5861) allow, and when the origin cannot be reached. Must-revalidate and
+//     no-cache rule that out, and each is bounded by MaxStale.
+//   - An answer is stored once it was read to its end. Not stored are event
+//     streams, parts, answers with trailers or that only the end of the connection
+//     ends, and the ones that stand in for a live answer.
+//
+// Each response has a Cache-Status field (RFC 9211); one from memory has Age and a
+// [telemetry.HeaderName] field, too.
+//
+// A refresh behind a caller runs on a goroutine of its own, for up to 30 s, even
+// if he leaves. CloseIdleConnections and Close of the transport end all that are
+// under way, and wait for it; after Close there are none. HTTP panics if a setting
+// is invalid.
+func HTTP(cfg HTTPConfig) Layer {
+	if err := cfg.Validate(); err != nil {
+		panic("cache: " + err.Error())
+	}
+	cfg = cfg.WithDefaults()
+	store := cfg.Store
+	if store == nil {
+		store = NewStore(StoreConfig{MaxEntryBytes: 4 * cfg.MaxEntryBytes, MaxBytes: max(64<<20, 16*cfg.MaxEntryBytes)})
+	}
+	return func(next http.RoundTripper) http.RoundTripper {
+		c := &httpCache{cfg: cfg, store: store, next: next, flights: newFlights(min(cfg.MaxEntryBytes, readAhead), store)}
+		c.maxBytes = store.cfg.MaxEntryBytes - itemOverhead
+		c.maxStale = max(cfg.MaxStale, 0)
+		return c
+	}
+}
+
+// readAhead bounds how much of an answer is read ahead of who asked for it. Nobody
+// joins one that is longer.
+const readAhead = 256 << 10
+
+type httpCache struct {
+	cfg      HTTPConfig
+	store    *Store
+	next     http.RoundTripper
+	maxBytes int64 // of a shelf
+	maxStale time.Duration
+	changes  changes
+	flights  *flights
+	renewals renewals
+}
+
+func (c *httpCache) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != "" && req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return c.other(req)
+	}
+	w, ok := c.want(req)
+	if !ok || passesBy(req, w.header, w.cc) {
+		return c.pass(req, "bypass")
+	}
+	now := time.Now()
+	found, varied := c.find(w, now)
+	if found != nil {
+		switch standing := found.standing(w.cc, now, c.maxStale); standing {
+		case fresh, tolerated, swr:
+			if resp, ok := c.give(req, w, found, standing, now); ok {
+				return resp, nil
+			}
+		}
+	}
+	switch {
+	case w.cc.onlyIfCached:
+		return c.notCached(req), nil
+	case len(w.header["Range"]) > 0:
+		return c.pass(req, "bypass")
+	}
+	return c.forward(req, w, found, forwardReason(found, varied, w, now))
+}
+
+// forwardReason says why a request is not answered from memory, in the words of
+// RFC 9211 section 2.2.
+func forwardReason(found *stored, varied bool, w *wanted, now time.Time) string {
+	switch {
+	case found != nil && now.Before(found.freshUntil) && !found.cc.noCache:
+		return "request"
+	case found != nil:
+		return "stale"
+	case varied:
+		return "vary-miss"
+	}
+	return "uri-miss"
+}
+
+// give answers from memory. It reports false if the stored answer has not what the
+// request wants.
+func (c *httpCache) give(req *http.Request, w *wanted, s *stored, standing standing, now time.Time) (*http.Response, bool) {
+	detail := ""
+	switch standing {
+	case tolerated:
+		detail = "max-stale"
+	case swr:
+		detail = "stale-while-revalidate"
+	}
+	answer := telemetry.Answer{Source: telemetry.Cache, Age: now.Sub(s.born)}
+	if standing != fresh {
+		answer.Source = telemetry.Stale
+	}
+	resp := s.response(req, now, c.hitStatus(s.freshUntil.Sub(now), detail), answer.Source)
+	switch {
+	case len(w.header["Range"]) > 0:
+		if !s.partOf(resp, w.header) {
+			return nil, false
+		}
+	case s.meets(w.header):
+		notModified(resp)
+	}
+	body.CloseRequest(req)
+	if standing == fresh {
+		c.report(req, hit)
+	} else {
+		c.report(req, stale)
+	}
+	if standing == swr {
+		c.renew(req, w, s, now)
+	}
+	telemetry.FromContext(req.Context()).Answered(req.Context(), answer)
+	return resp, true
+}
+
+// standIn answers from memory in place of an answer that could not be had.
+func (c *httpCache) standIn(req *http.Request, w *wanted, s *stored, detail string, cause policy.Class) *http.Response {
+	now := time.Now()
+	resp := s.response(req, now, c.hitStatus(s.freshUntil.Sub(now), detail), "")
+	if s.meets(w.header) {
+		notModified(resp)
+	}
+	c.report(req, stale)
+	telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(s.born), Cause: cause})
+	return resp
+}
+
+// notCached answers a request that is to be answered from memory or not at all.
+func (c *httpCache) notCached(req *http.Request) *http.Response {
+	body.CloseRequest(req)
+	c.report(req, miss)
+	resp := &http.Response{
+		Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Length": {"0"}}, Body: http.NoBody, Request: req,
+	}
+	c.mark(resp, "detail=only-if-cached")
+	return resp
+}
+
+// pass sends a request on that the cache has no part in.
+func (c *httpCache) pass(req *http.Request, reason string) (*http.Response, error) {
+	c.report(req, bypass)
+	resp, err := body.Send(c.next, req)
+	if err != nil {
+		return nil, err
+	}
+	c.mark(resp, "fwd="+reason)
+	return resp, nil
+}
+
+// forward asks the origin, and answers with what it has if that cannot be done.
+func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason string) (*http.Response, error) {
+	w.header = w.header.Clone() // layers below may add fields to the caller's
+	if resp, ok := c.soon(req, w, found); ok {
+		return resp, nil
+	}
+	resp, joinedOther, err := c.ask(req, w, found, reason)
+	if err == errSettled { //nolint:errorlint // ours
+		return c.RoundTrip(req)
+	}
+	if found != nil && (err != nil || isError(resp.StatusCode)) {
+		verdict := telemetry.Judge(req, resp, err, nil)
+		if !telemetry.CallerLeft(req.Context()) && found.covers(w.cc, err != nil, time.Now(), c.maxStale) {
+			if err == nil {
+				body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
+			}
+			return c.standIn(req, w, found, "stale-if-error", verdict.Class), nil
+		}
+	}
+	if joinedOther {
+		c.report(req, joined)
+		telemetry.FromContext(req.Context()).Joined()
+	} else {
+		c.report(req, miss)
+	}
+	return resp, err
+}
+
+// ask has the origin asked once for all who want the same at the same time. Its
+// error is errSettled if there is a fresh answer by now.
+func (c *httpCache) ask(req *http.Request, w *wanted, found *stored, reason string) (resp *http.Response, joined bool, err error) {
+	resp, joined, err = c.flights.do(req, w.flightKey(req.Method), func(req *http.Request) (*http.Response, error) {
+		now := time.Now()
+		if anew, _ := c.find(w, now); anew != nil && anew != found && anew.standing(w.cc, now, c.maxStale) == fresh {
+			return nil, errSettled
+		}
+		return c.fetch(req, w, found, reason)
+	}, isForAll)
+	if joined && err == nil {
+		said := resp.Header["Cache-Status"]
+		resp.Header["Cache-Status"] = []string{said[0] + "; collapsed"}
+	}
+	return resp, joined, err
+}
+
+// fetch asks the origin, for whether the found answer is still right if that can be
+// asked, and stores what it says.
+func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason string) (*http.Response, error) {
+	asking, validating := req, found != nil && found.validators()
+	if validating {
+		asking = found.validation(req, w.header)
+	}
+	asked := time.Now()
+	resp, err := body.Send(c.next, asking)
+	if err != nil {
+		return nil, err
+	}
+	arrived := time.Now()
+	if validating && resp.StatusCode == http.StatusNotModified {
+		body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
+		if !found.confirms(canonicalNames(resp.Header)) {
+			return c.fetch(req, w, nil, reason) // it is about something else
+		}
+		return c.confirm(req, w, found, resp, asked, arrived, reason), nil
+	}
+	said := "fwd=" + reason + "; fwd-status=" + strconv.Itoa(resp.StatusCode)
+	if req.Method != http.MethodHead && c.record(w, resp, asked, arrived) {
+		said += "; stored"
+	}
+	c.mark(resp, said)
+	return resp, nil
+}
+
+// confirm answers with a stored answer that the origin says is right.
+func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *http.Response, asked, arrived time.Time, reason string) *http.Response {
+	confirmed, keeps := found.confirmed(w, resp, asked, arrived, c.maxStale)
+	said := c.cfg.Name + "; fwd=" + reason + "; fwd-status=304"
+	if keeps {
+		c.put(w, confirmed)
+		said += "; stored"
+	}
+	given := confirmed.response(req, arrived, said, "")
+	if confirmed.meets(w.header) {
+		notModified(given)
+	}
+	return given
+}
+
+// record stores the answer once its body is read to its end. It reports false if
+// it is not to be stored.
+func (c *httpCache) record(w *wanted, resp *http.Response, asked, arrived time.Time) bool {
+	if resp.ContentLength > c.cfg.MaxEntryBytes {
+		return false
+	}
+	s, ok := storing(w, resp, asked, arrived, c.maxStale)
+	if !ok {
+		return false
+	}
+	if resp.Body == http.NoBody {
+		c.put(w, s.complete(nil))
+		return true
+	}
+	if n := resp.ContentLength; n > 0 {
+		if !c.store.reserve(n) {
+			return false
+		}
+		body.Watch(resp, body.EndFunc(func(error) { c.store.release(n) }))
+	}
+	record(resp, c.cfg.MaxEntryBytes, func(data []byte) { c.put(w, s.complete(data)) })
+	return true
+}
+
+// report counts what a lookup came to.
+func (c *httpCache) report(req *http.Request, l lookup) {
+	c.store.lookups[l].Add(1)
+	telemetry.FromContext(req.Context()).LookedUp(req.Context(), l.String())
+}
+
+// CloseIdleConnections ends the refreshes that are under way and forwards to the
+// transport below.
+func (c *httpCache) CloseIdleConnections() {
+	c.renewals.end(false)
+	if idle, ok := c.next.(interface{ CloseIdleConnections() }); ok {
+		idle.CloseIdleConnections()
+	}
+}
+
+// Close ends the refreshes for good. Requests are answered as before.
+func (c *httpCache) Close() error {
+	c.renewals.end(true)
+	return nil
+}
+
+// Unwrap and Part tell what the layer is: see transport.Inspect.
+
+func (c *httpCache) Unwrap() http.RoundTripper { return c.next }
+
+func (c *httpCache) Part() policy.Part {
+	return policy.Part{Kind: policy.KindCache, Name: "http", Settings: policy.Cache{
+		MaxBytes:       c.store.cfg.MaxBytes,
+		MaxEntries:     c.store.cfg.MaxEntries,
+		MaxEntryBytes:  c.cfg.MaxEntryBytes,
+		StaleIfError:   c.cfg.MaxStale,
+		SoftTimeout:    c.cfg.SoftTimeout,
+		MaxRefreshes:   c.cfg.MaxRefreshes,
+		RefreshBackoff: c.cfg.RefreshBackoff,
+	}}
+}

@@ -1,0 +1,111 @@
+package cache
+
+import (
+	"encoding/binary"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sparekey/sparekey/policy/body"
+)
+
+// changes count how often targets were changed by requests through the cache, so
+// that an answer to an earlier request is not stored after that. Targets that
+// share a count are taken for changed together, which costs a chance to store.
+type changes [256]change
+
+type change struct{ atomic.Uint64 }
+
+func (c *changes) of(k key) *change { return &c[binary.LittleEndian.Uint64(k[8:])%uint64(len(c))] }
+
+// isSafe reports whether a method other than GET and HEAD changes nothing (RFC 9110
+// section 16.1.1). All others might.
+func isSafe(method string) bool {
+	switch method {
+	case http.MethodOptions, http.MethodTrace, "PROPFIND", "REPORT", "SEARCH", "QUERY":
+		return true
+	}
+	return false
+}
+
+// other sends a request that is no GET or HEAD. If it may have changed something,
+// stored answers to GETs of its target, and of what the answer says has its place,
+// are forgotten (RFC 9111 section 4.4).
+func (c *httpCache) other(req *http.Request) (*http.Response, error) {
+	if isSafe(req.Method) {
+		return c.pass(req, "method")
+	}
+	target := *req.URL // the request may be changed below
+	host := req.Host
+	asked := time.Now()
+	w, known := c.want(req)
+	if known {
+		w.header = w.header.Clone()
+	}
+	resp, err := body.Send(c.next, req)
+	c.report(req, bypass)
+	switch {
+	case err != nil: // it may have arrived
+		c.forget(&target, host)
+		return nil, err
+	case resp.StatusCode >= http.StatusBadRequest:
+	default:
+		c.forget(&target, host)
+		for _, name := range []string{"Location", "Content-Location"} {
+			if to := sameOrigin(&target, resp.Header.Get(name)); to != nil {
+				c.forget(to, host)
+			}
+		}
+		if known {
+			c.keepPosted(req, w, &target, resp, asked)
+		}
+	}
+	c.mark(resp, "fwd=method")
+	return resp, nil
+}
+
+// forget drops the answers to GETs of the target, whoever asked for them.
+func (c *httpCache) forget(target *url.URL, host string) {
+	k := resourceKey(target.Scheme, target.Host, host, target.RequestURI())
+	c.changes.of(k).Add(1)
+	now := time.Now()
+	if c.store.peek(k, now) != nil {
+		c.store.update(k, c.store.epoch(), now, func(held) held { return nil })
+	}
+}
+
+// sameOrigin returns the URI that a field refers to if it is of the target's
+// origin: of others nobody has to believe it. Else it returns nil.
+func sameOrigin(target *url.URL, reference string) *url.URL {
+	if reference == "" {
+		return nil
+	}
+	to, err := target.Parse(reference)
+	if err != nil || to.Scheme != target.Scheme || !strings.EqualFold(to.Host, target.Host) {
+		return nil
+	}
+	return to
+}
+
+// keepPosted stores the answer to a POST that says that it is what a GET of the
+// target would get (RFC 9110 section 9.3.3), and for how long.
+func (c *httpCache) keepPosted(req *http.Request, w *wanted, target *url.URL, resp *http.Response, asked time.Time) {
+	if req.Method != http.MethodPost || resp.StatusCode != http.StatusOK || w.cc.noStore {
+		return
+	}
+	locations := resp.Header.Values("Content-Location")
+	if len(locations) != 1 {
+		return
+	}
+	to, err := target.Parse(locations[0])
+	if err != nil || to.Scheme != target.Scheme || to.Host != target.Host || to.RequestURI() != target.RequestURI() {
+		return
+	}
+	arrived := time.Now()
+	if _, explicit := lifetime(resp.StatusCode, resp.Header, readDirectives(resp.Header["Cache-Control"]), arrived); explicit {
+		w.seen = w.change.Load() // the change is in this answer
+		c.record(w, resp, asked, arrived)
+	}
+}

@@ -1,0 +1,146 @@
+package cache
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// renewals are the answers that are being fetched behind callers.
+type renewals struct {
+	mu      sync.Mutex
+	running map[*stored]*renewal // by what they are to replace; guarded by mu
+	closed  bool                 // guarded by mu
+}
+
+// A renewal fetches one answer.
+type renewal struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed at its end
+	failed bool          // set before done is closed
+}
+
+// end cancels all renewals and waits for them. If for good, there are none from
+// then on.
+func (r *renewals) end(forGood bool) {
+	r.mu.Lock()
+	r.closed = r.closed || forGood
+	all := make([]*renewal, 0, len(r.running))
+	for _, one := range r.running {
+		all = append(all, one)
+	}
+	r.mu.Unlock()
+	for _, one := range all {
+		one.cancel()
+		<-one.done
+	}
+}
+
+// renew fetches a stored answer anew on a goroutine of its own, unless that is
+// under way. It returns nil if that must wait.
+func (c *httpCache) renew(req *http.Request, w *wanted, s *stored, now time.Time) *renewal {
+	r := &c.renewals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if one := r.running[s]; one != nil {
+		return one
+	}
+	if r.closed || len(r.running) >= c.cfg.MaxRefreshes || now.Before(s.refreshAt) {
+		return nil
+	}
+	if current, _ := c.find(w, now); current != s {
+		return nil // it has just been replaced
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), refreshTime)
+	one := &renewal{cancel: cancel, done: make(chan struct{}), failed: true}
+	if r.running == nil {
+		r.running = make(map[*stored]*renewal)
+	}
+	r.running[s] = one
+	behind, anew := behindCaller(ctx, req, w)
+	go func() {
+		defer func() {
+			_ = recover() // a failure like others: nobody is there who could tell
+			cancel()
+			if one.failed {
+				c.postpone(anew, s)
+			}
+			r.mu.Lock()
+			delete(r.running, s)
+			r.mu.Unlock()
+			close(one.done)
+		}()
+		one.failed = !c.fetchWhole(behind, anew, s)
+	}()
+	return one
+}
+
+// behindCaller returns a request for the whole of what the caller's is about,
+// which shares nothing with his and leaves no mark in his trail.
+func behindCaller(ctx context.Context, req *http.Request, w *wanted) (*http.Request, *wanted) {
+	ctx, _ = telemetry.NewContext(ctx)
+	behind, anew := req.Clone(ctx), *w
+	behind.Method, behind.Body, behind.GetBody = http.MethodGet, nil, nil
+	anew.header = w.header.Clone()
+	for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "Cache-Control", "Pragma"} {
+		delete(anew.header, name)
+	}
+	behind.Header = anew.header.Clone()
+	return behind, &anew
+}
+
+// fetchWhole fetches an answer and reads it, so that it is stored. It reports
+// whether the origin gave one.
+func (c *httpCache) fetchWhole(req *http.Request, w *wanted, s *stored) bool {
+	resp, err := c.fetch(req, w, s, "stale")
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close() // nobody could act on an error
+	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, c.cfg.MaxEntryBytes+1))
+	return err == nil && n <= c.cfg.MaxEntryBytes && !isError(resp.StatusCode)
+}
+
+// postpone has the next refresh of an answer wait.
+func (c *httpCache) postpone(w *wanted, s *stored) {
+	later := *s
+	later.refreshAt = time.Now().Add(c.cfg.RefreshBackoff)
+	c.put(w, &later)
+}
+
+// soon answers with what the origin says if that comes within SoftTimeout, else
+// with what is stored. It reports false if that cannot be done.
+func (c *httpCache) soon(req *http.Request, w *wanted, found *stored) (*http.Response, bool) {
+	now := time.Now()
+	if c.cfg.SoftTimeout == 0 || found == nil || !found.covers(w.cc, true, now, c.maxStale) {
+		return nil, false
+	}
+	one := c.renew(req, w, found, now)
+	if one == nil {
+		return nil, false
+	}
+	timer := time.NewTimer(c.cfg.SoftTimeout)
+	defer timer.Stop()
+	select {
+	case <-one.done:
+		if one.failed {
+			return nil, false
+		}
+		now = time.Now()
+		if anew, _ := c.find(w, now); anew != nil && anew.standing(w.cc, now, c.maxStale) == fresh {
+			return c.give(req, w, anew, fresh, now)
+		}
+		return nil, false
+	case <-timer.C:
+	case <-req.Context().Done():
+		if telemetry.CallerLeft(req.Context()) {
+			return nil, false
+		}
+	}
+	return c.standIn(req, w, found, "soft-timeout", policy.TimedOut), true
+}

@@ -1,0 +1,283 @@
+package cache_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/cache"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// slow is an origin that takes its time, ends with the request's context, and
+// counts.
+type slow struct {
+	service
+	takes time.Duration
+	ended int // by their contexts
+	mu    sync.Mutex
+}
+
+func newSlow(takes time.Duration, header string, failing func() bool) *slow {
+	s := &slow{takes: takes}
+	s.respond = func(req *http.Request) (*http.Response, error) {
+		select {
+		case <-time.After(s.takes):
+		case <-req.Context().Done():
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.ended++
+			return nil, context.Cause(req.Context())
+		}
+		if failing != nil && failing() {
+			return nil, errDown
+		}
+		resp := response(http.StatusOK, answer)
+		lines(resp.Header, header)
+		return resp, nil
+	}
+	return s
+}
+
+func status(t *testing.T, rt http.RoundTripper, req *http.Request) string {
+	t.Helper()
+	resp, _ := ask(t, rt, req)
+	return resp.Header.Get("Cache-Status")
+}
+
+const whileRevalidate = "Cache-Control: max-age=10, stale-while-revalidate=20"
+
+func TestHTTPStaleWhileRevalidate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlow(0, whileRevalidate, nil)
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ask(t, rt, get(t))
+		upstream.takes = time.Second
+		time.Sleep(15 * time.Second)
+
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				start := time.Now()
+				assert.Equal(t, "sparekey; hit; ttl=-5; detail=stale-while-revalidate", status(t, rt, get(t).WithContext(ctx)))
+				assert.Zero(t, time.Since(start))
+				cancel() // as http.Client.Timeout does
+			})
+		}
+		wg.Wait()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		assert.Equal(t, int64(2), upstream.calls.Load())
+		assert.Equal(t, "sparekey; hit; ttl=9", status(t, rt, get(t)))
+
+		time.Sleep(30*time.Second - 1)
+		assert.Equal(t, "sparekey; fwd=stale; fwd-status=200; stored", status(t, rt, get(t)))
+		upstream.requireAllClosed(t)
+	})
+}
+
+func TestHTTPRefreshLeavesTheCallAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlow(0, whileRevalidate, nil)
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ask(t, rt, get(t))
+		upstream.takes = time.Second
+		time.Sleep(15 * time.Second)
+
+		ctx, trail := telemetry.NewContext(policy.WithCall(t.Context(), policy.Call{}))
+		req := get(t, "Range: bytes=0-1", "Foo: 1").WithContext(ctx)
+		upstream.respond = func(req *http.Request) (*http.Response, error) {
+			assert.Equal(t, http.Header{"Foo": {"1"}}, req.Header)
+			assert.NotSame(t, trail, telemetry.FromContext(req.Context()))
+			resp := response(http.StatusOK, answer)
+			lines(resp.Header, whileRevalidate)
+			return resp, nil
+		}
+		resp, text := ask(t, rt, req)
+		assert.Equal(t, http.StatusPartialContent, resp.StatusCode)
+		assert.Equal(t, answer[:2], text)
+		req.Header.Set("Foo", "2")
+		synctest.Wait()
+		assert.Equal(t, telemetry.Stale, trail.Answer().Source)
+		assert.Equal(t, "sparekey; hit; ttl=10", status(t, rt, get(t)))
+	})
+}
+
+func TestHTTPRefreshBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := false
+		upstream := newSlow(0, "Cache-Control: max-age=10, stale-while-revalidate=60", func() bool { return down })
+		rt := cache.HTTP(cache.HTTPConfig{RefreshBackoff: 5 * time.Second})(upstream)
+		ask(t, rt, get(t))
+		time.Sleep(20 * time.Second)
+		down = true
+		for range 10 { // at 0 s and at 5 s
+			status(t, rt, get(t))
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, int64(3), upstream.calls.Load())
+	})
+}
+
+func TestHTTPRefreshPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlow(0, whileRevalidate, nil)
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ask(t, rt, get(t))
+		time.Sleep(15 * time.Second)
+		upstream.respond = func(*http.Request) (*http.Response, error) { panic("below") }
+		for range 2 {
+			assert.Equal(t, "sparekey; hit; ttl=-5; detail=stale-while-revalidate", status(t, rt, get(t)))
+			synctest.Wait()
+		}
+		assert.Equal(t, int64(2), upstream.calls.Load())
+	})
+}
+
+func TestHTTPRefreshesBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlow(0, whileRevalidate, nil)
+		rt := cache.HTTP(cache.HTTPConfig{MaxRefreshes: 3})(upstream)
+		things := make([]*http.Request, 10)
+		for i := range things {
+			things[i] = get(t)
+			things[i].URL.RawQuery = string(rune('a' + i))
+			ask(t, rt, things[i])
+		}
+		time.Sleep(15 * time.Second)
+		upstream.takes = time.Minute // longer than a refresh may take
+		for _, req := range things {
+			ask(t, rt, req)
+		}
+		synctest.Wait()
+		assert.Equal(t, int64(10+3), upstream.calls.Load())
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		assert.Equal(t, 3, upstream.ended)
+	})
+}
+
+// A bubble that ends before a refresh fails.
+func TestHTTPRefreshesEnd(t *testing.T) {
+	ends := map[string]func(rt http.RoundTripper){
+		"CloseIdleConnections": func(rt http.RoundTripper) { (&http.Client{Transport: rt}).CloseIdleConnections() },
+		"Close":                func(rt http.RoundTripper) { _ = rt.(io.Closer).Close() },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := newSlow(0, whileRevalidate, nil)
+				rt := cache.HTTP(cache.HTTPConfig{RefreshBackoff: time.Nanosecond})(upstream)
+				ask(t, rt, get(t))
+				time.Sleep(15 * time.Second)
+				upstream.takes = time.Hour
+				status(t, rt, get(t))
+				synctest.Wait()
+				start := time.Now()
+				end(rt)
+				assert.Zero(t, time.Since(start))
+				assert.Equal(t, 1, upstream.ended)
+
+				time.Sleep(time.Second)
+				upstream.takes = 0
+				status(t, rt, get(t))
+				synctest.Wait()
+				assert.Equal(t, name == "CloseIdleConnections", upstream.calls.Load() == 3, "refreshes go on")
+			})
+		})
+	}
+}
+
+func TestHTTPSoftTimeout(t *testing.T) {
+	const header = "Cache-Control: max-age=10\nEtag: \"a\""
+	tests := []struct {
+		name  string
+		takes time.Duration
+		down  bool
+		want  string
+		waits time.Duration
+	}{
+		{"in time", time.Second - 1, false, "sparekey; hit; ttl=9", time.Second - 1},
+		{"too late", time.Second + 1, false, "sparekey; hit; ttl=-6; detail=soft-timeout", time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := newSlow(0, header, func() bool { return tt.down })
+				rt := cache.HTTP(cache.HTTPConfig{SoftTimeout: time.Second})(upstream)
+				ask(t, rt, get(t))
+				time.Sleep(14*time.Second + 500*time.Millisecond)
+				upstream.takes = tt.takes
+				start := time.Now()
+				assert.Equal(t, tt.want, status(t, rt, get(t)))
+				assert.Equal(t, tt.waits, time.Since(start))
+				time.Sleep(time.Second)
+				synctest.Wait()
+				assert.Contains(t, status(t, rt, get(t)), "sparekey; hit; ttl=", "the call went on")
+				assert.Equal(t, int64(2), upstream.calls.Load())
+			})
+		})
+	}
+	t.Run("down", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			down := false
+			upstream := newSlow(0, header, func() bool { return down })
+			rt := cache.HTTP(cache.HTTPConfig{SoftTimeout: time.Second})(upstream)
+			ask(t, rt, get(t))
+			time.Sleep(15 * time.Second)
+			down = true
+			assert.Equal(t, "sparekey; hit; ttl=-5; detail=stale-if-error", status(t, rt, get(t)))
+		})
+	})
+	t.Run("not to be stored any more", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			upstream := newSlow(0, header, nil)
+			rt := cache.HTTP(cache.HTTPConfig{SoftTimeout: time.Second})(upstream)
+			ask(t, rt, get(t))
+			time.Sleep(15 * time.Second)
+			upstream.respond = func(*http.Request) (*http.Response, error) {
+				resp := response(http.StatusOK, "secret")
+				resp.Header.Set("Cache-Control", "no-store")
+				return resp, nil
+			}
+			_, text := ask(t, rt, get(t))
+			assert.Equal(t, "secret", text)
+		})
+	})
+}
+
+// A refusal from below is the fastest way to be disconnected. The answer stays.
+func TestHTTPOpenBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := false
+		refusal := &policy.Refusal{Layer: "breaker", Reason: "open"}
+		upstream := saying("Cache-Control: max-age=10, stale-if-error=60", func(*http.Request) string { return answer })
+		rt := cache.HTTP(cache.HTTPConfig{})(transportFunc(func(req *http.Request) (*http.Response, error) {
+			if open {
+				return nil, refusal
+			}
+			return upstream.RoundTrip(req)
+		}))
+		ask(t, rt, get(t))
+		time.Sleep(20 * time.Second)
+		open = true
+		for range 3 {
+			ctx, trail := telemetry.NewContext(t.Context())
+			assert.Equal(t, "sparekey; hit; ttl=-10; detail=stale-if-error", status(t, rt, get(t).WithContext(ctx)))
+			assert.Equal(t, telemetry.Answer{Source: telemetry.Stale, Age: 20 * time.Second, Cause: policy.Refused}, trail.Answer())
+		}
+		assert.Equal(t, int64(1), upstream.calls.Load())
+		time.Sleep(50 * time.Second)
+		_, err := rt.RoundTrip(get(t))
+		require.ErrorIs(t, err, refusal)
+	})
+}

@@ -1,0 +1,198 @@
+package cache
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// keptForValidation is how long past its use an answer is kept so that the origin
+// can confirm it.
+const keptForValidation = 24 * time.Hour
+
+// stored is an answer to a GET that is kept. It is not changed once it is on a
+// shelf.
+type stored struct {
+	status       string
+	code         int
+	proto        string
+	major, minor int
+	uncompressed bool
+	header       http.Header
+	fields       fields // the header again, to make others of
+	body         []byte
+
+	cc         directives
+	born       time.Time // when the origin gave or confirmed it
+	freshUntil time.Time
+	dropAt     time.Time // not before freshUntil
+	refreshAt  time.Time // no refresh begins before; zero unless one failed
+
+	public   bool // may be given to whoever asks
+	vary     []string
+	selected selection
+	language string    // what it is written in, if it varies by Accept-Language
+	others   selection // that of the other fields, then
+}
+
+// storing returns an answer that is to be stored, yet without its body. It reports
+// false if it must not be, or would be of no use.
+func storing(w *wanted, resp *http.Response, asked, arrived time.Time, maxStale time.Duration) (*stored, bool) {
+	h := canonicalNames(resp.Header)
+	cc := readDirectives(h["Cache-Control"])
+	if !mayStore(resp, h, cc) {
+		return nil, false
+	}
+	names, ok := variedBy(resp)
+	if !ok {
+		return nil, false
+	}
+	s := &stored{
+		status: resp.Status, code: resp.StatusCode, proto: resp.Proto, major: resp.ProtoMajor, minor: resp.ProtoMinor,
+		uncompressed: resp.Uncompressed, header: storedHeader(h, cc), public: cc.public, vary: names,
+	}
+	s.selected = selectionOf(w.header, names)
+	if languages := h["Content-Language"]; len(languages) == 1 && slices.Contains(names, "Accept-Language") {
+		s.language = languages[0]
+		s.others = selectionOf(w.header, without(names, "Accept-Language"))
+	}
+	s.date(h, cc, asked, arrived, maxStale)
+	useful := s.freshUntil.After(s.born) || s.validators() || s.cc.staleIfError > 0
+	return s, useful && (!cc.noCache || s.validators())
+}
+
+// date sets the times of an answer.
+func (s *stored) date(h http.Header, cc directives, asked, arrived time.Time, maxStale time.Duration) {
+	s.cc = cc
+	s.born = bornAt(h, asked, arrived)
+	life, _ := lifetime(s.code, h, cc, arrived)
+	s.freshUntil = s.born.Add(life)
+	s.dropAt = s.freshUntil.Add(maxStale)
+	if s.dropAt.Before(arrived) || s.validators() {
+		s.dropAt = later(s.dropAt, arrived.Add(keptForValidation))
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func without(names []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
+}
+
+// mayStore reports whether an answer to a GET may be stored (RFC 9111 section 3).
+func mayStore(resp *http.Response, h http.Header, cc directives) bool {
+	understood := cc.mustUnderstand && http.StatusText(resp.StatusCode) != ""
+	if (cc.noStore || cc.mustUnderstand) && !understood {
+		return false
+	}
+	switch resp.StatusCode {
+	case http.StatusPartialContent, http.StatusNotModified, http.StatusSwitchingProtocols:
+		return false
+	}
+	return resp.Body != nil && len(resp.Trailer) == 0 && !endsWithConnection(resp) &&
+		len(h[telemetry.HeaderName]) == 0 && // stands in for a live answer
+		!mentions(h["Content-Type"], "text/event-stream")
+}
+
+// storedHeader returns what is kept of a header (RFC 9111 section 3.1).
+func storedHeader(h http.Header, cc directives) http.Header {
+	kept := h.Clone()
+	if kept == nil {
+		kept = http.Header{}
+	}
+	for _, name := range listed(h["Connection"]) {
+		kept.Del(name)
+	}
+	for _, name := range connectionFields {
+		kept.Del(name)
+	}
+	for _, name := range cc.noCacheFields {
+		kept.Del(name)
+	}
+	return kept
+}
+
+// The fields that are for one connection (RFC 9110 section 7.6.1) or for a proxy
+// (RFC 9111 section 3.1), and those that are written anew.
+var connectionFields = [...]string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Age",
+}
+
+// complete returns the answer with its body.
+func (s *stored) complete(data []byte) *stored {
+	s.body = slices.Clip(data)
+	if cap(data)-len(data) > len(data)/8 { // room that nobody will use
+		s.body = append(make([]byte, 0, len(data)), data...)
+	}
+	if s.code != http.StatusNoContent {
+		s.header["Content-Length"] = []string{strconv.Itoa(len(data))}
+	}
+	s.settle()
+	return s
+}
+
+// settle ends the changes to the header.
+func (s *stored) settle() {
+	s.fields = fieldsOf(s.header)
+	s.header, _ = s.fields.header(0)
+}
+
+// matches reports whether the answer is one to a request with the header h.
+func (s *stored) matches(h http.Header) bool {
+	if len(s.vary) == 0 || selectionOf(h, s.vary) == s.selected {
+		return true
+	}
+	return s.language != "" && prefers(h["Accept-Language"], s.language) &&
+		selectionOf(h, without(s.vary, "Accept-Language")) == s.others
+}
+
+// weight returns about how much memory the answer takes, in bytes.
+func (s *stored) weight() int64 {
+	n := entryOverhead + cap(s.body) + s.fields.weight() + len(s.fields)*(fieldOverhead+valueOverhead)
+	for _, name := range s.vary {
+		n += len(name) + valueOverhead
+	}
+	return int64(n)
+}
+
+// response returns the answer anew, for req, with what Cache-Status says of it. If
+// the answer has a source, that is said, too. The caller may do with it what he
+// likes.
+func (s *stored) response(req *http.Request, now time.Time, said string, source telemetry.Source) *http.Response {
+	header, values := s.fields.header(3)
+	if upstream := s.header["Cache-Status"]; len(upstream) > 0 {
+		said = strings.Join(upstream, ", ") + ", " + said
+	}
+	aged := append(append(make([]byte, 0, 64), source...), ";age="...)
+	from := len(aged)
+	text := string(strconv.AppendInt(aged, int64(max(now.Sub(s.born), 0)/time.Second), 10)) // of two fields
+	values[0], values[1], values[2] = text[from:], said, text
+	header["Age"], header["Cache-Status"] = values[0:1:1], values[1:2:2]
+	if source != "" {
+		if !now.After(s.born) { // is left out
+			values[2] = string(source)
+		}
+		header[telemetry.HeaderName] = values[2:3:3]
+	}
+
+	given := &givenAnswer{response: http.Response{
+		Status: s.status, StatusCode: s.code, Proto: s.proto, ProtoMajor: s.major, ProtoMinor: s.minor,
+		Header: header, Uncompressed: s.uncompressed, Request: req,
+		Body: http.NoBody, ContentLength: int64(len(s.body)),
+	}}
+	if req.Method != http.MethodHead && len(s.body) > 0 {
+		given.body.Reset(s.body)
+		given.response.Body = &given.body
+	}
+	return &given.response
+}

@@ -1,0 +1,398 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/cache"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// get returns a request for the thing, with "Name: value" lines in its header.
+func get(t testing.TB, header ...string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, thing, nil)
+	require.NoError(t, err)
+	lines(req.Header, strings.Join(header, "\n"))
+	return req
+}
+
+// saying returns a service whose answers have the header lines, and as body what
+// text says.
+func saying(header string, text func(req *http.Request) string) *service {
+	return &service{respond: func(req *http.Request) (*http.Response, error) {
+		resp := response(http.StatusOK, text(req))
+		lines(resp.Header, header)
+		return resp, nil
+	}}
+}
+
+func authorization(req *http.Request) string {
+	return req.Header.Get("Authorization") + req.Header.Get("Cookie")
+}
+
+func TestHTTPIdentity(t *testing.T) {
+	byTenant := func(req *http.Request) (string, bool) {
+		tenant := req.Header.Get("Tenant")
+		return strings.TrimPrefix(tenant, "nobody"), tenant != "unknown"
+	}
+	tests := []struct {
+		name          string
+		identity      func(*http.Request) (string, bool)
+		cc            string
+		first, second string // lines of a header
+		calls         int64
+	}{
+		{"the same token", nil, "max-age=60", "Authorization: a", "Authorization: a", 1},
+		{"another token", nil, "max-age=60", "Authorization: a", "Authorization: b", 2},
+		{"another token, though private", nil, "private, max-age=60", "Authorization: a", "Authorization: b", 2},
+		{"another token and public", nil, "public, max-age=60", "Authorization: a", "Authorization: b", 1},
+		{"a token after none", nil, "max-age=60", "", "Authorization: b", 2},
+		{"none after a token", nil, "max-age=60", "Authorization: b", "", 2},
+		{"none after a token and public", nil, "public, max-age=60", "Authorization: b", "", 1},
+		{"another cookie", nil, "max-age=60", "Cookie: a", "Cookie: b", 2},
+		{"another key", nil, "max-age=60", "X-Api-Key: a", "X-Api-Key: b", 2},
+		{"a cookie like a token", nil, "max-age=60", "Cookie: a", "Authorization: a", 2},
+		{"another token of one tenant", byTenant, "max-age=60", "Tenant: a\nAuthorization: a", "Tenant: a\nAuthorization: b", 1},
+		{"one token of two tenants", byTenant, "max-age=60", "Tenant: a\nAuthorization: a", "Tenant: b\nAuthorization: a", 2},
+		{"nobody in particular", byTenant, "max-age=60", "Tenant: nobody", "", 1},
+		{"an unknown tenant", byTenant, "max-age=60", "Tenant: unknown", "Tenant: unknown", 2},
+		{"an unknown tenant and public", byTenant, "public, max-age=60", "", "Tenant: unknown", 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			upstream := saying("Cache-Control: "+tt.cc, authorization)
+			rt := cache.HTTP(cache.HTTPConfig{Identity: tt.identity})(upstream)
+			ask(t, rt, get(t, tt.first))
+			ask(t, rt, get(t, tt.second))
+			assert.Equal(t, tt.calls, upstream.calls.Load())
+		})
+	}
+	t.Run("as the call says", func(t *testing.T) {
+		upstream := saying("Cache-Control: max-age=60", authorization)
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		for _, who := range []string{"acme", "acme", "globex"} {
+			req := get(t, "Authorization: the same")
+			ask(t, rt, req.WithContext(policy.WithCall(req.Context(), policy.Call{Identity: who})))
+		}
+		assert.Equal(t, int64(2), upstream.calls.Load())
+	})
+}
+
+// Whoever changes something, what others got of it is out of date, too.
+func TestHTTPInvalidatesForAll(t *testing.T) {
+	upstream := saying("Cache-Control: max-age=60", authorization)
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	ask(t, rt, get(t, "Authorization: a"))
+	ask(t, rt, get(t))
+	post := get(t, "Authorization: b")
+	post.Method = http.MethodPost
+	ask(t, rt, post)
+	ask(t, rt, get(t, "Authorization: a"))
+	ask(t, rt, get(t))
+	assert.Equal(t, int64(5), upstream.calls.Load())
+}
+
+// An answer to a request that came before a change is not stored after it.
+func TestHTTPChangeWhileAnswerIsRead(t *testing.T) {
+	changes := map[string]func(rt http.RoundTripper, store *cache.Store){
+		"POST": func(rt http.RoundTripper, _ *cache.Store) {
+			post := get(t)
+			post.Method = http.MethodPost
+			ask(t, rt, post)
+		},
+		"purge": func(_ http.RoundTripper, store *cache.Store) { store.Purge() },
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			upstream := saying("Cache-Control: max-age=60", authorization)
+			store := cache.NewStore(cache.StoreConfig{})
+			rt := cache.HTTP(cache.HTTPConfig{Store: store})(upstream)
+			resp, err := rt.RoundTrip(get(t, "Authorization: a"))
+			require.NoError(t, err)
+			change(rt, store)
+			_, err = io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			again, _ := ask(t, rt, get(t, "Authorization: a"))
+			assert.Contains(t, again.Header.Get("Cache-Status"), "fwd=uri-miss")
+		})
+	}
+}
+
+func TestHTTPHerd(t *testing.T) {
+	herd := func(t *testing.T, cc string, callers int, who func(i int) string) int64 {
+		upstream := saying(cc, authorization)
+		respond := upstream.respond
+		upstream.respond = func(req *http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			return respond(req)
+		}
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		var wg sync.WaitGroup
+		start := time.Now()
+		for i := range callers {
+			wg.Go(func() {
+				_, text := ask(t, rt, get(t, "Authorization: "+who(i)))
+				assert.Equal(t, who(i), text)
+			})
+		}
+		wg.Wait()
+		assert.LessOrEqual(t, time.Since(start), 2*time.Second)
+		return upstream.calls.Load()
+	}
+	one := func(int) string { return "one" }
+	tests := []struct {
+		name, cc string
+		who      func(int) string
+		calls    int64
+	}{
+		{"of one identity", "Cache-Control: max-age=60", one, 1},
+		{"that is not stored", "A: b", one, 1},
+		{"of ten identities", "Cache-Control: max-age=60", func(i int) string { return fmt.Sprint(i % 10) }, 10},
+		{"which is not for all", "Cache-Control: no-store", one, 50},
+		{"which gives each a cookie", "Set-Cookie: a=b", one, 50},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				assert.Equal(t, tt.calls, herd(t, tt.cc, 50, tt.who))
+			})
+		})
+	}
+}
+
+// The first caller gives up: the others get their answer.
+func TestHTTPLeaderLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := saying("Cache-Control: max-age=60", authorization)
+		respond := upstream.respond
+		upstream.respond = func(req *http.Request) (*http.Response, error) {
+			select {
+			case <-time.After(time.Second):
+				return respond(req)
+			case <-req.Context().Done():
+				return nil, context.Cause(req.Context())
+			}
+		}
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := rt.RoundTrip(get(t, "Authorization: a").WithContext(ctx))
+			assert.ErrorIs(t, err, context.Canceled)
+		})
+		synctest.Wait()
+		for range 10 {
+			wg.Go(func() {
+				_, text := ask(t, rt, get(t, "Authorization: a"))
+				assert.Equal(t, "a", text)
+			})
+		}
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		assert.Equal(t, int64(1), upstream.calls.Load())
+	})
+}
+
+// What callers and layers below do to what they get does not reach others.
+func TestHTTPKeepsItsOwn(t *testing.T) {
+	t.Run("a caller changes his answer", func(t *testing.T) {
+		rt := cache.HTTP(cache.HTTPConfig{})(saying("Cache-Control: max-age=60\nA: b\nA: c", authorization))
+		for range 3 {
+			resp, _ := ask(t, rt, get(t))
+			assert.Equal(t, []string{"b", "c"}, resp.Header["A"])
+			resp.Header["A"][0] = "changed"
+			resp.Header["A"] = append(resp.Header["A"][:1], "more")
+			resp.Header.Set("B", "new")
+		}
+	})
+	t.Run("a layer below adds credentials to the caller's request", func(t *testing.T) {
+		upstream := saying("Cache-Control: max-age=60\nVary: Authorization", authorization)
+		rt := cache.HTTP(cache.HTTPConfig{})(transportFunc(func(req *http.Request) (*http.Response, error) {
+			req.Header.Set("Authorization", "added")
+			return upstream.RoundTrip(req)
+		}))
+		for range 2 {
+			req := get(t)
+			ask(t, rt, req)
+			assert.Empty(t, req.Header, "the caller's request")
+		}
+		assert.Equal(t, int64(1), upstream.calls.Load())
+	})
+	t.Run("the origin forges what a cache says", func(t *testing.T) {
+		rt := cache.HTTP(cache.HTTPConfig{})(saying("Cache-Control: max-age=60\nX-From-Cache: 1\nAge: 5\nSparekey-Answer: cache", authorization))
+		for range 2 {
+			resp, _ := ask(t, rt, get(t))
+			assert.Contains(t, resp.Header.Get("Cache-Status"), "fwd=uri-miss")
+		}
+	})
+}
+
+// Request.Host may name another host than the URL.
+func TestHTTPHostField(t *testing.T) {
+	upstream := saying("Cache-Control: max-age=60", func(req *http.Request) string { return req.Host })
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	for _, host := range []string{"a.test", "b.test"} {
+		req := get(t)
+		req.Host = host
+		_, text := ask(t, rt, req)
+		assert.Equal(t, host, text)
+	}
+}
+
+// net/http takes a gzip coding off for who did not ask for one.
+func TestHTTPUncompressed(t *testing.T) {
+	upstream := &service{respond: func(req *http.Request) (*http.Response, error) {
+		if req.Header.Get("Accept-Encoding") != "" {
+			resp := response(http.StatusOK, "coded")
+			lines(resp.Header, "Cache-Control: max-age=60\nContent-Encoding: gzip")
+			return resp, nil
+		}
+		resp := response(http.StatusOK, "plain")
+		resp.ContentLength, resp.Uncompressed = -1, true
+		lines(resp.Header, "Cache-Control: max-age=60")
+		return resp, nil
+	}}
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	for range 2 {
+		resp, text := ask(t, rt, get(t))
+		assert.Equal(t, "plain", text)
+		assert.True(t, resp.Uncompressed)
+		_, text = ask(t, rt, get(t, "Accept-Encoding: gzip"))
+		assert.Equal(t, "coded", text)
+	}
+	assert.Equal(t, int64(2), upstream.calls.Load())
+}
+
+func TestHTTPBounds(t *testing.T) {
+	const kib = 1 << 10
+	t.Run("many answers", func(t *testing.T) {
+		store := cache.NewStore(cache.StoreConfig{MaxBytes: 4096 * kib, MaxEntryBytes: 256 * kib})
+		rt := cache.HTTP(cache.HTTPConfig{Store: store})(saying("Cache-Control: max-age=60", func(*http.Request) string { return strings.Repeat("x", 64*kib) }))
+		for i := range 200 {
+			req := get(t)
+			req.URL.Path = fmt.Sprint("/", i)
+			ask(t, rt, req)
+		}
+		assert.LessOrEqual(t, store.Stats().Bytes, int64(4096*kib))
+		assert.Positive(t, store.Stats().Entries)
+		assert.Zero(t, store.Stats().InFlight)
+	})
+	for _, announced := range []bool{true, false} {
+		t.Run(fmt.Sprintf("a large answer, announced %v", announced), func(t *testing.T) {
+			store := cache.NewStore(cache.StoreConfig{})
+			upstream := saying("Cache-Control: max-age=60", func(*http.Request) string { return strings.Repeat("x", 65*kib) })
+			respond := upstream.respond
+			upstream.respond = func(req *http.Request) (*http.Response, error) {
+				resp, err := respond(req)
+				if !announced {
+					resp.ContentLength = -1
+					resp.TransferEncoding = []string{"chunked"}
+				}
+				return resp, err
+			}
+			rt := cache.HTTP(cache.HTTPConfig{Store: store, MaxEntryBytes: 64 * kib})(upstream)
+			_, text := ask(t, rt, get(t))
+			assert.Len(t, text, 65*kib)
+			assert.Zero(t, store.Stats().Entries)
+			assert.Zero(t, store.Stats().InFlight)
+		})
+	}
+	t.Run("variants", func(t *testing.T) {
+		store := cache.NewStore(cache.StoreConfig{})
+		rt := cache.HTTP(cache.HTTPConfig{Store: store})(saying("Cache-Control: max-age=60\nVary: Foo", func(req *http.Request) string { return req.Header.Get("Foo") }))
+		for i := range 100 {
+			ask(t, rt, get(t, fmt.Sprint("Foo: ", i)))
+		}
+		before := store.Stats().Bytes
+		ask(t, rt, get(t, "Foo: 1000"))
+		assert.InDelta(t, before, store.Stats().Bytes, 100)
+		_, text := ask(t, rt, get(t, "Foo: 99"))
+		assert.Equal(t, "99", text)
+	})
+}
+
+func TestHTTPTelemetry(t *testing.T) {
+	store := cache.NewStore(cache.StoreConfig{})
+	o := &origin{}
+	rt := cache.HTTP(cache.HTTPConfig{Store: store, Name: "ours"})(o)
+	trailOf := func(s step) *telemetry.Trail {
+		o.step = &s
+		ctx, trail := telemetry.NewContext(t.Context())
+		req := get(t)
+		lines(req.Header, s.request)
+		resp, err := rt.RoundTrip(req.WithContext(ctx))
+		require.NoError(t, err)
+		_, _ = io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		assert.True(t, strings.HasPrefix(resp.Header.Get("Cache-Status"), "ours; "))
+		assert.Equal(t, trail.Answer().Source != "", resp.Header.Get(telemetry.HeaderName) != "")
+		return trail
+	}
+	stale := "200\nCache-Control: max-age=1, stale-if-error=60\nDate: {now-30}"
+	assert.Empty(t, trailOf(step{answer: stale}).Answer().Source)
+	answer := trailOf(step{answer: "503"}).Answer()
+	assert.Equal(t, telemetry.Stale, answer.Source)
+	assert.Equal(t, policy.Overloaded, answer.Cause)
+	assert.Empty(t, trailOf(step{answer: tagged}).Answer().Source)
+	assert.Equal(t, telemetry.Cache, trailOf(step{}).Answer().Source)
+	trailOf(step{request: "Cache-Control: no-store", answer: tagged})
+	hits, staleHits, misses, bypasses := lookups(store)
+	assert.Equal(t, []uint64{1, 1, 2, 1}, []uint64{hits, staleHits, misses, bypasses})
+}
+
+func TestHTTPInvalidSettings(t *testing.T) {
+	for want, cfg := range map[string]cache.HTTPConfig{
+		"cache: HTTPConfig.MaxEntryBytes is -1, want at least 0":    {MaxEntryBytes: -1},
+		"cache: HTTPConfig.SoftTimeout is -1ns, want at least 0":    {SoftTimeout: -1},
+		"cache: HTTPConfig.MaxRefreshes is -1, want at least 0":     {MaxRefreshes: -1},
+		"cache: HTTPConfig.RefreshBackoff is -1ns, want at least 0": {RefreshBackoff: -1},
+		`cache: HTTPConfig.Name is "a b", want a token`:             {Name: "a b"},
+	} {
+		assert.PanicsWithValue(t, want, func() { cache.HTTP(cfg) })
+	}
+}
+
+// A caller whose time is over gets what there is; one who leaves gets nothing.
+func TestHTTPCallerGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := false
+		upstream := &service{respond: func(req *http.Request) (*http.Response, error) {
+			if hangs {
+				<-req.Context().Done()
+				return nil, context.Cause(req.Context())
+			}
+			resp := response(http.StatusOK, answer)
+			lines(resp.Header, "Cache-Control: max-age=1")
+			return resp, nil
+		}}
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ask(t, rt, get(t))
+		time.Sleep(2 * time.Second)
+		hangs = true
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, text := ask(t, rt, get(t).WithContext(ctx))
+		assert.Equal(t, answer, text)
+
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := rt.RoundTrip(get(t).WithContext(ctx))
+		assert.True(t, errors.Is(err, context.Canceled))
+	})
+}
