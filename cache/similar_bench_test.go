@@ -9,12 +9,12 @@ import (
 // BenchmarkSimilar is on 10,000 questions of Banking77.
 func BenchmarkSimilar(b *testing.B) {
 	train, test := banking77(b, "train"), banking77(b, "test")
-	before := heap()
+	before := heapInUse()
 	s := similarOf(10_000)
 	for i, row := range train {
 		s.live(tickets, row.text, row.label, keyAt(i))
 	}
-	memory := heap() - before
+	memory := heapInUse() - before
 	b.Run("look", func(b *testing.B) {
 		b.ReportAllocs()
 		i := 0
@@ -76,8 +76,8 @@ func BenchmarkSimilarAlike(b *testing.B) {
 	})
 }
 
-// heap returns the bytes that are in use.
-func heap() uint64 {
+// heapInUse returns the bytes that are in use.
+func heapInUse() uint64 {
 	var stats runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&stats)
