@@ -33,7 +33,8 @@ type partition struct {
 // What was found out about one partition counts for no other, not even one of
 // the same function: traffic differs from caller to caller, so that the accuracy
 // of one says nothing certain about another, and nobody can lower the bar for
-// others by asking easy questions.
+// others by asking easy questions. Within one, the bounds take questions to be
+// independent of each other: a burst of near copies makes them look surer.
 //
 // For each live answer, in this order: look, compare, learn. In an outage: look,
 // serve. No text is kept, only hashes of its words.
@@ -110,10 +111,11 @@ func (s *similar) look(p partition, text string) match {
 func (s *similar) learn(p partition, text, label string, k key, now time.Time) {
 	f := finders.Get().(*finder)
 	defer finders.Put(f)
+	ok := f.q.read(text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgetLocked(k)
-	if !f.q.read(text) {
+	if !ok {
 		return
 	}
 	for s.texts.Len() == s.maxTexts || s.words+len(f.q.words) > max(meanWords*s.maxTexts, maxWords) {

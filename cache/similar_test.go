@@ -72,6 +72,22 @@ func TestSimilarServesOnceItHasEvidence(t *testing.T) {
 	assert.Equal(t, 0.55, v.confidence, "capped")
 }
 
+func TestSimilarClaimsNoMoreThanItsAccuracy(t *testing.T) {
+	s := newSimilar(policy.Similar{MaxConfidence: 1}.WithDefaults(), 1000)
+	n := 0
+	s.converse(tickets, 0, 410, func(subject int) string {
+		if n++; n%50 == 0 {
+			return "another"
+		}
+		return asIs(subject)
+	})
+	v, ok := s.serve(s.look(tickets, "subjectc trouble, case new"))
+	require.True(t, ok)
+	assert.Less(t, v.accuracy, 1.0)
+	assert.Equal(t, v.accuracy, v.confidence)
+	assert.Equal(t, s.stats()[0].Accuracy, v.accuracy)
+}
+
 // needed is how many right answers without a wrong one show an accuracy.
 func needed(target float64) (n int) {
 	for lower := 0.0; lower < target; n++ {
@@ -219,8 +235,7 @@ func TestSimilarIsBounded(t *testing.T) {
 	})
 }
 
-// Wrong answers are never given twice for long: a partition whose neighbours
-// mislead is refused.
+// Where much alike questions have different answers, none is given for another.
 func TestSimilarRefusesWhatMisleads(t *testing.T) {
 	s := similarOf(5000)
 	s.converse(tickets, 0, 1000, asIs)

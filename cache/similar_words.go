@@ -8,9 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxWords is how many words a text may have to be compared: the words of a
-// longer one say too little about its meaning, and take too long.
-const maxWords = 256
+// maxWords and maxText are how many words and bytes a text may have to be
+// compared: the words of a longer one say too little about its meaning, and take
+// too long.
+const (
+	maxWords = 256
+	maxText  = 16 << 10
+)
 
 // wordSeed makes the hashes of this process. They are never stored.
 var wordSeed = maphash.MakeSeed()
@@ -41,8 +45,11 @@ func (t traits) conflict(other traits) bool {
 }
 
 // read takes in a text. It reports false if that cannot be compared: it has no
-// content word, or too many words.
+// content word, or is too long.
 func (q *sketch) read(text string) bool {
+	if len(text) > maxText {
+		return false
+	}
 	q.text, q.words, q.traits = maphash.String(wordSeed, text), q.words[:0], traits{}
 	s := wordScanner{text: text}
 	for n := 0; ; n++ {

@@ -114,6 +114,8 @@ func TestTextsThatCannotBeCompared(t *testing.T) {
 	assert.False(t, q.read("how do I get it?"), "grammar only")
 	assert.True(t, q.read(strings.Repeat("card ", maxWords)))
 	assert.False(t, q.read(strings.Repeat("card ", maxWords+1)))
+	assert.True(t, q.read(strings.Repeat("x", maxText)))
+	assert.False(t, q.read(strings.Repeat("x", maxText+1)))
 	assert.True(t, q.read("card"), "after one that could not")
 	assert.Len(t, q.words, 1)
 }
