@@ -56,18 +56,19 @@ const (
 )
 
 func (sh *shard) get(k key, now time.Time) held {
-	item, in := sh.find(k)
-	if in == nil {
-		return nil
+	item, again := sh.again.lru.Get(k)
+	if !again {
+		var known bool
+		if item, known = sh.once.lru.Peek(k); !known {
+			return nil
+		}
 	}
 	if why, useless := item.useless(now); useless {
 		sh.drop(k, why)
 		return nil
 	}
 	sh.shares.touch(item.identity, k)
-	if in == &sh.again {
-		in.touch(k)
-	} else {
+	if !again {
 		sh.promote(k, item)
 	}
 	return item.held
