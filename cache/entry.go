@@ -130,20 +130,14 @@ func (e *entry) anew(req *http.Request, now time.Time, source, detail string) *h
 		header[telemetry.HeaderName] = values[2:3:3]
 	}
 
-	given.response = http.Response{
-		Status:        e.status,
-		StatusCode:    http.StatusOK,
-		Proto:         e.proto,
-		ProtoMajor:    e.major,
-		ProtoMinor:    e.minor,
-		Header:        header,
-		ContentLength: int64(len(e.body)),
-		Uncompressed:  e.uncompressed,
-		Request:       req,
-	}
+	resp := &given.response // field by field, since it is large
+	resp.Status, resp.StatusCode = e.status, http.StatusOK
+	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = e.proto, e.major, e.minor
+	resp.Header, resp.Request = header, req
+	resp.ContentLength, resp.Uncompressed = int64(len(e.body)), e.uncompressed
 	given.body.Reset(e.body)
-	given.response.Body = &given.body
-	return &given.response
+	resp.Body = &given.body
+	return resp
 }
 
 // givenAnswer is a response with its body and the values of a usual header, in one
