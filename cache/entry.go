@@ -104,7 +104,8 @@ func (e *entry) response(req *http.Request, now time.Time, detail string) *http.
 // anew returns the answer with all fields that say what it is; source is what
 // stands in our own one, "" for none. The caller may do with it what he likes.
 func (e *entry) anew(req *http.Request, now time.Time, source, detail string) *http.Response {
-	header, values := e.fields.header(3)
+	given := new(givenAnswer)
+	header, values := e.fields.header(3, given.values[:])
 	age, ttl := now.Sub(e.born), e.freshUntil.Sub(now)
 
 	var room [128]byte
@@ -129,26 +130,22 @@ func (e *entry) anew(req *http.Request, now time.Time, source, detail string) *h
 		header[telemetry.HeaderName] = values[2:3:3]
 	}
 
-	given := &givenAnswer{response: http.Response{
-		Status:        e.status,
-		StatusCode:    http.StatusOK,
-		Proto:         e.proto,
-		ProtoMajor:    e.major,
-		ProtoMinor:    e.minor,
-		Header:        header,
-		ContentLength: int64(len(e.body)),
-		Uncompressed:  e.uncompressed,
-		Request:       req,
-	}}
+	resp := &given.response // field by field, since it is large
+	resp.Status, resp.StatusCode = e.status, http.StatusOK
+	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = e.proto, e.major, e.minor
+	resp.Header, resp.Request = header, req
+	resp.ContentLength, resp.Uncompressed = int64(len(e.body)), e.uncompressed
 	given.body.Reset(e.body)
-	given.response.Body = &given.body
-	return &given.response
+	resp.Body = &given.body
+	return resp
 }
 
-// givenAnswer is a response with its body, in one piece of memory.
+// givenAnswer is a response with its body and the values of a usual header, in one
+// piece of memory.
 type givenAnswer struct {
 	response http.Response
 	body     givenBody
+	values   [8]string
 }
 
 // givenBody reads from memory. It is an [io.WriterTo].

@@ -39,13 +39,16 @@ func (all fields) get(name string) string {
 }
 
 // header returns a header of its own with the fields and room for some more, of
-// one value each, whose memory comes along.
-func (all fields) header(more int) (h http.Header, room []string) {
+// one value each, whose memory comes along. It is taken from room if that will do.
+func (all fields) header(more int, room []string) (http.Header, []string) {
 	lines := more
 	for _, f := range all {
 		lines += len(f.values)
 	}
-	h, room = make(http.Header, len(all)+more), make([]string, lines)
+	if lines > len(room) {
+		room = make([]string, lines)
+	}
+	h := make(http.Header, len(all)+more)
 	for _, f := range all {
 		n := copy(room, f.values)
 		h[f.name] = room[:n:n]

@@ -17,7 +17,7 @@ import (
 type key [sha256.Size]byte
 
 // keyVersion is part of each key. It changes with what goes into one.
-const keyVersion = 2
+const keyVersion = 3
 
 // The fields of a request that change from call to call and do not change its
 // answer. All others are part of the key, known or not: each could say who asks,
@@ -34,16 +34,14 @@ var credentials = [...]string{"Authorization", "Cookie", "X-Api-Key", "Api-Key",
 
 // keyOf returns the key of req, whose header is h and whose body means text.
 func (s *scratch) keyOf(req *http.Request, h http.Header, call policy.Call, text []byte) key {
-	path := req.URL.Opaque
-	if path == "" {
-		path = req.URL.EscapedPath()
-	}
 	parts := append(s.parts[:0], keyVersion)
 	parts.add(req.Method)
 	parts.add(req.URL.Scheme)
 	parts.add(req.URL.Host)
 	parts.add(cmp.Or(req.Host, req.URL.Host))
-	parts.add(path)
+	parts.add(req.URL.Opaque)
+	parts.add(req.URL.Path)
+	parts.add(req.URL.RawPath) // with Path it says all that EscapedPath does
 	parts.addAll(sortedQuery(req.URL.RawQuery))
 	parts.addFields(h)
 	parts.add(call.Function)

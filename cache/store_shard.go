@@ -56,18 +56,19 @@ const (
 )
 
 func (sh *shard) get(k key, now time.Time) held {
-	item, in := sh.find(k)
-	if in == nil {
-		return nil
+	item, again := sh.again.lru.Get(k)
+	if !again {
+		var known bool
+		if item, known = sh.once.lru.Peek(k); !known {
+			return nil
+		}
 	}
 	if why, useless := item.useless(now); useless {
 		sh.drop(k, why)
 		return nil
 	}
 	sh.shares.touch(item.identity, k)
-	if in == &sh.again {
-		in.touch(k)
-	} else {
+	if !again {
 		sh.promote(k, item)
 	}
 	return item.held
@@ -119,6 +120,9 @@ func (sh *shard) update(k key, began epoch, now time.Time, change func(old held)
 		return
 	}
 	item := item{held: h, bytes: h.weight() + itemOverhead, identity: of.identity}
+	if sh.bounded(item) {
+		item.bytes += linkOverhead
+	}
 	if item.bytes > sh.store.cfg.MaxEntryBytes || sh.bounded(item) && item.bytes > sh.shareBytes() {
 		sh.drop(k, removed)
 		return
@@ -169,7 +173,7 @@ func (sh *shard) sweep(now time.Time) {
 // makeRoom drops what is over the bounds.
 func (sh *shard) makeRoom() {
 	maxBytes, maxEntries := sh.maxBytes(), sh.maxEntries()
-	for sh.once.bytes+sh.again.bytes > maxBytes || sh.once.len()+sh.again.len() > maxEntries {
+	for sh.bytes() > maxBytes || sh.once.len()+sh.again.len() > maxEntries {
 		coldest := &sh.once
 		if coldest.len() == 0 {
 			coldest = &sh.again
@@ -221,6 +225,11 @@ func (sh *shard) find(k key) (item, *segment) {
 		return item, &sh.once
 	}
 	return item{}, nil
+}
+
+// bytes returns what the shard holds.
+func (sh *shard) bytes() int64 {
+	return sh.once.bytes + sh.again.bytes + int64(len(sh.shares))*shareOverhead
 }
 
 // maxBytes returns what the shard may hold beside what is in flight.

@@ -9,6 +9,12 @@ import (
 // shares says what each identity has in a shard, by when it was last used.
 type shares map[uint64]*share
 
+// What a share and the place of an item in it weigh, in bytes.
+const (
+	shareOverhead = 600
+	linkOverhead  = 160
+)
+
 type share struct {
 	keys  *simplelru.LRU[key, struct{}]
 	bytes int64

@@ -50,7 +50,7 @@ func (sh *shard) addStats(stats *Stats) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	stats.Entries += sh.once.len() + sh.again.len() - sh.purged.entries
-	stats.Bytes += sh.once.bytes + sh.again.bytes - sh.purged.bytes
+	stats.Bytes += sh.bytes() - sh.purged.bytes
 	stats.Evictions += sh.dropped[evicted]
 	stats.Crowded += sh.dropped[crowded]
 	stats.Expired += sh.dropped[expired]

@@ -5,7 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,7 +129,7 @@ func TestStoreAgainstModel(t *testing.T) {
 			assert.Empty(t, model)
 			assert.Zero(t, store.Stats().Entries)
 			for _, sh := range store.shards {
-				assert.Zero(t, sh.once.bytes+sh.again.bytes+sh.purged.bytes, "bytes after a purge")
+				assert.Zero(t, sh.bytes()+sh.purged.bytes, "bytes after a purge")
 				assert.Empty(t, sh.functions)
 				assert.Empty(t, sh.shares)
 			}
@@ -140,7 +143,7 @@ func checkBudget(t *testing.T, s *Store, operation int) {
 	var bytes int64
 	var entries int
 	for _, sh := range s.shards {
-		bytes += sh.once.bytes + sh.again.bytes
+		bytes += sh.bytes()
 		entries += sh.once.len() + sh.again.len()
 	}
 	if bytes+s.inFlight.Load() > s.cfg.MaxBytes || entries > s.cfg.MaxEntries {
@@ -155,6 +158,12 @@ func checkAccounts(t *testing.T, s *Store, model map[key]*block) {
 	var bytes int64
 	for _, b := range model {
 		bytes += b.bytes + itemOverhead
+		if s.cfg.IdentityShare < 1 && b.of.identity != 0 {
+			bytes += linkOverhead
+		}
+	}
+	for _, sh := range s.shards {
+		bytes += int64(len(sh.shares)) * shareOverhead
 	}
 	stats := s.Stats()
 	require.Equal(t, len(model), stats.Entries)
@@ -268,6 +277,28 @@ func BenchmarkStore(b *testing.B) {
 			runtime.KeepAlive(s)
 		}
 	})
+	answers := func(b *testing.B, share float64) {
+		for b.Loop() {
+			before := heap()
+			s := NewStore(StoreConfig{MaxBytes: maxBytes, IdentityShare: share})
+			for i := range *operations {
+				header := http.Header{
+					"Content-Type": {"application/json; charset=utf-8"},
+					"Date":         {start.Add(time.Duration(i) * time.Second).Format(http.TimeFormat)},
+					"X-Request-Id": {strconv.Itoa(i)},
+				}
+				e := newEntry(&http.Response{Header: header, Proto: "HTTP/1.1", Status: "200 OK"}, start)
+				e.complete(fmt.Appendf(nil, `{"labelName":"billing","note":%q}`, header["X-Request-Id"][0]+strings.Repeat("x", i%900)))
+				e.of, e.dropAt = ownerOf("tickets", header["X-Request-Id"][0]), start.Add(time.Hour)
+				keep(s, keyNumber(i), start, e)
+				s.get(keyNumber(i-i%5), start)
+			}
+			b.ReportMetric(float64(heap()-before)/float64(s.cfg.MaxBytes), "heap/budget")
+			runtime.KeepAlive(s)
+		}
+	}
+	b.Run("heap/answers", func(b *testing.B) { answers(b, 1) })
+	b.Run("heap/answers of many", func(b *testing.B) { answers(b, 0.9) })
 }
 
 func heap() uint64 {
