@@ -155,3 +155,50 @@ func BenchmarkLayer(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAnswerFields is ten rules on the columns of a row of 500 bytes, and as
+// many tests as there may be on one of 64 KiB that leads them astray.
+func BenchmarkAnswerFields(b *testing.B) {
+	var ten, worst policy.Fallback
+	for i := range 10 {
+		c := policy.Condition{Field: fmt.Sprintf("column%d", i), Gt: 1000}
+		ten.Rules = append(ten.Rules, policy.Rule{Name: fmt.Sprint(i), All: list(c), Answer: hit})
+	}
+	row := `{"note":"` + strings.Repeat("x", 380) + `"`
+	for i := range 10 {
+		row += fmt.Sprintf(`,"column%d":%d`, i, i)
+	}
+	row += "}"
+	astray := `{"pad":"` + strings.Repeat("x", 60<<10) + `",` + nested("a", 4)[1:]
+	worst.Rules = []policy.Rule{{Name: "r", Answer: hit}}
+	for i := range 2000 {
+		worst.Rules[0].Any = append(worst.Rules[0].Any, exists(fmt.Sprintf("a.a.a.a.x%d", i)))
+	}
+	for _, bm := range []struct {
+		name string
+		cfg  policy.Fallback
+		data string
+	}{
+		{"ten", ten, row},
+		{"worst", worst, astray},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			f := mustNew(b, bm.cfg)
+			b.ReportAllocs()
+			for b.Loop() {
+				f.AnswerData([]byte(bm.data))
+			}
+		})
+	}
+}
+
+// nested returns an object whose columns a, a.a and so on have such objects in
+// them, for each way to write a path of depth names.
+func nested(name string, depth int) string {
+	var columns []string
+	for n := 1; n <= depth; n++ {
+		key := strings.TrimSuffix(strings.Repeat(name+".", n), ".")
+		columns = append(columns, fmt.Sprintf("%q:%s", key, nested(name, depth-n)))
+	}
+	return "{" + strings.Join(columns, ",") + "}"
+}

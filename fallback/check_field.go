@@ -3,9 +3,17 @@ package fallback
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/config"
+)
+
+// Bounds of the name of a field. A name with dots is looked up in all ways in
+// which columns may be in each other, twice as many for each dot.
+const (
+	maxField = 128 // bytes
+	maxDots  = 4
 )
 
 // An operand is one test of a condition with its value.
@@ -45,6 +53,9 @@ func (c *checker) field(path string, condition policy.Condition) {
 	if !known && !isColumn(condition.Field) {
 		names := slices.Sorted(maps.Keys(fieldKinds))
 		c.report(path+".Field", "is %q, which is not known%s", condition.Field, config.Suggest(condition.Field, names))
+	}
+	if name := condition.Field; len(name) > maxField || strings.Count(name, ".") > maxDots {
+		c.report(path+".Field", "is %q, want at most %d bytes and %d dots", name, maxField, maxDots)
 	}
 	if !hasTest(condition) {
 		c.report(path, "has a %s but no test of it; set %s, %s or another", names("Field", "Exists", "Eq")...)

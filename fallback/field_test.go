@@ -178,10 +178,17 @@ func TestAnswerImages(t *testing.T) {
 		assert.False(t, ask(t, "data:image/png;base64,!!!!", exists("image.format")))
 	})
 	t.Run("the header is too far in", func(t *testing.T) {
-		far := "\xff\xd8" + strings.Repeat("\xff\xfe\xff\xff"+strings.Repeat("x", 0xfffd), 5)
-		uri := "data:image/jpeg;base64," + base64.StdEncoding.EncodeToString([]byte(far))
-		assert.True(t, ask(t, uri, eq("image.format", "jpeg")))
-		assert.False(t, ask(t, uri, exists("image.width")))
+		_, text, _ := strings.Cut(encoded(t, "jpeg"), ",")
+		data, err := base64.StdEncoding.DecodeString(text)
+		require.NoError(t, err)
+		after := func(comments int) string {
+			comment := "\xff\xfe\xff\xff" + strings.Repeat("x", 0xfffd) // 64 KiB
+			data := string(data[:2]) + strings.Repeat(comment, comments) + string(data[2:])
+			return "data:image/jpeg;base64," + base64.StdEncoding.EncodeToString([]byte(data))
+		}
+		assert.True(t, ask(t, after(3), eq("image.width", 60)))
+		assert.True(t, ask(t, after(4), eq("image.format", "jpeg")))
+		assert.False(t, ask(t, after(4), exists("image.width")))
 	})
 	t.Run("in a row", func(t *testing.T) {
 		f := mustNew(t, rules(policy.Rule{Name: "r", All: list(eq("image.format", "gif"), words("cat"), eq("age", 3)), Answer: hit}))

@@ -59,7 +59,8 @@ func TestAnswerAll(t *testing.T) {
 	cfg := rules(
 		rule("refunds", "billing", 0.3, words("refund")),
 		rule("cards", "<cards>", 0.4, words("card")),
-		rule("invoices", "billing", 0.5, words("invoice", "refund")), // the first does not hide it
+		rule("invoices", "billing", 0.5, words("invoice", "refund")),
+		rule("money", "billing", 0.1, words("refund")), // the first does not hide it
 	)
 	cfg.Match = policy.MatchAll
 	cfg.Static = &policy.Answer{Label: "general", Confidence: 0.2}
@@ -69,7 +70,7 @@ func TestAnswerAll(t *testing.T) {
 		confidence        float64
 		document          string
 	}{
-		{"a refund", "refunds+invoices", "billing", 0.5, `[{"labelName":"billing","confidence":0.5}]`},
+		{"a refund", "refunds+invoices+money", "billing", 0.5, `[{"labelName":"billing","confidence":0.5}]`},
 		{"card, invoice", "cards+invoices", "<cards>", 0.4,
 			`[{"labelName":"<cards>","confidence":0.4},{"labelName":"billing","confidence":0.5}]`},
 		{"hello", "", "general", 0.2, `[{"labelName":"general","confidence":0.2}]`},

@@ -207,6 +207,7 @@ func TestSuggest(t *testing.T) {
 	} {
 		assert.Equal(t, want, config.Suggest(name, known), name)
 	}
+	assert.Equal(t, "; did you mean le?", config.Suggest("el", []string{"words", "le"}), "swapped letters count once")
 	assert.Empty(t, config.Suggest("a", nil))
 	assert.Empty(t, config.Suggest("zzz", strings.Split("abcdefghijklmnopq", "")))
 }
