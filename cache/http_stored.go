@@ -144,7 +144,7 @@ func (s *stored) complete(data []byte) *stored {
 // settle ends the changes to the header.
 func (s *stored) settle() {
 	s.fields = fieldsOf(s.header)
-	s.header, _ = s.fields.header(0)
+	s.header, _ = s.fields.header(0, nil)
 }
 
 // matches reports whether the answer is one to a request with the header h.
@@ -169,7 +169,7 @@ func (s *stored) weight() int64 {
 // the answer has a source, that is said, too. The caller may do with it what he
 // likes.
 func (s *stored) response(req *http.Request, now time.Time, said string, source telemetry.Source) *http.Response {
-	header, values := s.fields.header(3)
+	header, values := s.fields.header(3, nil)
 	if upstream := s.header["Cache-Status"]; len(upstream) > 0 {
 		said = strings.Join(upstream, ", ") + ", " + said
 	}
