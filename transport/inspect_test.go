@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
@@ -219,4 +221,21 @@ func TestLintLive(t *testing.T) {
 			assert.ErrorContains(t, err, tt.want)
 		})
 	}
+}
+
+// TestInspectLadder: a ladder shows its rungs in order, whoever made them.
+func TestInspectLadder(t *testing.T) {
+	none := func(*http.Request, bool) (*http.Response, telemetry.Answer, bool) {
+		return nil, telemetry.Answer{}, false
+	}
+	rules, err := fallback.New(*tickets())
+	require.NoError(t, err)
+	rt := transport.Chain(transporttest.NewUpstream(), fallback.Layer(
+		fallback.Rung{Name: "mine", Answer: none}, rules.Rules(), fallback.Rung{Name: "other", Answer: none}, rules.Static()))
+	require.NoError(t, transport.Lint(rt))
+	settings, _ := transport.Inspect(rt)[0].Settings.(policy.Fallback)
+	assert.Equal(t, []string{"mine", "rules", "other", "static"}, settings.Rungs)
+	assert.Equal(t, "parcels", settings.Rules[0].Name)
+	assert.Equal(t, "triage", settings.Static.Label)
+	assert.Contains(t, transport.Explain(rt).String(), "mine, 1 rule, other, static")
 }
