@@ -473,3 +473,65 @@ func TestFlightEndsWithItsEpoch(t *testing.T) {
 		requireEmpty(t, fs)
 	})
 }
+
+// One who comes while a flight that all have left is not over yet gets a live one.
+func TestFlightIsNotJoinedOnceAllHaveLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		send := func(req *http.Request) (*http.Response, error) {
+			calls.Add(1)
+			time.Sleep(10 * time.Second) // whatever happens to the context
+			if err := req.Context().Err(); err != nil {
+				return nil, err
+			}
+			return transporttest.Reply(200, "yes")(req)
+		}
+		fs := newFlights(1<<10, newPurse())
+		var group sync.WaitGroup
+		for i := range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i)*time.Second)
+			defer cancel()
+			group.Go(func() {
+				_, _, err := fs.do(ask(t, ctx), key{}, send, forAll)
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+			})
+		}
+		group.Wait()
+		resp, joined, err := fs.do(ask(t, t.Context()), key{}, send, forAll)
+		require.NoError(t, err)
+		assert.False(t, joined)
+		require.NoError(t, resp.Body.Close())
+		assert.EqualValues(t, 2, calls.Load(), "calls")
+		requireEmpty(t, fs)
+	})
+}
+
+// forever is a body that gives bytes even once it is closed.
+type forever struct{ reads atomic.Int64 }
+
+func (f *forever) Read(p []byte) (int, error) {
+	f.reads.Add(1)
+	time.Sleep(time.Second)
+	return 1, nil
+}
+
+func (*forever) Close() error { return nil }
+
+func TestFlightReadsNoFurtherForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := &forever{}
+		send := func(req *http.Request) (*http.Response, error) {
+			resp, err := transporttest.Reply(200, "")(req)
+			resp.Body, resp.ContentLength = body, -1
+			return resp, err
+		}
+		fs := newFlights(1<<10, newPurse())
+		resp, _, err := fs.do(ask(t, t.Context()), key{}, send, forAll)
+		require.NoError(t, err)
+		time.Sleep(2500 * time.Millisecond)
+		require.NoError(t, resp.Body.Close())
+		time.Sleep(time.Minute)
+		assert.EqualValues(t, 3, body.reads.Load(), "reads")
+		requireEmpty(t, fs)
+	})
+}

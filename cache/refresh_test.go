@@ -239,3 +239,26 @@ func TestSoftTimeout(t *testing.T) {
 		}
 	})
 }
+
+// A call that goes on behind its caller has the time of one that began there.
+func TestSoftTimeoutLeavesTheDeadlineBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := &service{respond: answering(`"old"`)}
+		memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{SoftTimeout: time.Second}})
+		rt := memo.Wrap(upstream)
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(time.Hour)
+		upstream.respond = func(req *http.Request) (*http.Response, error) {
+			time.Sleep(2 * time.Second)
+			deadline, _ := req.Context().Deadline()
+			return response(http.StatusOK, fmt.Sprintf("%q", time.Until(deadline))), nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		resp, _ := ask(t, rt, newCallContext(t, ctx, `{}`, policy.Call{}))
+		assert.Equal(t, "stale", sourceOf(resp))
+		require.NoError(t, memo.Close())
+		_, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, `"29s"`, text, "half a minute from the soft timeout on")
+	})
+}
