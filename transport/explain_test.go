@@ -34,7 +34,7 @@ func TestExplainHoldsAgainstAnAdversary(t *testing.T) {
 	const stacks, calls = 400, 6
 	var seen tightness
 	for n := range uint64(stacks) {
-		random := rand.New(rand.NewPCG(*adversarySeed, n))
+		random := rand.New(&lockedSource{source: rand.NewPCG(*adversarySeed, n)})
 		synctest.Test(t, func(t *testing.T) {
 			enemy := &adversary{random: random}
 			var rt http.RoundTripper
@@ -95,6 +95,19 @@ func (n *tightness) check(t *testing.T) {
 		assert.Greater(t, hits, 20, "calls that came close to their worst case: %s", name)
 	}
 	t.Logf("came close: %+v", *n)
+}
+
+// lockedSource is a source of random numbers for several goroutines: a merged call
+// may go on when its caller has left.
+type lockedSource struct {
+	mu     sync.Mutex
+	source rand.Source // guarded by mu
+}
+
+func (s *lockedSource) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.source.Uint64()
 }
 
 // attack sends one request and reads what comes.
