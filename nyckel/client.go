@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
@@ -119,6 +120,17 @@ func (c *Client) Fidelity() []fallback.FidelityFigure {
 		figures = append(figures, transport.Fidelity(c.functions[name].client.Transport)...)
 	}
 	return figures
+}
+
+// SimilarStats returns what was found out about answers to similar questions, by
+// function: see [cache.Memo.SimilarStats]. There are none of functions whose
+// stack has no [policy.Cache.Similar].
+func (c *Client) SimilarStats() []cache.SimilarStats {
+	var stats []cache.SimilarStats
+	for _, name := range c.Functions() {
+		stats = append(stats, transport.SimilarStats(c.functions[name].client.Transport)...)
+	}
+	return stats
 }
 
 // CloseIdleConnections closes the connections that are not in use.

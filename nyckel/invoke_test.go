@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
@@ -484,6 +485,26 @@ func TestInvokeWithoutUnknownRung(t *testing.T) {
 	client := newService().client(t, policy.Stack{})
 	_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("x"), nyckel.Without("rule"))
 	assert.EqualError(t, err, `nyckel: Without has "rule", want some of stale, similar, rules, static`)
+}
+
+// Whether answers to similar questions are given is told by function.
+func TestClientSimilarStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stack := policy.Stack{Cache: &policy.Cache{Similar: &policy.Similar{}}}
+		client := newService(predict("spam", 0.75)).client(t, stack,
+			nyckel.WithFunction("mails", nyckel.Function{ID: "function_2"}),
+			nyckel.WithFunction("plain", nyckel.Function{ID: "function_3", Stack: &policy.Stack{}}))
+		assert.Empty(t, client.SimilarStats())
+		for _, text := range []string{"card lost", "card stolen"} {
+			for _, name := range []string{"tickets", "mails", "plain"} {
+				_, err := client.Invoke(t.Context(), name, nyckel.Text(text))
+				require.NoError(t, err)
+			}
+		}
+		assert.Equal(t, []cache.SimilarStats{
+			{Function: "mails", Questions: 2, Compared: 1}, {Function: "tickets", Questions: 2, Compared: 1},
+		}, client.SimilarStats())
+	})
 }
 
 // What a function's fallback is worth is measured while the service answers.
