@@ -23,8 +23,8 @@ const patience = 5 * time.Second
 
 // An answer is what a client came up with for one question.
 type answer struct {
-	label  string
-	source telemetry.Source
+	label string
+	telemetry.Answer
 }
 
 // A caller asks questions through one of the clients.
@@ -88,7 +88,7 @@ func (b *bare) ask(ctx context.Context, text string) (answer, error) {
 	if err := b.do(req, &prediction); err != nil {
 		return answer{}, err
 	}
-	return answer{label: prediction.LabelName, source: telemetry.Live}, nil
+	return answer{prediction.LabelName, telemetry.Answer{Source: telemetry.Live}}, nil
 }
 
 func (b *bare) do(req *http.Request, into any) error {
@@ -131,7 +131,7 @@ func (s *stacked) ask(ctx context.Context, text string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{label: prediction.LabelName, source: prediction.Answer.Source}, nil
+	return answer{prediction.LabelName, prediction.Answer}, nil
 }
 
 // newStack is what stands between the program and the service. Its times suit a
@@ -145,10 +145,15 @@ func newStack(o options, rules []policy.Rule, static string, onTransition func(p
 	openFor := scaled(time.Second, 100*time.Millisecond)
 	return policy.Stack{
 		Fallback: &policy.Fallback{
-			Rules:  rules,
-			Static: &policy.Answer{Label: static, Confidence: 0.1},
+			Rungs:    policy.Rungs(),
+			Fidelity: policy.Fidelity{Share: 1}, // of few calls; a service takes a sample
+			Rules:    rules,
+			Static:   &policy.Answer{Label: static, Confidence: 0.1},
 		},
-		Cache:   &policy.Cache{TTL: scaled(10*time.Second, time.Second)},
+		Cache: &policy.Cache{
+			TTL:     scaled(3*time.Second, 300*time.Millisecond), // short, so that answers get stale
+			Similar: &policy.Similar{},
+		},
 		Total:   scaled(3*time.Second, 1500*time.Millisecond),
 		Attempt: policy.Timeout{FirstByte: time.Second, Idle: time.Second},
 		Retry: policy.Retry{

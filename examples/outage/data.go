@@ -148,24 +148,43 @@ func labelsOf(rows []dataset.Row) []string {
 	return slices.Compact(labels)
 }
 
-// repeats is the chance that a call asks a text again that was asked before.
-const repeats = 0.4
+// Chances that a call asks for the second time what was asked before: in the same
+// words, or in others.
+const (
+	repeats = 0.4
+	rewords = 0.35
+)
 
-// questions returns n rows to ask, in order: most are new, some are asked again,
-// as in the traffic of a real service. When no new text is left, all are asked
-// again.
+// questions returns n rows to ask, in order: some are new, some were asked before,
+// as in the traffic of a real service, whose customers have much the same to ask.
+// When no new text is left, all are asked again.
 func (d *data) questions(n int, seed uint64) []dataset.Row {
 	random := rand.New(rand.NewPCG(seed, 2))
 	fresh := slices.Clone(d.ask)
 	random.Shuffle(len(fresh), func(i, j int) { fresh[i], fresh[j] = fresh[j], fresh[i] })
+	learned := map[string]bool{}
+	for _, row := range d.train {
+		learned[fold(row.Text)] = true
+	}
 	asked := make([]dataset.Row, 0, n)
 	for used := 0; len(asked) < n; {
-		if used > 0 && (used == len(fresh) || random.Float64() < repeats) {
-			asked = append(asked, fresh[random.IntN(used)])
-			continue
+		chance := random.Float64()
+		if used == len(fresh) {
+			chance *= repeats + rewords
 		}
-		asked = append(asked, fresh[used])
-		used++
+		switch {
+		case used == 0 || chance >= repeats+rewords:
+			asked = append(asked, fresh[used])
+			used++
+		case chance < repeats:
+			asked = append(asked, asked[random.IntN(len(asked))])
+		default:
+			row := fresh[random.IntN(used)]
+			if text := reword(random, row.Text); !learned[fold(text)] {
+				row.Text = text
+			}
+			asked = append(asked, row)
+		}
 	}
 	return asked
 }

@@ -173,15 +173,32 @@ func TestQuestions(t *testing.T) {
 	assert.Equal(t, asked, d.questions(200, 1), "same seed")
 	assert.Equal(t, asked[:50], d.questions(50, 1), "a shorter run asks the same at first")
 	assert.NotEqual(t, asked, d.questions(200, 2), "other seed")
-	assert.Subset(t, d.ask, asked)
 
-	distinct := map[string]bool{}
+	label := map[string]string{}
+	for _, row := range d.ask {
+		label[row.Text] = row.Label
+	}
+	distinct, originals := map[string]bool{}, map[string]bool{}
 	for _, row := range asked {
 		distinct[row.Text] = true
+		if of, ok := label[row.Text]; ok {
+			originals[row.Text] = true
+			assert.Equal(t, of, row.Label)
+		}
 	}
 	assert.InDelta(t, 200*(1-repeats), len(distinct), 25)
+	assert.InDelta(t, 200*(1-repeats-rewords), len(originals), 25)
 
-	many := d.questions(3*len(d.ask), 1) // more than there are texts
-	assert.Len(t, many, 3*len(d.ask))
+	many := d.questions(8*len(d.ask), 1) // more than there are texts
+	assert.Len(t, many, 8*len(d.ask))
 	assert.Subset(t, many, d.ask)
+}
+
+// A variant that the model has learned is not asked.
+func TestQuestionsUnseen(t *testing.T) {
+	d := &data{ask: []dataset.Row{{Text: "card lost", Label: "x"}}, train: []dataset.Row{{Text: "LOST card", Label: "x"}}}
+	texts := texts(d.questions(500, 1))
+	assert.Contains(t, texts, "card lost")
+	assert.NotContains(t, texts, "lost card")
+	assert.Contains(t, texts, "card please lost")
 }

@@ -25,7 +25,10 @@ type figures struct {
 	Repeated   float64     `json:"repeated_share"` // of the calls, asking a text again
 	Rows       []*tally    `json:"phases"`
 	Totals     []*tally    `json:"totals"`
+	Similar    similarity  `json:"similar"`
 	phases     [][2]*tally // Rows, by phase and client
+
+	said map[string]string // by text, what the service says; nil if it was not asked
 }
 
 // clientNames are the two clients, in the order of everything else.
@@ -44,14 +47,43 @@ type tally struct {
 	P99      float64                       `json:"p99_ms"`
 	Sources  map[telemetry.Source]*counter `json:"sources"`
 
-	mu    sync.Mutex
-	times []time.Duration
+	mu      sync.Mutex
+	times   []time.Duration
+	replies []reply
+}
+
+// A reply is what was answered to a text.
+type reply struct {
+	text, label string
+	source      telemetry.Source
 }
 
 // A counter counts answers of one source.
 type counter struct {
 	Answers int `json:"answers"`
 	Right   int `json:"right"`
+
+	// What the answers said of themselves: how many stated how often such answers
+	// agree with the service, how often that is on average, and on how many
+	// comparisons it rested at most.
+	Stated    int     `json:"stated"`
+	Predicted float64 `json:"predicted"`
+	Samples   int     `json:"samples"`
+
+	// What became of it: how many answers are to texts of which it is known what
+	// the service says, and how many of these say the same.
+	Known  int `json:"known"`
+	Agreed int `json:"agreed"`
+}
+
+// state takes in what an answer says of itself.
+func (c *counter) state(accuracy float64, samples, answers int) {
+	if samples == 0 {
+		return
+	}
+	c.Stated += answers
+	c.Predicted += (accuracy - c.Predicted) * ratio(answers, c.Stated)
+	c.Samples = max(c.Samples, samples)
 }
 
 func newFigures(o options, d *data, phases []phase, questions []dataset.Row) *figures {
@@ -80,7 +112,7 @@ func newTally(phase, client string) *tally {
 }
 
 // add counts one call.
-func (t *tally) add(a answer, err error, truth string, took time.Duration) {
+func (t *tally) add(question dataset.Row, a answer, err error, took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.Calls++
@@ -88,16 +120,36 @@ func (t *tally) add(a answer, err error, truth string, took time.Duration) {
 	if err != nil {
 		return
 	}
-	c := t.Sources[a.source]
-	if c == nil {
-		c = &counter{}
-		t.Sources[a.source] = c
-	}
+	t.replies = append(t.replies, reply{question.Text, a.label, a.Source})
+	c := t.counter(a.Source)
+	c.state(a.Accuracy, a.Samples, 1)
 	t.Answered++
 	c.Answers++
-	if a.label == truth {
+	if a.label == question.Label {
 		t.Right++
 		c.Right++
+	}
+}
+
+func (t *tally) counter(source telemetry.Source) *counter {
+	if t.Sources[source] == nil {
+		t.Sources[source] = &counter{}
+	}
+	return t.Sources[source]
+}
+
+// check counts how many answers have the label that the service says.
+func (t *tally) check(said map[string]string) {
+	for _, r := range t.replies {
+		label, ok := said[r.text]
+		if !ok || r.source == telemetry.Live {
+			continue
+		}
+		c := t.counter(r.source)
+		c.Known++
+		if r.label == label {
+			c.Agreed++
+		}
 	}
 }
 
@@ -109,11 +161,12 @@ func (t *tally) merge(other *tally) {
 	t.Upstream += other.Upstream
 	t.times = append(t.times, other.times...)
 	for source, c := range other.Sources {
-		if t.Sources[source] == nil {
-			t.Sources[source] = &counter{}
-		}
-		t.Sources[source].Answers += c.Answers
-		t.Sources[source].Right += c.Right
+		sum := t.counter(source)
+		sum.Answers += c.Answers
+		sum.Right += c.Right
+		sum.Known += c.Known
+		sum.Agreed += c.Agreed
+		sum.state(c.Predicted, c.Samples, c.Stated)
 	}
 }
 
@@ -122,6 +175,7 @@ func (f *figures) sumUp() {
 	f.Totals = []*tally{newTally("all phases", clientNames[0]), newTally("all phases", clientNames[1])}
 	for _, both := range f.phases {
 		for i, t := range both {
+			t.check(f.said)
 			f.Totals[i].merge(t)
 		}
 	}

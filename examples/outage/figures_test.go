@@ -22,15 +22,22 @@ func newTestFigures() *figures {
 		[]dataset.Row{{Text: "a"}, {Text: "b"}, {Text: "a"}, {Text: "a"}})
 	bare, ours := f.phases[0][0], f.phases[0][1]
 	bare.Upstream, ours.Upstream = 4, 3
-	for i, a := range []answer{{"x", telemetry.Live}, {"y", telemetry.Rule}, {"x", telemetry.Stale}, {"x", telemetry.Live}} {
+	for i, a := range []answer{
+		{"x", telemetry.Answer{Source: telemetry.Live}},
+		{"y", telemetry.Answer{Source: telemetry.Rule, Accuracy: 0.75, Samples: 8}},
+		{"x", telemetry.Answer{Source: telemetry.Stale}},
+		{"x", telemetry.Answer{Source: telemetry.Live}},
+	} {
+		question := dataset.Row{Text: string(rune('a' + i)), Label: "x"}
 		took := time.Duration(i+1) * 10 * time.Millisecond
-		ours.add(a, nil, "x", took)
+		ours.add(question, a, nil, took)
 		if i > 1 {
-			bare.add(answer{}, errors.New("down"), "x", took)
+			bare.add(question, answer{}, errors.New("down"), took)
 		} else {
-			bare.add(answer{"x", telemetry.Live}, nil, "x", took)
+			bare.add(question, answer{"x", telemetry.Answer{Source: telemetry.Live}}, nil, took)
 		}
 	}
+	f.said = map[string]string{"a": "y", "b": "y"}
 	f.sumUp()
 	return f
 }
@@ -70,7 +77,34 @@ func TestFiguresJSON(t *testing.T) {
 	again, err := json.Marshal(&read)
 	require.NoError(t, err)
 	assert.JSONEq(t, string(content), string(again))
-	assert.Contains(t, string(content), `"sources":{"live":{"answers":2,"right":2},"rule":{"answers":1,"right":0},"stale":{"answers":1,"right":1}}`)
+	assert.Contains(t, string(content), `"sources":{"live":{"answers":2,"right":2,"stated":0,"predicted":0,"samples":0,"known":0,"agreed":0},`+
+		`"rule":{"answers":1,"right":0,"stated":1,"predicted":0.75,"samples":8,"known":1,"agreed":1},`+
+		`"stale":{"answers":1,"right":1,"stated":0,"predicted":0,"samples":0,"known":0,"agreed":0}}`)
+}
+
+// The prediction for several answers is the mean of what they state, however they
+// are summed up.
+func TestTallyPredicted(t *testing.T) {
+	var phases [2]*tally
+	for i, stated := range [][]telemetry.Answer{
+		{{Accuracy: 0.5, Samples: 10}, {Accuracy: 0.9, Samples: 30}, {}}, // the last states nothing
+		{{Accuracy: 1, Samples: 20}},
+	} {
+		phases[i] = newTally("outage", "sparekey")
+		for _, a := range stated {
+			a.Source = telemetry.Similar
+			phases[i].add(dataset.Row{Text: "a", Label: "x"}, answer{"x", a}, nil, time.Second)
+		}
+		phases[i].check(map[string]string{"a": "z"})
+	}
+	sum := newTally("all", "sparekey")
+	for _, phase := range phases {
+		sum.merge(phase)
+	}
+	c := *sum.Sources[telemetry.Similar]
+	assert.InDelta(t, 0.8, c.Predicted, 1e-9)
+	c.Predicted = 0
+	assert.Equal(t, counter{Answers: 4, Right: 4, Stated: 3, Samples: 30, Known: 4}, c)
 }
 
 func TestMilliseconds(t *testing.T) {

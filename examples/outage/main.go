@@ -6,7 +6,16 @@
 // two clients: a bare http.Client, and the Nyckel client with its stack of
 // layers. Both meet the very same faults. Along the way it prints what the
 // answers came from and what the circuit breaker did; at the end, what each
-// client made of each phase.
+// client made of each phase, and for each kind of answer how good it promised to
+// be and how good it was. A third simulator, without faults, is asked then what
+// the service would have said.
+//
+// Of the calls, some ask a text that was asked before, as customers do, in the
+// same words or in others: with a courtesy around it, with its halves in the other
+// order, with a word more or less. The demo makes these variants by itself from
+// the texts it is given, so that there are similar questions; how many is made up,
+// too. While all is well at first it calls at a higher rate, so that there is
+// something to measure.
 //
 //	go run ./examples/outage
 //	go run ./examples/outage -train train.csv -input test.csv

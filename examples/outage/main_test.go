@@ -24,7 +24,7 @@ import (
 // TestRun is the demo itself, on loopback and in real time.
 func TestRun(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	require.Zero(t, realMain(t.Context(), []string{"-duration", "4s", "-rate", "20", "-json", "-"}, &stdout, &stderr))
+	require.Zero(t, realMain(t.Context(), []string{"-duration", "8s", "-rate", "60", "-json", "-"}, &stdout, &stderr))
 	assertNothingLeft(t)
 
 	decoder := json.NewDecoder(&stdout)
@@ -39,7 +39,7 @@ func TestRun(t *testing.T) {
 	for _, row := range f.Rows {
 		byClient[row.Client] = append(byClient[row.Client], row)
 	}
-	phases := plan(options{rate: 20, duration: 4 * time.Second})
+	phases := plan(options{rate: 60, duration: 8 * time.Second})
 	for _, client := range clientNames {
 		require.Len(t, byClient[client], len(phases))
 		for i, row := range byClient[client] {
@@ -60,10 +60,27 @@ func TestRun(t *testing.T) {
 		named += c.Answers
 	}
 	assert.Equal(t, ours.Answered, named, "answers whose source is named")
-	assert.Positive(t, ours.Answered-ours.Sources[telemetry.Live].Answers, "answers that are not live")
+	for _, source := range sources {
+		c := ours.Sources[source]
+		if !assert.NotNil(t, c, source) || !(telemetry.Answer{Source: source}).Degraded() {
+			continue
+		}
+		assert.Positive(t, c.Stated, "%s answers that state how good they are", source)
+		assert.Positive(t, c.Samples, source)
+		assert.Equal(t, c.Answers, c.Known, "%s answers that were checked", source)
+	}
+	for _, source := range []telemetry.Source{telemetry.Cache, telemetry.Stale} {
+		assert.Equal(t, ours.Sources[source].Known, ours.Sources[source].Agreed, "%s answers are the service's own", source)
+	}
+	assert.Equal(t, 1.0, ours.Sources[telemetry.Stale].Predicted)
+	similar := ours.Sources[telemetry.Similar]
+	assert.GreaterOrEqual(t, similar.Predicted, 0.9)
+	assert.InDelta(t, similar.Predicted, ratio(similar.Agreed, similar.Known), 0.15, "a promise that is kept")
+	assert.True(t, f.Similar.Serving)
+	assert.GreaterOrEqual(t, f.Similar.LowerBound, 0.9)
 	assert.Zero(t, bare.Answered-bare.Sources[telemetry.Live].Answers)
 
-	for _, want := range []string{"training two simulators on 473 texts with 14 labels (corpus.csv)", "── total outage ──", "PHASE", "Verdict: the bare client answered"} {
+	for _, want := range []string{"training three simulators on 473 texts with 14 labels (corpus.csv)", "── total outage ──", "PHASE", "Verdict: the bare client answered"} {
 		assert.Contains(t, stderr.String(), want)
 	}
 }
@@ -76,7 +93,7 @@ func TestRunStopped(t *testing.T) {
 		want string
 	}{
 		{"before the start", "", "no call was answered yet."},
-		{"during the training", "training two", "no call was answered yet."},
+		{"during the training", "training three", "no call was answered yet."},
 		{"during the calls", "bare L", "the bare client answered"},
 	}
 	for _, tt := range tests {

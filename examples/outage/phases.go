@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 type phase struct {
 	name     string
 	share    float64 // of the whole duration
-	burst    bool    // the traffic exceeds what the account may send
+	rate     float64 // calls per second; zero for that of the options
 	faults   nyckelsim.Faults
 	duration time.Duration
 	calls    int
@@ -21,34 +22,43 @@ type phase struct {
 // serviceTime is how long the simulated service takes for an answer.
 const serviceTime = 30 * time.Millisecond
 
-// The account's limit, as documented by the service, is raised for rates that
-// come near it.
+// healthyShare is the share of the duration in which all is well at first.
+const healthyShare = 0.3
+
+// evidence is how many calls are made in that time at least, however short it is:
+// without them, there would be nothing to tell how good an answer is that stands
+// in for a live one.
+const evidence = 600
+
+// healthyRate is how many calls are made per second while all is well at first.
+func healthyRate(o options) float64 {
+	return max(o.rate, evidence/(healthyShare*o.duration.Seconds()))
+}
+
+// The account's limits, as documented by the service, are raised for rates that
+// come near them.
 const documentedLimit = 25
 
-func accountLimit(rate float64) int {
-	return max(documentedLimit, int(math.Ceil(1.5*rate)))
+func accountLimit(o options) int {
+	return max(documentedLimit, int(math.Ceil(1.5*healthyRate(o))))
 }
 
 // plan lays the phases out over the duration.
 func plan(o options) []phase {
 	phases := []phase{
-		{name: "healthy", share: 0.18},
-		{name: "rate-limited burst", share: 0.08, burst: true},
-		{name: "60 % 503", share: 0.16, faults: nyckelsim.Faults{Unavailable: 0.6}},
-		{name: "ten-fold latency", share: 0.12, faults: nyckelsim.Faults{LatencyFactor: 10}},
-		{name: "truncated bodies", share: 0.14, faults: nyckelsim.Faults{Truncate: 0.5}},
+		{name: "healthy", share: healthyShare, rate: healthyRate(o)},
+		{name: "rate-limited burst", share: 0.06, rate: 2 * float64(accountLimit(o))},
+		{name: "60 % 503", share: 0.14, faults: nyckelsim.Faults{Unavailable: 0.6}},
+		{name: "ten-fold latency", share: 0.1, faults: nyckelsim.Faults{LatencyFactor: 10}},
+		{name: "truncated bodies", share: 0.12, faults: nyckelsim.Faults{Truncate: 0.5}},
 		{name: "total outage", share: 0.16, faults: nyckelsim.Faults{Refuse: true}},
-		{name: "recovery", share: 0.16},
+		{name: "recovery", share: 0.12},
 	}
 	for i := range phases {
 		p := &phases[i]
-		rate := o.rate
-		if p.burst {
-			rate = 2 * float64(accountLimit(o.rate))
-		}
 		p.faults.Name = p.name
 		p.duration = time.Duration(p.share * float64(o.duration))
-		p.calls = max(1, int(math.Round(rate*p.duration.Seconds())))
+		p.calls = max(1, int(math.Round(cmp.Or(p.rate, o.rate)*p.duration.Seconds())))
 		p.every = p.duration / time.Duration(p.calls)
 	}
 	return phases

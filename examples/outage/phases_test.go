@@ -21,12 +21,13 @@ func TestPlan(t *testing.T) {
 			assert.Positive(t, p.every, p.name)
 			assert.LessOrEqual(t, time.Duration(p.calls)*p.every, p.duration, p.name)
 			assert.Equal(t, p.name, p.faults.Name)
-			if perSecond := float64(time.Second) / float64(p.every); p.burst {
-				assert.Greater(t, perSecond, float64(accountLimit(o.rate)), "the burst exceeds the limit")
+			if perSecond := float64(time.Second) / float64(p.every); p.name == "rate-limited burst" {
+				assert.Greater(t, perSecond, float64(accountLimit(o)), "the burst exceeds the limit")
 			} else {
-				assert.LessOrEqual(t, perSecond, float64(accountLimit(o.rate)), "%s keeps within the limit", p.name)
+				assert.LessOrEqual(t, perSecond, float64(accountLimit(o)), "%s keeps within the limit", p.name)
 			}
 		}
+		assert.GreaterOrEqual(t, phases[0].calls, evidence)
 		assert.InDelta(t, o.duration, sum, float64(time.Microsecond))
 	}
 }

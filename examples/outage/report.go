@@ -11,7 +11,7 @@ import (
 )
 
 // sources in the order in which they are shown.
-var sources = []telemetry.Source{telemetry.Live, telemetry.Cache, telemetry.Stale, telemetry.Rule, telemetry.Static}
+var sources = []telemetry.Source{telemetry.Live, telemetry.Cache, telemetry.Stale, telemetry.Similar, telemetry.Rule, telemetry.Static}
 
 // print writes the tables and the verdict.
 func (f *figures) print(out io.Writer) {
@@ -35,15 +35,41 @@ func (f *figures) print(out io.Writer) {
 	table.Flush()
 	fmt.Fprintf(out, "\nright = the true label, of all calls; %.0f %% of the calls repeat an earlier text\n\n", 100*f.Repeated)
 
-	table = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SPAREKEY'S ANSWERS\tCOUNT\tRIGHT OF THESE")
+	f.printSources(out)
+	fmt.Fprintf(out, "\n%s\n", f.verdict())
+}
+
+// printSources writes what each kind of answer promised and what came of it.
+func (f *figures) printSources(out io.Writer) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SPAREKEY'S ANSWERS\tCOUNT\tPREDICTED\tCOUNTED\tRIGHT OF THESE")
 	for _, source := range sources {
 		if c := f.Totals[1].Sources[source]; c != nil {
-			fmt.Fprintf(table, "%s\t%d\t%s\n", source, c.Answers, percent(c.Right, c.Answers))
+			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\n", source, c.Answers, c.predicted(), c.counted(), percent(c.Right, c.Answers))
 		}
 	}
 	table.Flush()
-	fmt.Fprintf(out, "\n%s\n", f.verdict())
+	fmt.Fprintln(out, `
+predicted = the service would say the same, as each answer itself stated, by comparisons while the service answered
+counted = the service says the same, asked afterwards
+right = the true label, which the service does not always have`)
+	fmt.Fprintln(out, f.Similar)
+}
+
+// predicted says what the answers stated of themselves, on average.
+func (c *counter) predicted() string {
+	if c.Stated == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f %% (%d)", 100*c.Predicted, c.Samples)
+}
+
+// counted says how many had the service's label, of those whose label is known.
+func (c *counter) counted() string {
+	if c.Known == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%s (%d)", percent(c.Agreed, c.Known), c.Known)
 }
 
 // from lists the sources of the answers.

@@ -39,10 +39,15 @@ all phases  bare      4      50.0 %    50.0 %  20 ms  40 ms  1.00           live
 
 right = the true label, of all calls; 50 % of the calls repeat an earlier text
 
-SPAREKEY'S ANSWERS  COUNT  RIGHT OF THESE
-live                2      100.0 %
-stale               1      100.0 %
-rule                1      0.0 %
+SPAREKEY'S ANSWERS  COUNT  PREDICTED   COUNTED      RIGHT OF THESE
+live                2      –           –            100.0 %
+stale               1      –           –            100.0 %
+rule                1      75.0 % (8)  100.0 % (1)  0.0 %
+
+predicted = the service would say the same, as each answer itself stated, by comparisons while the service answered
+counted = the service says the same, asked afterwards
+right = the true label, which the service does not always have
+similar answers are refused: after comparing 0 live answers with those to 0 earlier questions, it is not shown that nine in ten would be right
 
 Verdict: the bare client answered 50.0 % of its calls (50.0 % right), sparekey 100.0 % (75.0 % right) with 0.75 upstream calls per call; 50.0 % of its answers were degraded, and each named its source.
 `, out.String())
@@ -69,7 +74,7 @@ func TestTimeline(t *testing.T) {
 		line.phase(phase{name: "total outage"})
 		for _, source := range sources {
 			line.answer(0, answer{}, errors.New("down"))
-			line.answer(1, answer{source: source}, nil)
+			line.answer(1, answer{Answer: telemetry.Answer{Source: source}}, nil)
 		}
 		time.Sleep(time.Second)
 		line.answer(0, answer{}, errors.New("down"))
@@ -77,16 +82,16 @@ func TestTimeline(t *testing.T) {
 		line.transition(policy.Transition{From: policy.Closed, To: policy.Open, At: now, Until: now.Add(2 * time.Second)})
 		line.transition(policy.Transition{From: policy.Open, To: policy.HalfOpen, At: now})
 		for range 40 {
-			line.answer(1, answer{source: telemetry.Live}, nil)
+			line.answer(1, answer{Answer: telemetry.Answer{Source: telemetry.Live}}, nil)
 		}
 		line.flush()
 		line.flush()
 		assert.Equal(t, `trained in 1.23s; now asking 2 texts the model has not seen (b.csv), 3 calls in 45s, seed 7
 left out 2 texts that are in the training data, too
-each mark is an answer: L live  c cached  s stale  r rule  d default answer  . none
+each mark is an answer: L live  c cached  s stale  m similar  r rule  d default answer  . none
 
   0.0s  ── total outage ──
-  1.0s     bare ......                       sparekey Lcsrd
+  1.0s     bare .......                      sparekey Lcsmrd
   1.0s     breaker: closed → open for 2s
   1.0s     breaker: open → half_open
   1.0s     bare                              sparekey `+strings.Repeat("L", 26)+"…\n", out.String())

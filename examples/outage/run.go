@@ -25,12 +25,21 @@ type site struct {
 	function string
 }
 
-// trainSite makes a simulator and trains it.
-func trainSite(o options, d *data) (*site, error) {
-	server := nyckelsim.New(nyckelsim.Config{
+// configs are those of the simulators: one for each client, and one that is asked
+// afterwards what the service would have said. All learn the same model.
+func configs(o options) [3]nyckelsim.Config {
+	c := nyckelsim.Config{
 		ClientID: clientID, ClientSecret: clientSecret,
-		Rate: accountLimit(o.rate), Latency: serviceTime, Seed: o.seed,
-	})
+		Rate: accountLimit(o), Concurrency: accountLimit(o), Latency: serviceTime, Seed: o.seed,
+	}
+	judge := c
+	judge.Rate, judge.Concurrency, judge.Latency = -1, -1, 0
+	return [3]nyckelsim.Config{c, c, judge}
+}
+
+// trainSite makes a simulator and trains it.
+func trainSite(c nyckelsim.Config, d *data) (*site, error) {
+	server := nyckelsim.New(c)
 	id := server.AddFunction(functionName)
 	samples := make([]nyckelsim.Sample, len(d.train))
 	for i, row := range d.train {
@@ -45,9 +54,9 @@ func trainSite(o options, d *data) (*site, error) {
 	return &site{server: server, function: id}, nil
 }
 
-// trainSites trains both simulators at once. It returns at once when ctx ends;
+// trainSites trains all simulators at once. It returns at once when ctx ends;
 // the training then goes on for nobody, as it cannot be interrupted.
-func trainSites(ctx context.Context, o options, d *data, progress func()) (sites [2]*site, err error) {
+func trainSites(ctx context.Context, o options, d *data, progress func()) (sites [3]*site, err error) {
 	if ctx.Err() != nil {
 		return sites, context.Cause(ctx)
 	}
@@ -55,11 +64,11 @@ func trainSites(ctx context.Context, o options, d *data, progress func()) (sites
 		site *site
 		err  error
 	}
-	var trained [2]chan outcome
-	for i := range trained {
+	var trained [len(sites)]chan outcome
+	for i, c := range configs(o) {
 		trained[i] = make(chan outcome, 1)
 		go func() {
-			s, err := trainSite(o, d)
+			s, err := trainSite(c, d)
 			trained[i] <- outcome{s, err}
 		}()
 	}
@@ -96,8 +105,9 @@ func (s *site) listen() (err error) {
 type contestant struct {
 	*site
 	caller
-	wire *counted
-	idle func()
+	wire    *counted
+	idle    func()
+	similar func() similarity // nil for a client that knows nothing of the kind
 }
 
 func (c *contestant) close() {
@@ -112,7 +122,7 @@ func (c *contestant) close() {
 func newContestants(ctx context.Context, o options, d *data, sites [2]*site, onTransition func(policy.Transition)) (contestants [2]*contestant, err error) {
 	for i, s := range sites {
 		wire := http.DefaultTransport.(*http.Transport).Clone()
-		wire.MaxIdleConnsPerHost = documentedLimit
+		wire.MaxIdleConnsPerHost = accountLimit(o)
 		contestants[i] = &contestant{site: s, wire: &counted{RoundTripper: wire}, idle: wire.CloseIdleConnections}
 	}
 	for _, s := range sites {
@@ -123,9 +133,13 @@ func newContestants(ctx context.Context, o options, d *data, sites [2]*site, onT
 	if contestants[0].caller, err = newBare(ctx, sites[0], contestants[0].wire); err != nil {
 		return contestants, err
 	}
-	stack := newStack(o, rulesFor(d), commonest(d.train), onTransition)
-	contestants[1].caller, err = newStacked(sites[1], contestants[1].wire, stack)
-	return contestants, err
+	ours, err := newStacked(sites[1], contestants[1].wire, newStack(o, rulesFor(d), commonest(d.train), onTransition))
+	if err != nil {
+		return contestants, err
+	}
+	contestants[1].caller = ours
+	contestants[1].similar = func() similarity { return similarityOf(ours.client.SimilarStats()) }
+	return contestants, nil
 }
 
 // run plays all phases and returns what was counted, up to where ctx ended.
@@ -146,7 +160,7 @@ func run(ctx context.Context, o options, d *data, out io.Writer) (*figures, erro
 
 // playAll trains the simulators and plays all phases against both.
 func (f *figures) playAll(ctx context.Context, o options, d *data, phases []phase, questions []dataset.Row, out io.Writer) error {
-	fmt.Fprintf(out, "training two simulators on %d texts with %d labels (%s) …\n", len(d.train), f.Labels, d.trainName)
+	fmt.Fprintf(out, "training three simulators on %d texts with %d labels (%s) …\n", len(d.train), f.Labels, d.trainName)
 	begin := time.Now()
 	sites, err := trainSites(ctx, o, d, func() {
 		fmt.Fprintf(out, "still training after %.0f s …\n", time.Since(begin).Seconds())
@@ -155,13 +169,14 @@ func (f *figures) playAll(ctx context.Context, o options, d *data, phases []phas
 		return err
 	}
 	line := newTimeline(out)
-	contestants, err := newContestants(ctx, o, d, sites, line.transition)
+	contestants, err := newContestants(ctx, o, d, [2]*site(sites[:2]), line.transition)
 	for _, c := range contestants {
 		defer c.close()
 	}
 	if err != nil {
 		return err
 	}
+	defer func() { f.Similar = contestants[1].similar() }()
 	line.begin(o, d, questions, time.Since(begin))
 	for i, p := range phases {
 		for _, c := range contestants {
@@ -176,7 +191,7 @@ func (f *figures) playAll(ctx context.Context, o options, d *data, phases []phas
 			return context.Cause(ctx)
 		}
 	}
-	return nil
+	return f.consult(ctx, sites[2])
 }
 
 // playPhase asks the questions of one phase, evenly over its time, through both
@@ -216,7 +231,7 @@ func askOne(ctx context.Context, c *contestant, side int, question dataset.Row, 
 	if ctx.Err() == context.Canceled { // Ctrl-C: neither client's fault
 		return
 	}
-	t.add(a, err, question.Label, time.Since(begin))
+	t.add(question, a, err, time.Since(begin))
 	line.answer(side, a, err)
 }
 

@@ -26,7 +26,7 @@ func newTimeline(out io.Writer) *timeline { return &timeline{out: out} }
 
 // The marks of the answers, by source.
 var marks = map[telemetry.Source]byte{
-	telemetry.Live: 'L', telemetry.Cache: 'c', telemetry.Stale: 's', telemetry.Rule: 'r', telemetry.Static: 'd',
+	telemetry.Live: 'L', telemetry.Cache: 'c', telemetry.Stale: 's', telemetry.Similar: 'm', telemetry.Rule: 'r', telemetry.Static: 'd',
 }
 
 const failed = '.'
@@ -44,7 +44,7 @@ func (l *timeline) begin(o options, d *data, questions []dataset.Row, trained ti
 	if d.seen > 0 {
 		fmt.Fprintf(l.out, "left out %d texts that are in the training data, too\n", d.seen)
 	}
-	fmt.Fprintf(l.out, "each mark is an answer: L live  c cached  s stale  r rule  d default answer  %c none\n\n", failed)
+	fmt.Fprintf(l.out, "each mark is an answer: L live  c cached  s stale  m similar  r rule  d default answer  %c none\n\n", failed)
 	l.start = time.Now()
 	l.since = l.start
 }
@@ -74,7 +74,7 @@ func (l *timeline) answer(side int, a answer, err error) {
 	defer l.mu.Unlock()
 	mark := byte(failed)
 	if err == nil {
-		mark = marks[a.source]
+		mark = marks[a.Source]
 	}
 	l.marks[side].WriteByte(mark)
 	if time.Since(l.since) >= time.Second {
