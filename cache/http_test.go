@@ -105,7 +105,8 @@ func TestHTTPInvalidatesForAll(t *testing.T) {
 	assert.Equal(t, int64(5), upstream.calls.Load())
 }
 
-// An answer to a request that came before a change is not stored after it.
+// An answer to a request that came before a change is neither stored after it nor
+// given to those who ask after it.
 func TestHTTPChangeWhileAnswerIsRead(t *testing.T) {
 	changes := map[string]func(rt http.RoundTripper, store *cache.Store){
 		"POST": func(rt http.RoundTripper, _ *cache.Store) {
@@ -117,19 +118,86 @@ func TestHTTPChangeWhileAnswerIsRead(t *testing.T) {
 	}
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
-			upstream := saying("Cache-Control: max-age=60", authorization)
-			store := cache.NewStore(cache.StoreConfig{})
-			rt := cache.HTTP(cache.HTTPConfig{Store: store})(upstream)
-			resp, err := rt.RoundTrip(get(t, "Authorization: a"))
-			require.NoError(t, err)
-			change(rt, store)
-			_, err = io.ReadAll(resp.Body)
-			require.NoError(t, err)
-			require.NoError(t, resp.Body.Close())
-			again, _ := ask(t, rt, get(t, "Authorization: a"))
-			assert.Contains(t, again.Header.Get("Cache-Status"), "fwd=uri-miss")
+			synctest.Test(t, func(t *testing.T) {
+				more, write := io.Pipe()
+				upstream := saying("Cache-Control: max-age=60", authorization)
+				respond := upstream.respond
+				upstream.respond = func(req *http.Request) (*http.Response, error) {
+					resp, err := respond(req)
+					if upstream.calls.Load() == 1 {
+						resp.Body, resp.ContentLength = more, 3
+					}
+					return resp, err
+				}
+				store := cache.NewStore(cache.StoreConfig{})
+				rt := cache.HTTP(cache.HTTPConfig{Store: store})(upstream)
+				resp, err := rt.RoundTrip(get(t, "Authorization: a"))
+				require.NoError(t, err)
+				synctest.Wait()
+				change(rt, store)
+
+				_, text := ask(t, rt, get(t, "Authorization: a"))
+				assert.Equal(t, "a", text, "what is asked for after the change")
+				_, err = io.WriteString(write, "old")
+				require.NoError(t, err)
+				_ = write.Close()
+				old, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+				assert.Equal(t, "old", string(old))
+				_, text = ask(t, rt, get(t, "Authorization: a"))
+				assert.Equal(t, "a", text, "what is stored after the change")
+			})
 		})
 	}
+}
+
+// What is for one connection is not stored.
+func TestHTTPStoredHeader(t *testing.T) {
+	rt := cache.HTTP(cache.HTTPConfig{})(saying("Cache-Control: max-age=60, no-cache=\"D\"\n"+
+		"Connection: a, b\nA: 1\nB: 2\nC: 3\nD: 4\nKeep-Alive: x\nTe: x\nUpgrade: x\nProxy-Authenticate: x\nSet-Cookie: x=y\nDate: {now}", authorization))
+	ask(t, rt, get(t))
+	resp, _ := ask(t, rt, get(t))
+	want := http.Header{}
+	for _, name := range []string{"Age", "C", "Cache-Control", "Cache-Status", "Content-Length", "Content-Type", "Date", "Set-Cookie", "Sparekey-Answer"} {
+		want[name] = resp.Header[name]
+		assert.NotEmpty(t, resp.Header[name], name)
+	}
+	assert.Equal(t, want, resp.Header)
+}
+
+// A 304 updates a stored header, except for what tells how the body is coded. One
+// that is about another answer updates nothing.
+func TestHTTPConfirmation(t *testing.T) {
+	said := "Etag: \"a\"\nCache-Control: no-cache\nContent-Encoding: br\nContent-Type: text/a\nA: 1\nB: 1"
+	status := http.StatusOK
+	upstream := &service{}
+	upstream.respond = func(req *http.Request) (*http.Response, error) {
+		resp := response(status, "text")
+		if req.Header.Get("If-None-Match") == "" {
+			resp = response(http.StatusOK, "new text")
+		}
+		resp.Header = http.Header{}
+		lines(resp.Header, said)
+		return resp, nil
+	}
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	_, text := ask(t, rt, get(t))
+	assert.Equal(t, "new text", text)
+
+	status = http.StatusNotModified
+	said = "Etag: \"a\"\nContent-Length: 5\nContent-Encoding: gzip\nContent-Type: text/b\nA: 2\nConnection: B\nB: 2"
+	resp, text := ask(t, rt, get(t))
+	assert.Equal(t, "new text", text)
+	assert.Equal(t, []string{"8", "br", "text/a", "2", "1"}, []string{resp.Header.Get("Content-Length"), resp.Header.Get("Content-Encoding"),
+		resp.Header.Get("Content-Type"), resp.Header.Get("A"), resp.Header.Get("B")})
+	assert.Equal(t, int64(2), upstream.calls.Load())
+
+	said = "Etag: \"b\"\nCache-Control: no-cache"
+	resp, _ = ask(t, rt, get(t))
+	assert.Equal(t, http.StatusOK, resp.StatusCode)
+	assert.Equal(t, `"b"`, resp.Header.Get("Etag"))
+	assert.Equal(t, int64(4), upstream.calls.Load(), "asked once more, without a condition")
 }
 
 func TestHTTPHerd(t *testing.T) {
@@ -163,6 +231,7 @@ func TestHTTPHerd(t *testing.T) {
 		{"that is not stored", "A: b", one, 1},
 		{"of ten identities", "Cache-Control: max-age=60", func(i int) string { return fmt.Sprint(i % 10) }, 10},
 		{"which is not for all", "Cache-Control: no-store", one, 50},
+		{"which differs by what is not compared", "Vary: User-Agent", one, 50},
 		{"which gives each a cookie", "Set-Cookie: a=b", one, 50},
 	}
 	for _, tt := range tests {
