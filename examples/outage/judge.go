@@ -13,7 +13,7 @@ func (f *figures) consult(ctx context.Context, s *site) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	defer s.instance.Close()
+	defer func() { _ = s.instance.Close() }()
 	wire := http.DefaultTransport.(*http.Transport).Clone()
 	defer wire.CloseIdleConnections()
 	judge, err := newBare(ctx, s, wire)
