@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/telemetry"
 )
 
@@ -50,8 +51,8 @@ func (f *figures) printSources(out io.Writer) {
 	}
 	table.Flush()
 	fmt.Fprintln(out, `
-predicted = the service would say the same, as each answer itself stated, by comparisons while the service answered
-counted = the service says the same, asked afterwards
+predicted = the service would say the same, as each answer itself stated, by so many comparisons while the service answered
+counted = the service says the same, asked afterwards; in brackets how many, and between what bounds that lies with 95 %
 right = the true label, which the service does not always have`)
 	fmt.Fprintln(out, f.Similar)
 }
@@ -64,12 +65,14 @@ func (c *counter) predicted() string {
 	return fmt.Sprintf("%.1f %% (%d)", 100*c.Predicted, c.Samples)
 }
 
-// counted says how many had the service's label, of those whose label is known.
+// counted says how many had the service's label, of those whose label is known,
+// and what share that may well be of many: of a few, the count alone says little.
 func (c *counter) counted() string {
 	if c.Known == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%s (%d)", percent(c.Agreed, c.Known), c.Known)
+	low, high := fallback.FidelityFigure{Given: c.Known, GivenAgreed: c.Agreed}.Interval()
+	return fmt.Sprintf("%s (%d, %.0f–%.0f %%)", percent(c.Agreed, c.Known), c.Known, 100*low, 100*high)
 }
 
 // from lists the sources of the answers.

@@ -39,13 +39,13 @@ all phases  bare      4      50.0 %    50.0 %  20 ms  40 ms  1.00           live
 
 right = the true label, of all calls; 50 % of the calls repeat an earlier text
 
-SPAREKEY'S ANSWERS  COUNT  PREDICTED   COUNTED      RIGHT OF THESE
-live                2      –           –            100.0 %
-stale               1      –           –            100.0 %
-rule                1      75.0 % (8)  100.0 % (1)  0.0 %
+SPAREKEY'S ANSWERS  COUNT  PREDICTED   COUNTED                RIGHT OF THESE
+live                2      –           –                      100.0 %
+stale               1      –           –                      100.0 %
+rule                1      75.0 % (8)  100.0 % (1, 21–100 %)  0.0 %
 
-predicted = the service would say the same, as each answer itself stated, by comparisons while the service answered
-counted = the service says the same, asked afterwards
+predicted = the service would say the same, as each answer itself stated, by so many comparisons while the service answered
+counted = the service says the same, asked afterwards; in brackets how many, and between what bounds that lies with 95 %
 right = the true label, which the service does not always have
 similar answers are refused: after comparing 0 live answers with those to 0 earlier questions, it is not shown that nine in ten would be right
 
