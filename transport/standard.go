@@ -3,6 +3,7 @@ package transport
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"net/http"
 
 	"github.com/sparekey/sparekey/cache"
@@ -115,17 +116,42 @@ func newLadder(s policy.Stack, memo *cache.Memo) (*fallback.Ladder, error) {
 // nothing has been compared yet.
 func Fidelity(rt http.RoundTripper) []fallback.FidelityFigure {
 	var figures []fallback.FidelityFigure
-	for range maxWalk {
+	for rt := range walk(rt) {
 		if ladder, ok := rt.(interface {
 			Fidelity() []fallback.FidelityFigure
 		}); ok {
 			figures = append(figures, ladder.Fidelity()...)
 		}
-		if _, rt, _ = look(rt); rt == nil {
-			break
-		}
 	}
 	return figures
+}
+
+// SimilarStats returns what the caches among the layers of rt found out about
+// answers to similar questions: see [cache.Memo.SimilarStats] and [Inspect].
+// Caches that [PerKey] keeps are not among them. It returns nil if there are none
+// that look for such answers, or nothing was asked yet.
+func SimilarStats(rt http.RoundTripper) []cache.SimilarStats {
+	var stats []cache.SimilarStats
+	for rt := range walk(rt) {
+		if memo, ok := rt.(interface {
+			SimilarStats() []cache.SimilarStats
+		}); ok {
+			stats = append(stats, memo.SimilarStats()...)
+		}
+	}
+	return stats
+}
+
+// walk yields the layers of rt, outermost first, and what they stand on.
+func walk(rt http.RoundTripper) iter.Seq[http.RoundTripper] {
+	return func(yield func(http.RoundTripper) bool) {
+		for range maxWalk {
+			if rt == nil || !yield(rt) {
+				return
+			}
+			_, rt, _ = look(rt)
+		}
+	}
 }
 
 // perHost returns a layer with a breaker and a limiter for each host.
