@@ -13,6 +13,7 @@ const (
 	KindTimeout  Kind = "timeout"  // [Timeout]
 	KindRetry    Kind = "retry"    // [Retry]
 	KindThrottle Kind = "throttle" // [Throttle]
+	KindFailover Kind = "failover" // [Failover]
 	KindBreaker  Kind = "breaker"  // [Breaker]
 	KindLimit    Kind = "limit"    // [Limit]
 	KindAttempt  Kind = "attempt"  // the record of an attempt; none

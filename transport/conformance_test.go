@@ -30,8 +30,15 @@ func candidates() []candidate {
 		{"PerKey", func() transport.Layer { return transport.PerKey(transport.Authority, breakerFor) }, refuse},
 		{"Limiter", func() transport.Layer { return transport.NewLimiter(policy.Limit{}).Wrap }, refuse},
 		{"Throttle", func() transport.Layer { return transport.NewThrottle(policy.Throttle{}).Wrap }, refuse},
+		{"Failover", func() transport.Layer { return transport.NewFailover(twoAccounts, nil).Wrap }, repeat},
 		{"Faults", func() transport.Layer { return transport.NewFaults(policy.Faults{Mix: late}).Wrap }, nil},
 	}
+}
+
+// twoAccounts are two endpoints at the same place, and no secrets.
+var twoAccounts = policy.Failover{
+	Endpoints: []policy.Endpoint{{Name: "first"}, {Name: "second"}},
+	IsSecret:  func(string) bool { return false },
 }
 
 // late makes an answer take longer, which is the one fault that breaks no rule.

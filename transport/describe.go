@@ -14,6 +14,7 @@ func (t *throttle) Unwrap() http.RoundTripper { return t.next }
 func (b *breaker) Unwrap() http.RoundTripper  { return b.next }
 func (l *limiter) Unwrap() http.RoundTripper  { return l.next }
 func (f *faults) Unwrap() http.RoundTripper   { return f.next }
+func (f *failover) Unwrap() http.RoundTripper { return f.to[0] }
 
 func (r *retry) Part() policy.Part {
 	return policy.Part{Kind: policy.KindRetry, Settings: r.cfg}
@@ -21,6 +22,11 @@ func (r *retry) Part() policy.Part {
 
 func (t *timeout) Part() policy.Part {
 	return policy.Part{Kind: policy.KindTimeout, Name: t.cfg.Scope, Settings: t.cfg}
+}
+
+// Part shows the layers of the first endpoint below it.
+func (f *failover) Part() policy.Part {
+	return policy.Part{Kind: policy.KindFailover, Settings: f.cfg}
 }
 
 func (t *throttle) Part() policy.Part {

@@ -24,6 +24,8 @@ type lineage struct {
 	extra  atomic.Int64 // attempts beyond the first
 	over   atomic.Bool  // the call is: what uses its context from now on is another
 
+	tried atomic.Pointer[tried] // what a failover below knows of the call
+
 	repeated  bool // the call is itself one that somebody above repeats
 	roomTaken bool // only the layer that made the lineage asks
 

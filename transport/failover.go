@@ -1,0 +1,354 @@
+package transport
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// A Failover sends each request to one of several endpoints, and to another one at
+// once if that fails in a way that the other may not, as far as the request may be
+// repeated (see [policy.Retry]), its body can be replayed and the budget has a
+// token. It never waits: that is for a retry layer around it, whose next attempt
+// goes to an endpoint that the call has not asked yet, or did not ask last. What is
+// asked here counts among that layer's attempts and draws on its budget.
+//
+// A call asks each endpoint once at most before the retry layer comes in, and
+// leaves alone for good those that only another endpoint makes up for: wrong
+// credentials, a quota that is used up. An endpoint whose own layers refuse the
+// request, such as an open breaker, is passed over without a token.
+//
+// The request goes as it is to the endpoint that the caller addressed: the one
+// whose base its URL begins with. For the others it is rewritten, and what is
+// secret by its name, header fields and query parameters (see [policy.IsSecret]),
+// is taken out, as is the URL's user; so it is after a redirect to another place
+// than the first request's. What stands in the path or in the body is not looked
+// at. If the URL belongs to no endpoint, it is taken for one below a base of its
+// own, and all are strangers to the caller's credentials; a redirect to such a URL
+// is followed to where it says, without them. An answer from an endpoint that was
+// not addressed sets no cookies, and its Location is absolute.
+//
+// One Failover is the health of its endpoints, shared by every transport that it
+// wraps. It is safe for concurrent use.
+type Failover struct {
+	cfg       policy.Failover
+	endpoints []*endpoint
+	rotation  *rotation
+	bucket    *policy.Bucket // for calls that no retry layer makes
+	limits    policy.Retry   // of replays and of discarding
+}
+
+// NewFailover returns a Failover. The layers that newLayer returns for the name of
+// an endpoint stand between the choice and the wire: a breaker, a limit, the record
+// of an attempt, its timeout. It is asked once for each; nil stands for none, as
+// does a nil Layer.
+//
+// It panics if the settings are not valid.
+func NewFailover(cfg policy.Failover, newLayer func(name string) Layer) *Failover {
+	must(cfg.Validate())
+	cfg = cfg.WithDefaults()
+	if cfg.Random == nil {
+		cfg.Random = rand.Float64
+	}
+	f := &Failover{
+		cfg: cfg, rotation: newRotation(cfg),
+		bucket: policy.NewBucket(cfg.Budget), limits: policy.Retry{}.WithDefaults(),
+	}
+	for i, e := range cfg.Endpoints {
+		if e.Classify == nil {
+			e.Classify = cfg.Classify
+		}
+		known := newEndpoint(i, e)
+		if newLayer != nil {
+			known.layer = newLayer(e.Name)
+		}
+		f.endpoints = append(f.endpoints, known)
+	}
+	return f
+}
+
+// Wrap is a [Layer].
+func (f *Failover) Wrap(next http.RoundTripper) http.RoundTripper {
+	w := &failover{Failover: f, next: next}
+	for _, e := range f.endpoints {
+		w.to = append(w.to, Chain(next, e.layer))
+	}
+	return w
+}
+
+type failover struct {
+	*Failover
+	next http.RoundTripper
+	to   []http.RoundTripper // next, inside the layers of each endpoint
+}
+
+// CloseIdleConnections forwards to the transport below.
+func (f *failover) CloseIdleConnections() { closeIdle(f.next) }
+
+func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
+	c := crossing{failover: f, origin: f.originOf(req)}
+	if c.origin.astray {
+		return body.Send(f.next, f.stripped(req))
+	}
+	to := c.begin(req)
+	defer c.end()
+	ctx := req.Context()
+	var kept spare
+	for attempt := c.req; ; attempt = c.replay.request() {
+		resp, verdict, err := c.ask(to, attempt)
+		if verdict.Class == policy.OK {
+			return resp, nil
+		}
+		if err != nil {
+			c.failed(err)
+		}
+		if to = c.another(to, verdict); to == nil {
+			if err != nil {
+				return lastAnswer(ctx, nil, c.err, kept)
+			}
+			return resp, nil
+		}
+		if resp != nil {
+			kept.keep(ctx, resp, &f.limits)
+		}
+	}
+}
+
+// A crossing is a pass of a request through the layer.
+type crossing struct {
+	*failover
+	req     *http.Request // of the first attempt
+	origin  origin
+	key     string
+	lineage *lineage // nil if there is one endpoint and nothing to share
+	opened  bool     // the lineage, by us: there is no retry layer around
+	shared  bool     // with the lineage: the count of attempts
+	tried   *tried   // by the call; nil is none
+	sent    int      // requests
+	held    bool     // a token, for the next one
+	err     error    // the one that tells most
+	replay  replay
+}
+
+// begin prepares the first attempt and returns the endpoint for it.
+func (c *crossing) begin(req *http.Request) *endpoint {
+	done := false
+	defer func() {
+		if !done { // a panic in Key
+			body.CloseRequest(req)
+		}
+	}()
+	if c.cfg.Strategy == policy.Sticky {
+		c.key = c.cfg.Key(req)
+	}
+	if c.req = req; len(c.endpoints) > 1 {
+		c.prepare()
+	}
+	to := c.rotation.choose(time.Now(), c.tried, c.key, true)
+	done = true
+	return c.endpoints[to]
+}
+
+// prepare makes it possible to send the request more than once.
+func (c *crossing) prepare() {
+	if c.lineage = lineageOf(c.req); c.lineage == nil {
+		c.lineage, c.opened = newLineage(c.req, c.bucket), true
+		c.lineage.first = *c.req.WithContext(c.lineage) // a copy that is inlined, and so not made twice
+		c.req = &c.lineage.first
+	} else {
+		c.tried = c.lineage.triedAt(c.Failover)
+		if hasBody(c.req) {
+			c.req = c.req.WithContext(c.req.Context()) // its body may be replaced
+		}
+	}
+	c.shared = c.lineage.repeats(c.req)
+	c.replay.begin(c.req, &c.limits)
+}
+
+// end frees what the crossing holds.
+func (c *crossing) end() {
+	if c.held {
+		c.lineage.bucket.Refund()
+	}
+	if c.opened {
+		c.lineage.over.Store(true)
+	}
+	c.replay.settle()
+}
+
+// ask sends req to an endpoint.
+func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.Verdict, error) {
+	v := &visit{crossed: c.Failover, ctx: req.Context(), to: to, start: time.Now()}
+	c.rotation.begin(to.index)
+	var resp *http.Response
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		body.CloseRequest(req) // after a panic below, or in a func of the endpoint's
+		if resp != nil {
+			_ = resp.Body.Close() // nobody gets it
+		}
+		v.end(policy.Verdict{Class: policy.Canceled})
+	}()
+	resp, err := c.send(to, req)
+	v.judge(req, resp, err)
+	if v.verdict.Class == policy.OK && to.ResponseBody != nil {
+		if err = to.translate(resp); err != nil {
+			v.verdict = policy.Verdict{Class: policy.Internal, Again: policy.Elsewhere, Executed: policy.Executed}
+			resp = nil
+		}
+	}
+	done = true
+	if v.verdict.Class != policy.Refused {
+		c.count()
+	}
+	if err != nil {
+		v.end(v.verdict)
+		return nil, v.verdict, err
+	}
+	c.finish(to, resp, v)
+	return resp, v.verdict, nil
+}
+
+// send rewrites req for an endpoint and sends it.
+func (c *crossing) send(to *endpoint, req *http.Request) (*http.Response, error) {
+	out, err := c.rewrite(req, to)
+	if err != nil {
+		body.CloseRequest(req)
+		return nil, err
+	}
+	resp, err := body.Send(c.to[to.index], out)
+	if err == nil && out != req {
+		c.adopt(out, resp)
+	}
+	return resp, err
+}
+
+// count takes note of a request that was sent.
+func (c *crossing) count() {
+	if c.sent++; c.sent > 1 && c.shared {
+		c.lineage.extra.Add(1)
+	}
+	c.held = false
+}
+
+// finish makes resp, which came from an endpoint, the answer to the caller's
+// request.
+func (c *crossing) finish(to *endpoint, resp *http.Response, v *visit) {
+	if v.verdict.Class == policy.OK {
+		c.mark(to, resp)
+		if c.opened {
+			v.paid = true
+			c.bucket.Deposit()
+		}
+	}
+	body.Watch(resp, v)
+}
+
+// mark says where an answer came from, if that is not where it was to come from.
+func (c *crossing) mark(to *endpoint, resp *http.Response) {
+	standIn := c.tried.askedOthers(to.index) || c.cfg.Strategy == policy.Ordered && to.index > 0
+	switch {
+	case standIn && to.index > 0:
+		if resp.Header == nil {
+			resp.Header = http.Header{}
+		}
+		telemetry.Mark(c.req, resp.Header, telemetry.Answer{Source: telemetry.Source(to.Name), Cause: c.tried.cause()})
+	case c.tried != nil:
+		// An answer that another endpoint gave to an earlier attempt was no good.
+		trail := telemetry.FromContext(c.req.Context())
+		if trail.Answer().Source != "" {
+			trail.Answered(c.req.Context(), telemetry.Answer{Source: telemetry.Live})
+		}
+	}
+}
+
+// failed keeps the error that says most: one from the wire, else the refusal that
+// ends soonest.
+func (c *crossing) failed(err error) {
+	refusal, refused := err.(*policy.Refusal)  //nolint:errorlint // one further in is part of another error
+	earlier, before := c.err.(*policy.Refusal) //nolint:errorlint // likewise
+	switch {
+	case c.err == nil, !refused:
+		c.err = err
+	case before && !refusal.RetryAt.IsZero() && (earlier.RetryAt.IsZero() || refusal.RetryAt.Before(earlier.RetryAt)):
+		c.err = err
+	}
+}
+
+// another returns the endpoint to ask after one whose outcome was v, or nil. If
+// there is one, it has reserved a token and prepared the body.
+func (c *crossing) another(failed *endpoint, v policy.Verdict) *endpoint {
+	if len(c.endpoints) == 1 {
+		return nil
+	}
+	c.tried = c.lineage.triesAt(c.Failover)
+	c.tried.add(failed.index, v)
+	now := time.Now()
+	if v.Again == policy.Nobody || c.enough() || c.req.Context().Err() != nil || !c.inTime(now) || !mayRepeat(c.req, v) {
+		return nil
+	}
+	next := c.rotation.choose(now, c.tried, c.key, false)
+	if next < 0 || !c.replay.possible() {
+		return nil
+	}
+	if c.sent > 0 && !c.held {
+		if c.held = c.lineage.bucket.Reserve(now); !c.held {
+			return nil
+		}
+	}
+	if !c.replay.prepare() {
+		return nil
+	}
+	return c.endpoints[next]
+}
+
+// enough reports whether the call was sent as often as may be without a wait.
+func (c *crossing) enough() bool {
+	if !c.shared {
+		return c.sent >= len(c.endpoints)
+	}
+	return c.sent > 0 && (c.lineage.repeated || 1+int(c.lineage.extra.Load()) >= len(c.endpoints))
+}
+
+// inTime reports whether the caller's deadline is still to come.
+func (c *crossing) inTime(now time.Time) bool {
+	deadline, ok := c.req.Context().Deadline()
+	return !ok || now.Before(deadline)
+}
+
+// A visit is a request to an endpoint, until the body of the answer ends.
+type visit struct {
+	crossed *Failover
+	ctx     context.Context
+	to      *endpoint
+	start   time.Time
+	verdict policy.Verdict
+	paid    bool // into the budget
+}
+
+func (v *visit) judge(req *http.Request, resp *http.Response, err error) {
+	v.verdict = telemetry.Judge(req, resp, err, v.to.Classify)
+	v.crossed.rotation.answered(v.to.index, v.start, v.verdict)
+}
+
+// BodyEnd implements [body.Watcher].
+func (v *visit) BodyEnd(err error) error {
+	verdict := telemetry.JudgeBody(v.ctx, v.verdict, err)
+	if v.paid && verdict.Class != policy.OK {
+		v.crossed.bucket.Withdraw()
+	}
+	v.end(verdict)
+	return err
+}
+
+func (v *visit) end(verdict policy.Verdict) {
+	v.crossed.rotation.end(v.to, v.start, verdict)
+}

@@ -1,0 +1,115 @@
+package transport
+
+import (
+	"math"
+	"math/bits"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// pickLocked returns the index of the one in pool, which is not empty, whose turn
+// it is.
+func (r *rotation) pickLocked(now time.Time, pool uint64, key string) int {
+	if r.cfg.Strategy == policy.Ordered || pool&(pool-1) == 0 {
+		return bits.TrailingZeros64(pool)
+	}
+	switch r.cfg.Strategy {
+	case policy.RoundRobin:
+		return r.inTurnLocked(pool, func(*member) float64 { return 1 })
+	case policy.Weighted:
+		return r.inTurnLocked(pool, func(m *member) float64 { return m.weight })
+	case policy.LeastLatency:
+		return r.quickerLocked(now, pool)
+	default:
+		return r.keptLocked(pool, key)
+	}
+}
+
+// inTurnLocked mixes the members of pool evenly by their weights: each gains its
+// weight in every turn, and the one whose turn it is gives back what all gained.
+func (r *rotation) inTurnLocked(pool uint64, weight func(*member) float64) int {
+	best, total := -1, 0.0
+	for ; pool != 0; pool &= pool - 1 {
+		i := bits.TrailingZeros64(pool)
+		m := &r.members[i]
+		m.turn += weight(m)
+		total += weight(m)
+		if best < 0 || m.turn > r.members[best].turn {
+			best = i
+		}
+	}
+	r.members[best].turn -= total
+	return best
+}
+
+// quickerLocked returns the quicker of two members of pool, picked at random.
+func (r *rotation) quickerLocked(now time.Time, pool uint64) int {
+	n := bits.OnesCount64(pool)
+	first := min(int(r.cfg.Random()*float64(n)), n-1)
+	second := min(int(r.cfg.Random()*float64(n-1)), n-2)
+	if second >= first {
+		second++
+	}
+	a, b := nth(pool, first), nth(pool, second)
+	if r.members[b].costLocked(now) < r.members[a].costLocked(now) {
+		return b
+	}
+	return a
+}
+
+// costLocked grows with the requests under way, and with the latency by its square:
+// an endpoint that is ten times slower is worth asking when the other has a
+// hundred times as many under way. One of which nothing is known comes first, for
+// one request.
+func (m *member) costLocked(now time.Time) float64 {
+	waiting := float64(m.inFlight)
+	if m.latency == 0 {
+		if waiting == 0 {
+			return 0
+		}
+		return math.MaxFloat64/2 + waiting
+	}
+	latency := m.latency * m.memoryLocked(now)
+	return latency * latency * (waiting + 1)
+}
+
+// keptLocked returns the member of pool that key stands for: the one with the
+// highest score, which depends on nothing but the two.
+func (r *rotation) keptLocked(pool uint64, key string) int {
+	best, highest := -1, 0.0
+	for ; pool != 0; pool &= pool - 1 {
+		i := bits.TrailingZeros64(pool)
+		// With u uniform in (0, 1), the least of -ln(u)/weight is at i in
+		// proportion to its weight.
+		u := (float64(fnv64(r.cfg.Endpoints[i].Name, key)>>11) + 0.5) / (1 << 53)
+		if score := r.members[i].weight / -math.Log(u); best < 0 || score > highest {
+			best, highest = i, score
+		}
+	}
+	return best
+}
+
+// fnv64 is FNV-1a of both texts with its bits mixed, the same in every process.
+func fnv64(name, key string) uint64 {
+	h := uint64(14695981039346656037)
+	for _, text := range [...]string{name, key} {
+		for i := range len(text) {
+			h = (h ^ uint64(text[i])) * 1099511628211
+		}
+		h = (h ^ 0xff) * 1099511628211 // no byte of UTF-8: it ends the text
+	}
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+// nth returns the index of the nth bit of set that is 1, counted from 0.
+func nth(set uint64, n int) int {
+	for ; n > 0; n-- {
+		set &= set - 1
+	}
+	return bits.TrailingZeros64(set)
+}

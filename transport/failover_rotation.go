@@ -1,0 +1,271 @@
+package transport
+
+import (
+	"math"
+	"math/bits"
+	"sync"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// rotation is the health of endpoints, and the choice among them. Sets of
+// endpoints are bits by index.
+type rotation struct {
+	cfg policy.Failover
+	all uint64
+
+	mu      sync.Mutex
+	members []member // guarded by mu
+}
+
+// A member is what is known of an endpoint.
+type member struct {
+	weight float64
+	away   bool // in another region than we are
+
+	faults    int       // in a row
+	ejections int       // in a row
+	out       time.Time // until when it is ejected, zero if it is not
+	back      time.Time // when its slow start began, zero if it is over
+	since     time.Time // requests that began earlier tell nothing of its health
+	rest      time.Time // until when it wants no requests
+
+	turn      float64   // of the weighted round robin
+	latency   float64   // average in nanoseconds, zero if not known
+	latencyAt time.Time // when the average was taken
+	inFlight  int
+	asked     int64
+	billed    int64
+	faulty    int64
+}
+
+// restAtMost bounds how long a server's wish for rest is heeded.
+const restAtMost = 60 * time.Second
+
+// leastShare is what an endpoint gets at the beginning of its slow start.
+const leastShare = 0.1
+
+func newRotation(cfg policy.Failover) *rotation {
+	r := &rotation{cfg: cfg, members: make([]member, len(cfg.Endpoints))}
+	for i, e := range cfg.Endpoints {
+		r.all |= 1 << i
+		r.members[i].weight = e.Weight
+		r.members[i].away = cfg.Region != "" && e.Region != cfg.Region
+	}
+	return r
+}
+
+// choose returns the index of the endpoint to ask, or -1 if there is none, which
+// cannot be if the choice is a fresh one: the first of an attempt.
+func (r *rotation) choose(now time.Time, t *tried, key string, fresh bool) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pool := t.from(r.availableLocked(now), fresh)
+	if pool == 0 {
+		return -1
+	}
+	return r.pickLocked(now, r.preferredLocked(now, pool), key)
+}
+
+// availableLocked returns those that may be asked: the ones in rotation and not at
+// rest, or all when too few are well.
+func (r *rotation) availableLocked(now time.Time) uint64 {
+	var in, resting uint64
+	well := 0
+	for i := range r.members {
+		m := &r.members[i]
+		m.returnLocked(now, r.cfg.Ejection)
+		if m.out.IsZero() {
+			in |= 1 << i
+		}
+		if m.faults < r.cfg.Ejection.Faults {
+			well++
+		}
+		if now.Before(m.rest) {
+			resting |= 1 << i
+		}
+	}
+	if float64(well) < r.cfg.Ejection.PanicBelow*float64(len(r.members)) || in == 0 {
+		in = r.all
+	}
+	return orElse(in&^resting, in)
+}
+
+// returnLocked takes m back into the rotation if its time is up. One fault, and it
+// is out again.
+func (m *member) returnLocked(now time.Time, e policy.Ejection) {
+	if !m.out.IsZero() && !now.Before(m.out) {
+		m.rejoinLocked(m.out, e)
+		m.faults = e.Faults - 1
+	}
+}
+
+func (m *member) rejoinLocked(at time.Time, e policy.Ejection) {
+	m.out, m.since, m.faults = time.Time{}, at, 0
+	if e.SlowStart > 0 {
+		m.back = at
+	}
+}
+
+// preferredLocked leaves out of pool those that are in slow start and not to be
+// asked this time, and those that are far away, as long as others are left.
+func (r *rotation) preferredLocked(now time.Time, pool uint64) uint64 {
+	var warming, away uint64
+	for rest := pool; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros64(rest)
+		m := &r.members[i]
+		if !m.back.IsZero() && r.cfg.Random() >= m.shareLocked(now, r.cfg.Ejection.SlowStart) {
+			warming |= 1 << i
+		}
+		if m.away {
+			away |= 1 << i
+		}
+	}
+	pool = orElse(pool&^warming, pool)
+	return orElse(pool&^away, pool)
+}
+
+// shareLocked returns how much of its usual traffic m gets in its slow start.
+func (m *member) shareLocked(now time.Time, slowStart time.Duration) float64 {
+	return max(leastShare, float64(now.Sub(m.back))/float64(slowStart))
+}
+
+func orElse(set, other uint64) uint64 {
+	if set != 0 {
+		return set
+	}
+	return other
+}
+
+// begin says that a request goes to an endpoint.
+func (r *rotation) begin(index int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members[index].inFlight++
+	r.members[index].asked++
+}
+
+// answered says how long an endpoint took to the header, or to a timeout.
+func (r *rotation) answered(index int, start time.Time, v policy.Verdict) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := &r.members[index]
+	if v.Class == policy.OK || v.Class == policy.TimedOut {
+		m.measureLocked(now, float64(now.Sub(start)))
+	}
+	if v.Executed != policy.NotExecuted && v.Class != policy.Refused {
+		m.billed++
+	}
+}
+
+// end says what became of a request to an endpoint.
+func (r *rotation) end(to *endpoint, start time.Time, v policy.Verdict) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := &r.members[to.index]
+	m.inFlight--
+	switch effectOf(v, to.hasCredentials) {
+	case isFault:
+		m.faulty++
+		if !start.Before(m.since) {
+			r.faultLocked(now, m)
+		}
+	case wantsRest:
+		if until := now.Add(min(v.Wait, restAtMost)); until.After(m.rest) {
+			m.rest = until
+		}
+	case isWell:
+		if !start.Before(m.since) {
+			m.wellLocked(now, r.cfg.Ejection)
+		}
+	}
+}
+
+// faultLocked counts a fault, and ejects m if there are too many.
+func (r *rotation) faultLocked(now time.Time, m *member) {
+	e := r.cfg.Ejection
+	if m.faults++; m.faults < e.Faults || !m.out.IsZero() || e.Off {
+		return
+	}
+	out := 1
+	for i := range r.members {
+		if !r.members[i].out.IsZero() {
+			out++
+		}
+	}
+	if most := max(1, int(e.MaxShare*float64(len(r.members)))); out > most || len(r.members) == 1 {
+		return
+	}
+	m.ejections++
+	m.out, m.back, m.since = now.Add(e.ForEjection(m.ejections)), time.Time{}, now
+}
+
+// wellLocked says that m works.
+func (m *member) wellLocked(now time.Time, e policy.Ejection) {
+	m.faults = 0
+	switch {
+	case !m.out.IsZero(): // it was asked because too few are well
+		m.rejoinLocked(now, e)
+	case m.back.IsZero():
+		m.ejections = 0
+	case now.Sub(m.back) >= e.SlowStart:
+		m.back, m.ejections = time.Time{}, 0
+	}
+}
+
+// An effect is what an outcome says about an endpoint.
+type effect uint8
+
+const (
+	saysNothing effect = iota
+	isFault
+	wantsRest
+	isWell
+)
+
+func effectOf(v policy.Verdict, ownCredentials bool) effect {
+	switch v.Class {
+	case policy.RateLimited, policy.Overloaded:
+		switch {
+		case v.Wait > 0:
+			return wantsRest
+		case v.Class == policy.Overloaded:
+			return isFault
+		}
+		return saysNothing
+	case policy.Unauthenticated, policy.QuotaExceeded:
+		if ownCredentials {
+			return isFault
+		}
+		return saysNothing // of the others' credentials
+	case policy.Unknown, policy.Canceled, policy.Refused:
+		return saysNothing
+	}
+	if v.Class.IsFault() {
+		return isFault
+	}
+	return isWell
+}
+
+// forgetting is the time in which what was measured loses most of its weight.
+const forgetting = 10 * time.Second
+
+// measureLocked adds a latency to the average: one above it takes its place, one
+// below it counts the more the longer ago the last one was.
+func (m *member) measureLocked(now time.Time, latency float64) {
+	if average := m.latency * m.memoryLocked(now); latency >= average {
+		m.latency = latency
+	} else {
+		keep := m.memoryLocked(now)
+		m.latency = m.latency*keep + latency*(1-keep)
+	}
+	m.latencyAt = now
+}
+
+// memoryLocked returns the weight of the average now.
+func (m *member) memoryLocked(now time.Time) float64 {
+	return math.Exp(-float64(max(0, now.Sub(m.latencyAt))) / float64(forgetting))
+}

@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"sync/atomic"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// tried is what a call knows about the endpoints of one failover that it has
+// asked, by their index. All methods work on a nil one, which knows nothing.
+type tried struct {
+	of    *Failover
+	next  *tried // of other failovers that the call passes
+	asked atomic.Uint64
+	spent atomic.Uint64 // those that the call need not ask again
+	last  atomic.Uint64
+	class atomic.Uint32 // what the last one ended in
+}
+
+// add takes note of an endpoint whose outcome was v.
+func (t *tried) add(index int, v policy.Verdict) {
+	bit := uint64(1) << index
+	t.asked.Or(bit)
+	t.last.Store(bit)
+	t.class.Store(uint32(v.Class))
+	if v.Again == policy.Elsewhere && v.Class != policy.Refused {
+		t.spent.Or(bit)
+	}
+}
+
+// askedOthers reports whether others than the one of that index were asked.
+func (t *tried) askedOthers(index int) bool {
+	return t != nil && t.asked.Load()&^(1<<index) != 0
+}
+
+// cause returns why another endpoint is asked.
+func (t *tried) cause() policy.Class {
+	if t == nil {
+		return policy.Unknown
+	}
+	return policy.Class(t.class.Load()) //nolint:gosec // it was one
+}
+
+// from returns whom to ask of those in pool, none if it is zero. Who asks for the
+// first time in an attempt gets somebody as long as pool has one.
+func (t *tried) from(pool uint64, fresh bool) uint64 {
+	if t == nil {
+		return pool
+	}
+	rest := pool &^ t.asked.Load()
+	if rest != 0 || !fresh {
+		return rest
+	}
+	useful := pool &^ t.spent.Load()
+	for _, rest := range [...]uint64{useful &^ t.last.Load(), useful} {
+		if rest != 0 {
+			return rest
+		}
+	}
+	return pool
+}
+
+// triedAt returns what the call has tried at f, or nil.
+func (l *lineage) triedAt(f *Failover) *tried {
+	for t := l.tried.Load(); t != nil; t = t.next {
+		if t.of == f {
+			return t
+		}
+	}
+	return nil
+}
+
+// triesAt returns what the call has tried at f, to be added to.
+func (l *lineage) triesAt(f *Failover) *tried {
+	for {
+		if t := l.triedAt(f); t != nil {
+			return t
+		}
+		head := l.tried.Load()
+		if l.tried.CompareAndSwap(head, &tried{of: f, next: head}) {
+			return l.triedAt(f)
+		}
+	}
+}
