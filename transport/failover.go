@@ -184,7 +184,7 @@ func (c *crossing) end() {
 // ask sends req to an endpoint.
 func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.Verdict, error) {
 	v := &visit{crossed: c.Failover, ctx: req.Context(), to: to, start: time.Now()}
-	c.rotation.begin(to.index)
+	c.rotation.begin(to.index, v.start)
 	var resp *http.Response
 	done := false
 	defer func() {
@@ -198,7 +198,7 @@ func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.
 		v.end(policy.Verdict{Class: policy.Canceled})
 	}()
 	resp, err := c.send(to, req)
-	v.judge(req, resp, err)
+	v.judge(telemetry.Judge(req, resp, err, to.Classify))
 	if v.verdict.Class == policy.OK && to.ResponseBody != nil {
 		if err = to.translate(resp); err != nil {
 			v.verdict = policy.Verdict{Class: policy.Internal, Again: policy.Elsewhere, Executed: policy.Executed}
@@ -331,12 +331,14 @@ type visit struct {
 	to      *endpoint
 	start   time.Time
 	verdict policy.Verdict
+	heard   bool // the verdict
 	paid    bool // into the budget
 }
 
-func (v *visit) judge(req *http.Request, resp *http.Response, err error) {
-	v.verdict = telemetry.Judge(req, resp, err, v.to.Classify)
-	v.crossed.rotation.answered(v.to.index, v.start, v.verdict)
+// judge takes note of the outcome, as far as the header tells.
+func (v *visit) judge(verdict policy.Verdict) {
+	v.verdict, v.heard = verdict, true
+	v.crossed.rotation.answered(v.to.index, v.start, verdict)
 }
 
 // BodyEnd implements [body.Watcher].
@@ -350,5 +352,8 @@ func (v *visit) BodyEnd(err error) error {
 }
 
 func (v *visit) end(verdict policy.Verdict) {
+	if !v.heard { // after a panic
+		v.judge(verdict)
+	}
 	v.crossed.rotation.end(v.to, v.start, verdict)
 }

@@ -70,7 +70,7 @@ func (m *member) costLocked(now time.Time) float64 {
 		}
 		return math.MaxFloat64/2 + waiting
 	}
-	latency := m.latency * m.memoryLocked(now)
+	latency := m.latencyLocked(now)
 	return latency * latency * (waiting + 1)
 }
 

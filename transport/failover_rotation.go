@@ -29,12 +29,16 @@ type member struct {
 	out       time.Time // until when it is ejected, zero if it is not
 	back      time.Time // when its slow start began, zero if it is over
 	since     time.Time // requests that began earlier tell nothing of its health
+	unproven  bool      // it is back because its time is up: one request at a time
+	trying    bool      // there is that request
 	rest      time.Time // until when it wants no requests
 
 	turn      float64   // of the weighted round robin
 	latency   float64   // average in nanoseconds, zero if not known
 	latencyAt time.Time // when the average was taken
 	inFlight  int
+	unheard   int       // requests of which there is no outcome yet
+	heardAt   time.Time // when there was one last, or when unheard rose from zero
 	asked     int64
 	billed    int64
 	faulty    int64
@@ -92,12 +96,13 @@ func (r *rotation) availableLocked(now time.Time) uint64 {
 	return orElse(in&^resting, in)
 }
 
-// returnLocked takes m back into the rotation if its time is up. One fault, and it
-// is out again.
+// returnLocked takes m back into the rotation if its time is up. Until it has
+// proven itself, one fault, and it is out again.
 func (m *member) returnLocked(now time.Time, e policy.Ejection) {
 	if !m.out.IsZero() && !now.Before(m.out) {
 		m.rejoinLocked(m.out, e)
 		m.faults = e.Faults - 1
+		m.unproven, m.trying = true, false
 	}
 }
 
@@ -115,7 +120,7 @@ func (r *rotation) preferredLocked(now time.Time, pool uint64) uint64 {
 	for rest := pool; rest != 0; rest &= rest - 1 {
 		i := bits.TrailingZeros64(rest)
 		m := &r.members[i]
-		if !m.back.IsZero() && r.cfg.Random() >= m.shareLocked(now, r.cfg.Ejection.SlowStart) {
+		if m.unproven && m.trying || !m.back.IsZero() && r.cfg.Random() >= m.shareLocked(now, r.cfg.Ejection.SlowStart) {
 			warming |= 1 << i
 		}
 		if m.away {
@@ -139,11 +144,16 @@ func orElse(set, other uint64) uint64 {
 }
 
 // begin says that a request goes to an endpoint.
-func (r *rotation) begin(index int) {
+func (r *rotation) begin(index int, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.members[index].inFlight++
-	r.members[index].asked++
+	m := &r.members[index]
+	m.inFlight++
+	m.asked++
+	m.trying = m.unproven
+	if m.unheard++; m.unheard == 1 {
+		m.heardAt = now
+	}
 }
 
 // answered says how long an endpoint took to the header, or to a timeout.
@@ -152,6 +162,8 @@ func (r *rotation) answered(index int, start time.Time, v policy.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := &r.members[index]
+	m.unheard--
+	m.heardAt = now
 	if v.Class == policy.OK || v.Class == policy.TimedOut {
 		m.measureLocked(now, float64(now.Sub(start)))
 	}
@@ -167,6 +179,9 @@ func (r *rotation) end(to *endpoint, start time.Time, v policy.Verdict) {
 	defer r.mu.Unlock()
 	m := &r.members[to.index]
 	m.inFlight--
+	if !start.Before(m.since) {
+		m.trying = false
+	}
 	switch effectOf(v, to.hasCredentials) {
 	case isFault:
 		m.faulty++
@@ -205,7 +220,7 @@ func (r *rotation) faultLocked(now time.Time, m *member) {
 
 // wellLocked says that m works.
 func (m *member) wellLocked(now time.Time, e policy.Ejection) {
-	m.faults = 0
+	m.faults, m.unproven = 0, false
 	switch {
 	case !m.out.IsZero(): // it was asked because too few are well
 		m.rejoinLocked(now, e)
@@ -263,6 +278,16 @@ func (m *member) measureLocked(now time.Time, latency float64) {
 		m.latency = m.latency*keep + latency*(1-keep)
 	}
 	m.latencyAt = now
+}
+
+// latencyLocked returns how long an answer takes, as far as can be told now: the
+// average, or what those that are waited for take already.
+func (m *member) latencyLocked(now time.Time) float64 {
+	latency := m.latency * m.memoryLocked(now)
+	if m.unheard > 0 {
+		latency = max(latency, float64(now.Sub(m.heardAt)))
+	}
+	return latency
 }
 
 // memoryLocked returns the weight of the average now.
