@@ -1,0 +1,19 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRun(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), &out))
+	assert.Equal(t, `GET /fine       hello, attempt 1: ok
+GET /busy       hello, attempt 1: overloaded, attempt 2: ok
+GET /throttled  hello, attempt 1: rate_limited, attempt 2: ok
+GET /cut        hello, attempt 1: truncated, attempt 2: ok
+`, out.String())
+}
