@@ -41,6 +41,7 @@ type Failover struct {
 	rotation  *rotation
 	bucket    *policy.Bucket // for calls that no retry layer makes
 	limits    policy.Retry   // of replays and of discarding
+	usual     map[string]bool
 }
 
 // NewFailover returns a Failover. The layers that newLayer returns for the name of
@@ -58,6 +59,10 @@ func NewFailover(cfg policy.Failover, newLayer func(name string) Layer) *Failove
 	f := &Failover{
 		cfg: cfg, rotation: newRotation(cfg),
 		bucket: policy.NewBucket(cfg.Budget), limits: policy.Retry{}.WithDefaults(),
+	}
+	f.usual = make(map[string]bool, len(usualNames))
+	for _, name := range usualNames {
+		f.usual[name] = cfg.IsSecret(name)
 	}
 	for i, e := range cfg.Endpoints {
 		if e.Classify == nil {
@@ -162,7 +167,7 @@ func (c *crossing) prepare() {
 		c.req = &c.lineage.first
 	} else {
 		c.tried = c.lineage.triedAt(c.Failover)
-		if hasBody(c.req) {
+		if hasBody(c.req) && c.req.GetBody == nil {
 			c.req = c.req.WithContext(c.req.Context()) // its body may be replaced
 		}
 	}

@@ -27,7 +27,7 @@ type endpoint struct {
 	index          int
 	layer          Layer    // may be nil
 	base           *url.URL // nil if it is whatever the request says; its path does not end in a slash
-	authority      string   // of base
+	escaped        string   // path of base, as it is sent
 	rewrites       bool     // the requests of callers who address it, too
 	hasCredentials bool
 }
@@ -44,21 +44,40 @@ func newEndpoint(index int, e policy.Endpoint) *endpoint {
 	base, err := url.Parse(e.URL)
 	must(err)
 	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
-	known.base, known.authority = base, Authority(&http.Request{URL: base})
+	known.base, known.escaped = base, base.EscapedPath()
 	known.rewrites = known.rewrites || base.RawQuery != ""
 	return known
 }
 
 // holds reports whether u is below the endpoint's base.
 func (e *endpoint) holds(u *url.URL) bool {
-	if !strings.EqualFold(u.Scheme, e.base.Scheme) {
+	if !samePlace(u, e.base) {
 		return false
 	}
-	if u.Host != e.base.Host && Authority(&http.Request{URL: u}) != e.authority {
-		return false
+	path, base := u.Path, e.base.Path
+	if u.RawPath != "" || e.base.RawPath != "" {
+		path, base = u.EscapedPath(), e.escaped
 	}
-	rest, ok := strings.CutPrefix(u.EscapedPath(), e.base.EscapedPath())
+	rest, ok := strings.CutPrefix(path, base)
 	return ok && (rest == "" || rest[0] == '/')
+}
+
+// samePlace reports whether a and b are of one scheme, host and port.
+func samePlace(a, b *url.URL) bool {
+	if !strings.EqualFold(a.Scheme, b.Scheme) {
+		return false
+	}
+	return a.Host == b.Host || strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	if strings.EqualFold(u.Scheme, "https") {
+		return "443"
+	}
+	return "80"
 }
 
 // An origin says where a request is from: which endpoint it is addressed to, and
@@ -84,8 +103,8 @@ func (f *Failover) originOf(req *http.Request) origin {
 		}
 		first = first.Response.Request
 	}
-	same := strings.EqualFold(first.URL.Scheme, req.URL.Scheme) && Authority(first) == Authority(req)
-	return origin{index: index, own: index >= 0 && same && f.addressed(first.URL) == index, astray: index < 0}
+	own := index >= 0 && samePlace(first.URL, req.URL) && f.addressed(first.URL) == index
+	return origin{index: index, own: own, astray: index < 0}
 }
 
 // addressed returns the index of the endpoint to which u belongs, the one with the
@@ -147,11 +166,28 @@ func (f *Failover) publicOf(h http.Header) http.Header {
 	}
 	public := make(http.Header, len(h))
 	for name, values := range h {
-		if !f.cfg.IsSecret(name) {
+		if !f.isSecret(name) {
 			public[name] = values
 		}
 	}
 	return public
+}
+
+// isSecret is IsSecret, with the answers for the usual names at hand.
+func (f *Failover) isSecret(name string) bool {
+	if secret, ok := f.usual[name]; ok {
+		return secret
+	}
+	return f.cfg.IsSecret(name)
+}
+
+// usualNames are those that official SDKs send.
+var usualNames = [...]string{
+	"Accept", "Accept-Encoding", "Accept-Language", "Anthropic-Beta", "Anthropic-Version", "Api-Key", "Authorization",
+	"Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Idempotency-Key", "Openai-Organization", "Openai-Project",
+	"Traceparent", "Tracestate", "User-Agent", "X-Api-Key", "X-Goog-Api-Client", "X-Goog-Api-Key", "X-Request-Id",
+	"X-Stainless-Arch", "X-Stainless-Lang", "X-Stainless-Os", "X-Stainless-Package-Version", "X-Stainless-Retry-Count",
+	"X-Stainless-Runtime", "X-Stainless-Runtime-Version", "X-Stainless-Timeout",
 }
 
 // copyHeader returns a copy of h with room for more names. The values are the
@@ -197,41 +233,50 @@ func (c *crossing) relocate(out *http.Request, to *endpoint) {
 		return
 	}
 	u := *out.URL
-	var from *url.URL
-	if c.origin.index >= 0 {
-		from = c.endpoints[c.origin.index].base
+	from := &endpoint{base: &url.URL{Scheme: u.Scheme, Host: u.Host}} // an address of its own
+	if c.origin.index >= 0 && c.endpoints[c.origin.index].base != nil {
+		from = c.endpoints[c.origin.index]
 	}
-	rest, rawRest := u.Path, u.EscapedPath()
-	if from != nil {
-		rest = strings.TrimPrefix(rest, from.Path)
-		rawRest = strings.TrimPrefix(rawRest, from.EscapedPath())
+	at := to
+	if at.base == nil {
+		at = from
 	}
-	base := to.base
-	if base == nil {
-		if base = from; base == nil {
-			base = &url.URL{Scheme: u.Scheme, Host: u.Host}
-		}
+	to.moveTo(at, from, &u)
+	if u.Host != at.base.Host {
+		u.Host, out.Host = at.base.Host, ""
 	}
-	if to.Path != nil {
-		rest = to.Path(rest)
-		rawRest = (&url.URL{Path: rest}).EscapedPath()
-	}
-	u.Scheme, u.Path, u.RawPath = base.Scheme, base.Path+rest, ""
-	if raw := base.EscapedPath() + rawRest; raw != u.EscapedPath() {
-		u.RawPath = raw
-	}
-	if u.Host != base.Host {
-		u.Host, out.Host = base.Host, ""
-	}
-	if base.RawQuery != "" {
-		ours := base.Query()
-		u.RawQuery = filterQuery(u.RawQuery, func(name string) bool { return name != "" && !ours.Has(name) })
-		if u.RawQuery != "" {
-			u.RawQuery += "&"
-		}
-		u.RawQuery += base.RawQuery
+	u.Scheme = at.base.Scheme
+	if at.base.RawQuery != "" {
+		u.RawQuery = at.addQuery(u.RawQuery)
 	}
 	out.URL = &u
+}
+
+// moveTo gives u, which is below the base of from, the path that it has below that
+// of at.
+func (e *endpoint) moveTo(at, from *endpoint, u *url.URL) {
+	rest := strings.TrimPrefix(u.Path, from.base.Path)
+	if e.Path == nil && u.RawPath == "" && from.base.RawPath == "" && at.base.RawPath == "" {
+		u.Path = at.base.Path + rest
+		return
+	}
+	escaped := strings.TrimPrefix(u.EscapedPath(), from.escaped)
+	if e.Path != nil {
+		rest = e.Path(rest)
+		escaped = (&url.URL{Path: rest}).EscapedPath()
+	}
+	u.Path, u.RawPath = at.base.Path+rest, at.escaped+escaped
+}
+
+// addQuery returns a query with the endpoint's own parameters, in place of others of
+// the same names.
+func (e *endpoint) addQuery(query string) string {
+	ours := e.base.Query()
+	query = filterQuery(query, func(name string) bool { return name != "" && !ours.Has(name) })
+	if query == "" {
+		return e.base.RawQuery
+	}
+	return query + "&" + e.base.RawQuery
 }
 
 // prepare gives out, which is ours, the endpoint's header and body.

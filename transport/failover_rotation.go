@@ -42,6 +42,7 @@ type member struct {
 	asked     int64
 	billed    int64
 	faulty    int64
+	checkups  checkups
 }
 
 // restAtMost bounds how long a server's wish for rest is heeded.

@@ -1,0 +1,272 @@
+package transport_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
+)
+
+// hosts sends n requests to the first region and returns who answered each.
+func hosts(t *testing.T, rt http.RoundTripper, n int) string {
+	t.Helper()
+	var b strings.Builder
+	for range n {
+		_, text, err := send(t, rt, to(t, "GET", "http://a.test/v1/x", ""))
+		require.NoError(t, err)
+		b.WriteString(strings.TrimSuffix(text, ".test"))
+	}
+	return b.String()
+}
+
+func TestFailoverStrategies(t *testing.T) {
+	weighted := regions()
+	weighted[0].Weight, weighted[2].Weight = 3, 2
+	far := regions()
+	far[0].Region, far[1].Region, far[2].Region = "us", "eu", "eu"
+	tests := []struct {
+		name string
+		cfg  policy.Failover
+		want string
+	}{
+		{"ordered", policy.Failover{}, "aaaaaa"},
+		{"round robin", policy.Failover{Strategy: policy.RoundRobin}, "abcabc"},
+		{"weighted", policy.Failover{Strategy: policy.Weighted, Endpoints: weighted}, "acabcaacabca"},
+		{"our region first", policy.Failover{Strategy: policy.RoundRobin, Endpoints: far, Region: "eu"}, "bcbcbc"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, hosts(t, over(&sites{}, tt.cfg), len(tt.want)))
+		})
+	}
+}
+
+// Requests of one key stay where they are, keys are shared out by weight, and when
+// an endpoint fails only its own keys move.
+func TestFailoverSticky(t *testing.T) {
+	const keys = 3000
+	endpoints := regions()
+	endpoints[1].Weight = 2
+	s := &sites{}
+	rt := over(s, policy.Failover{
+		Strategy: policy.Sticky, Endpoints: endpoints, Key: func(req *http.Request) string { return req.URL.RawQuery },
+		Budget: policy.Budget{Off: true}, Ejection: policy.Ejection{Off: true},
+	})
+	ask := func() (where []string) {
+		for key := range keys {
+			_, text, err := send(t, rt, to(t, "GET", fmt.Sprintf("http://a.test/v1/x?user-%d", key), ""))
+			require.NoError(t, err)
+			where = append(where, text)
+		}
+		return where
+	}
+	before := ask()
+	require.Equal(t, before, ask())
+	share := map[string]int{}
+	for _, host := range before {
+		share[host]++
+	}
+	for host, want := range map[string]int{"a.test": 750, "b.test": 1500, "c.test": 750} {
+		assert.InDelta(t, want, share[host], 100, host)
+	}
+	s.status = map[string]int{"b.test": -1}
+	for i, host := range ask() {
+		if before[i] != "b.test" {
+			assert.Equal(t, before[i], host)
+		} else {
+			assert.NotEqual(t, "b.test", host)
+		}
+	}
+}
+
+// Five faults in a row eject an endpoint, for twice as long each time in a row. It
+// comes back with one request, and a second fault puts it out.
+func TestFailoverEjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sites{status: map[string]int{"a.test": -1}}
+		failover := transport.NewFailover(policy.Failover{
+			Endpoints: regions(), Budget: policy.Budget{Off: true}, Ejection: policy.Ejection{SlowStart: -1},
+		}, nil)
+		rt := failover.Wrap(s)
+		asked := func() (n int) {
+			for _, line := range s.asked {
+				if strings.Contains(line, "a.test") {
+					n++
+				}
+			}
+			return n
+		}
+		hosts(t, rt, 4)
+		assert.Zero(t, failover.State()[0].Ejected)
+		hosts(t, rt, 6)
+		assert.Equal(t, 5, asked())
+		for i, out := range []time.Duration{10, 20, 40, 80, 120, 120} {
+			out *= time.Second
+			require.Equal(t, time.Now().Add(out), failover.State()[0].Ejected)
+			time.Sleep(out - 1)
+			hosts(t, rt, 2)
+			assert.Equal(t, 5+i, asked())
+			time.Sleep(1)
+			hosts(t, rt, 2)
+			assert.Equal(t, 6+i, asked())
+		}
+		s.status = nil
+		time.Sleep(2 * time.Minute)
+		assert.Equal(t, "aaa", hosts(t, rt, 3))
+		s.status = map[string]int{"a.test": 500}
+		hosts(t, rt, 5)
+		assert.Equal(t, time.Now().Add(10*time.Second), failover.State()[0].Ejected, "what was well begins from the start")
+		assert.EqualValues(t, 16, failover.State()[0].Faults)
+		assert.EqualValues(t, 8, failover.State()[0].Billed)
+	})
+}
+
+// No more than a share is out at a time.
+func TestFailoverMaxShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			share float64
+			want  int
+		}{{0.1, 1}, {0.5, 1}, {0.7, 2}, {1, 2}} {
+			s := &sites{status: map[string]int{"a.test": -1, "b.test": -1}}
+			failover := transport.NewFailover(policy.Failover{
+				Endpoints: regions(), Strategy: policy.RoundRobin, Budget: policy.Budget{Off: true}, Ejection: policy.Ejection{MaxShare: tt.share},
+			}, nil)
+			hosts(t, failover.Wrap(s), 30)
+			out := 0
+			for _, state := range failover.State() {
+				if !state.Ejected.IsZero() {
+					out++
+				}
+			}
+			assert.Equal(t, tt.want, out, "share %v", tt.share)
+		}
+	})
+}
+
+// A server that says when to come back is left alone until then, at most a minute,
+// while there are others.
+func TestFailoverLetsRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := true
+		rt := transport.NewFailover(policy.Failover{Endpoints: regions()}, nil).Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Host == "a.test" && busy {
+				resp := replied(req, 429, "later")
+				resp.Header.Set("Retry-After", "30")
+				return resp, nil
+			}
+			return replied(req, 200, req.URL.Host), nil
+		}))
+		assert.Equal(t, "bb", hosts(t, rt, 2))
+		busy = false
+		time.Sleep(30*time.Second - 1)
+		assert.Equal(t, "b", hosts(t, rt, 1))
+		time.Sleep(1)
+		assert.Equal(t, "a", hosts(t, rt, 1))
+	})
+}
+
+// An endpoint that comes back gets a tenth of its traffic at first.
+func TestFailoverSlowStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		random := 0.0
+		s := &sites{status: map[string]int{"a.test": -1}}
+		rt := over(s, policy.Failover{Random: func() float64 { return random }, Ejection: policy.Ejection{Faults: 1}})
+		hosts(t, rt, 1)
+		s.status = nil
+		time.Sleep(10 * time.Second)
+		for _, step := range []struct {
+			after  time.Duration
+			random float64
+			want   string
+		}{
+			{0, 0.11, "b"}, {0, 0.09, "a"}, {5 * time.Second, 0.51, "b"}, {0, 0.49, "a"}, {5 * time.Second, almostOne, "a"}, {0, almostOne, "a"},
+		} {
+			time.Sleep(step.after)
+			random = step.random
+			assert.Equal(t, step.want, hosts(t, rt, 1), "%+v", step)
+		}
+	})
+}
+
+// Wrong credentials are the endpoint's fault if they are its own, and the caller's
+// business if they are his.
+func TestFailoverCredentialFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endpoints := regions()
+		endpoints[1].Header = http.Header{"Api-Key": {"b"}}
+		failover := transport.NewFailover(policy.Failover{Endpoints: endpoints, Budget: policy.Budget{Off: true}}, nil)
+		hosts(t, failover.Wrap(&sites{status: map[string]int{"a.test": 401, "b.test": 401}}), 6)
+		var out []bool
+		for _, state := range failover.State() {
+			out = append(out, !state.Ejected.IsZero())
+		}
+		assert.Equal(t, []bool{false, true, false}, out)
+	})
+}
+
+// A body that breaks is a fault, too; a caller who leaves is nobody's.
+func TestFailoverJudgesBodies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failover := transport.NewFailover(policy.Failover{Endpoints: regions(), Ejection: policy.Ejection{Faults: 1}}, nil)
+		rt := failover.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+			resp := replied(req, 200, "")
+			resp.ContentLength, resp.Body = 10, brokenBody{}
+			return resp, nil
+		}))
+		_, _, err := send(t, rt, to(t, "GET", "http://a.test/v1/x", ""))
+		require.ErrorIs(t, err, errReset)
+		states := failover.State()
+		assert.False(t, states[0].Ejected.IsZero())
+		assert.True(t, slices.ContainsFunc(states, func(s transport.EndpointState) bool { return s.Ejected.IsZero() }))
+		assert.Zero(t, states[0].InFlight)
+	})
+}
+
+type brokenBody struct{}
+
+func (brokenBody) Read([]byte) (int, error) { return 0, errReset }
+func (brokenBody) Close() error             { return nil }
+
+// A probe brings an endpoint back before its time, if it is asked to, as often as
+// it may, and with the endpoint's own credentials.
+func TestFailoverProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sites{status: map[string]int{"b.test": -1}}
+		endpoints := regions()[1:]
+		endpoints[0].Header = http.Header{"Api-Key": {"b"}}
+		failover := transport.NewFailover(policy.Failover{
+			Endpoints: endpoints, Ejection: policy.Ejection{Faults: 1, For: 48 * time.Hour, SlowStart: -1},
+			Probe: policy.Probe{Path: "/models", PerDay: 2},
+		}, nil)
+		rt := failover.Wrap(s)
+		ask := func() string {
+			_, text, err := send(t, rt, to(t, "GET", "http://b.test/api/v1/x", ""))
+			require.NoError(t, err)
+			return text
+		}
+		assert.Equal(t, "c.test", ask())
+		s.asked = nil
+		for range 3 {
+			failover.Probe(t.Context(), s)
+			failover.Probe(t.Context(), s) // not again so soon
+			time.Sleep(10 * time.Second)
+		}
+		assert.Equal(t, []string{"GET http://b.test/api/v1/models", "GET http://b.test/api/v1/models"}, s.asked)
+		assert.Equal(t, []string{"b"}, s.last.Header["Api-Key"])
+		s.status = nil
+		assert.Equal(t, "c.test", ask())
+		time.Sleep(24 * time.Hour)
+		failover.Probe(t.Context(), s)
+		assert.Equal(t, "b.test", ask())
+	})
+}
