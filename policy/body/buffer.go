@@ -153,15 +153,23 @@ func oneMore(n int64) int64 {
 	return n + 1
 }
 
-// Broken returns the error that [Buffer] found at the end of the body of resp,
-// or nil if there was none or the body was not buffered.
+// Broken returns the error that is known to be in the body of resp before it is
+// read: the one that [Buffer] found at its end, or what the method
+//
+//	Broken() error
+//
+// of a body of another kind returns. It is nil if there is none or nothing is
+// known.
 func Broken(resp *http.Response) error {
 	rc := resp.Body
 	if o, ok := rc.(owner); ok {
 		rc = o.own().rc
 	}
-	if a, ok := rc.(*ahead); ok {
-		return a.err
+	if b, ok := rc.(interface{ Broken() error }); ok {
+		return b.Broken()
 	}
 	return nil
 }
+
+// Broken returns the error that cut the body short.
+func (a *ahead) Broken() error { return a.err }

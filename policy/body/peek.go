@@ -14,12 +14,23 @@ import (
 // peeked bytes at once and the rest when it comes. A second Peek sees no more
 // than the first asked for. The bytes must not be changed.
 func Peek(ctx context.Context, resp *http.Response, n int, wait time.Duration) []byte {
+	start, _ := PeekUntil(ctx, resp, n, wait, nil)
+	return start
+}
+
+// PeekUntil is [Peek] for those who may have seen enough before there are n bytes:
+// it returns once enough returns true of what has come so far. The func is called
+// with more each time, on a goroutine of its own and maybe after PeekUntil has
+// returned; nil means that it is never enough. The error is what ended the body
+// within these bytes, nil if it goes on.
+func PeekUntil(ctx context.Context, resp *http.Response, n int, wait time.Duration, enough func(start []byte) bool) ([]byte, error) {
 	if resp.Body == nil || resp.Body == http.NoBody || n <= 0 {
-		return nil
+		return nil, nil
 	}
 	b := of(resp, nil)
 	if b.prefix == nil {
 		b.prefix = newPrefix(resp.ContentLength, int64(n))
+		b.prefix.enough = enough
 		go b.prefix.fill(b.rc)
 		<-b.prefix.done // it has begun
 	}
@@ -34,6 +45,8 @@ type prefix struct {
 	size int64         // bytes to read
 	room int64         // for how many bytes there is room at first
 	done chan struct{} // told once when the goroutine begins, closed when it has ended
+
+	enough func(start []byte) bool // whether to read no further; may be nil
 
 	mu       sync.Mutex
 	buf      []byte // what was read ahead; guarded by mu
@@ -57,7 +70,7 @@ func (p *prefix) fill(r io.Reader) {
 	for {
 		n, err := r.Read(buf[len(buf):min(int64(cap(buf)), p.size)])
 		buf = buf[:len(buf)+n]
-		if !p.grown(buf, err) || int64(len(buf)) == p.size {
+		if !p.grown(buf, err) || int64(len(buf)) == p.size || p.enough != nil && p.enough(buf) {
 			return
 		}
 		if len(buf) == cap(buf) {
@@ -83,11 +96,13 @@ func (p *prefix) grown(buf []byte, err error) bool {
 	return err == nil && !p.stop
 }
 
-func (p *prefix) peeked(n int) []byte {
+func (p *prefix) peeked(n int) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n = min(n, len(p.buf))
-	return p.buf[:n:n]
+	if n < len(p.buf) {
+		return p.buf[:n:n], nil
+	}
+	return p.buf[:len(p.buf):len(p.buf)], p.err
 }
 
 // read hands on what was read ahead. It reports false once all is handed on and
