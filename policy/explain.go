@@ -110,6 +110,8 @@ func (c *costs) add(p Part) {
 		c.limit(p.limit())
 	case KindRetry:
 		c.retry(p.retry())
+	case KindStreams:
+		c.streams(p.streams())
 	case KindCache:
 		c.cache(p.cache())
 	case KindFallback:
@@ -144,6 +146,14 @@ func (c *costs) cache(cache Cache) {
 		c.discard()
 	}
 	c.BufferedBytes = plus(c.BufferedBytes, cache.MaxEntryBytes)
+}
+
+func (c *costs) streams(s Streams) {
+	if s.HoldBytes == 0 {
+		return
+	}
+	c.Header = min(plus(c.Header, s.HoldTime), c.End)
+	c.BufferedBytes = plus(c.BufferedBytes, s.HoldBytes)
 }
 
 func (c *costs) timeout(t Timeout) {

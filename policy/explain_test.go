@@ -20,6 +20,7 @@ func TestExplainString(t *testing.T) {
 		Retry:    policy.Retry{Attempts: 2, MaxWait: 2 * sec, SpillBytes: 8 << 20, BufferBytes: -1},
 		Breaker:  policy.Breaker{LastCalls: 50},
 		Limit:    policy.Limit{PerSecond: 25, InFlight: 10},
+		Streams:  &policy.Streams{HoldBytes: 16 << 10, HoldTime: sec},
 		Attempt:  policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec, Idle: sec},
 	}.Parts()
 	full = append(full, chain(policy.Part{Kind: policy.KindForeign, Name: "main.failover"}, faults)...)
@@ -37,25 +38,27 @@ retry            3 attempts, from 100ms, throttled 1s, server's ≤ 1m  3      u
 breaker          50 % of ≥ 10 in 30s, open 5s to 1m, per Authority    1      16.1s      unbounded  6s       4 KiB
 limit            adapts from 200, queue 6s, per Authority             1      16.1s      unbounded  6s       4 KiB
 attempt                                                               1      10.1s      unbounded  0s       4 KiB
+streams          not held                                             1      10s        unbounded  0s       0 B
 attempt timeout  first byte 10s, idle 30s                             1      10s        unbounded  0s       0 B
 
 At worst 3 requests; header or error: 30s; end of the body: 30s; waiting: 30s; buffered: 1.3 MiB.
 `},
 		{"full", full, `
 layer            settings                                                   calls  header     end        waiting  buffered
-call             tickets                                                    2      16.3s      18.1s      12s      2.5 MiB
-fallback         stale, 2 rules, static                                     2      16.3s      18.1s      12s      2.5 MiB
-cache            fresh 1m30s, pinned 24h, stale 24h                         2      16.25s     18.1s      12s      1.5 MiB
-retry            2 attempts, from 100ms, throttled 1s, server's ≤ 2s        2      16.2s      18.1s      12s      1.2 MiB
-breaker          50 % of ≥ 10 in the last 50, open 5s to 1m, per Authority  1      7.1s       9s         5s       4 KiB
-limit            25/s, 10 in flight, queue 5s, per Authority                1      7.1s       9s         5s       4 KiB
-attempt          tickets                                                    1      2.1s       4s         0s       4 KiB
+call             tickets                                                    2      18.3s      19.1s      12s      2.5 MiB
+fallback         stale, 2 rules, static                                     2      18.3s      19.1s      12s      2.5 MiB
+cache            fresh 1m30s, pinned 24h, stale 24h                         2      18.25s     19.1s      12s      1.5 MiB
+retry            2 attempts, from 100ms, throttled 1s, server's ≤ 2s        2      18.2s      19.1s      12s      1.2 MiB
+breaker          50 % of ≥ 10 in the last 50, open 5s to 1m, per Authority  1      8.1s       9s         5s       20 KiB
+limit            25/s, 10 in flight, queue 5s, per Authority                1      8.1s       9s         5s       20 KiB
+attempt          tickets                                                    1      3.1s       4s         0s       20 KiB
+streams          held for ≤ 16 KiB, 1s                                      1      3s         4s         0s       16 KiB
 attempt timeout  4s, first byte 2s, idle 1s                                 1      2s         4s         0s       0 B
 main.failover    foreign                                                    1      unbounded  unbounded  0s       0 B
 faults           0 faults in the mix                                        1      unbounded  unbounded  0s       0 B
 main.wire                                                                   1      unbounded  unbounded  0s       0 B
 
-At worst 2 requests; header or error: 16.3s; end of the body: 18.1s; waiting: 12s; buffered: 2.5 MiB; in a temporary file: 8.1 MiB.
+At worst 2 requests; header or error: 18.3s; end of the body: 19.1s; waiting: 12s; buffered: 2.5 MiB; in a temporary file: 8.1 MiB.
 What main.wire does is not known, nor what it may stand on.
 `},
 		{"nothing", nil, `

@@ -60,6 +60,8 @@ func (p Part) settings() string {
 		text = p.breaker().text()
 	case KindLimit:
 		text = p.limit().text()
+	case KindStreams:
+		text = p.streams().text()
 	case KindFaults:
 		text = count(len(p.faults().Mix), "fault") + " in the mix"
 	case KindCall, KindAttempt:

@@ -51,11 +51,15 @@ var orderRules = []orderRule{
 	{outer: KindAttempt, inner: KindBreaker,
 		why: "what the breaker refuses is recorded as an attempt, though nothing is sent", instead: "put the attempt inside the breaker"},
 
+	outsideStreams(KindRetry), outsideStreams(KindThrottle), outsideStreams(KindBreaker), outsideStreams(KindAttempt),
+
 	outsideCall(KindFallback), outsideCall(KindCache), outsideCall(KindTimeout),
 	outsideCall(KindRetry), outsideCall(KindThrottle), outsideCall(KindBreaker), outsideCall(KindAttempt),
+	outsideCall(KindStreams),
 
 	insideFaults(KindCall), insideFaults(KindFallback), insideFaults(KindCache), insideFaults(KindTimeout), insideFaults(KindRetry),
 	insideFaults(KindThrottle), insideFaults(KindBreaker), insideFaults(KindLimit), insideFaults(KindAttempt),
+	insideFaults(KindStreams),
 
 	{outer: KindFallback, inner: KindFallback, applies: sameScope,
 		why: "the inner one answers first, whatever the outer one's rules", instead: "join their rules in one"},
@@ -80,6 +84,13 @@ var orderRules = []orderRule{
 func outsideCall(outer Kind) orderRule {
 	return orderRule{outer: outer, inner: KindCall,
 		why: "what it does is missing in the call's record, and its errors in the call's error", instead: "put the call around it"}
+}
+
+// outsideStreams is the rule that what counts failures stands around what finds
+// them in streams.
+func outsideStreams(inner Kind) orderRule {
+	return orderRule{outer: KindStreams, inner: inner,
+		why: "it takes a stream that was cut short for whole", instead: "put the streams inside it"}
 }
 
 // insideFaults is the rule that faults are innermost.

@@ -38,6 +38,8 @@ func partOf(settings any) policy.Part {
 		return policy.Part{Kind: policy.KindBreaker, Name: s.Name, Settings: s}
 	case policy.Limit:
 		return policy.Part{Kind: policy.KindLimit, Name: s.Name, Settings: s}
+	case policy.Streams:
+		return policy.Part{Kind: policy.KindStreams, Settings: s}
 	case policy.Faults:
 		return policy.Part{Kind: policy.KindFaults, Settings: s}
 	}
@@ -77,6 +79,7 @@ var (
 	limit    = policy.Limit{}
 	fixed    = policy.Limit{InFlight: 10}
 	timeout  = policy.Timeout{}
+	streams  = policy.Streams{}
 	faults   = policy.Faults{}
 	guesses  = policy.Fallback{Static: &policy.Answer{Label: "other"}}
 	once     = policy.Retry{Attempts: 1}
@@ -132,6 +135,13 @@ var badStacks = []struct {
 	{"faults outermost", chain(faults, call, cached), []string{"faults around call", "faults around cache"}},
 	{"faults around limit", chain(faults, limit), []string{"faults around limit"}},
 	{"faults around a fallback", chain(call, faults, guesses, retry), []string{"faults around fallback", "faults around retry"}},
+	{"streams around retry", chain(call, streams, retry), []string{"streams around retry: it takes a stream that was cut short for whole"}},
+	{"streams around breaker", chain(call, retry, streams, breaker, attempt), []string{"streams around breaker", "streams around attempt: it takes"}},
+	{"streams around throttle", chain(call, streams, throttle), []string{"streams around throttle"}},
+	{"streams around call", chain(streams, call), []string{"streams around call"}},
+	{"faults around streams", chain(call, attempt, faults, streams), []string{"faults around streams: the faults never reach it"}},
+	{"streams that hold too much", chain(policy.Streams{HoldBytes: 1<<20 + 1, HoldTime: -1}),
+		[]string{"Streams.HoldBytes is 1048577, want 0 to 1048576", "Streams.HoldTime is -1ns, want above 0"}},
 	{"faults around an attempt", chain(call, retry, faults, attempt, timeout), []string{"faults around attempt: the faults never reach it", "faults around attempt timeout"}},
 
 	// Twice the same.

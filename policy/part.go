@@ -17,6 +17,7 @@ const (
 	KindBreaker  Kind = "breaker"  // [Breaker]
 	KindLimit    Kind = "limit"    // [Limit]
 	KindAttempt  Kind = "attempt"  // the record of an attempt; none
+	KindStreams  Kind = "streams"  // [Streams]
 	KindFaults   Kind = "faults"   // [Faults]
 
 	// KindForeign is a layer of which nothing is known.
@@ -73,6 +74,7 @@ func (s Stack) Parts() []Part {
 		Part{Kind: KindBreaker, Name: s.Breaker.Name, Key: hostKey, Settings: s.Breaker},
 		Part{Kind: KindLimit, Name: s.Limit.Name, Key: hostKey, Settings: s.Limit},
 		Part{Kind: KindAttempt, Name: s.Function},
+		Part{Kind: KindStreams, Settings: *s.Streams},
 		Part{Kind: KindTimeout, Name: s.Attempt.Scope, Settings: s.Attempt},
 	)
 	return withoutOff(parts)
@@ -97,6 +99,8 @@ func (p Part) isOff() bool {
 		return settings.Off
 	case Limit:
 		return settings.Off
+	case Streams:
+		return settings.Off
 	case Faults:
 		return settings.Off
 	}
@@ -112,6 +116,7 @@ func (p Part) retry() Retry       { return settingsOf[Retry](p).WithDefaults() }
 func (p Part) throttle() Throttle { return settingsOf[Throttle](p).WithDefaults() }
 func (p Part) breaker() Breaker   { return settingsOf[Breaker](p).WithDefaults() }
 func (p Part) limit() Limit       { return settingsOf[Limit](p).WithDefaults() }
+func (p Part) streams() Streams   { return settingsOf[Streams](p).WithDefaults() }
 func (p Part) faults() Faults     { return settingsOf[Faults](p).WithDefaults() }
 
 func settingsOf[T any](p Part) T {

@@ -9,8 +9,8 @@ import (
 // Stack sets a whole stack of layers, in the fixed order in which they are put
 // together: outermost first. Its zero value is the standard stack: a total
 // timeout, retries with a budget, a circuit breaker and an adaptive limit per
-// host, attempt timeouts, and telemetry around them; no cache, no fallback and no
-// throttle.
+// host, attempt timeouts, an eye on the ends of event streams, and telemetry around
+// them; no cache, no fallback and no throttle.
 type Stack struct {
 	// Function names what the stack is for in spans, metrics, errors and rules.
 	// It is used for requests that carry no [Call] of their own. May be "".
@@ -48,6 +48,10 @@ type Stack struct {
 	// Limit bounds the requests in flight to what a host can take. There is one
 	// for each host that the stack meets.
 	Limit Limit
+
+	// Streams looks after answers that are event streams. Nil means the zero
+	// [Streams], which sees to it that none that was cut short looks whole.
+	Streams *Streams
 
 	// Attempt bounds each attempt. Its FirstByte, if it is zero or the 10 s that
 	// zero stands for, is half of Total if that is less.
@@ -97,6 +101,11 @@ func (s Stack) WithDefaults() Stack {
 		throttle.Classify = orClassifier(throttle.Classify, s.Classify)
 		s.Throttle = &throttle
 	}
+	if s.Streams == nil {
+		s.Streams = &Streams{}
+	}
+	streams := s.Streams.WithDefaults()
+	s.Streams = &streams
 	if s.Cache != nil {
 		cache := s.Cache.WithDefaults()
 		cache.Classify = orClassifier(cache.Classify, s.Classify)

@@ -48,6 +48,7 @@ func TestDefault(t *testing.T) {
 			Adaptive: policy.Adaptive{Initial: 200, Min: 2, Max: 1000, Tolerance: 2.5},
 			MaxQueue: 1000, MaxWait: 6 * s,
 		},
+		Streams: &policy.Streams{HoldTime: 5 * s},
 		Attempt: policy.Timeout{Scope: "attempt", FirstByte: 10 * s, Idle: 30 * s},
 	}
 	assert.Equal(t, want, withoutFuncs(policy.Default()))

@@ -56,7 +56,7 @@ func TestThrottleInStack(t *testing.T) {
 	}
 	assert.Equal(t, []policy.Kind{
 		policy.KindCall, policy.KindTimeout, policy.KindRetry, policy.KindThrottle, policy.KindBreaker,
-		policy.KindLimit, policy.KindAttempt, policy.KindTimeout,
+		policy.KindLimit, policy.KindAttempt, policy.KindStreams, policy.KindTimeout,
 	}, kinds)
 	assert.Contains(t, policy.Explain(stack.Parts()).String(), "above 50 % of ≥ 10 in 30s, up to 90 %, per Authority")
 	assert.Equal(t, policy.Explain(policy.Default().Parts()).Worst, policy.Explain(stack.Parts()).Worst, "it waits for nothing")
