@@ -67,10 +67,14 @@ func decide(req *http.Request, resp *http.Response, err error, classify policy.C
 
 // JudgeBody returns the verdict on an attempt whose verdict at the header was v
 // and whose body ended with err, as a [body.Watcher] is told. A break turns an
-// answer into a failure; an error status stays what it is.
+// answer into a failure; an error status stays what it is, and an error event in a
+// stream is what its verdict says.
 func JudgeBody(ctx context.Context, v policy.Verdict, err error) policy.Verdict {
 	if err == io.EOF || err == body.ErrAbandoned || v.Class != policy.OK { //nolint:errorlint // they come as they are
 		return v
+	}
+	if event, ok := err.(*policy.StreamError); ok { //nolint:errorlint // it comes as it is
+		return event.Verdict
 	}
 	v = decideError(ctx, err, policy.ClassifyBody)
 	v.Executed = policy.Executed

@@ -275,3 +275,23 @@ func TestJudgeSameErrorTwice(t *testing.T) {
 	cancel()
 	assert.Equal(t, policy.Canceled, telemetry.Judge(req, nil, io.EOF, nil).Class)
 }
+
+// An error event in a stream is what its verdict says, before the body is read and
+// at its end.
+func TestJudgeStreamError(t *testing.T) {
+	want := policy.Verdict{Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted}
+	failure := &policy.StreamError{Verdict: want}
+	assert.Equal(t, want, telemetry.JudgeBody(t.Context(), policy.Verdict{Class: policy.OK}, failure))
+
+	resp := &http.Response{StatusCode: http.StatusOK, Body: brokenBody{failure}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://up.test/", nil)
+	require.NoError(t, err)
+	assert.Equal(t, want, telemetry.Judge(req, resp, nil, nil))
+}
+
+// brokenBody says of itself that it is broken.
+type brokenBody struct{ err error }
+
+func (b brokenBody) Read([]byte) (int, error) { return 0, b.err }
+func (b brokenBody) Close() error             { return nil }
+func (b brokenBody) Broken() error            { return b.err }
