@@ -31,6 +31,8 @@ func candidates() []candidate {
 		{"Limiter", func() transport.Layer { return transport.NewLimiter(policy.Limit{}).Wrap }, refuse},
 		{"Throttle", func() transport.Layer { return transport.NewThrottle(policy.Throttle{}).Wrap }, refuse},
 		{"Failover", func() transport.Layer { return transport.NewFailover(twoAccounts, nil).Wrap }, repeat},
+		{"Streams", func() transport.Layer { return transport.Streams(policy.Streams{}) }, nil},
+		{"Streams that are held", func() transport.Layer { return transport.Streams(policy.Streams{HoldBytes: 4 << 10}) }, nil},
 		{"Faults", func() transport.Layer { return transport.NewFaults(policy.Faults{Mix: late}).Wrap }, nil},
 	}
 }

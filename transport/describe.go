@@ -13,6 +13,7 @@ func (t *timeout) Unwrap() http.RoundTripper  { return t.next }
 func (t *throttle) Unwrap() http.RoundTripper { return t.next }
 func (b *breaker) Unwrap() http.RoundTripper  { return b.next }
 func (l *limiter) Unwrap() http.RoundTripper  { return l.next }
+func (s *streams) Unwrap() http.RoundTripper  { return s.next }
 func (f *faults) Unwrap() http.RoundTripper   { return f.next }
 func (f *failover) Unwrap() http.RoundTripper { return f.to[0] }
 
@@ -39,6 +40,10 @@ func (b *breaker) Part() policy.Part {
 
 func (l *limiter) Part() policy.Part {
 	return policy.Part{Kind: policy.KindLimit, Name: l.cfg.Name, Settings: l.cfg}
+}
+
+func (s *streams) Part() policy.Part {
+	return policy.Part{Kind: policy.KindStreams, Settings: s.cfg}
 }
 
 // Part returns the settings that are in force now.

@@ -42,6 +42,7 @@ func ExampleExplain() {
 	// breaker          50 % of ≥ 10 in 30s, open 5s to 1m, per Authority    1      16.1s      unbounded  6s       4 KiB
 	// limit            adapts from 200, queue 6s, per Authority             1      16.1s      unbounded  6s       4 KiB
 	// attempt                                                               1      10.1s      unbounded  0s       4 KiB
+	// streams          not held                                             1      10s        unbounded  0s       0 B
 	// attempt timeout  first byte 10s, idle 30s                             1      10s        unbounded  0s       0 B
 	// *http.Transport                                                       1      unbounded  unbounded  0s       0 B
 	//

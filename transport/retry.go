@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
@@ -171,8 +170,7 @@ func (r *retry) buffers(req *http.Request, resp *http.Response) bool {
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.ContentLength > r.cfg.BufferBytes || r.cfg.BufferBytes <= 0 {
 		return false
 	}
-	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	if strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream") {
+	if isEventStream(resp.Header) {
 		return false
 	}
 	return resp.ContentLength >= 0 || policy.CallOf(req.Context()).Replayable

@@ -32,6 +32,7 @@ func Standard(s policy.Stack) Layer {
 //	breaker           one per host
 //	limit             one per host; adapts to what the host can take
 //	attempt span
+//	streams           none that was cut short looks whole
 //	attempt timeout   10 s to the first byte, 30 s between bytes
 //
 // All transports that the layer wraps share its budget, its cache and the figures
@@ -62,6 +63,7 @@ func Build(s policy.Stack) (Layer, error) {
 		throttlePerHost(s.Throttle),
 		perHost(s.Breaker, s.Limit),
 		telemetry.ObserveAttempt(observed),
+		Streams(*s.Streams),
 		attempt,
 	)
 	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }, nil
