@@ -52,12 +52,14 @@ var orderRules = []orderRule{
 		why: "what the breaker refuses is recorded as an attempt, though nothing is sent", instead: "put the attempt inside the breaker"},
 
 	outsideStreams(KindRetry), outsideStreams(KindThrottle), outsideStreams(KindBreaker), outsideStreams(KindAttempt),
+	hiddenBy(KindFallback), hiddenBy(KindCache), hiddenBy(KindRetry), hiddenBy(KindThrottle),
+	hiddenBy(KindBreaker), hiddenBy(KindLimit), hiddenBy(KindAttempt),
 
 	outsideCall(KindFallback), outsideCall(KindCache), outsideCall(KindTimeout),
 	outsideCall(KindRetry), outsideCall(KindThrottle), outsideCall(KindBreaker), outsideCall(KindAttempt),
 	outsideCall(KindStreams),
 
-	insideFaults(KindCall), insideFaults(KindFallback), insideFaults(KindCache), insideFaults(KindTimeout), insideFaults(KindRetry),
+	insideFaults(KindCall), insideFaults(KindResponses), insideFaults(KindFallback), insideFaults(KindCache), insideFaults(KindTimeout), insideFaults(KindRetry),
 	insideFaults(KindThrottle), insideFaults(KindBreaker), insideFaults(KindLimit), insideFaults(KindAttempt),
 	insideFaults(KindStreams),
 
@@ -91,6 +93,13 @@ func outsideCall(outer Kind) orderRule {
 func outsideStreams(inner Kind) orderRule {
 	return orderRule{outer: KindStreams, inner: inner,
 		why: "it takes a stream that was cut short for whole", instead: "put the streams inside it"}
+}
+
+// hiddenBy is the rule that what becomes a response stays an error for our own
+// layers.
+func hiddenBy(outer Kind) orderRule {
+	return orderRule{outer: outer, inner: KindResponses,
+		why: "it takes refusals and errors that became responses for answers of the server", instead: "put the responses around it"}
 }
 
 // insideFaults is the rule that faults are innermost.

@@ -24,6 +24,8 @@ func partOf(settings any) policy.Part {
 		return s
 	case policy.Kind:
 		return policy.Part{Kind: s, Name: string(s)}
+	case policy.Responses:
+		return policy.Part{Kind: policy.KindResponses, Settings: s}
 	case policy.Fallback:
 		return policy.Part{Kind: policy.KindFallback, Settings: s}
 	case policy.Cache:
@@ -81,6 +83,7 @@ var (
 	timeout  = policy.Timeout{}
 	streams  = policy.Streams{}
 	faults   = policy.Faults{}
+	forSDK   = policy.Responses{}
 	guesses  = policy.Fallback{Static: &policy.Answer{Label: "other"}}
 	once     = policy.Retry{Attempts: 1}
 	patient  = policy.Timeout{FirstByte: 20 * sec}
@@ -111,6 +114,10 @@ var badStacks = []struct {
 	{"throttle around call", chain(throttle, call, breaker), []string{"throttle around call"}},
 	{"faults around throttle", chain(call, faults, throttle), []string{"faults around throttle"}},
 	{"two throttles", chain(call, retry, throttle, throttle), []string{"throttle around throttle: both refuse a share"}},
+	{"responses innermost", chain(call, guesses, cached, retry, throttle, breaker, fixed, attempt, forSDK), []string{
+		"fallback around responses: it takes refusals", "cache around responses", "retry around responses", "throttle around responses",
+		"breaker around responses", "limit around responses", "attempt around responses"}},
+	{"faults around responses", chain(faults, forSDK), []string{"faults around responses"}},
 	{"fallback innermost", chain(call, cached, retry, breaker, guesses),
 		[]string{"cache around fallback", "retry around fallback", "breaker around fallback"}},
 	{"cache innermost", chain(call, retry, breaker, limit, cached),
@@ -263,6 +270,8 @@ var goodStacks = []struct {
 	name  string
 	parts []policy.Part
 }{
+	{"responses outside the call", chain(forSDK, call, retry)},
+	{"a stack below an SDK", policy.Stack{Responses: &policy.Responses{Errors: true}}.Parts()},
 	{"nothing", nil},
 	{"default", policy.Default().Parts()},
 	{"zero", policy.Stack{}.Parts()},

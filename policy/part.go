@@ -7,18 +7,19 @@ type Kind string
 
 // The kinds, with the type of their settings.
 const (
-	KindCall     Kind = "call"     // the record of a call; none
-	KindFallback Kind = "fallback" // [Fallback]
-	KindCache    Kind = "cache"    // [Cache]
-	KindTimeout  Kind = "timeout"  // [Timeout]
-	KindRetry    Kind = "retry"    // [Retry]
-	KindThrottle Kind = "throttle" // [Throttle]
-	KindFailover Kind = "failover" // [Failover]
-	KindBreaker  Kind = "breaker"  // [Breaker]
-	KindLimit    Kind = "limit"    // [Limit]
-	KindAttempt  Kind = "attempt"  // the record of an attempt; none
-	KindStreams  Kind = "streams"  // [Streams]
-	KindFaults   Kind = "faults"   // [Faults]
+	KindCall      Kind = "call"      // the record of a call; none
+	KindResponses Kind = "responses" // [Responses]
+	KindFallback  Kind = "fallback"  // [Fallback]
+	KindCache     Kind = "cache"     // [Cache]
+	KindTimeout   Kind = "timeout"   // [Timeout]
+	KindRetry     Kind = "retry"     // [Retry]
+	KindThrottle  Kind = "throttle"  // [Throttle]
+	KindFailover  Kind = "failover"  // [Failover]
+	KindBreaker   Kind = "breaker"   // [Breaker]
+	KindLimit     Kind = "limit"     // [Limit]
+	KindAttempt   Kind = "attempt"   // the record of an attempt; none
+	KindStreams   Kind = "streams"   // [Streams]
+	KindFaults    Kind = "faults"    // [Faults]
 
 	// KindForeign is a layer of which nothing is known.
 	KindForeign Kind = "foreign"
@@ -56,6 +57,9 @@ const hostKey = "transport.Authority"
 func (s Stack) Parts() []Part {
 	s = s.WithDefaults()
 	parts := []Part{{Kind: KindCall, Name: s.Function}}
+	if s.Responses != nil {
+		parts = append(parts, Part{Kind: KindResponses, Settings: *s.Responses})
+	}
 	if s.Fallback != nil {
 		parts = append(parts, Part{Kind: KindFallback, Settings: s.Fallback.ladder(s.Cache)})
 	}

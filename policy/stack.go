@@ -10,7 +10,7 @@ import (
 // together: outermost first. Its zero value is the standard stack: a total
 // timeout, retries with a budget, a circuit breaker and an adaptive limit per
 // host, attempt timeouts, an eye on the ends of event streams, and telemetry around
-// them; no cache, no fallback and no throttle.
+// them; no cache, no fallback, no throttle, and errors for refusals.
 type Stack struct {
 	// Function names what the stack is for in spans, metrics, errors and rules.
 	// It is used for requests that carry no [Call] of their own. May be "".
@@ -19,6 +19,10 @@ type Stack struct {
 	// Logger gets a record for each event an operator should know of. Nil means
 	// none.
 	Logger *slog.Logger
+
+	// Responses makes responses of refusals, for an SDK above the stack. Nil means
+	// that they stay errors.
+	Responses *Responses
 
 	// Fallback answers when all else failed. Nil means that the call fails.
 	Fallback *Fallback
@@ -110,6 +114,11 @@ func (s Stack) WithDefaults() Stack {
 		cache := s.Cache.WithDefaults()
 		cache.Classify = orClassifier(cache.Classify, s.Classify)
 		s.Cache = &cache
+	}
+	if s.Responses != nil {
+		responses := s.Responses.WithDefaults()
+		responses.Classify = orClassifier(responses.Classify, s.Classify)
+		s.Responses = &responses
 	}
 	if s.Fallback != nil {
 		fallback := s.Fallback.WithDefaults()

@@ -123,17 +123,20 @@ func TestStackClassifiers(t *testing.T) {
 		Breaker:  policy.Breaker{Classify: classifier(policy.Filtered)},
 		Cache:    &policy.Cache{},
 		Fallback: &policy.Fallback{},
+
+		Responses: &policy.Responses{},
 	}
 	got := stack.WithDefaults()
 	for name, layer := range map[string]struct {
 		classify policy.Classifier
 		want     policy.Class
 	}{
-		"stack":    {got.Classify, policy.Conflict},
-		"retry":    {got.Retry.Classify, policy.Conflict},
-		"breaker":  {got.Breaker.Classify, policy.Filtered},
-		"cache":    {got.Cache.Classify, policy.Conflict},
-		"fallback": {got.Fallback.Classify, policy.Conflict},
+		"stack":     {got.Classify, policy.Conflict},
+		"retry":     {got.Retry.Classify, policy.Conflict},
+		"breaker":   {got.Breaker.Classify, policy.Filtered},
+		"cache":     {got.Cache.Classify, policy.Conflict},
+		"fallback":  {got.Fallback.Classify, policy.Conflict},
+		"responses": {got.Responses.Classify, policy.Conflict},
 	} {
 		if class := layer.classify(policy.Outcome{}).Class; class != layer.want {
 			t.Errorf("%s: classifier says %v, want %v", name, class, layer.want)
@@ -145,10 +148,13 @@ func TestStackClassifiers(t *testing.T) {
 }
 
 func TestWithDefaultsLeavesTheSettingsAlone(t *testing.T) {
-	stack := policy.Stack{Cache: &policy.Cache{}, Fallback: &policy.Fallback{}}
+	stack := policy.Stack{Cache: &policy.Cache{}, Fallback: &policy.Fallback{}, Responses: &policy.Responses{}}
 	filled := stack.WithDefaults()
-	if !reflect.DeepEqual(stack, policy.Stack{Cache: &policy.Cache{}, Fallback: &policy.Fallback{}}) {
+	if !reflect.DeepEqual(stack, policy.Stack{Cache: &policy.Cache{}, Fallback: &policy.Fallback{}, Responses: &policy.Responses{}}) {
 		t.Errorf("the settings became %+v", stack)
+	}
+	if filled.Responses.MaxWait != 60*time.Second || filled.Responses.Body == nil {
+		t.Errorf("responses %+v have no defaults", filled.Responses)
 	}
 	if filled.Cache.MaxBytes != 64<<20 || filled.Fallback.MaxConfidence != 0.55 {
 		t.Errorf("cache %+v and fallback %+v have no defaults", filled.Cache, filled.Fallback)
