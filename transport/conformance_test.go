@@ -33,6 +33,8 @@ func candidates() []candidate {
 		{"Failover", func() transport.Layer { return transport.NewFailover(twoAccounts, nil).Wrap }, repeat},
 		{"Streams", func() transport.Layer { return transport.Streams(policy.Streams{}) }, nil},
 		{"Streams that are held", func() transport.Layer { return transport.Streams(policy.Streams{HoldBytes: 4 << 10}) }, nil},
+		{"Responses", func() transport.Layer { return transport.Responses(policy.Responses{Errors: true}) },
+			[]transporttest.Option{transporttest.MayReplace()}},
 		{"Faults", func() transport.Layer { return transport.NewFaults(policy.Faults{Mix: late}).Wrap }, nil},
 	}
 }
@@ -92,6 +94,7 @@ func TestConformanceOfStandard(t *testing.T) {
 	replayable := transporttest.Requests(func(req *http.Request) *http.Request {
 		return req.WithContext(policy.WithCall(req.Context(), policy.Call{Function: "f", Replayable: true}))
 	})
+	forSDK := policy.Stack{Responses: &policy.Responses{Errors: true}}
 	whole := policy.Default()
 	whole.Cache = &policy.Cache{}
 	whole.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}, Fidelity: policy.Fidelity{Share: 1}}
@@ -103,6 +106,7 @@ func TestConformanceOfStandard(t *testing.T) {
 		{"default", policy.Default(), stacked},
 		{"zero", policy.Stack{}, stacked},
 		{"default, for replayable requests", policy.Default(), append(stacked, replayable)},
+		{"below an SDK", forSDK, append(stacked, transporttest.MayReplace())},
 		{"with cache and fallback", whole, append(stacked, transporttest.MayAnswer(), transporttest.MayReplace())},
 		{"with cache and fallback, for replayable requests", whole,
 			append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), replayable)},

@@ -8,14 +8,19 @@ import (
 
 // What each layer says of itself: see [Inspect].
 
-func (r *retry) Unwrap() http.RoundTripper    { return r.next }
-func (t *timeout) Unwrap() http.RoundTripper  { return t.next }
-func (t *throttle) Unwrap() http.RoundTripper { return t.next }
-func (b *breaker) Unwrap() http.RoundTripper  { return b.next }
-func (l *limiter) Unwrap() http.RoundTripper  { return l.next }
-func (s *streams) Unwrap() http.RoundTripper  { return s.next }
-func (f *faults) Unwrap() http.RoundTripper   { return f.next }
-func (f *failover) Unwrap() http.RoundTripper { return f.to[0] }
+func (r *retry) Unwrap() http.RoundTripper     { return r.next }
+func (t *timeout) Unwrap() http.RoundTripper   { return t.next }
+func (t *throttle) Unwrap() http.RoundTripper  { return t.next }
+func (b *breaker) Unwrap() http.RoundTripper   { return b.next }
+func (l *limiter) Unwrap() http.RoundTripper   { return l.next }
+func (s *streams) Unwrap() http.RoundTripper   { return s.next }
+func (f *faults) Unwrap() http.RoundTripper    { return f.next }
+func (f *failover) Unwrap() http.RoundTripper  { return f.to[0] }
+func (r *responses) Unwrap() http.RoundTripper { return r.next }
+
+func (r *responses) Part() policy.Part {
+	return policy.Part{Kind: policy.KindResponses, Settings: r.cfg}
+}
 
 func (r *retry) Part() policy.Part {
 	return policy.Part{Kind: policy.KindRetry, Settings: r.cfg}

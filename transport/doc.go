@@ -1,5 +1,5 @@
 // Package transport holds the layers that handle the wire: [Retry], [Throttle],
-// [Breaker], [Limiter], [Streams], [Timeout], [Faults] and [PerKey], and [Standard] and [Build], which
+// [Breaker], [Limiter], [Streams], [Timeout], [Failover], [Responses], [Faults] and [PerKey], and [Standard] and [Build], which
 // put whole stacks together. [Lint] and [Explain] look at a stack that is
 // together.
 //

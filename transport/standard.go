@@ -24,6 +24,7 @@ func Standard(s policy.Stack) Layer {
 // names everything that is wrong with s. From the outside in:
 //
 //	call span and trail
+//	responses         if s.Responses is set
 //	fallback          if s.Fallback is set: the ladder of its rungs
 //	cache             if s.Cache is set
 //	total timeout     30 s
@@ -45,6 +46,9 @@ func Build(s policy.Stack) (Layer, error) {
 	s = s.WithDefaults()
 	observed := telemetry.Config{Function: s.Function, Logger: s.Logger, Classify: s.Classify}
 	layers := []Layer{telemetry.ObserveCall(observed)}
+	if s.Responses != nil {
+		layers = append(layers, Responses(*s.Responses))
+	}
 	memo := newMemo(s)
 	if s.Fallback != nil {
 		ladder, err := newLadder(s, memo)
