@@ -41,7 +41,7 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if trail == nil {
 		return body.Send(l.next, req)
 	}
-	a := trail.begin(l)
+	a := trail.begin(l, trail.branchOf(req.Context()).isHedge())
 	req = a.startSpan(req)
 	done := false
 	defer func() {
@@ -57,7 +57,10 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	trail.mu.Lock()
-	a.Status, a.Verdict, a.Duration = resp.StatusCode, v, time.Since(a.Start)
+	a.status, a.verdict = resp.StatusCode, v
+	if !trail.ended {
+		a.Status, a.Verdict, a.Duration = resp.StatusCode, v, time.Since(a.Start)
+	}
 	trail.mu.Unlock()
 	body.Watch(resp, a)
 	return resp, nil
@@ -90,19 +93,26 @@ type attempt struct {
 	layer *attemptLayer
 	ctx   context.Context // with the span
 	span  trace.Span
+
+	status  int            // as the attempt itself has it, whether or not the trail still takes it
+	verdict policy.Verdict // likewise, at the header
 }
 
 // begin adds an attempt to the trail.
-func (t *Trail) begin(l *attemptLayer) *attempt {
+func (t *Trail) begin(l *attemptLayer, hedge bool) *attempt {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := &t.first
-	if a.trail != nil { // taken
+	if a.trail != nil || t.ended { // taken, or none of the call's any more
 		a = &attempt{}
 	}
 	a.trail, a.layer = t, l
 	a.Number = len(t.attempts) + t.dropped + 1
 	a.Start = time.Now()
+	a.Hedge = hedge
+	if t.ended {
+		return a
+	}
 	a.Waited, t.pending = t.pending, 0
 	if len(t.attempts) < maxKept {
 		t.attempts = append(t.attempts, a)
@@ -114,18 +124,21 @@ func (t *Trail) begin(l *attemptLayer) *attempt {
 
 // BodyEnd implements [body.Watcher].
 func (a *attempt) BodyEnd(err error) error {
-	a.end(JudgeBody(a.ctx, a.Verdict, err))
+	a.end(JudgeBody(a.ctx, a.verdict, err))
 	return err
 }
 
 // end closes the span and records the duration.
 func (a *attempt) end(v policy.Verdict) {
 	a.trail.mu.Lock()
-	a.Verdict, a.Duration = v, time.Since(a.Start)
-	function, status, duration := a.trail.function, a.Status, a.Duration
+	duration := time.Since(a.Start)
+	if !a.trail.ended {
+		a.Verdict, a.Duration = v, duration
+	}
+	function, status := a.trail.function, a.status
 	a.trail.mu.Unlock()
 
-	a.layer.recorder.attempted(a.ctx, function, a.Number, status, duration, v)
+	a.layer.recorder.attempted(a.ctx, function, a.kind(), status, duration, v)
 	if a.span.IsRecording() {
 		if status != 0 {
 			a.span.SetAttributes(keyStatus.Int(status))
@@ -136,6 +149,17 @@ func (a *attempt) end(v policy.Verdict) {
 		}
 	}
 	a.span.End()
+}
+
+// kind returns what the metrics call the attempt.
+func (a *attempt) kind() string {
+	switch {
+	case a.Hedge:
+		return "hedge"
+	case a.Number > 1:
+		return "retry"
+	}
+	return "first"
 }
 
 // requestAttributes are those that the conventions for HTTP client spans ask

@@ -191,6 +191,7 @@ func (t *Trail) finish() (function string, a Answer, d time.Duration) {
 	if t.duration == 0 {
 		t.duration = time.Since(t.start)
 	}
+	t.ended = true
 	t.judged = nil // they hold responses and their requests
 	t.judgedRoom = [1]judgement{}
 	return t.function, t.answer, t.duration

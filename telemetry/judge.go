@@ -161,6 +161,9 @@ func (t *Trail) keep(j judgement) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ended {
+		return
+	}
 	if len(t.judged) == maxJudged {
 		t.judged = append(t.judged[:0], t.judged[1:]...)
 	}

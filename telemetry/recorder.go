@@ -134,13 +134,9 @@ func (r *recorder) called(ctx context.Context, function string, d time.Duration,
 	}
 }
 
-func (r *recorder) attempted(ctx context.Context, function string, number, status int, d time.Duration, v policy.Verdict) {
+func (r *recorder) attempted(ctx context.Context, function, kind string, status int, d time.Duration, v policy.Verdict) {
 	if r == nil || !r.attemptDuration.Enabled(ctx) {
 		return
-	}
-	kind := "first"
-	if number > 1 {
-		kind = "retry"
 	}
 	labels := labels{function: function, kind: kind, status: status}
 	if v.Class != policy.OK && v.Class != policy.Canceled {

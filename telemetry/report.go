@@ -13,10 +13,14 @@ import (
 // Answered says where the answer came from. The outermost layer that says so
 // has the last word.
 func (t *Trail) Answered(ctx context.Context, a Answer) {
-	if t == nil {
+	if t == nil || t.branchOf(ctx).keep(a) {
 		return
 	}
 	t.mu.Lock()
+	if t.ended {
+		t.mu.Unlock()
+		return
+	}
 	t.answer = a
 	function := t.function
 	t.mu.Unlock()
@@ -32,8 +36,10 @@ func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Clas
 		return
 	}
 	t.mu.Lock()
-	t.pending = wait
-	t.waited += wait
+	if !t.ended {
+		t.pending = wait
+		t.waited += wait
+	}
 	t.mu.Unlock()
 	t.recorder.retrying(ctx, wait, class)
 }
@@ -46,6 +52,9 @@ func (t *Trail) Stopped(reason string, retryAt time.Time) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ended {
+		return
+	}
 	if len(t.notes) < maxKept {
 		t.notes = append(t.notes, Note{Layer: layerOfRetry, Reason: reason})
 	}
@@ -60,10 +69,10 @@ func (t *Trail) Refused(ctx context.Context, r *policy.Refusal) {
 		return
 	}
 	t.mu.Lock()
-	if len(t.refusals) < maxKept {
+	if !t.ended && len(t.refusals) < maxKept {
 		t.refusals = append(t.refusals, Refused{At: time.Now(), Layer: r.Layer, Reason: r.Reason, RetryAt: r.RetryAt})
 	}
-	if !r.RetryAt.IsZero() {
+	if !t.ended && !r.RetryAt.IsZero() {
 		t.retryAt = r.RetryAt
 	}
 	t.mu.Unlock()

@@ -25,6 +25,7 @@ type Trail struct {
 	function string        // guarded by mu, as all below
 	start    time.Time     // when the call began
 	duration time.Duration // set when its body ended
+	ended    bool          // the call is: what is still under way beside it changes nothing here
 	answer   Answer        // Source "" until there is one
 	attempts []*attempt    // at most maxKept
 	dropped  int           // attempts that are not kept
@@ -64,6 +65,11 @@ type Attempt struct {
 
 	// Verdict is the attempt's. It changes when the body breaks.
 	Verdict policy.Verdict
+
+	// Hedge says that it was sent beside an earlier one that took long. An attempt
+	// that lost to another and was still under way when the call ended stays in
+	// the trail as it was then.
+	Hedge bool
 }
 
 // A Refused is a refusal that the call met.
@@ -244,6 +250,9 @@ func (t *Trail) String() string {
 	}
 	for _, a := range t.attempts {
 		fmt.Fprintf(&b, " | #%d", a.Number)
+		if a.Hedge {
+			b.WriteString(" hedge")
+		}
 		if a.Waited > 0 {
 			fmt.Fprintf(&b, " waited %v", a.Waited)
 		}

@@ -186,12 +186,12 @@ func TestTrailBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sdk := install(t)
 		ctx, trail := telemetry.NewContext(t.Context())
-		_, err := send(t, stack(routing, failing(io.EOF), repeat(many)), ctx)
-		require.Error(t, err)
 		for range many {
 			trail.Stopped(telemetry.NoBudget, time.Time{})
 			trail.Refused(ctx, &policy.Refusal{Layer: "breaker", Reason: "breaker_open", Err: errors.New("open")})
 		}
+		_, err := send(t, stack(routing, failing(io.EOF), repeat(many)), ctx)
+		require.Error(t, err)
 		assert.Len(t, trail.Attempts(), kept)
 		assert.Equal(t, many, trail.AttemptCount())
 		assert.Equal(t, kept, trail.Attempts()[kept-1].Number)

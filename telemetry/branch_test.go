@@ -1,0 +1,85 @@
+package telemetry_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// Of two branches, where the answer came from is what the chosen one said, and an
+// attempt is a hedge if its branch is.
+func TestBranch(t *testing.T) {
+	sdk := install(t)
+	ctx, trail := telemetry.NewContext(t.Context())
+	beside := func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			ctx := req.Context()
+			one, _ := telemetry.NewBranch(ctx, false)
+			two, second := telemetry.NewBranch(ctx, true)
+			resp, err := next.RoundTrip(req.WithContext(one))
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			trail.Answered(one, telemetry.Answer{Source: "a"})
+			trail.Answered(two, telemetry.Answer{Source: "b"})
+			assert.Empty(t, trail.Answer().Source, "nothing is chosen yet")
+			resp, err = next.RoundTrip(req.WithContext(two))
+			second.Chosen(ctx)
+			assert.EqualValues(t, "b", trail.Answer().Source)
+			trail.Answered(one, telemetry.Answer{Source: "late"})
+			return resp, err
+		})
+	}
+	_, err := send(t, stack(routing, upstream(200, ""), beside), ctx)
+	require.NoError(t, err)
+	assert.EqualValues(t, "b", trail.Answer().Source)
+	require.Len(t, trail.Attempts(), 2)
+	assert.False(t, trail.Attempts()[0].Hedge)
+	assert.True(t, trail.Attempts()[1].Hedge)
+	assert.Contains(t, trail.String(), "| #2 hedge 200 ok")
+	assert.Contains(t, sdk.measured(t), "kind=hedge")
+}
+
+func TestBranchWithoutTrail(t *testing.T) {
+	ctx, branch := telemetry.NewBranch(t.Context(), true)
+	assert.Nil(t, branch)
+	branch.Chosen(ctx)
+	assert.Equal(t, t.Context(), ctx)
+}
+
+// A call that has ended leaves a trail that does not change.
+func TestTrailIsOver(t *testing.T) {
+	ctx, trail := telemetry.NewContext(t.Context())
+	var below http.RoundTripper
+	layer := func(next http.RoundTripper) http.RoundTripper {
+		below = next
+		return next
+	}
+	var late *http.Request
+	_, err := send(t, stack(routing, roundTrip(func(req *http.Request) (*http.Response, error) {
+		if late == nil {
+			late = req
+		}
+		return answer(200, "abc"), nil
+	}), layer), ctx)
+	require.NoError(t, err)
+	then, attempts := trail.String(), trail.Attempts()
+
+	resp, err := below.RoundTrip(late)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	trail.Answered(ctx, telemetry.Answer{Source: telemetry.Rule})
+	trail.Waits(ctx, time.Second, policy.Internal)
+	trail.Stopped(telemetry.NoBudget, time.Now())
+	trail.Refused(ctx, &policy.Refusal{Layer: "limit", RetryAt: time.Now()})
+	assert.Equal(t, then, trail.String())
+	assert.Equal(t, attempts, trail.Attempts())
+	assert.Equal(t, 1, trail.AttemptCount())
+	assert.Zero(t, trail.RetryAt())
+	assert.Zero(t, trail.Waited())
+}
