@@ -1,6 +1,9 @@
 package transporttest
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // An Option of [Check] and [Run] says what a layer may do.
 type Option func(*settings)
@@ -10,6 +13,7 @@ type settings struct {
 	answer  bool
 	replace bool
 	refuse  bool
+	linger  time.Duration
 	prepare func(*http.Request) *http.Request
 	except  map[string]string // by the name of the rule
 }
@@ -30,6 +34,12 @@ func MayReplace() Option { return func(s *settings) { s.replace = true } }
 // MayRefuse says that the layer may fail a request without sending it after
 // others have failed or while many are under way, as breakers and limiters do.
 func MayRefuse() Option { return func(s *settings) { s.refuse = true } }
+
+// MayLinger says that what the layer sent may go on for so long after the call, as
+// the request that lost to a hedge does, so that its connection can be kept.
+func MayLinger(d time.Duration) Option {
+	return func(s *settings) { s.linger = max(s.linger, d) }
+}
 
 // Requests says how the suite's requests must be prepared to get the layer's
 // attention: with credentials, say, or a value in the context. The func returns

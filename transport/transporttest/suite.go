@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A suite checks one layer.
@@ -53,6 +54,7 @@ func (s *suite) run(t *testing.T, r rule, p *probe) {
 	synctest.Test(t, func(t *testing.T) {
 		bubble = currentBubble()
 		p.TB = t
+		defer time.Sleep(s.linger)
 		defer p.recover()
 		r.check(p)
 	})
