@@ -108,6 +108,8 @@ func (c *costs) add(p Part) {
 		c.judge()
 	case KindLimit:
 		c.limit(p.limit())
+	case KindHedge:
+		c.hedge(p.hedge())
 	case KindRetry:
 		c.retry(p.retry())
 	case KindStreams:
@@ -198,6 +200,23 @@ func (c *costs) retry(r Retry) {
 	}
 }
 
+// hedge puts requests beside each other, of which each may be started when the one
+// before is at its end. The attempts of retries inside count together.
+func (c *costs) hedge(h Hedge) {
+	c.judge()
+	n := 1 + h.Max
+	c.Calls = product(c.Calls/max(1, c.attempts), max(1, c.attempts)+h.Max)
+	if c.attempts > 0 {
+		c.attempts += h.Max
+	}
+	gaps := times(h.DrainTime, n)
+	before := plus(times(c.Header, n-1), gaps)
+	c.Header, c.End = plus(before, c.Header), plus(before, c.End)
+	c.Waiting = times(c.Waiting, n)
+	c.BufferedBytes = plus(times(c.BufferedBytes, n), times(plus(h.DrainBytes, 1), n))
+	c.SpilledBytes = times(c.SpilledBytes, n)
+}
+
 // mostAttempts returns how many attempts there are while the budget is full.
 func (r Retry) mostAttempts() int {
 	budget := r.Budget
@@ -254,10 +273,10 @@ func product(a, b int) int {
 	return a * b
 }
 
-// times returns d × n as far as a Duration goes.
-func times(d time.Duration, n int) time.Duration {
-	if n > 0 && d > Unbounded/time.Duration(n) {
-		return Unbounded
+// times returns d × n, of which neither is negative, as far as T goes.
+func times[T ~int64](d T, n int) T {
+	if n > 0 && d > math.MaxInt64/T(n) {
+		return math.MaxInt64
 	}
-	return d * time.Duration(n)
+	return d * T(n)
 }

@@ -52,6 +52,8 @@ func (p Part) settings() string {
 		text = fmt.Sprintf("fresh %s, pinned %s, stale %s", span(c.TTL), span(c.PinnedTTL), span(max(0, c.StaleIfError)))
 	case KindTimeout:
 		text = p.timeout().text()
+	case KindHedge:
+		text = p.hedge().text()
 	case KindRetry:
 		text = p.retry().text()
 	case KindThrottle:
@@ -103,6 +105,14 @@ func (t Timeout) text() string {
 		limit("idle %s", t.Idle)
 	}
 	return strings.Join(limits, ", ")
+}
+
+func (h Hedge) text() string {
+	after := fmt.Sprintf("the quantile %.4g", h.Quantile)
+	if h.Delay > 0 {
+		after = span(h.Delay)
+	}
+	return fmt.Sprintf("%s after %s, up to %.3g %%", count(h.Max, "hedge"), after, 100*h.Ratio)
 }
 
 func (r Retry) text() string {

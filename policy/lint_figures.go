@@ -14,6 +14,8 @@ import (
 func lintFigures(parts []Part, i int) []error {
 	around, inside := headerBound(parts[:i]), headerBound(parts[i+1:])
 	switch parts[i].Kind {
+	case KindHedge:
+		return lintHedge(parts[i].hedge(), around)
 	case KindRetry:
 		return lintRetry(parts[i].retry(), around, inside)
 	case KindBreaker:
@@ -77,7 +79,7 @@ func lintRetry(r Retry, around, inside bound) []error {
 	return errs
 }
 
-// defaultDrainTime is that of a [Retry].
+// defaultDrainTime is that of a [Retry] and a [Hedge].
 const defaultDrainTime = 50 * time.Millisecond
 
 // hopeless are the classes that do not pass within a call, and why.
@@ -130,6 +132,19 @@ func (r Retry) lintWaits(around bound) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func lintHedge(h Hedge, around bound) []error {
+	var errs []error
+	if around.limit > 0 && h.Delay >= around.limit {
+		errs = append(errs, finding("Hedge.Delay %v must be below %v: the call is over before it is hedged; shorten it, or leave it out to follow the live times", h.Delay, around))
+	}
+	if h.Bucket != nil {
+		if budget := h.Bucket.settings; !budget.Off && budget.Burst < 1-dust {
+			errs = append(errs, finding("the budget of Hedge.Bucket has a Burst of %v: it never holds a whole token, so nothing is hedged; set Burst to 1 or more, or Hedge.Off", budget.Burst))
+		}
+	}
+	return errs
 }
 
 func lintBreaker(b Breaker, inside bound) []error {

@@ -34,6 +34,25 @@ var orderRules = []orderRule{
 	{outer: KindAttempt, inner: KindFallback,
 		why: "a guess is recorded as a good attempt on the wire", instead: "put the fallback around the attempt"},
 
+	{outer: KindHedge, inner: KindCache,
+		why: "what the cache answers at once is taken for how long the server takes, so everything else is hedged", instead: "put the cache around the hedge"},
+	{outer: KindHedge, inner: KindFallback,
+		why: "a guess wins over the answer that is still to come", instead: "put the fallback around the hedge"},
+	{outer: KindHedge, inner: KindTimeout, applies: isTotal,
+		why: "it bounds each of the requests and not the call, which has no bound", instead: "put it around the hedge, or name its Scope otherwise"},
+	{outer: KindRetry, inner: KindHedge, applies: repeatsOutside,
+		why: "each attempt may become several, and a wait that the server asked for does not hold back the hedge of the next", instead: "put the hedge around the retry, where their attempts count together"},
+	{outer: KindBreaker, inner: KindHedge,
+		why: "it sees calls in place of requests, so a hedge that wins hides from it the one that hangs", instead: "put the breaker inside the hedge"},
+	{outer: KindThrottle, inner: KindHedge,
+		why: "it sees calls in place of requests: the hedges are those that the server cannot spare it", instead: "put the throttle inside the hedge"},
+	{outer: KindLimit, inner: KindHedge, applies: adaptsAround,
+		why: "a limit that adapts does not see the extra requests", instead: "put it inside the hedge, or set Limit.InFlight"},
+	{outer: KindAttempt, inner: KindHedge,
+		why: "requests that go side by side are recorded as one attempt", instead: "put the attempt inside the hedge"},
+	{outer: KindHedge, inner: KindHedge, applies: sameScope,
+		why: "each hedge may be hedged again", instead: "take one out, and set Max if more than one is meant"},
+
 	{outer: KindBreaker, inner: KindRetry, applies: repeats,
 		why: "it sees calls in place of attempts: it opens too late, and retries go on to a server that is down", instead: "put the breaker inside the retry"},
 	{outer: KindThrottle, inner: KindRetry, applies: repeats,
@@ -52,14 +71,14 @@ var orderRules = []orderRule{
 		why: "what the breaker refuses is recorded as an attempt, though nothing is sent", instead: "put the attempt inside the breaker"},
 
 	outsideStreams(KindRetry), outsideStreams(KindThrottle), outsideStreams(KindBreaker), outsideStreams(KindAttempt),
-	hiddenBy(KindFallback), hiddenBy(KindCache), hiddenBy(KindRetry), hiddenBy(KindThrottle),
+	hiddenBy(KindFallback), hiddenBy(KindCache), hiddenBy(KindHedge), hiddenBy(KindRetry), hiddenBy(KindThrottle),
 	hiddenBy(KindBreaker), hiddenBy(KindLimit), hiddenBy(KindAttempt),
 
 	outsideCall(KindFallback), outsideCall(KindCache), outsideCall(KindTimeout),
-	outsideCall(KindRetry), outsideCall(KindThrottle), outsideCall(KindBreaker), outsideCall(KindAttempt),
+	outsideCall(KindHedge), outsideCall(KindRetry), outsideCall(KindThrottle), outsideCall(KindBreaker), outsideCall(KindAttempt),
 	outsideCall(KindStreams),
 
-	insideFaults(KindCall), insideFaults(KindResponses), insideFaults(KindFallback), insideFaults(KindCache), insideFaults(KindTimeout), insideFaults(KindRetry),
+	insideFaults(KindCall), insideFaults(KindResponses), insideFaults(KindFallback), insideFaults(KindCache), insideFaults(KindTimeout), insideFaults(KindHedge), insideFaults(KindRetry),
 	insideFaults(KindThrottle), insideFaults(KindBreaker), insideFaults(KindLimit), insideFaults(KindAttempt),
 	insideFaults(KindStreams),
 
@@ -109,6 +128,8 @@ func insideFaults(inner Kind) orderRule {
 
 func repeats(_, inner Part) bool { return inner.retry().repeats() }
 
+func repeatsOutside(outer, _ Part) bool { return outer.retry().repeats() }
+
 func bothRepeat(outer, inner Part) bool {
 	return outer.retry().repeats() && inner.retry().repeats() && sameScope(outer, inner)
 }
@@ -116,6 +137,8 @@ func bothRepeat(outer, inner Part) bool {
 func adapts(outer, inner Part) bool {
 	return outer.limit().adapts() && inner.retry().repeats()
 }
+
+func adaptsAround(outer, _ Part) bool { return outer.limit().adapts() }
 
 func bothAdapt(outer, inner Part) bool {
 	return outer.limit().adapts() && inner.limit().adapts() && sameScope(outer, inner)

@@ -32,6 +32,8 @@ func partOf(settings any) policy.Part {
 		return policy.Part{Kind: policy.KindCache, Settings: s}
 	case policy.Timeout:
 		return policy.Part{Kind: policy.KindTimeout, Name: s.Scope, Settings: s}
+	case policy.Hedge:
+		return policy.Part{Kind: policy.KindHedge, Settings: s}
 	case policy.Retry:
 		return policy.Part{Kind: policy.KindRetry, Settings: s}
 	case policy.Throttle:
@@ -75,6 +77,7 @@ var (
 	attempt  = policy.KindAttempt
 	foreign  = policy.KindForeign
 	cached   = policy.Cache{}
+	hedge    = policy.Hedge{}
 	retry    = policy.Retry{}
 	throttle = policy.Throttle{}
 	breaker  = policy.Breaker{}
@@ -97,6 +100,21 @@ var badStacks = []struct {
 	want  []string // how each finding starts
 }{
 	// Orders.
+	{"hedge around cache", chain(call, hedge, cached), []string{"hedge around cache: what the cache answers at once"}},
+	{"hedge around fallback", chain(call, hedge, guesses), []string{"hedge around fallback: a guess wins"}},
+	{"hedge around total", chain(call, hedge, total(30*sec), retry), []string{"hedge around total timeout: it bounds each of the requests"}},
+	{"hedge inside retry", chain(call, total(30*sec), retry, hedge, breaker), []string{"retry around hedge: each attempt may become several"}},
+	{"hedge inside breaker", chain(call, breaker, hedge), []string{"breaker around hedge: it sees calls"}},
+	{"hedge inside throttle", chain(call, throttle, hedge), []string{"throttle around hedge: it sees calls"}},
+	{"hedge inside an adaptive limit", chain(call, limit, hedge), []string{"limit around hedge: a limit that adapts"}},
+	{"hedge inside attempt", chain(call, attempt, hedge), []string{"attempt around hedge: requests that go side by side"}},
+	{"hedge around call", chain(hedge, call, retry), []string{"hedge around call: what it does is missing"}},
+	{"faults around hedge", chain(call, faults, hedge), []string{"faults around hedge: the faults never reach it"}},
+	{"two hedges", chain(call, hedge, hedge), []string{"hedge around hedge: each hedge may be hedged"}},
+	{"a hedge after the call", policy.Stack{Total: sec, Hedge: &policy.Hedge{Delay: sec}}.Parts(),
+		[]string{"Hedge.Delay 1s must be below total timeout's Total 1s"}},
+	{"a hedge without a token", chain(policy.Hedge{Bucket: policy.NewBucket(policy.Budget{Burst: 0.5})}),
+		[]string{"the budget of Hedge.Bucket has a Burst of 0.5"}},
 	{"retry around cache", chain(call, retry, cached, breaker), []string{"retry around cache: a stale answer"}},
 	{"breaker around cache", chain(call, breaker, cached), []string{"breaker around cache: an open breaker"}},
 	{"limit around cache", chain(call, fixed, cached, retry), []string{"limit around cache: what the cache answers waits"}},
@@ -329,6 +347,14 @@ var goodStacks = []struct {
 	{"no patience is enough", policy.Stack{Breaker: policy.Breaker{Patience: -1}}.Parts()},
 	{"the usual patience and short attempts", policy.Stack{Attempt: policy.Timeout{FirstByte: sec}}.Parts()},
 	{"patience without attempt timeouts", policy.Stack{Breaker: policy.Breaker{Patience: mins}, Attempt: policy.Timeout{Off: true}}.Parts()},
+	{"hedge", policy.Stack{Hedge: &policy.Hedge{}}.Parts()},
+	{"hedge just within the call", policy.Stack{Total: sec, Hedge: &policy.Hedge{Delay: sec - 1}}.Parts()},
+	{"hedge alone", chain(hedge)},
+	{"hedge around retry", chain(call, total(30*sec), hedge, retry, breaker, limit)},
+	{"a limit for all around a hedge", chain(fixed, call, hedge, breaker)},
+	{"hedge inside a retry that repeats nothing", chain(call, once, hedge)},
+	{"hedges that are off, anywhere", chain(call, policy.Hedge{Off: true}, cached, retry, policy.Hedge{Off: true})},
+	{"hedges around and inside a failover", chain(call, hedge, foreign, hedge)},
 	{"throttle", policy.Stack{Throttle: &policy.Throttle{}}.Parts()},
 	{"throttle alone", chain(throttle)},
 	{"a throttle between limits", chain(call, fixed, once, throttle, breaker, limit)},

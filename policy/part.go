@@ -12,6 +12,7 @@ const (
 	KindFallback  Kind = "fallback"  // [Fallback]
 	KindCache     Kind = "cache"     // [Cache]
 	KindTimeout   Kind = "timeout"   // [Timeout]
+	KindHedge     Kind = "hedge"     // [Hedge]
 	KindRetry     Kind = "retry"     // [Retry]
 	KindThrottle  Kind = "throttle"  // [Throttle]
 	KindFailover  Kind = "failover"  // [Failover]
@@ -70,6 +71,9 @@ func (s Stack) Parts() []Part {
 		total := Timeout{Scope: "total", Total: s.Total, FirstByte: -1, Idle: -1}
 		parts = append(parts, Part{Kind: KindTimeout, Name: total.Scope, Settings: total})
 	}
+	if s.Hedge != nil {
+		parts = append(parts, Part{Kind: KindHedge, Settings: *s.Hedge})
+	}
 	parts = append(parts, Part{Kind: KindRetry, Settings: s.Retry})
 	if s.Throttle != nil {
 		parts = append(parts, Part{Kind: KindThrottle, Name: s.Throttle.Name, Key: hostKey, Settings: *s.Throttle})
@@ -95,6 +99,8 @@ func (p Part) isOff() bool {
 		return settings.Off
 	case Timeout:
 		return settings.Off
+	case Hedge:
+		return settings.Off
 	case Retry:
 		return settings.Off
 	case Throttle:
@@ -116,6 +122,7 @@ func (p Part) isOff() bool {
 func (p Part) fallback() Fallback { return settingsOf[Fallback](p).WithDefaults() }
 func (p Part) cache() Cache       { return settingsOf[Cache](p).WithDefaults() }
 func (p Part) timeout() Timeout   { return settingsOf[Timeout](p).WithDefaults() }
+func (p Part) hedge() Hedge       { return settingsOf[Hedge](p).WithDefaults() }
 func (p Part) retry() Retry       { return settingsOf[Retry](p).WithDefaults() }
 func (p Part) throttle() Throttle { return settingsOf[Throttle](p).WithDefaults() }
 func (p Part) breaker() Breaker   { return settingsOf[Breaker](p).WithDefaults() }

@@ -35,6 +35,11 @@ type Stack struct {
 	// 30 s; negative means no bound.
 	Total time.Duration
 
+	// Hedge sends what takes long once more beside itself. It draws on the budget of
+	// Retry, too, unless it has a Bucket of its own, and mints an Idempotency-Key if
+	// Retry does. Nil means that nothing is hedged.
+	Hedge *Hedge
+
 	// Retry repeats failed attempts.
 	Retry Retry
 
@@ -87,6 +92,12 @@ func (s Stack) WithDefaults() Stack {
 	}
 	s.Retry = s.Retry.WithDefaults()
 	s.Retry.Classify = orClassifier(s.Retry.Classify, s.Classify)
+	if s.Hedge != nil {
+		hedge := s.Hedge.WithDefaults()
+		hedge.Classify = orClassifier(hedge.Classify, s.Classify)
+		hedge.IdempotencyKey = hedge.IdempotencyKey || s.Retry.IdempotencyKey
+		s.Hedge = &hedge
+	}
 	s.Breaker = s.Breaker.WithDefaults()
 	s.Breaker.Classify = orClassifier(s.Breaker.Classify, s.Classify)
 	if s.Breaker.Logger == nil {
