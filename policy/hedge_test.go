@@ -62,7 +62,7 @@ func TestStackHedge(t *testing.T) {
 		}
 		return all
 	}
-	assert.Equal(t, []policy.Kind{"call", "timeout", "hedge", "retry", "breaker", "limit", "attempt", "timeout"}, kinds(s))
+	assert.Equal(t, []policy.Kind{"call", "timeout", "hedge", "retry", "breaker", "limit", "attempt", "streams", "timeout"}, kinds(s))
 	s.Hedge.Off = true
 	assert.NotContains(t, kinds(s), policy.KindHedge)
 }

@@ -21,11 +21,14 @@ type candidate struct {
 // candidates are the layers of this package. A new one needs a line here, and is
 // checked alone and below and above each of the others.
 func candidates() []candidate {
+	hedge := []transporttest.Option{transporttest.MayRepeat(), transporttest.MayLinger(50 * time.Millisecond)}
 	repeat := []transporttest.Option{transporttest.MayRepeat()}
 	refuse := []transporttest.Option{transporttest.MayRefuse()}
 	return []candidate{
 		{"Timeout", func() transport.Layer { return transport.Timeout(policy.Timeout{Total: time.Minute}) }, nil},
 		{"Retry", func() transport.Layer { return transport.Retry(policy.Retry{}) }, repeat},
+		{"Hedge", func() transport.Layer { return transport.NewHedge(policy.Hedge{}).Wrap }, hedge},
+		{"eager Hedge", func() transport.Layer { return eager(policy.Hedge{Delay: time.Second, Max: 2}) }, hedge},
 		{"Breaker", func() transport.Layer { return transport.NewBreaker(policy.Breaker{}).Wrap }, refuse},
 		{"PerKey", func() transport.Layer { return transport.PerKey(transport.Authority, breakerFor) }, refuse},
 		{"Limiter", func() transport.Layer { return transport.NewLimiter(policy.Limit{}).Wrap }, refuse},

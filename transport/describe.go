@@ -9,6 +9,7 @@ import (
 // What each layer says of itself: see [Inspect].
 
 func (r *retry) Unwrap() http.RoundTripper     { return r.next }
+func (h *hedge) Unwrap() http.RoundTripper     { return h.next }
 func (t *timeout) Unwrap() http.RoundTripper   { return t.next }
 func (t *throttle) Unwrap() http.RoundTripper  { return t.next }
 func (b *breaker) Unwrap() http.RoundTripper   { return b.next }
@@ -24,6 +25,10 @@ func (r *responses) Part() policy.Part {
 
 func (r *retry) Part() policy.Part {
 	return policy.Part{Kind: policy.KindRetry, Settings: r.cfg}
+}
+
+func (h *hedge) Part() policy.Part {
+	return policy.Part{Kind: policy.KindHedge, Settings: h.cfg}
 }
 
 func (t *timeout) Part() policy.Part {

@@ -207,7 +207,7 @@ func (d deposit) BodyEnd(err error) error {
 // body.
 func (c *retried) plan(v policy.Verdict) (time.Duration, bool) {
 	ctx := c.req.Context()
-	if v.Again != policy.Anywhere || ctx.Err() != nil {
+	if v.Again != policy.Anywhere || ctx.Err() != nil || c.lineage.over.Load() {
 		return 0, false
 	}
 	now := time.Now()

@@ -22,7 +22,9 @@ type lineage struct {
 
 	bucket *policy.Bucket
 	extra  atomic.Int64 // attempts beyond the first
-	over   atomic.Bool  // the call is: what uses its context from now on is another
+	over   atomic.Bool  // the call is: what uses its context from now on is another, and nothing is repeated any more
+
+	hedging atomic.Pointer[hedge] // the layer that may send it beside itself, nil if none did yet
 
 	tried atomic.Pointer[tried] // what a failover below knows of the call
 

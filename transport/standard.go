@@ -28,6 +28,7 @@ func Standard(s policy.Stack) Layer {
 //	fallback          if s.Fallback is set: the ladder of its rungs
 //	cache             if s.Cache is set
 //	total timeout     30 s
+//	hedge             if s.Hedge is set
 //	retry and budget  3 attempts, full jitter, 10 % of successes
 //	throttle          one per host, if s.Throttle is set
 //	breaker           one per host
@@ -61,8 +62,14 @@ func Build(s policy.Stack) (Layer, error) {
 		layers = append(layers, memo.Wrap)
 	}
 	total, attempt := timeouts(s.Total, s.Attempt)
+	var hedge Layer
+	if s.Hedge != nil && !s.Hedge.Off {
+		attempt = Timeout(s.Attempt) // a hedge's context is not the call's
+		hedge = hedgeBeside(*s.Hedge, &s.Retry)
+	}
 	layers = append(layers,
 		total,
+		hedge,
 		Retry(s.Retry),
 		throttlePerHost(s.Throttle),
 		perHost(s.Breaker, s.Limit),
@@ -158,6 +165,17 @@ func walk(rt http.RoundTripper) iter.Seq[http.RoundTripper] {
 			_, rt, _ = look(rt)
 		}
 	}
+}
+
+// hedgeBeside returns the layer that hedges, on one budget with retries.
+func hedgeBeside(hedge policy.Hedge, retry *policy.Retry) Layer {
+	if hedge.Bucket == nil {
+		if retry.Bucket == nil {
+			retry.Bucket = policy.NewBucket(retry.Budget)
+		}
+		hedge.Bucket = retry.Bucket
+	}
+	return NewHedge(hedge).Wrap
 }
 
 // perHost returns a layer with a breaker and a limiter for each host.

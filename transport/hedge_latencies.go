@@ -1,0 +1,87 @@
+package transport
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+// latencies is a live quantile of times: a histogram in steps of an eighth of a
+// power of two, so that it is right to 9 %, whose counts are halved whenever it is
+// full, so that it forgets.
+type latencies struct {
+	quantile float64
+
+	mu     sync.Mutex
+	counts [latencySteps]uint32 // guarded by mu, as all below
+	total  uint32
+	fresh  uint32        // since current was made
+	latest time.Duration // the quantile; zero while there is too little to tell
+}
+
+const (
+	latencySteps  = 8 * 44 // from a nanosecond to almost five hours
+	fewLatencies  = 20     // with less there is no quantile
+	mostLatencies = 2000
+)
+
+func newLatencies(quantile float64) *latencies { return &latencies{quantile: quantile} }
+
+// add counts a time.
+func (l *latencies) add(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.total >= mostLatencies {
+		l.halveLocked()
+	}
+	l.counts[latencyStep(d)]++
+	l.total++
+	if l.fresh++; l.total >= fewLatencies && (l.latest == 0 || l.fresh >= l.total/64) {
+		l.fresh = 0
+		l.latest = l.quantileLocked()
+	}
+}
+
+// delay returns the quantile, zero while there is too little to tell.
+func (l *latencies) delay() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest
+}
+
+func (l *latencies) halveLocked() {
+	l.total = 0
+	for i := range l.counts {
+		l.counts[i] /= 2
+		l.total += l.counts[i]
+	}
+}
+
+// quantileLocked returns the upper end of the step in which the quantile lies. It
+// is the lesser of the quantiles that what was seen leaves open: where one in
+// twenty is a straggler, a few more or less must not make a straggler's time the
+// measure.
+func (l *latencies) quantileLocked() time.Duration {
+	n := float64(l.total)
+	rank := n*l.quantile - math.Sqrt(n*l.quantile*(1-l.quantile))
+	below := 0.0
+	for i, count := range l.counts {
+		if below += float64(count); below > 0 && below >= rank {
+			return stepEnd(i)
+		}
+	}
+	return stepEnd(latencySteps - 1)
+}
+
+// latencyStep returns the step that d lies in.
+func latencyStep(d time.Duration) int {
+	if d <= 1 {
+		return 0
+	}
+	return min(int(8*math.Log2(float64(d))), latencySteps-1)
+}
+
+// stepEnd returns the first time above a step.
+func stepEnd(step int) time.Duration {
+	return time.Duration(math.Ceil(math.Exp2(float64(step+1) / 8)))
+}

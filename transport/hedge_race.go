@@ -1,0 +1,305 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// A race is a call of which several requests may be under way. One goroutine, the
+// caller's, decides everything; each request has one of its own.
+type race struct {
+	*hedge
+	caller context.Context
+	ctx    context.Context // with the lineage
+	req    *http.Request   // what each request is a copy of
+	body   snapshot        // of its body; the copies have a reader each
+
+	lineage   *lineage
+	outermost bool  // the lineage begins here
+	shared    bool  // with the other layers of the lineage: the count of requests
+	repeats   int64 // that count beyond the first, as far as known here
+
+	start    time.Time
+	delay    time.Duration // before the next request
+	timer    *time.Timer   // for that, or for the last words
+	runners  []*runner     // those that were started, the first request first
+	pending  int
+	outcomes chan outcome
+	over     chan struct{} // closed when nobody takes an outcome any more
+	decided  bool
+	barred   bool // no more hedges: somebody said so, or the caller has left
+	left     bool // the caller has
+
+	kept spare // the last answer that was a failure
+	err  error // the first error
+}
+
+// A runner is one request of a race.
+type runner struct {
+	*strand
+	number int // the first request is 0
+	branch *telemetry.Branch
+	done   bool // its outcome was taken
+}
+
+// An outcome is what a runner came to.
+type outcome struct {
+	*runner
+	resp     *http.Response
+	err      error
+	verdict  policy.Verdict
+	panicked any
+}
+
+// begin prepares a call, whose body is content, for several requests.
+func (h *hedge) begin(req *http.Request, content snapshot) *race {
+	c := &race{hedge: h, caller: req.Context(), start: time.Now(), body: content}
+	if c.lineage = lineageOf(req); c.lineage == nil {
+		c.lineage, c.outermost = newLineage(req, h.spent), true
+		c.lineage.hedging.Store(h)
+		c.ctx, c.req = c.lineage, &c.lineage.first
+	} else {
+		c.ctx, c.req = c.caller, req.WithContext(c.caller)
+	}
+	if h.cfg.IdempotencyKey {
+		mintIdempotencyKey(c.req)
+	}
+	if c.body.taken() {
+		body.CloseRequest(req) // its reader is not used: others may hold it, as a GetBody does
+		c.req.GetBody = func() (io.ReadCloser, error) { return c.body.open(), nil }
+	}
+	c.shared = c.lineage.repeats(c.req)
+	c.repeats = c.lineage.extra.Load()
+	c.outcomes = make(chan outcome)
+	c.over = make(chan struct{})
+	return c
+}
+
+// lastWords is how long a caller who leaves waits for what his requests come to.
+const lastWords = time.Millisecond
+
+// race runs the call.
+func (c *race) race(delay time.Duration) (*http.Response, error) {
+	c.delay, c.timer = delay, time.NewTimer(delay)
+	defer c.timer.Stop()
+	c.run()
+	gone := c.caller.Done()
+	for {
+		select {
+		case o := <-c.outcomes:
+			if resp, err, ok := c.take(o); ok {
+				return resp, err
+			}
+		case <-c.timer.C:
+			if c.left {
+				return nil, context.Cause(c.caller)
+			}
+			if c.reserve() {
+				c.run()
+			}
+		case <-gone:
+			gone, c.left, c.barred = nil, true, true
+			c.timer.Reset(lastWords)
+		}
+	}
+}
+
+// reserve takes what a hedge costs, if there may be one.
+func (c *race) reserve() bool {
+	if c.barred || c.caller.Err() != nil || len(c.runners) > c.cfg.Max || c.repeatedBelow() || !c.leash.take() {
+		return false
+	}
+	now := time.Now()
+	if !c.spent.Reserve(now) {
+		c.leash.giveBack()
+		return false
+	}
+	if c.lineage.bucket != c.spent && !c.lineage.bucket.Reserve(now) {
+		c.spent.Refund()
+		c.leash.giveBack()
+		return false
+	}
+	if c.shared {
+		c.lineage.extra.Add(1)
+		c.repeats++
+	}
+	return true
+}
+
+// run starts the next request.
+func (c *race) run() {
+	r := &runner{number: len(c.runners)}
+	ctx := c.ctx
+	if r.number > 0 { // it comes after everybody else's first request
+		call := policy.CallOf(ctx)
+		call.Priority = math.MinInt
+		ctx = policy.WithCall(ctx, call)
+	}
+	ctx, r.branch = telemetry.NewBranch(ctx, r.number > 0)
+	r.strand = newStrand(c.caller, ctx)
+	req := c.req.WithContext(r)
+	if c.body.taken() {
+		req.Body = c.body.open()
+	}
+	c.runners = append(c.runners, r)
+	c.pending++
+	c.timer.Reset(c.delay)
+	go c.send(r, req)
+}
+
+// send sends the request of a runner, and gets rid of the answer if nobody wants
+// it any more.
+func (c *race) send(r *runner, req *http.Request) {
+	o := outcome{runner: r}
+	defer func() {
+		if o.panicked = recover(); o.panicked != nil && o.resp != nil {
+			_ = o.resp.Body.Close() // Classify panicked
+			o.resp = nil
+		}
+		select {
+		case c.outcomes <- o:
+		case <-c.over:
+			if o.resp != nil {
+				discardLate(r, o.resp, &c.cfg)
+			}
+			r.end(errLost)
+		}
+	}()
+	o.resp, o.err = body.Send(c.next, req) //nolint:bodyclose // whoever gets the outcome does, or the func above
+	o.verdict = telemetry.Judge(req, o.resp, o.err, c.cfg.Classify)
+}
+
+// discardLate ends an answer that came too late. A panic in its body is nobody's
+// any more.
+func discardLate(ctx context.Context, resp *http.Response, cfg *policy.Hedge) {
+	defer func() { _ = recover() }()
+	body.Discard(ctx, resp, cfg.DrainBytes, cfg.DrainTime)
+}
+
+// take takes an outcome, and reports whether it is the end of the call.
+func (c *race) take(o outcome) (*http.Response, error, bool) {
+	o.done = true
+	c.pending--
+	switch {
+	case o.panicked != nil:
+		o.end(nil)
+		panic(o.panicked)
+	case o.resp != nil && (settles(o.verdict)):
+		c.won(o)
+		return o.resp, nil, true
+	}
+	if strains(o.verdict.Class) && c.caller.Err() == nil {
+		c.leash.strained()
+	}
+	c.barred = c.barred || isBusy(o.verdict.Class) || o.verdict.Wait > 0
+	hedged := o.verdict.Again == policy.Anywhere && c.reserve()
+	if c.err == nil {
+		c.err = o.err
+	}
+	if !hedged && c.pending == 0 {
+		resp, err := c.lost(o)
+		return resp, err, true
+	}
+	if o.resp != nil { // it must not hold anything while the others are waited for
+		c.kept.keep(c.caller, o.resp, &policy.Retry{DrainBytes: c.cfg.DrainBytes, DrainTime: c.cfg.DrainTime})
+	}
+	o.end(nil)
+	if hedged {
+		c.run()
+	}
+	return nil, nil, false
+}
+
+// repeatedBelow reports whether a layer inside has sent the request again: then it
+// is no straggler, and that layer knows when to go on and when to stop.
+func (c *race) repeatedBelow() bool { return c.lineage.extra.Load() > c.repeats }
+
+// settles reports whether an answer is all there is to be had here.
+func settles(v policy.Verdict) bool {
+	return v.Class == policy.OK || v.Again != policy.Anywhere && !strains(v.Class)
+}
+
+// won ends the race with an answer.
+func (c *race) won(o outcome) {
+	c.decided = true
+	took := time.Since(c.start)
+	if first := c.runners[0]; o.number == 0 || !first.done {
+		c.times.add(took) // or more, but that is all the same above the delay
+	}
+	if o.verdict.Class == policy.OK {
+		c.leash.paid()
+		c.deposit()
+	}
+	if hedges := len(c.runners) - 1; hedges > 0 {
+		c.leash.judge(hedges, o.number > 0)
+	}
+	o.hand(c, o.resp)
+}
+
+// deposit pays into the shared budget, unless an outer layer does.
+func (c *race) deposit() {
+	if c.outermost || c.spent != c.lineage.bucket {
+		c.spent.Deposit()
+	}
+}
+
+// hand gives the caller a runner's answer, which the strand lasts for.
+func (r *runner) hand(c *race, resp *http.Response) {
+	r.branch.Chosen(c.caller)
+	body.Watch(resp, &handed{runner: r, race: c})
+}
+
+// handed watches the body of the answer.
+type handed struct {
+	*runner
+	race *race
+}
+
+// BodyEnd implements [body.Watcher].
+func (h *handed) BodyEnd(err error) error {
+	if broken(err) && h.race.caller.Err() == nil {
+		h.race.leash.strained()
+	}
+	h.end(nil)
+	return err
+}
+
+// lost ends a race that nobody won: with the last outcome, if that is an answer,
+// else with an earlier one, else with the first error.
+func (c *race) lost(o outcome) (*http.Response, error) {
+	if hedges := len(c.runners) - 1; hedges > 0 {
+		c.leash.judge(hedges, false)
+	}
+	if o.resp != nil {
+		o.hand(c, o.resp)
+		return o.resp, nil
+	}
+	o.end(nil)
+	return lastAnswer(c.caller, nil, c.err, c.kept)
+}
+
+// end lets go of those that are still under way. After an answer they have a while
+// to be answered, too; else they are cancelled at once.
+func (c *race) end() {
+	close(c.over)
+	if c.outermost {
+		c.lineage.over.Store(true)
+	}
+	for _, r := range c.runners {
+		switch {
+		case r.done:
+		case c.decided:
+			r.unfollow()
+			time.AfterFunc(c.cfg.DrainTime, func() { r.cancel(errLost) })
+		default:
+			r.end(context.Cause(c.caller))
+		}
+	}
+}
