@@ -661,3 +661,27 @@ func TestHedgeStaysWithinItsWorstCase(t *testing.T) {
 	}
 	assert.Greater(t, most, 20, "calls that came to as many requests as there may be")
 }
+
+// Failures cost what hedges do, down to a debt of ten.
+func TestHedgeFailuresCost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := transport.NewHedge(hedgeAfter(100 * time.Millisecond))
+		requests := func() int {
+			upstream := transporttest.NewUpstream(transporttest.After(time.Second, well))
+			_, _, err := get(t, h.Wrap(upstream))
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			return upstream.Calls()
+		}
+		payFor(h, 10)
+		for range 100 {
+			status, _, err := get(t, h.Wrap(transport.Func(again)))
+			require.NoError(t, err)
+			require.Equal(t, 500, status)
+		}
+		payFor(h, 10)
+		assert.Equal(t, 1, requests(), "the debt is paid, and no more")
+		payFor(h, 1)
+		assert.Equal(t, 2, requests())
+	})
+}
