@@ -14,9 +14,9 @@ func IsSecret(name string) bool {
 	switch string(word) {
 	case "contenttype", "contentlength", "accept", "acceptencoding", "useragent", // the usual ones, to be quick
 		"idempotencykey", "xidempotencykey", "anthropicversion", "anthropicbeta",
-		"pagetoken", "nextpagetoken", "nexttoken", "continuationtoken":
+		"pagetoken", "nextpagetoken", "nexttoken", "continuationtoken", "author", "authors":
 		return false
-	case "referer": // a URL, with its query
+	case "referer", "code": // a URL, with its query; a key of Azure's functions
 		return true
 	}
 	text := string(word)
@@ -25,7 +25,7 @@ func IsSecret(name string) bool {
 			return true
 		}
 	}
-	for _, end := range [...]string{"key", "keyid", "token", "sig", "code", "organization", "organisation", "project", "tenant", "account", "user", "orgid",
+	for _, end := range [...]string{"key", "keyid", "token", "sig", "organization", "organisation", "project", "tenant", "account", "user", "orgid",
 		"organizationid", "projectid", "tenantid", "accountid", "userid", "userproject"} {
 		if strings.HasSuffix(text, end) {
 			return true

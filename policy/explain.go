@@ -62,6 +62,10 @@ type Explained struct {
 //   - The reader of the body, the transport that reads the request's body, the
 //     classifiers, rungs and hooks take no time. The transport reads at most 32 KiB of
 //     the request's body at once.
+//   - A failover asks all its endpoints in each attempt of a retry around it: in
+//     truth those after the first are asked one at a time. Funcs that fetch tokens
+//     or translate bodies take neither time nor memory. The layers inside it are the
+//     first endpoint's.
 //   - Foreign layers send one request for one, and neither wait nor buffer.
 //
 // A limit between bytes does not bound a body: a server may drip. Nor does it
@@ -114,6 +118,8 @@ func (c *costs) add(p Part) {
 		c.retry(p.retry())
 	case KindStreams:
 		c.streams(p.streams())
+	case KindFailover:
+		c.failover(len(p.failover().Endpoints))
 	case KindCache:
 		c.cache(p.cache())
 	case KindFallback:
@@ -215,6 +221,22 @@ func (c *costs) hedge(h Hedge) {
 	c.Waiting = times(c.Waiting, n)
 	c.BufferedBytes = plus(times(c.BufferedBytes, n), times(plus(h.DrainBytes, 1), n))
 	c.SpilledBytes = times(c.SpilledBytes, n)
+}
+
+// failover asks each of n endpoints, one after the other.
+func (c *costs) failover(n int) {
+	c.judge()
+	if n <= 1 {
+		return
+	}
+	before := plus(times(c.Header, n-1), times(drainTime, n-1))
+	c.Header, c.End = plus(before, c.Header), plus(before, c.End)
+	c.Waiting = times(c.Waiting, n)
+	c.Calls = product(c.Calls/max(1, c.attempts), max(n, c.attempts))
+	c.attempts = max(n, c.attempts)
+	r := Retry{}.WithDefaults()
+	memory, _ := r.ReplayLimits()
+	c.BufferedBytes = plus(c.BufferedBytes, memory+oneRead+2*r.DrainBytes+1)
 }
 
 // mostAttempts returns how many attempts there are while the budget is full.

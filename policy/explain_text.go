@@ -56,6 +56,8 @@ func (p Part) settings() string {
 		text = p.hedge().text()
 	case KindRetry:
 		text = p.retry().text()
+	case KindFailover:
+		text = p.failover().text()
 	case KindThrottle:
 		text = p.throttle().text()
 	case KindBreaker:
@@ -122,6 +124,10 @@ func (r Retry) text() string {
 	}
 	return fmt.Sprintf("%s, from %s, throttled %s, server's %s",
 		count(r.MaxAttempts(), "attempt"), span(max(0, r.Backoff.Base)), span(max(0, r.Throttled.Base)), server)
+}
+
+func (f Failover) text() string {
+	return fmt.Sprintf("%s, %v", count(len(f.Endpoints), "endpoint"), f.Strategy)
 }
 
 func (t Throttle) text() string {

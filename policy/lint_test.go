@@ -38,6 +38,8 @@ func partOf(settings any) policy.Part {
 		return policy.Part{Kind: policy.KindRetry, Settings: s}
 	case policy.Throttle:
 		return policy.Part{Kind: policy.KindThrottle, Name: s.Name, Settings: s}
+	case policy.Failover:
+		return policy.Part{Kind: policy.KindFailover, Settings: s}
 	case policy.Breaker:
 		return policy.Part{Kind: policy.KindBreaker, Name: s.Name, Settings: s}
 	case policy.Limit:
@@ -88,6 +90,7 @@ var (
 	faults   = policy.Faults{}
 	forSDK   = policy.Responses{}
 	guesses  = policy.Fallback{Static: &policy.Answer{Label: "other"}}
+	failover = policy.Failover{Endpoints: []policy.Endpoint{{Name: "eu"}, {Name: "us"}}}
 	once     = policy.Retry{Attempts: 1}
 	patient  = policy.Timeout{FirstByte: 20 * sec}
 	patientB = policy.Breaker{Window: mins, ProbeLease: 20 * sec}
@@ -129,6 +132,13 @@ var badStacks = []struct {
 	{"throttle around retry", chain(call, throttle, retry, breaker), []string{"throttle around retry: it sees calls"}},
 	{"throttle inside breaker", chain(call, retry, breaker, throttle), []string{"breaker around throttle: the throttle refuses the probes"}},
 	{"attempt around throttle", chain(call, retry, attempt, throttle), []string{"attempt around throttle: what the throttle refuses"}},
+	{"failover around retry", chain(call, failover, retry), []string{"failover around retry: it asks an endpoint that fails again"}},
+	{"failover around fallback", chain(call, failover, guesses), []string{"failover around fallback: a guess takes"}},
+	{"breaker around failover", chain(call, retry, breaker, failover), []string{"breaker around failover: it counts for all"}},
+	{"throttle around failover", chain(call, retry, throttle, failover), []string{"throttle around failover: it refuses for all"}},
+	{"attempt around failover", chain(call, retry, attempt, failover), []string{"attempt around failover: what several"}},
+	{"failover around call", chain(failover, call, retry), []string{"failover around call", "failover around retry"}},
+	{"faults around failover", chain(call, faults, failover), []string{"faults around failover"}},
 	{"throttle around call", chain(throttle, call, breaker), []string{"throttle around call"}},
 	{"faults around throttle", chain(call, faults, throttle), []string{"faults around throttle"}},
 	{"two throttles", chain(call, retry, throttle, throttle), []string{"throttle around throttle: both refuse a share"}},

@@ -125,6 +125,7 @@ func (p Part) timeout() Timeout   { return settingsOf[Timeout](p).WithDefaults()
 func (p Part) hedge() Hedge       { return settingsOf[Hedge](p).WithDefaults() }
 func (p Part) retry() Retry       { return settingsOf[Retry](p).WithDefaults() }
 func (p Part) throttle() Throttle { return settingsOf[Throttle](p).WithDefaults() }
+func (p Part) failover() Failover { return settingsOf[Failover](p).WithDefaults() }
 func (p Part) breaker() Breaker   { return settingsOf[Breaker](p).WithDefaults() }
 func (p Part) limit() Limit       { return settingsOf[Limit](p).WithDefaults() }
 func (p Part) streams() Streams   { return settingsOf[Streams](p).WithDefaults() }

@@ -44,7 +44,7 @@ func candidates() []candidate {
 
 // twoAccounts are two endpoints at the same place, and no secrets.
 var twoAccounts = policy.Failover{
-	Endpoints: []policy.Endpoint{{Name: "first"}, {Name: "second"}},
+	Endpoints: []policy.Endpoint{{Name: "first"}, {Name: "second", Header: http.Header{"X-Account": {"second"}}}},
 	IsSecret:  func(string) bool { return false },
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -178,34 +177,4 @@ func TestFailoverRedirects(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, []string{"GET http://a.test/v1/old", "GET http://a.test/v1/new", "GET http://b.test/api/v1/new"}, s.asked)
-}
-
-func ExampleNewFailover() {
-	wire := transport.Func(func(req *http.Request) (*http.Response, error) {
-		if req.URL.Host == "eu.example.com" {
-			return nil, errDial // Europe is down
-		}
-		return replied(req, http.StatusOK, req.URL.String()+" with "+req.Header.Get("Authorization")), nil
-	})
-	failover := transport.NewFailover(policy.Failover{Endpoints: []policy.Endpoint{
-		{Name: "eu", URL: "https://eu.example.com/v1"},
-		{Name: "us", URL: "https://us.example.com/api/v1", Header: http.Header{"Authorization": {"Bearer us-key"}}},
-	}}, func(name string) transport.Layer { // for each endpoint
-		return transport.NewBreaker(policy.Breaker{Name: name}).Wrap
-	})
-	client := &http.Client{Transport: transport.Chain(wire, transport.Retry(policy.Retry{}), failover.Wrap)}
-
-	req, err := http.NewRequest(http.MethodGet, "https://eu.example.com/v1/models", nil)
-	if err != nil {
-		panic(err)
-	}
-	req.Header.Set("Authorization", "Bearer eu-key")
-	resp, err := client.Do(req)
-	if err != nil {
-		panic(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	fmt.Println(string(text), err)
-	// Output: https://us.example.com/api/v1/models with Bearer us-key <nil>
 }
