@@ -152,7 +152,7 @@ func (f *Failover) stripped(req *http.Request) *http.Request {
 	}
 	out.Form, out.PostForm, out.MultipartForm, out.Response = nil, nil, nil, nil
 	u := *req.URL
-	u.User, u.Fragment, u.RawFragment = nil, "", ""
+	u.User, u.Opaque, u.Fragment, u.RawFragment = nil, "", "", "" // an opaque URL says how to get to one place
 	u.RawQuery = f.publicQuery(u.RawQuery)
 	out.URL = &u
 	return out

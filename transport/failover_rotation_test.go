@@ -131,6 +131,49 @@ func TestFailoverEjects(t *testing.T) {
 	})
 }
 
+// What began before an endpoint went out says nothing once it is back, and until it
+// has answered it gets one request at a time.
+func TestFailoverReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failover := transport.NewFailover(policy.Failover{
+			Endpoints: regions(), Ejection: policy.Ejection{Faults: 1, SlowStart: -1},
+		}, nil)
+		rt := failover.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+			name, after, _ := strings.Cut(req.URL.RawQuery, "-")
+			if req.URL.Host == "a.test" {
+				d, _ := time.ParseDuration(after)
+				time.Sleep(d)
+				if name == "fails" {
+					return nil, errDial
+				}
+			}
+			return replied(req, 200, req.URL.Host), nil
+		}))
+		ask := func(query string) string {
+			_, text, err := send(t, rt, to(t, "GET", "http://a.test/v1/x?"+query, ""))
+			require.NoError(t, err)
+			return text
+		}
+		ejected := func() bool { return !failover.State()[0].Ejected.IsZero() }
+
+		go ask("fails-12s")
+		go ask("fails-1s")
+		time.Sleep(2 * time.Second)
+		require.True(t, ejected())
+		time.Sleep(9500 * time.Millisecond)
+		require.False(t, ejected())
+		time.Sleep(time.Second) // the slower one has failed, too
+		synctest.Wait()
+		assert.False(t, ejected(), "by a request from before")
+
+		go ask("answers-5s")
+		time.Sleep(time.Second)
+		assert.Equal(t, "b.test", ask("q"), "while the first is on trial")
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, "a.test", ask("q"))
+	})
+}
+
 // No more than a share is out at a time.
 func TestFailoverMaxShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -154,6 +154,9 @@ func secretRequest(t *testing.T, random *rand.Rand, secret string) *http.Request
 	if random.IntN(2) == 0 {
 		req.Trailer = http.Header{"X-Signature": {secret}}
 	}
+	if random.IntN(8) == 0 {
+		req.URL.Opaque = "//a.test/v1/x?key=" + secret
+	}
 	req.Form = url.Values{"key": {secret}}
 	return req
 }

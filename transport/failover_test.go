@@ -198,6 +198,38 @@ func TestFailoverPassesRefusalsOver(t *testing.T) {
 	}
 }
 
+// The endpoints that are asked count among the retry layer's attempts, and what an
+// SDK above repeats is sent once.
+func TestFailoverMultipliesNothing(t *testing.T) {
+	bad := map[string]int{"a.test": 503, "b.test": 503, "c.test": 503}
+	for _, tt := range []struct {
+		name      string
+		attempts  int
+		endpoints int
+		sdk       bool
+		want      int
+	}{
+		{"more endpoints", 2, 3, false, 3},
+		{"as many", 3, 3, false, 3},
+		{"more attempts", 5, 2, false, 5},
+		{"an SDK's retry", 5, 3, true, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &sites{status: bad}
+				failover := transport.NewFailover(policy.Failover{Endpoints: regions()[:tt.endpoints]}, nil)
+				req := to(t, "GET", "http://a.test/v1/x", "")
+				if tt.sdk {
+					req.Header.Set("X-Stainless-Retry-Count", "1")
+				}
+				_, _, err := send(t, transport.Chain(s, transport.Retry(policy.Retry{Attempts: tt.attempts}), failover.Wrap), req)
+				require.NoError(t, err)
+				assert.Len(t, s.asked, tt.want)
+			})
+		})
+	}
+}
+
 // If all refuse, the caller learns when the first of them is back.
 func TestFailoverEarliestRefusal(t *testing.T) {
 	later := time.Now().Add(time.Hour)
