@@ -1,0 +1,183 @@
+package providersim_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport/transporttest"
+	"github.com/sparekey/sparekey/transport/transporttest/providersim"
+)
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	err    error
+}
+
+func post(t *testing.T, server *transporttest.Server, body string) (a answer) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer key")
+	resp, err := server.Client().Do(req)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, string(text), err}
+}
+
+func TestServerRefusals(t *testing.T) {
+	limit := providersim.Config{Limit: providersim.Limit{PerSecond: 0.4}}
+	quota := providersim.Config{Quota: 1}
+	tests := []struct {
+		dialect providersim.Dialect
+		cfg     providersim.Config
+		status  int
+		class   policy.Class
+		body    string
+		header  map[string]string
+	}{
+		{providersim.OpenAI, limit, 429, policy.RateLimited, `"code":"rate_limit_exceeded"`, map[string]string{
+			"Retry-After": "3", "Retry-After-Ms": "2500", "X-Ratelimit-Limit-Requests": "1",
+			"X-Ratelimit-Remaining-Requests": "0", "X-Ratelimit-Reset-Requests": "2.5s"}},
+		{providersim.Azure, limit, 429, policy.RateLimited, `"code":"429"`, map[string]string{
+			"Retry-After-Ms": "2500", "X-Ratelimit-Reset-Requests": "3"}},
+		{providersim.Anthropic, limit, 429, policy.RateLimited, `"type":"rate_limit_error"`, map[string]string{
+			"Retry-After": "3", "Retry-After-Ms": "", "Anthropic-Ratelimit-Requests-Reset": "2000-01-01T00:00:02.5Z"}},
+		{providersim.Nyckel, limit, 429, policy.RateLimited, `{"message":`, map[string]string{"Retry-After": "", "X-Ratelimit-Reset-Requests": ""}},
+		{providersim.OpenAI, quota, 429, policy.QuotaExceeded, `"type":"insufficient_quota"`, map[string]string{"Retry-After": ""}},
+		{providersim.Anthropic, quota, 429, policy.RateLimited, `"error_code":"enforced_spend_limit_reached"`, map[string]string{"Retry-After": ""}},
+		{providersim.Nyckel, quota, 403, policy.QuotaExceeded, `quota`, nil},
+		{providersim.OpenAI, providersim.Config{Key: "other"}, 401, policy.Unauthenticated, `"code":"invalid_api_key"`, nil},
+		{providersim.Azure, providersim.Config{Key: "key"}, 401, policy.Unauthenticated, `"code":"401"`, nil},
+		{providersim.Anthropic, providersim.Config{Key: "key"}, 401, policy.Unauthenticated, `"type":"authentication_error"`, nil},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.dialect)+" "+tt.body, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt.cfg.Dialect = tt.dialect
+				sim := providersim.New(tt.cfg)
+				server := transporttest.NewServer(t, sim)
+				if tt.cfg.Key == "" {
+					require.Equal(t, 200, post(t, server, `{}`).status)
+				}
+				got := post(t, server, `{}`)
+				assert.Equal(t, tt.status, got.status)
+				assert.Contains(t, got.body, tt.body)
+				for name, value := range tt.header {
+					assert.Equal(t, value, got.header.Get(name), name)
+				}
+				if tt.dialect != providersim.Anthropic || tt.cfg.Quota == 0 { // which needs a classifier of its own
+					v := policy.Classify(policy.Outcome{Status: got.status, Header: got.header, Body: []byte(got.body), Now: time.Now()})
+					assert.Equal(t, tt.class, v.Class)
+				}
+			})
+		})
+	}
+}
+
+func TestServerLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := providersim.New(providersim.Config{Limit: providersim.Limit{PerSecond: 2, Burst: 3}})
+		server := transporttest.NewServer(t, sim)
+		statuses := func(n int) (all []int) {
+			for range n {
+				all = append(all, post(t, server, `{}`).status)
+			}
+			return all
+		}
+		assert.Equal(t, []int{200, 200, 200, 429}, statuses(4))
+		time.Sleep(500*time.Millisecond - 1)
+		assert.Equal(t, []int{429}, statuses(1))
+		time.Sleep(2 * time.Nanosecond)
+		assert.Equal(t, []int{200, 429}, statuses(2))
+		sim.SetLimit(providersim.Limit{PerSecond: 1})
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, []int{200, 429}, statuses(2))
+		sim.SetLimit(providersim.Limit{})
+		assert.Equal(t, []int{200, 200}, statuses(2))
+	})
+}
+
+func TestServerStreams(t *testing.T) {
+	tests := []struct {
+		dialect providersim.Dialect
+		last    string
+		failed  string
+	}{
+		{providersim.OpenAI, "data: [DONE]\n\n", `data: {"error":`},
+		{providersim.Azure, "data: [DONE]\n\n", `data: {"error":`},
+		{providersim.Anthropic, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", "event: error\ndata: {\"error\":"},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.dialect), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sim := providersim.New(providersim.Config{Dialect: tt.dialect, Complete: func([]byte) providersim.Completion {
+					return providersim.Completion{Text: "é"}
+				}})
+				server := transporttest.NewServer(t, sim)
+				whole := post(t, server, `{"stream":true}`)
+				assert.Equal(t, "text/event-stream", whole.header.Get("Content-Type"))
+				assert.True(t, strings.HasSuffix(whole.body, tt.last), whole.body)
+				assert.Contains(t, whole.body, `"é"`)
+
+				sim.SetFaults(providersim.Faults{providersim.Unfinished: 1})
+				cut := post(t, server, `{"stream":true}`)
+				require.NoError(t, cut.err)
+				assert.Len(t, strings.Split(cut.body, "\n\n"), len(strings.Split(whole.body, "\n\n"))-1)
+				assert.NotContains(t, cut.body, tt.last)
+
+				sim.SetFaults(providersim.Faults{providersim.StreamError: 1})
+				failed := post(t, server, `{"stream":true}`)
+				require.NoError(t, failed.err)
+				assert.Contains(t, failed.body, tt.failed)
+
+				sim.SetFaults(providersim.Faults{providersim.Truncated: 1})
+				assert.ErrorIs(t, post(t, server, `{"stream":true}`).err, io.ErrUnexpectedEOF)
+				assert.Equal(t, 4, sim.Stats().Billed)
+			})
+		})
+	}
+}
+
+func TestServerFaultsFollowTheSeed(t *testing.T) {
+	run := func(seed uint64) (all []int) {
+		synctest.Test(t, func(t *testing.T) {
+			sim := providersim.New(providersim.Config{Seed: seed, Faults: providersim.Faults{
+				providersim.Internal: 0.3, providersim.Overloaded: 0.3, providersim.Dropped: 0.1,
+			}})
+			server := transporttest.NewServer(t, sim)
+			for range 50 {
+				all = append(all, post(t, server, `{}`).status)
+			}
+		})
+		return all
+	}
+	first := run(1)
+	assert.Equal(t, first, run(1))
+	assert.NotEqual(t, first, run(2))
+	assert.Subset(t, first, []int{0, 200, 500, 503})
+}
+
+func TestNewPanics(t *testing.T) {
+	for _, cfg := range []providersim.Config{
+		{Dialect: "cohort"},
+		{Quota: -1},
+		{Limit: providersim.Limit{PerSecond: -1}},
+		{Faults: providersim.Faults{"gremlin": 0.1}},
+		{Faults: providersim.Faults{providersim.Reset: 0.6, providersim.Internal: 0.6}},
+	} {
+		assert.Panics(t, func() { providersim.New(cfg) }, "%+v", cfg)
+	}
+}
