@@ -93,7 +93,7 @@ func decodeGuess(text []byte) (g guess, err error) {
 	if err := decoder.Decode(&g); err != nil {
 		return g, fmt.Errorf("the model did not keep to the schema: %w", err)
 	}
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // it comes as it is
+	if _, err := decoder.Token(); err != io.EOF {
 		return g, errors.New("the model said more than one JSON value")
 	}
 	return g, nil
