@@ -11,9 +11,14 @@ import (
 // the status second: a 429 that says that the quota is used up is not a rate
 // limit. It reads the envelopes {"message"}, {"error": "…"},
 // {"error": {"message", "code", "type"}} and {"error_description"}, which cover
-// Nyckel and most providers. Bodies in another form count by status alone. An
-// error counts unless the status is one already.
-func Classify(o Outcome) Verdict {
+// Nyckel and most providers, and knows the codes of OpenAI, Azure, Anthropic,
+// Gemini and Amazon Bedrock where they are nobody else's. Bodies in another form
+// count by status alone. An error counts unless the status is one already.
+//
+// Where the provider is known, its own classifier is surer: see [ClassifierFor].
+func Classify(o Outcome) Verdict { return classify(o, ProviderGeneric) }
+
+func classify(o Outcome, p Provider) Verdict {
 	switch {
 	case o.Err != nil && o.Status == 0:
 		return classifyError(o.Err)
@@ -24,17 +29,23 @@ func Classify(o Outcome) Verdict {
 		return Verdict{Class: OK, Executed: Executed}
 	}
 	v := byStatus(o.Status)
-	envelope := readEnvelope(o.Body)
-	v.Code, v.Message = envelope.code, envelope.message
-	v.RequestID = requestID(o.Header)
-	if (v.Class == RateLimited || v.Class == Forbidden) && envelope.saysQuota() {
-		v.Class, v.Again = QuotaExceeded, Elsewhere
+	e := readEnvelope(o.Body)
+	if e.exception = exceptionName(o.Header, e.outer.exception); e.exception != "" {
+		e.code = firstOf(e.code, oneLine(e.exception))
 	}
+	told := e.classOf(p, o.Status)
+	if told != Unknown {
+		v = meaning(told)
+	}
+	v.Code, v.Message = e.code, e.message
+	v.RequestID = oneLine(firstOf(o.Header.Get("X-Request-Id"), o.Header.Get("Request-Id"), jsonText(e.outer.requestID)))
 	if wait, ok := WaitHint(o.Header, o.Now); ok {
 		v.Wait = wait
 		if o.Status == http.StatusServiceUnavailable {
 			v.Executed = NotExecuted // a server that says when to come back turned the request away
 		}
+	} else {
+		v.Wait = e.wait()
 	}
 	if v.Wait == 0 && o.Status == http.StatusTooManyRequests {
 		v.Wait, _ = ResetHint(o.Header, o.Now)
@@ -43,7 +54,9 @@ func Classify(o Outcome) Verdict {
 	case "false":
 		v.Again = Nobody
 	case "true":
-		v.Again = Anywhere
+		if told != QuotaExceeded { // which the field, made from the status, knows nothing of
+			v.Again = Anywhere
+		}
 	}
 	return v
 }
@@ -86,10 +99,6 @@ func byStatus(status int) Verdict {
 
 // statusOverloaded is what some providers answer when a model is overloaded.
 const statusOverloaded = 529
-
-func requestID(h http.Header) string {
-	return oneLine(firstOf(h.Get("X-Request-Id"), h.Get("Request-Id")))
-}
 
 // maxMessage bounds a foreign text that goes into errors, in bytes.
 const maxMessage = 300

@@ -18,5 +18,6 @@
 // A [Classifier] turns the [Outcome] of one attempt into a [Verdict]: its
 // [Class], who may be asked again, how long the server asked to wait, and
 // whether the request may have been executed. Every layer acts on the same
-// verdict.
+// verdict. There is a classifier for each [Provider], and [Classify] for all; one's
+// own stands before them with [FirstOf].
 package policy

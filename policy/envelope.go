@@ -6,54 +6,85 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // An envelope is what an error body says.
 type envelope struct {
 	code, message string
 	known         bool // it has one of the forms that Classify reads
+
+	// names are the provider's own for what happened, the most precise first.
+	// Those that are not there are "".
+	names        [6]string
+	exception    string // Amazon's name for it
+	google       googleDetails
+	outer, inner fields
 }
 
 // readEnvelope reads an error body. A body that was cut at PeekBytes, or is no
-// JSON object, gives what can be said of it: its beginning as the message.
+// JSON object, gives what can be said of it: the title of a page, else its
+// beginning as the message. Of an array, which streams of Gemini's begin with, the
+// first member counts.
 func readEnvelope(body []byte) envelope {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {
 		return envelope{}
 	}
-	if body[0] != '{' || !json.Valid(body) {
-		return envelope{message: oneLine(string(body[:min(len(body), 4*maxMessage)]))}
+	object := body
+	if body[0] == '[' {
+		object = bytes.TrimLeft(body[1:], jsonSpace)
 	}
-	outer := readFields(body)
-	inner := readFields(outer.err)
-	name, description := jsonText(outer.err), jsonText(outer.description)
-	e := envelope{
-		code:    firstOf(jsonText(inner.code), jsonText(inner.kind), jsonText(outer.code)),
-		message: firstOf(jsonText(outer.message), jsonText(inner.message), description, name),
-		known:   true,
+	if len(object) == 0 || object[0] != '{' || !json.Valid(body) {
+		return envelope{message: plainMessage(body)}
 	}
+	e := envelope{known: true, outer: readFields(object[:valueEnd(object)])}
+	e.inner = readFields(e.outer.err)
+	name, description := jsonText(e.outer.err), jsonText(e.outer.description)
+	e.message = firstOf(jsonText(e.outer.message), jsonText(e.inner.message), description, name, firstText(e.outer.err))
+	e.names = [6]string{
+		jsonText(readFields(e.inner.details).errorCode), // Anthropic
+		wordOf(e.inner.status),                          // Gemini; a number says less than its code
+		jsonText(e.inner.code),
+		jsonText(e.inner.kind),
+		jsonText(e.outer.code),
+	}
+	e.code = firstOf(e.names[:]...)
 	if name != "" && description != "" {
 		e.code = firstOf(e.code, name) // RFC 6749 section 5.2
 	}
+	e.google = readGoogleDetails(e.inner.details)
+	e.names[5] = jsonText(readFields(e.inner.innerError).code) // Azure
 	e.code, e.message = oneLine(e.code), oneLine(e.message)
 	return e
 }
 
+// plainMessage returns what a body says that is no JSON object.
+func plainMessage(body []byte) string {
+	if body[0] == '<' {
+		_, title, found := bytes.Cut(body, []byte("<title>"))
+		title, _, ended := bytes.Cut(title, []byte("</title>"))
+		if found && ended && len(bytes.TrimSpace(title)) > 0 {
+			body = title
+		}
+	}
+	return oneLine(string(body[:min(len(body), 4*maxMessage)]))
+}
+
 // saysQuota reports whether the error is about a plan, not about a rate. Links
 // do not count: rate limits come with one to where the quota can be raised.
-func (e envelope) saysQuota() bool {
-	if !e.known {
+func (e *envelope) saysQuota() bool {
+	message := strings.ToLower(e.message)
+	if !e.known || !namesPlan(message) {
 		return false
 	}
-	switch e.code {
-	case "insufficient_quota", "quota_exceeded", "billing_error", "billing_hard_limit_reached",
-		"credit_balance_exhausted":
-		return true
-	}
-	words := slices.DeleteFunc(strings.Fields(strings.ToLower(e.message)), func(word string) bool {
+	words := slices.DeleteFunc(strings.Fields(message), func(word string) bool {
 		return strings.Contains(word, "://")
 	})
-	message := strings.Join(words, " ")
+	return namesPlan(strings.Join(words, " "))
+}
+
+func namesPlan(message string) bool {
 	for _, phrase := range [...]string{"quota", "billing", "credit balance", "spend limit", "upgrade your plan"} {
 		if strings.Contains(message, phrase) {
 			return true
@@ -67,7 +98,12 @@ func (e envelope) saysQuota() bool {
 // last, as with package encoding/json, which takes several times as long: answers
 // that are errors come in numbers just when there is no time for them.
 type fields struct {
-	message, err, description, code, kind []byte
+	message, err, description, code, kind  []byte
+	status, details, errorCode, innerError []byte
+	estimatedTime, requestID, response     []byte
+	exception                              []byte
+	retryDelay, violations, quotaID        []byte
+	reason                                 []byte
 }
 
 // readFields reads a JSON text that is valid. One that is no object has none.
@@ -75,29 +111,64 @@ func readFields(text []byte) (f fields) {
 	if len(text) == 0 || text[0] != '{' {
 		return f
 	}
-	for name, value := range members(text) {
+	for raw, value := range members(text) {
+		name := raw[1 : len(raw)-1]
+		odd := isOdd(name)
+		if odd {
+			name = []byte(jsonText(raw))
+		}
+		is := func(want string) bool {
+			return (odd || len(name) == len(want)) && strings.EqualFold(string(name), want)
+		}
 		switch {
-		case isName(name, "message"):
+		case is("message"):
 			f.message = value
-		case isName(name, "error"):
+		case is("error"):
 			f.err = value
-		case isName(name, "error_description"):
+		case is("error_description"):
 			f.description = value
-		case isName(name, "code"):
+		case is("code"):
 			f.code = value
-		case isName(name, "type"):
+		case is("type"):
 			f.kind = value
+		case is("status"):
+			f.status = value
+		case is("details"):
+			f.details = value
+		case is("error_code"):
+			f.errorCode = value
+		case is("innererror"):
+			f.innerError = value
+		case is("estimated_time"):
+			f.estimatedTime = value
+		case is("request_id"):
+			f.requestID = value
+		case is("response"):
+			f.response = value
+		case is("__type"):
+			f.exception = value
+		case is("retryDelay"):
+			f.retryDelay = value
+		case is("violations"):
+			f.violations = value
+		case is("quotaId"):
+			f.quotaID = value
+		case is("reason"):
+			f.reason = value
 		}
 	}
 	return f
 }
 
-// isName reports whether a JSON string is name, in any case.
-func isName(text []byte, name string) bool {
-	if bytes.IndexByte(text, '\\') >= 0 {
-		return strings.EqualFold(jsonText(text), name)
+// isOdd reports whether a name may be that of a field though it is not as long: it
+// has an escape, or letters that are no ASCII but count as such ones in any case.
+func isOdd(name []byte) bool {
+	for _, c := range name {
+		if c == '\\' || c >= utf8.RuneSelf {
+			return true
+		}
 	}
-	return strings.EqualFold(string(text[1:len(text)-1]), name)
+	return false
 }
 
 // members returns the names and values of a JSON object that is valid.
@@ -116,6 +187,27 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 		}
 	}
 }
+
+// elements returns the values of a JSON array that is valid. What is no array has
+// none.
+func elements(array []byte) iter.Seq[[]byte] {
+	return func(yield func(value []byte) bool) {
+		if len(array) == 0 || array[0] != '[' {
+			return
+		}
+		rest := bytes.TrimLeft(array[1:], jsonSpace)
+		for len(rest) > 0 && rest[0] != ']' {
+			value := rest[:valueEnd(rest)]
+			rest = bytes.TrimLeft(rest[len(value):], jsonSpace+",")
+			if !yield(value) {
+				return
+			}
+		}
+	}
+}
+
+// jsonSpace is what may stand between the parts of a JSON text.
+const jsonSpace = " \t\r\n"
 
 // valueEnd returns where the value ends with which a part of a JSON text begins.
 func valueEnd(text []byte) int {
@@ -173,6 +265,23 @@ func jsonText(raw []byte) string {
 	}
 	return ""
 }
+
+// wordOf returns a JSON string as text, anything else as "".
+func wordOf(raw []byte) string {
+	if len(raw) == 0 || raw[0] != '"' {
+		return ""
+	}
+	return jsonText(raw)
+}
+
+// firstText returns the first member of a JSON array as text.
+func firstText(array []byte) string {
+	for value := range elements(array) {
+		return jsonText(value)
+	}
+	return ""
+}
+
 func firstOf(texts ...string) string {
 	for _, text := range texts {
 		if text != "" {

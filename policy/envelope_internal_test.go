@@ -3,7 +3,9 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzEnvelope compares what is read of an error body with what package
@@ -17,12 +19,16 @@ func FuzzEnvelope(f *testing.F) {
 		`{"error":["message",{"message":"no"}],"message":"\"}{\\","code":"\ud83d\ude00 \ud800"}`,
 		`{"message":"a` + "\xff" + `b","error":"e","error_description":""}`,
 		`{"a":{"b":[[],{}]},"message":true,"code":0}`,
+		`[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[[],{"violations":[{"quotaId":"PerDay"}]},{"retryDelay":"46s"},{"reason":"API_KEY_INVALID"}]}}]`,
+		`{"error":{"details":{"error_code":"c"},"type":"t","status":7}}`, `{"error":["one","two"]}`, `[]`, `[ [] ]`,
+		"<html><title> \n T</title>", "<title></title>", `{"error":{"details":[{"retryDelay":"-1s"},7,"x"]}}`,
 		`{"message":"cut`, `{"message":"m"} x`, `{}`, `{ }`, `[{"message":"m"}]`, `"message"`, `plain`, ``,
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if got, want := readEnvelope(body), slowEnvelope(body); got != want {
+		got, want := readEnvelope(body), slowEnvelope(body)
+		if got.code != want.code || got.message != want.message || got.known != want.known || got.google != want.google {
 			t.Errorf("readEnvelope(%q) = %+v, want %+v", body, got, want)
 		}
 	})
@@ -40,22 +46,64 @@ func slowEnvelope(body []byte) envelope {
 		Description json.RawMessage `json:"error_description"`
 		Code        json.RawMessage `json:"code"`
 	}
-	if body[0] != '{' || json.Unmarshal(body, &outer) != nil {
-		return envelope{message: oneLine(string(body[:min(len(body), 4*maxMessage)]))}
+	object := body
+	var array []json.RawMessage
+	if body[0] == '[' && json.Unmarshal(body, &array) == nil && len(array) > 0 {
+		object = array[0]
+	}
+	if object[0] != '{' || json.Unmarshal(object, &outer) != nil {
+		return envelope{message: plainMessage(body)}
 	}
 	var inner struct {
 		Message json.RawMessage `json:"message"`
 		Code    json.RawMessage `json:"code"`
 		Type    json.RawMessage `json:"type"`
+		Status  json.RawMessage `json:"status"`
+		Details json.RawMessage `json:"details"`
 	}
 	_ = json.Unmarshal(outer.Error, &inner) // if it is an object
 	name, description := slowText(outer.Error), slowText(outer.Description)
-	code := firstOf(slowText(inner.Code), slowText(inner.Type), slowText(outer.Code))
+	var details struct {
+		Code json.RawMessage `json:"error_code"`
+	}
+	_ = json.Unmarshal(inner.Details, &details)
+	var first string
+	var list []json.RawMessage
+	if json.Unmarshal(outer.Error, &list) == nil && len(list) > 0 {
+		first = slowText(list[0])
+	}
+	code := firstOf(slowText(details.Code), slowWord(inner.Status), slowText(inner.Code), slowText(inner.Type), slowText(outer.Code))
 	if name != "" && description != "" {
 		code = firstOf(code, name)
 	}
-	message := firstOf(slowText(outer.Message), slowText(inner.Message), description, name)
-	return envelope{code: oneLine(code), message: oneLine(message), known: true}
+	message := firstOf(slowText(outer.Message), slowText(inner.Message), description, name, first)
+	return envelope{code: oneLine(code), message: oneLine(message), known: true, google: slowDetails(inner.Details)}
+}
+
+func slowDetails(raw json.RawMessage) (g googleDetails) {
+	var details []json.RawMessage
+	_ = json.Unmarshal(raw, &details)
+	for _, detail := range details {
+		var d struct{ RetryDelay, Violations, Reason json.RawMessage }
+		_ = json.Unmarshal(detail, &d)
+		if wait, err := time.ParseDuration(slowWord(d.RetryDelay)); err == nil {
+			g.wait = max(g.wait, wait)
+		}
+		g.badKey = g.badKey || slowWord(d.Reason) == "API_KEY_INVALID"
+		var violations []json.RawMessage
+		_ = json.Unmarshal(d.Violations, &violations)
+		for _, violation := range violations {
+			var v struct{ QuotaID json.RawMessage }
+			_ = json.Unmarshal(violation, &v)
+			g.perDay = g.perDay || strings.Contains(slowWord(v.QuotaID), "PerDay")
+		}
+	}
+	return g
+}
+
+func slowWord(raw json.RawMessage) (text string) {
+	_ = json.Unmarshal(raw, &text) // else it stays empty
+	return text
 }
 
 func slowText(raw json.RawMessage) string {

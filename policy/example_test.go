@@ -117,3 +117,50 @@ func ExampleErrorOf() {
 	// rate_limited 12:00PM
 	// route ticket 7: sparekey: ticket_routing: rate_limited: status 429: Too many requests (3 attempts, retry at 2026-03-14T12:00:00Z)
 }
+
+// Two providers tell in their own ways that asking again is of no use today.
+func ExampleClassifierFor() {
+	anthropic := policy.ClassifierFor(policy.ProviderAnthropic)
+	v := anthropic(policy.Outcome{Status: 400, Body: []byte(
+		`{"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}}`)})
+	fmt.Println(v.Class, v.Again)
+
+	gemini := policy.ClassifierFor(policy.ProviderGemini)
+	v = gemini(policy.Outcome{Status: 429, Body: []byte(`{"error": {"status": "RESOURCE_EXHAUSTED", "details": [
+		{"violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}]}, {"retryDelay": "37020s"}]}}`)})
+	fmt.Println(v.Class, v.Again, v.Wait)
+	// Output:
+	// quota_exceeded elsewhere
+	// quota_exceeded elsewhere 10h17m0s
+}
+
+// A classifier of one's own knows a single thing, and leaves the rest to another.
+func ExampleFirstOf() {
+	warmingUp := func(o policy.Outcome) policy.Verdict {
+		if o.Status != http.StatusTeapot {
+			return policy.Verdict{}
+		}
+		return policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere, Executed: policy.NotExecuted}
+	}
+	classify := policy.FirstOf(warmingUp, policy.OpenAI)
+	for _, status := range []int{418, 401} {
+		v := classify(policy.Outcome{Status: status})
+		fmt.Println(v.Class, v.Again)
+	}
+	// Output:
+	// overloaded anywhere
+	// unauthenticated elsewhere
+}
+
+func ExampleClassifyEvent() {
+	for _, data := range []string{
+		`{"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Hello"}}`,
+		`{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}`,
+	} {
+		v := policy.ClassifyEvent(policy.ProviderAnthropic, []byte(data))
+		fmt.Println(v.Class, v.Again)
+	}
+	// Output:
+	// ok nobody
+	// overloaded anywhere
+}

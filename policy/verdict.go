@@ -59,7 +59,8 @@ type Verdict struct {
 	Class Class
 
 	// Again says who may be asked again. A server that forbids retries
-	// (x-should-retry: false) makes it Nobody.
+	// (x-should-retry: false) makes it Nobody; one that invites them (true) makes it
+	// Anywhere, unless its body says that a quota is used up.
 	Again Again
 
 	// Executed says whether the request may have been processed.

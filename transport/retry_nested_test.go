@@ -268,7 +268,7 @@ func TestRetryBelowSDK(t *testing.T) {
 // call.
 func TestRetryPerClass(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
-	quota := transporttest.Reply(429, `{"error":{"code":"insufficient_quota"}}`, "X-Should-Retry", "true")
+	quota := transporttest.Reply(402, "", "X-Should-Retry", "true")
 	limited, busy := transporttest.Reply(429, "slow down"), transporttest.Reply(503, "busy")
 	reset, oops := transporttest.Fail(errReset), transporttest.Reply(500, "oops")
 	tests := []struct {

@@ -1,0 +1,87 @@
+package policy
+
+import (
+	"bytes"
+	"strings"
+	"time"
+)
+
+// Gemini is the [Classifier] for Gemini and Vertex AI. The error's status counts
+// ("RESOURCE_EXHAUSTED"), then that of HTTP. A limit for the day that is used up,
+// and one of zero, is [QuotaExceeded], even though the server names a wait. A wrong
+// key comes as a 400, and is [Unauthenticated]. The wait is that of the RetryInfo in
+// the body, unless a header field names one.
+func Gemini(o Outcome) Verdict { return classify(o, ProviderGemini) }
+
+func (e *envelope) gemini() Class {
+	switch jsonText(e.inner.status) {
+	case "RESOURCE_EXHAUSTED":
+		if e.google.perDay || saysLimitZero(e.inner.message) {
+			return QuotaExceeded
+		}
+		return RateLimited
+	case "INVALID_ARGUMENT":
+		if e.google.badKey || strings.HasPrefix(e.message, "API key ") {
+			return Unauthenticated
+		}
+		return Invalid
+	case "FAILED_PRECONDITION":
+		if strings.Contains(e.message, "billing") && !strings.Contains(e.message, "location") {
+			return QuotaExceeded
+		}
+		return Forbidden // the region, as a rule
+	case "UNAUTHENTICATED":
+		return Unauthenticated
+	case "PERMISSION_DENIED":
+		return Forbidden
+	case "NOT_FOUND":
+		return NotFound
+	case "DEADLINE_EXCEEDED":
+		return TimedOut
+	case "CANCELLED":
+		return Interrupted
+	case "ABORTED":
+		return Conflict
+	case "INTERNAL":
+		return Internal
+	}
+	return Unknown // UNAVAILABLE among others, which does not say that nothing was done
+}
+
+// saysLimitZero reports whether a message says "limit: 0", and no more than that.
+// It comes late in long messages, so it is looked for in the whole.
+func saysLimitZero(message []byte) bool {
+	const zero = "limit: 0"
+	for {
+		at := bytes.Index(message, []byte(zero))
+		if at < 0 {
+			return false
+		}
+		message = message[at+len(zero):]
+		if len(message) > 0 && message[0] != '.' && (message[0] < '0' || message[0] > '9') {
+			return true
+		}
+	}
+}
+
+// googleDetails are what the details of an error of Google's say. Each is an object
+// with members of its own, by which it is known.
+type googleDetails struct {
+	wait   time.Duration // RetryInfo's
+	perDay bool          // QuotaFailure: a limit for the day is used up
+	badKey bool          // ErrorInfo
+}
+
+func readGoogleDetails(details []byte) (g googleDetails) {
+	for detail := range elements(details) {
+		f := readFields(detail)
+		if wait, err := time.ParseDuration(wordOf(f.retryDelay)); err == nil {
+			g.wait = max(g.wait, wait)
+		}
+		g.badKey = g.badKey || wordOf(f.reason) == "API_KEY_INVALID"
+		for violation := range elements(f.violations) {
+			g.perDay = g.perDay || strings.Contains(wordOf(readFields(violation).quotaID), "PerDay")
+		}
+	}
+	return g
+}
