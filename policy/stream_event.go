@@ -185,6 +185,8 @@ func judgeFailure(raw json.RawMessage) Verdict {
 	switch {
 	case isFilter(code), isFilter(kind):
 		v.Class, v.Again, v.Executed = Filtered, Nobody, MaybeExecuted
+	case v.Class == Overloaded: // though it had begun
+		v.Executed = MaybeExecuted
 	case !known && v.Class == Invalid:
 		v.Class, v.Again, v.Executed = Unknown, Nobody, MaybeExecuted
 	}
