@@ -119,7 +119,7 @@ func (f *flight) growLocked() bool {
 	}
 	larger := max(2*size, firstRoom)
 	if size == 0 && f.announced > 0 {
-		larger = f.announced + 1
+		larger = min(f.announced, most-1) + 1 // none is too great for that
 	}
 	larger = min(larger, most)
 	if f.all.home.reserve(larger - size) {
