@@ -62,7 +62,7 @@ const (
 
 // standing returns what the answer may be given for, to a request that says cc.
 func (s *stored) standing(cc directives, now time.Time, maxStale time.Duration) standing {
-	age, left := now.Sub(s.born), s.freshUntil.Sub(now)
+	age, left, late := now.Sub(s.born), s.freshUntil.Sub(now), now.Sub(s.freshUntil) // late is not -left if both are the utmost
 	if s.cc.noCache || cc.noCache || cc.maxAge != absent && age > cc.maxAge {
 		return unusable
 	}
@@ -71,9 +71,9 @@ func (s *stored) standing(cc directives, now time.Time, maxStale time.Duration) 
 		return fresh
 	case s.cc.mustRevalidate:
 		return unusable
-	case cc.maxStale != absent && -left <= min(cc.maxStale, maxStale) && cc.minFresh == absent:
+	case cc.maxStale != absent && late <= min(cc.maxStale, maxStale) && cc.minFresh == absent:
 		return tolerated
-	case -left < min(s.cc.staleWhileRevalidate, maxStale) && cc.minFresh == absent:
+	case late < min(s.cc.staleWhileRevalidate, maxStale) && cc.minFresh == absent:
 		return swr
 	}
 	return unusable
@@ -97,7 +97,7 @@ func (s *stored) covers(cc directives, disconnected bool, now time.Time, maxStal
 	if window == absent && disconnected {
 		window = maxStale
 	}
-	return -s.freshUntil.Sub(now) < min(window, maxStale)
+	return now.Sub(s.freshUntil) < min(window, maxStale)
 }
 
 // isError reports whether a status is one that stale-if-error is for.
