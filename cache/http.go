@@ -199,7 +199,7 @@ func (c *httpCache) give(req *http.Request, w *wanted, s *stored, standing stand
 	}
 	resp := s.response(req, now, c.hitStatus(s.freshUntil.Sub(now), detail), answer.Source)
 	switch {
-	case len(w.header["Range"]) > 0:
+	case len(w.header["Range"]) > 0 && req.Method != http.MethodHead: // only GET has ranges
 		if !s.partOf(resp, w.header) {
 			return nil, false
 		}

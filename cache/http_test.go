@@ -465,3 +465,18 @@ func TestHTTPCallerGivesUp(t *testing.T) {
 		assert.True(t, errors.Is(err, context.Canceled))
 	})
 }
+
+// Only GET has ranges.
+func TestHTTPHeadHasNoRange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := saying("Cache-Control: max-age=60", func(*http.Request) string { return answer })
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ask(t, rt, get(t))
+		req := get(t, "Range: bytes=0-3")
+		req.Method = http.MethodHead
+		resp, text := ask(t, rt, req)
+		assert.Empty(t, text)
+		assert.Equal(t, http.StatusOK, resp.StatusCode)
+		assert.EqualValues(t, len(answer), resp.ContentLength)
+	})
+}
