@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	maxBody   = 1 << 40          // what a greater bound on an answer is taken for, in bytes
 	maxFlight = 10 * time.Minute // to the header
 	apartFor  = 10 * time.Second // how long requests are not merged after an answer that is not for all
 	maxApart  = 1024             // how many keys are known not to be merged; then all are forgotten
@@ -45,7 +46,7 @@ type home interface {
 
 func newFlights(maxBytes int64, home home) *flights {
 	return &flights{
-		maxBytes: min(maxBytes, 1<<40),
+		maxBytes: min(maxBytes, maxBody),
 		home:     home,
 		table:    make(map[key]*flight),
 		apart:    make(map[key]time.Time),

@@ -116,6 +116,7 @@ func HTTP(cfg HTTPConfig) Layer {
 	}
 	cfg = cfg.WithDefaults()
 	store := cfg.Store
+	cfg.MaxEntryBytes = min(cfg.MaxEntryBytes, maxBody)
 	if store == nil {
 		store = NewStore(StoreConfig{MaxEntryBytes: 4 * cfg.MaxEntryBytes, MaxBytes: max(64<<20, 16*cfg.MaxEntryBytes)})
 	}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -54,6 +55,7 @@ func NewMemo(cfg PredictionsConfig) *Memo {
 		panic("cache: " + err.Error())
 	}
 	settings, store := cfg.WithDefaults(), cfg.Store
+	settings.MaxEntryBytes = min(settings.MaxEntryBytes, maxBody)
 	if store == nil {
 		store = storeFor(settings)
 	}
@@ -237,8 +239,8 @@ func (m *Memo) lifetime(pinned bool) time.Duration {
 	if pinned {
 		ttl = m.cfg.PinnedTTL
 	}
-	jitter := max(m.cfg.Jitter, 0) * (2*m.random() - 1)
-	return ttl + time.Duration(jitter*float64(ttl))
+	jitter := time.Duration(max(m.cfg.Jitter, 0) * (2*m.random() - 1) * float64(ttl))
+	return ttl + min(jitter, math.MaxInt64-ttl)
 }
 
 // report counts what a lookup came to.
