@@ -39,7 +39,7 @@ func (e *envelope) openAI(status int) Class {
 func openAIName(name string) Class {
 	switch name {
 	case "insufficient_quota", "quota_exceeded", "billing_not_active", "billing_hard_limit_reached",
-		"credit_balance_exhausted", "organization_spend_limit_exceeded",
+		"credit_balance_exhausted", "enforced_spend_limit_reached", "organization_spend_limit_exceeded",
 		"project_spend_limit_exceeded", "organization_usage_limit_exceeded":
 		return QuotaExceeded
 	case "rate_limit_exceeded", "rate_limit_error", "slow_down", "RateLimitReached":
