@@ -1,10 +1,15 @@
 package cache
 
 import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
 )
@@ -27,5 +32,35 @@ func TestMemoJitter(t *testing.T) {
 		m := NewMemo(PredictionsConfig{Cache: policy.Cache{TTL: 100 * time.Second, PinnedTTL: 1000 * time.Second, Jitter: tt.jitter}})
 		m.random = func() float64 { return tt.random }
 		assert.Equal(t, tt.want, m.lifetime(tt.pinned), "jitter %v at %v", tt.jitter, tt.random)
+	}
+}
+
+// What a purge forbids to keep is not remembered as a question, either.
+func TestMemoPurgeLeavesNoQuestion(t *testing.T) {
+	m := NewMemo(PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}})
+	rt := m.Wrap(transportFunc(func(req *http.Request) (*http.Response, error) {
+		const text = `{"labelName":"billing","confidence":0.9}`
+		return &http.Response{
+			StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(text)),
+			Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)),
+		}, nil
+	}))
+	for _, purges := range []bool{false, true} {
+		ctx := policy.WithCall(context.Background(), policy.Call{Identity: "me", Replayable: true})
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.test/invoke", strings.NewReader(`{"data":"three content words"}`))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := rt.RoundTrip(req)
+		require.NoError(t, err)
+		want := 1
+		if purges {
+			m.PurgeIdentity("me")
+			want = 0
+		}
+		_, err = io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, want, m.alike.texts.Len())
+		m.Purge()
 	}
 }

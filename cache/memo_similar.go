@@ -122,6 +122,14 @@ func (l *likeness) learn(req *http.Request, k key, document []byte, now time.Tim
 	}
 }
 
+// forgetUnheld forgets the question under k if the store has no answer to it, as
+// after a purge in the meantime.
+func (l *likeness) forgetUnheld(k key, store *Store) {
+	if l != nil && store.peek(k, time.Now()) == nil {
+		l.forget(k)
+	}
+}
+
 // read returns the text of a request, and all else of it that must be equal.
 func (l *likeness) read(req *http.Request) (p partition, text string, ok bool) {
 	h := canonicalNames(req.Header)

@@ -211,6 +211,7 @@ func (p *predictions) keep(req *http.Request, q question, resp *http.Response, a
 		if e.complete(body) {
 			e.put(p.store, q.key, a.began)
 			p.alike.learn(req, q.key, body, a.came)
+			p.alike.forgetUnheld(q.key, p.store)
 		}
 	})
 	return true
