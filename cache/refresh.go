@@ -76,9 +76,11 @@ func (p *predictions) goOn(s *seat, q question) bool {
 	case refused:
 		return false
 	case running: // the call, or one for its answer
-		s.flight.leave(s, context.Canceled, atAnyTime)
-		s.settle()
-		return true
+		left, _ := s.flight.leave(s, context.Canceled, beforeHeader)
+		if left {
+			s.settle()
+		}
+		return left // else the header came at the same time, and its body is this caller's to close
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.req.Context()), refreshTime)
 	s.flight.extend(ctx)
