@@ -457,6 +457,7 @@ func TestPredictionsBypass(t *testing.T) {
 		{name: "externalId in broken text", body: "{\"data\":\"\xff\",\"externalId\":\"t-1\"}", want: true},
 		{name: "externalId in the query", body: `{}`, change: func(r *http.Request) { r.URL.RawQuery = "capture=true&externalid=t-1" }, want: true},
 		{name: "empty externalId in the query", body: `{}`, change: func(r *http.Request) { r.URL.RawQuery = "externalId=" }, want: false},
+		{name: "externalId in the query after an empty one", body: `{}`, change: func(r *http.Request) { r.URL.RawQuery = "externalId=&externalId=t-1" }, want: true},
 		{name: "not replayable", body: `{}`, change: func(r *http.Request) {
 			*r = *r.WithContext(policy.WithCall(r.Context(), policy.Call{Function: "f"}))
 		}, want: true},

@@ -78,7 +78,7 @@ func readQuery(raw string) (facts queryFacts) {
 	for name, values := range query {
 		switch strings.ToLower(name) {
 		case "externalid":
-			facts.ownRecord = facts.ownRecord || values[0] != ""
+			facts.ownRecord = facts.ownRecord || strings.Join(values, "") != "" // any may be the one that counts
 		case "modelid":
 			facts.pinned = values[0] != ""
 		case "capture":
