@@ -224,7 +224,7 @@ type flight struct {
 
 func newFlight(fs *flights, k key, began epoch, ctx context.Context) *flight {
 	f := &flight{all: fs, key: k, began: began, header: make(chan struct{})}
-	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	inner, cancel := context.WithCancelCause(policy.WithMovingDeadline(context.WithoutCancel(ctx)))
 	f.ctx, f.cancel = flightContext{inner, f}, cancel
 	f.bound = time.AfterFunc(maxFlight, func() {
 		cancel(&policy.TimeoutError{Scope: "flight", Phase: "first byte", Limit: maxFlight})

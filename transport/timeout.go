@@ -128,15 +128,19 @@ func (t *timeout) begin(req *http.Request) (*exchange, *body.Room) {
 	}
 	ctx, now := req.Context(), time.Now()
 	deadline, ok := ctx.Deadline()
-	if ok && !deadline.After(now.Add(t.shortest)) {
+	moves := ok && policy.DeadlineMoves(ctx)
+	if ok && !moves && !deadline.After(now.Add(t.shortest)) {
 		return nil, nil
 	}
 	x, room := t.newExchange()
 	x.limits, x.ctx, x.source = t.limits, ctx, ctx
-	x.start, x.deadline = now, deadline
+	x.start, x.deadline, x.moves = now, deadline, moves
+	if moves {
+		x.deadline = time.Time{} // asked for each time
+	}
 	x.wholeBy, x.current = never, t.firstByte
 	if t.total != nil {
-		if own := now.Add(t.cfg.Total); !ok || own.Before(deadline) {
+		if own := now.Add(t.cfg.Total); !ok || moves || own.Before(deadline) {
 			x.deadline, x.whole, x.wholeBy = own, t.total, t.cfg.Total
 		}
 	}

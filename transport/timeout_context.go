@@ -10,7 +10,15 @@ import (
 // derived from it, and keeps the cause.
 
 // Deadline implements [context.Context].
-func (x *exchange) Deadline() (time.Time, bool) { return x.deadline, !x.deadline.IsZero() }
+func (x *exchange) Deadline() (time.Time, bool) {
+	deadline := x.deadline
+	if x.moves {
+		if others, ok := x.ctx.Deadline(); ok && (deadline.IsZero() || others.Before(deadline)) {
+			deadline = others
+		}
+	}
+	return deadline, !deadline.IsZero()
+}
 
 // Done implements [context.Context].
 func (x *exchange) Done() <-chan struct{} {

@@ -19,7 +19,8 @@ type exchange struct {
 	ctx      context.Context // the request's
 	source   context.Context // whose end is the exchange's, too: ctx, or what is above the call that lent its limit
 	start    time.Time
-	deadline time.Time            // of the context; zero without one
+	deadline time.Time            // of the context; zero without one, or if only that of ctx counts
+	moves    bool                 // the deadline of ctx, which may be put off
 	whole    *policy.TimeoutError // the total that is kept, or nil
 	wholeBy  time.Duration        // when it is up, as all times here since start; never without one
 
