@@ -43,6 +43,8 @@ func TestMemoKeepsNoPartOfAnAnswer(t *testing.T) {
 			}))
 			if protocol.http2 {
 				server.UseHTTP2()
+			} else { // the server hangs up, which the client may learn too late
+				server.Transport().DisableKeepAlives = true
 			}
 			send := func(rt http.RoundTripper) *http.Response {
 				req := newCall(t, `{}`, policy.Call{})

@@ -25,7 +25,8 @@ type HTTPConfig struct {
 	// "" is nobody in particular. False means that it cannot be told: such a
 	// request is sent on and its answer not stored. Nil means
 	// [policy.Call.Identity], else the credentials that the request carries:
-	// Authorization, Cookie, the API key fields and the URL's user.
+	// Authorization, Cookie, the URL's user, and each field whose name sounds like
+	// a credential ([policy.IsSecret]).
 	//
 	// Credentials that a layer below adds cannot be seen from here: where one
 	// stack serves several accounts, it must be set.

@@ -39,9 +39,16 @@ func (c *httpCache) want(req *http.Request) (*wanted, bool) {
 	}
 	w.cc = requestDirectives(w.header)
 	w.of = ownerOf(call.Function, identity)
-	if identity != "" || c.cfg.Identity == nil && showsCredentials(req, w.header) {
+	others := otherCredentials(w.header)
+	if identity != "" || c.cfg.Identity == nil && (len(others) > 0 || showsCredentials(req, w.header)) {
 		parts := keyParts(make([]byte, 0, 256))
 		parts.addIdentity(identity, req.URL.User, w.header)
+		for _, name := range others {
+			if identity == "" {
+				parts.add(name)
+				parts.addAll(w.header[name])
+			}
+		}
 		w.private, w.who = true, sha256.Sum256(parts)
 	}
 	w.change = c.changes.of(w.resource)
@@ -94,6 +101,19 @@ func showsCredentials(req *http.Request, h http.Header) bool {
 		}
 	}
 	return false
+}
+
+// otherCredentials returns the names of fields that may be credentials, besides
+// those that everybody knows, in order.
+func otherCredentials(h http.Header) []string {
+	var names []string
+	for name := range h {
+		if name != "Referer" && policy.IsSecret(name) && !slices.Contains(credentials[:], name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // flightKey returns the key of requests that are the same in all that could make
