@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ type gate struct {
 	cfg   policy.Limit
 	bound *adaptive // nil unless the bound adapts; guarded by mu, except for being nil
 	pace  *pace     // nil unless the rate is bounded; likewise
+	quota quota     // what the server tells of its own; guarded by mu
 
 	mu       sync.Mutex
 	inFlight int         // guarded by mu, as all below
@@ -27,6 +29,7 @@ type gate struct {
 type admission struct {
 	at       time.Time
 	inFlight int // with it
+	nth      uint64
 }
 
 func newGate(cfg policy.Limit) *gate {
@@ -62,7 +65,26 @@ func (g *gate) enter(ctx context.Context, priority int) (admission, error) {
 
 // openLocked reports whether one more request may go on.
 func (g *gate) openLocked(now time.Time) bool {
-	return !g.fullLocked() && (g.pace == nil || g.pace.next(now) == 0)
+	return !g.fullLocked() && g.afterLocked(now, 0) == 0
+}
+
+// afterLocked returns how long the rates make somebody with n others before him
+// wait.
+func (g *gate) afterLocked(now time.Time, n int) time.Duration {
+	wait := g.quota.after(now, n)
+	if g.pace != nil {
+		wait = max(wait, g.pace.after(now, n))
+	}
+	return wait
+}
+
+// refundLocked takes back the admission of a request that is not sent.
+func (g *gate) refundLocked() {
+	g.inFlight--
+	g.quota.refund()
+	if g.pace != nil {
+		g.pace.refund()
+	}
 }
 
 // fullLocked reports whether the bound on the requests in flight is reached.
@@ -83,7 +105,7 @@ func (g *gate) admitLocked(now time.Time) admission {
 	if g.pace != nil {
 		g.pace.take()
 	}
-	return admission{at: now, inFlight: g.inFlight}
+	return admission{at: now, inFlight: g.inFlight, nth: g.quota.admit()}
 }
 
 // queueUpLocked puts a request into the queue, or says why not.
@@ -119,10 +141,7 @@ func (g *gate) queueUpLocked(ctx context.Context, priority int, now time.Time) (
 // waitLocked returns how long a request of that priority waits at best: until
 // the rate has tokens for those before it and for itself.
 func (g *gate) waitLocked(priority int, now time.Time) time.Duration {
-	if g.pace == nil {
-		return 0
-	}
-	return g.pace.after(now, g.queue.before(priority))
+	return g.afterLocked(now, g.queue.before(priority))
 }
 
 // await waits for a place in the queue to come up.
@@ -152,10 +171,7 @@ func (g *gate) await(ctx context.Context, w *waiter) (admission, error) {
 	if ctx.Err() == nil {
 		return w.admission, nil
 	}
-	g.inFlight--
-	if g.pace != nil {
-		g.pace.refund() // it is not sent
-	}
+	g.refundLocked()
 	g.dispatchLocked(now)
 	return admission{}, g.leftLocked(ctx, w, now)
 }
@@ -203,10 +219,10 @@ func (g *gate) dispatchLocked(now time.Time) {
 	if g.wake != nil {
 		g.wake.Stop()
 	}
-	if g.queue.len() == 0 || g.pace == nil || g.fullLocked() {
+	if g.queue.len() == 0 || g.fullLocked() {
 		return
 	}
-	wait := g.pace.next(now)
+	wait := g.afterLocked(now, 0)
 	if g.wake == nil {
 		g.wake = time.AfterFunc(wait, g.woken)
 	} else {
@@ -220,11 +236,48 @@ func (g *gate) woken() {
 	g.dispatchLocked(time.Now())
 }
 
+// hear follows what an answer tells of the server's rate limits. It reports
+// whether one of them is used up.
+func (g *gate) hear(h http.Header, in admission) (usedUp bool) {
+	now := time.Now()
+	quotas := policy.Quotas(h, now)
+	if len(quotas) == 0 {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	heard := false
+	for _, q := range quotas {
+		usedUp = usedUp || q.Remaining == 0
+		switch {
+		case !q.CountsRequests():
+			if q.Remaining == 0 {
+				g.quota.pause(q.Reset, now)
+			}
+		case !heard: // of several, the one with least left
+			g.quota.hear(q, in.nth, now)
+			heard = true
+		}
+	}
+	if wait, ok := policy.WaitHint(h, now); ok && usedUp {
+		g.quota.pause(wait, now)
+	}
+	if g.queue.len() > 0 {
+		g.dispatchLocked(now)
+	}
+	return usedUp
+}
+
 // learns reports whether the gate has a use for verdicts.
 func (g *gate) learns() bool { return g.bound != nil || g.pace != nil }
 
 // learn adjusts the bounds to what a request came to.
-func (g *gate) learn(v policy.Verdict, in admission) {
+// A server whose figures say that a limit is used up has said how fast it may be
+// asked: no rate need be guessed.
+func (g *gate) learn(v policy.Verdict, in admission, usedUp bool) {
+	if usedUp && v.Class == policy.RateLimited {
+		return
+	}
 	throttled := v.Class == policy.RateLimited
 	if !throttled && g.bound == nil {
 		return

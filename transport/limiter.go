@@ -97,8 +97,9 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}()
 	resp, err := body.Send(l.next, req)
+	usedUp := err == nil && l.gate.hear(resp.Header, in)
 	if l.gate.learns() {
-		l.gate.learn(telemetry.Judge(req, resp, err, l.cfg.Classify), in)
+		l.gate.learn(telemetry.Judge(req, resp, err, l.cfg.Classify), in, usedUp)
 	}
 	if err != nil {
 		return nil, err

@@ -64,11 +64,8 @@ func (p *pace) advance(now time.Time) {
 	p.last = latest(p.last, now)
 }
 
-// next returns how long it is at most until there is a token; zero means now.
-func (p *pace) next(now time.Time) time.Duration { return p.after(now, 0) }
-
 // after returns how long it is at most until there is a token for somebody with
-// n others before him.
+// n others before him; zero means now.
 func (p *pace) after(now time.Time, n int) time.Duration {
 	p.advance(now)
 	pause := max(0, p.resume.Sub(now))

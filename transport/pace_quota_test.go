@@ -1,0 +1,219 @@
+package transport_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
+)
+
+// A tellingMeter is a meter that tells in each answer what is left, with a bucket
+// that holds the tokens of a round. Its windows open all at once if they are fixed.
+type tellingMeter struct {
+	meter
+	round  time.Duration
+	fixed  bool
+	opened time.Time
+	fields func(h http.Header, limit, left float64, reset time.Duration)
+}
+
+func (m *tellingMeter) RoundTrip(req *http.Request) (*http.Response, error) {
+	time.Sleep(25 * time.Millisecond)
+	m.mu.Lock()
+	now := time.Now()
+	limit := m.rate * m.round.Seconds()
+	if m.fixed {
+		if now.Sub(m.opened) >= m.round {
+			m.opened, m.tokens = now.Truncate(m.round), limit
+		}
+	} else {
+		m.tokens = min(limit, m.tokens+now.Sub(m.last).Seconds()*m.rate)
+	}
+	m.last = now
+	status := http.StatusOK
+	if m.tokens < 1 {
+		status = http.StatusTooManyRequests
+		m.denied++
+	} else {
+		m.tokens--
+		m.served++
+	}
+	reset := time.Duration((limit - m.tokens) / m.rate * float64(time.Second))
+	if m.fixed {
+		reset = m.opened.Add(m.round).Sub(now)
+	}
+	left := m.tokens
+	m.mu.Unlock()
+	time.Sleep(25 * time.Millisecond)
+	resp, err := transporttest.Reply(status, "")(req)
+	m.fields(resp.Header, limit, float64(int(left)), reset)
+	return resp, err
+}
+
+func (m *tellingMeter) change(rate float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rate = rate
+}
+
+func inDurations(h http.Header, limit, left float64, reset time.Duration) {
+	h.Set("X-Ratelimit-Limit-Requests", fmt.Sprint(limit))
+	h.Set("X-Ratelimit-Remaining-Requests", fmt.Sprint(left))
+	h.Set("X-Ratelimit-Reset-Requests", reset.Round(time.Millisecond).String())
+}
+
+func inSeconds(h http.Header, limit, left float64, reset time.Duration) {
+	inDurations(h, limit, left, reset)
+	h.Set("X-Ratelimit-Reset-Requests", strconv.Itoa(int((reset+time.Second-1)/time.Second)))
+}
+
+func inTimes(h http.Header, limit, left float64, reset time.Duration) {
+	h.Set("Anthropic-Ratelimit-Requests-Limit", fmt.Sprint(limit))
+	h.Set("Anthropic-Ratelimit-Requests-Remaining", fmt.Sprint(left))
+	h.Set("Anthropic-Ratelimit-Requests-Reset", time.Now().Add(reset).UTC().Format(time.RFC3339))
+}
+
+func inDraft(h http.Header, limit, left float64, reset time.Duration) {
+	h.Set("Ratelimit", fmt.Sprintf(`"default";r=%d;t=%d`, int(left), int((reset+time.Second-1)/time.Second)))
+	h.Set("Ratelimit-Policy", fmt.Sprintf(`"default";q=%d;w=60`, int(limit)))
+}
+
+// Clients that share an account are denied hardly anything and use nearly all of
+// it, in each way to tell what is left, under twice the load that is allowed; and
+// again two rounds after the limit has changed.
+func TestLimiterFollowsQuota(t *testing.T) {
+	t.Parallel()
+	ways := []struct {
+		name   string
+		fixed  bool
+		fields func(http.Header, float64, float64, time.Duration)
+	}{
+		{"OpenAI", false, inDurations},
+		{"Azure", false, inSeconds},
+		{"Anthropic", false, inTimes},
+		{"windows, durations", true, inDurations},
+		{"windows, draft", true, inDraft},
+	}
+	for _, way := range ways {
+		for _, clients := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s, %d clients", way.name, clients), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					const round, rounds = 60 * time.Second, 6
+					m := &tellingMeter{round: round, fixed: way.fixed, fields: way.fields}
+					m.rate, m.last, m.tokens = 10, time.Now(), 600
+					m.opened = time.Now().Truncate(round)
+					var wg sync.WaitGroup
+					for i := range clients {
+						rt := transport.NewLimiter(policy.Limit{InFlight: -1}).Wrap(m)
+						wg.Go(func() {
+							load(rt, rand.New(rand.NewPCG(1, uint64(i))), 20/float64(clients), 3*rounds*round)
+						})
+					}
+					time.Sleep(time.Millisecond)
+					for i, rate := range []float64{10, 5, 10} {
+						m.change(rate)
+						time.Sleep(2 * round)
+						first := m.reset()
+						time.Sleep((rounds - 2) * round)
+						rest := m.reset()
+						share, used := rest[1]/(rest[0]+rest[1]), rest[0]/(rate*(rounds-2)*round.Seconds())
+						t.Logf("%d: at first %v, then %.2f %% 429s, %.1f %% used", i, first, 100*share, 100*used)
+						assert.Less(t, share, 0.01, "share of 429s at %g/s", rate)
+						assert.Greater(t, used, 0.95, "share of the rate of %g/s", rate)
+					}
+					wg.Wait()
+				})
+			})
+		}
+	}
+}
+
+// When nothing is left nobody goes on before the reset, whatever the status.
+func TestLimiterQuotaUsedUp(t *testing.T) {
+	for name, fields := range map[string][]string{
+		"requests": {"X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "2s"},
+		"tokens":   {"X-Ratelimit-Remaining-Tokens", "0", "X-Ratelimit-Reset-Tokens", "2s"},
+	} {
+		for _, status := range []int{http.StatusOK, http.StatusTooManyRequests} {
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d := newDoor(t, policy.Limit{InFlight: -1}, transporttest.Reply(status, "", fields...), fine)
+					require.True(t, d.usual().isInside())
+					v := d.usual()
+					time.Sleep(2*time.Second - 1)
+					synctest.Wait()
+					require.False(t, v.isOver(), "before the reset")
+					time.Sleep(time.Nanosecond)
+					synctest.Wait()
+					assert.True(t, v.isInside(), "at the reset")
+				})
+			})
+		}
+	}
+}
+
+// Figures that nobody can mean hold nobody up for more than two minutes, and a
+// limit of which little is known lets through what it can.
+func TestLimiterQuotaAbsurd(t *testing.T) {
+	huge := "1" + fmt.Sprintf("%0400d", 0)
+	for _, fields := range [][]string{
+		{"X-Ratelimit-Remaining", "0", "X-Ratelimit-Reset", huge},
+		{"X-Ratelimit-Limit", huge, "X-Ratelimit-Remaining", huge, "X-Ratelimit-Reset", "0"},
+		{"X-Ratelimit-Limit", "0.0000001", "X-Ratelimit-Remaining", "0", "X-Ratelimit-Reset", huge},
+		{"X-Ratelimit-Limit", "1", "X-Ratelimit-Remaining", "0.5", "X-Ratelimit-Reset", "86400"},
+		{"X-Ratelimit-Limit", "-1", "X-Ratelimit-Remaining", "-1", "X-Ratelimit-Reset", "0"},
+		{"X-Ratelimit-Limit", "0", "X-Ratelimit-Remaining", "0", "X-Ratelimit-Reset", "0"},
+	} {
+		t.Run(fmt.Sprintf("%.40q", fields), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDoor(t, policy.Limit{InFlight: -1, MaxWait: time.Hour}, transporttest.Reply(200, "", fields...))
+				for i := range 10 {
+					v := d.usual()
+					time.Sleep(2*time.Minute + 1)
+					synctest.Wait()
+					require.True(t, v.isInside(), "request %d", i)
+				}
+			})
+		})
+	}
+}
+
+// A 429 whose figures say why does not make the rate fall; one whose figures say
+// that there is something left does.
+func TestLimiterQuotaExplains429(t *testing.T) {
+	for left, want := range map[string]float64{"0": 10, "5": 7} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoor(t, policy.Limit{PerSecond: 10, InFlight: -1}, transporttest.Reply(429, "",
+				"X-Ratelimit-Limit", "9", "X-Ratelimit-Remaining", left, "X-Ratelimit-Reset", "3"))
+			d.usual()
+			assert.InDelta(t, want, d.State().PerSecond, 1e-9, "with %s left", left)
+		})
+	}
+}
+
+// What a server asks for in so many words comes before what its figures say.
+func TestLimiterQuotaRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, policy.Limit{InFlight: -1, MaxWait: time.Minute}, transporttest.Reply(429, "", "Retry-After", "9",
+			"X-Ratelimit-Limit", "9", "X-Ratelimit-Remaining", "0", "X-Ratelimit-Reset", "3"), fine)
+		d.usual()
+		v := d.usual()
+		time.Sleep(9*time.Second - 1)
+		synctest.Wait()
+		require.False(t, v.isOver())
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		assert.True(t, v.isInside())
+	})
+}
