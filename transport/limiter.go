@@ -30,6 +30,13 @@ var ErrLimited = errors.New("transport: limit reached")
 // A request is in flight until its body ends. A server that says 429 makes the
 // limiter slower: see [policy.Limit].
 //
+// Where answers tell what is left of the server's own rate limit ([policy.Quotas]),
+// the limiter keeps to that, too, with or without a rate of its own: it spreads what
+// is left the thinner the less it is, and when nothing is left it lets nobody
+// through until some is back, for a minute at most before it asks again. Who waits
+// for that waits in the queue. Limits that do not count requests, but tokens, say,
+// count once they are used up.
+//
 // One Limiter is one set of bounds, shared by every transport it wraps. It is
 // safe for concurrent use.
 type Limiter struct {

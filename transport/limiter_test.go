@@ -374,16 +374,18 @@ func TestLimiterCoincidences(t *testing.T) {
 // A limiter that is set four times too high asks for little that is denied from
 // the first second on.
 func TestLimiterFindsRateFromTheStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const allowed, minute = 50, time.Minute
-		server := &meter{rate: allowed, last: time.Now()}
-		rt := transport.NewLimiter(policy.Limit{PerSecond: 4 * allowed, Burst: 1, InFlight: -1, MaxWait: 2 * time.Second}).Wrap(server)
-		load(rt, rand.New(rand.NewPCG(1, 1)), 6*allowed, minute)
-		counts := server.reset()
-		served, denied := counts[0], counts[1]
-		assert.Less(t, denied, 0.015*(served+denied))
-		assert.Greater(t, served, 0.95*allowed*minute.Seconds())
-	})
+	for seed := range uint64(5) {
+		synctest.Test(t, func(t *testing.T) {
+			const allowed, minute = 50, time.Minute
+			server := &meter{rate: allowed, last: time.Now()}
+			rt := transport.NewLimiter(policy.Limit{PerSecond: 4 * allowed, Burst: 1, InFlight: -1, MaxWait: 2 * time.Second}).Wrap(server)
+			load(rt, rand.New(rand.NewPCG(1, seed)), 6*allowed, minute)
+			counts := server.reset()
+			served, denied := counts[0], counts[1]
+			assert.Less(t, denied, 0.015*(served+denied), "seed %d", seed)
+			assert.Greater(t, served, 0.95*allowed*minute.Seconds(), "seed %d", seed)
+		})
+	}
 }
 
 // A wait that is shorter than the time from one token to the next is of use to
