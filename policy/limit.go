@@ -24,6 +24,10 @@ type Limit struct {
 	// were under way, and stops it for as long as Retry-After says, up to 60 s.
 	// Within some seconds the rate climbs back to where it was, and from there
 	// faster and faster up to PerSecond.
+	//
+	// Where answers tell what is left of the server's own limit, the limiter keeps
+	// to that as well, whatever PerSecond is; a 429 that comes with a limit used up
+	// does not lower the rate.
 	PerSecond float64
 
 	// Burst is how many requests may start at once after a pause. Zero means

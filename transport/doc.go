@@ -1,6 +1,7 @@
-// Package transport holds the layers that handle the wire: [Retry], [Throttle],
-// [Breaker], [Limiter], [Streams], [Timeout], [Failover], [Responses], [Faults] and [PerKey], and [Standard] and [Build], which
-// put whole stacks together. [Lint] and [Explain] look at a stack that is
+// Package transport holds the layers that handle the wire: [Responses], [Hedge],
+// [Retry], [Failover], [Throttle], [Breaker], [Limiter], [Streams], [Timeout],
+// [Faults] and [PerKey], and [Standard] and [Build], which put whole stacks
+// together. [Lint] and [Explain] look at a stack that is
 // together.
 //
 // A layer wraps an [http.RoundTripper] and is one itself, so the layers fit
