@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -206,8 +207,7 @@ func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.
 	v.judge(telemetry.Judge(req, resp, err, to.Classify))
 	if v.verdict.Class == policy.OK && to.ResponseBody != nil {
 		if err = to.translate(resp); err != nil {
-			v.verdict = policy.Verdict{Class: policy.Internal, Again: policy.Elsewhere, Executed: policy.Executed}
-			resp = nil
+			v.verdict, resp = untranslated(err), nil
 		}
 	}
 	done = true
@@ -220,6 +220,15 @@ func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.
 	}
 	c.finish(to, resp, v)
 	return resp, v.verdict, nil
+}
+
+// untranslated returns the verdict on an answer that could not be translated: that
+// of the translation, if it has one.
+func untranslated(err error) policy.Verdict {
+	if e, ok := errors.AsType[*policy.Error](err); ok {
+		return e.Verdict
+	}
+	return policy.Verdict{Class: policy.Internal, Again: policy.Elsewhere, Executed: policy.Executed}
 }
 
 // send rewrites req for an endpoint and sends it.
