@@ -247,6 +247,20 @@ func TestHTTPHerd(t *testing.T) {
 	}
 }
 
+// Who looked in vain before an answer was stored, and asks after that, gets it.
+func TestHTTPLooksAgain(t *testing.T) {
+	for range 300 {
+		upstream := saying("Cache-Control: max-age=60", authorization)
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { ask(t, rt, get(t, "Authorization: a")) })
+		}
+		wg.Wait()
+		require.Equal(t, int64(1), upstream.calls.Load())
+	}
+}
+
 // The first caller gives up: the others get their answer.
 func TestHTTPLeaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
