@@ -378,9 +378,7 @@ func (c *httpCache) report(req *http.Request, l lookup) {
 // transport below.
 func (c *httpCache) CloseIdleConnections() {
 	c.renewals.end(false)
-	if idle, ok := c.next.(interface{ CloseIdleConnections() }); ok {
-		idle.CloseIdleConnections()
-	}
+	body.CloseIdle(c.next)
 }
 
 // Close ends the refreshes for good. Requests are answered as before.

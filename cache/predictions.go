@@ -16,11 +16,7 @@ type predictions struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (p *predictions) CloseIdleConnections() {
-	if c, ok := p.next.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
-}
+func (p *predictions) CloseIdleConnections() { body.CloseIdle(p.next) }
 
 func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 	q, ok := p.question(req)

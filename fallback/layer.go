@@ -55,11 +55,7 @@ type layer struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (l *layer) CloseIdleConnections() {
-	if c, ok := l.next.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
-}
+func (l *layer) CloseIdleConnections() { body.CloseIdle(l.next) }
 
 func (l *layer) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := body.Send(l.next, req)

@@ -34,7 +34,7 @@ type attemptLayer struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (l *attemptLayer) CloseIdleConnections() { closeIdle(l.next) }
+func (l *attemptLayer) CloseIdleConnections() { body.CloseIdle(l.next) }
 
 func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	trail := FromContext(req.Context())

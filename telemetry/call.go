@@ -47,7 +47,7 @@ type callLayer struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (l *callLayer) CloseIdleConnections() { closeIdle(l.next) }
+func (l *callLayer) CloseIdleConnections() { body.CloseIdle(l.next) }
 
 func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, trail := l.claim(req.Context())
@@ -195,10 +195,4 @@ func (t *Trail) finish() (function string, a Answer, d time.Duration) {
 	t.judged = nil // they hold responses and their requests
 	t.judgedRoom = [1]judgement{}
 	return t.function, t.answer, t.duration
-}
-
-func closeIdle(rt http.RoundTripper) {
-	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
 }

@@ -66,7 +66,7 @@ type breaker struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (b *breaker) CloseIdleConnections() { closeIdle(b.next) }
+func (b *breaker) CloseIdleConnections() { body.CloseIdle(b.next) }
 
 func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()

@@ -94,7 +94,7 @@ type failover struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (f *failover) CloseIdleConnections() { closeIdle(f.next) }
+func (f *failover) CloseIdleConnections() { body.CloseIdle(f.next) }
 
 func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := crossing{failover: f, origin: f.originOf(req)}

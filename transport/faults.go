@@ -65,7 +65,7 @@ type faults struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (f *faults) CloseIdleConnections() { closeIdle(f.next) }
+func (f *faults) CloseIdleConnections() { body.CloseIdle(f.next) }
 
 func (f *faults) RoundTrip(req *http.Request) (*http.Response, error) {
 	run := f.current.Load()

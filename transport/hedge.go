@@ -74,7 +74,7 @@ type hedge struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (h *hedge) CloseIdleConnections() { closeIdle(h.next) }
+func (h *hedge) CloseIdleConnections() { body.CloseIdle(h.next) }
 
 func (h *hedge) RoundTrip(req *http.Request) (*http.Response, error) {
 	var content snapshot

@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // Inspect returns the layers of rt as they stand, outermost first, and what they
@@ -143,5 +144,5 @@ func (p *perKey) sample() http.RoundTripper {
 // sampleEnd stands below layers that are only looked at.
 type sampleEnd struct{ http.RoundTripper }
 
-// CloseIdleConnections implements idleCloser, so that nothing is put around it.
-func (e *sampleEnd) CloseIdleConnections() { closeIdle(e.RoundTripper) }
+// CloseIdleConnections is there so that nothing is put around it.
+func (e *sampleEnd) CloseIdleConnections() { body.CloseIdle(e.RoundTripper) }

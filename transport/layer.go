@@ -62,16 +62,10 @@ type forwarder struct {
 	next http.RoundTripper
 }
 
-func (f *forwarder) CloseIdleConnections() { closeIdle(f.next) }
+func (f *forwarder) CloseIdleConnections() { body.CloseIdle(f.next) }
 
 // broken reports whether a body that ended in err was cut short by something else
 // than its reader.
 func broken(err error) bool {
 	return err != io.EOF && err != body.ErrAbandoned //nolint:errorlint // they come as they are: what wraps io.EOF is a failure
-}
-
-func closeIdle(rt http.RoundTripper) {
-	if c, ok := rt.(idleCloser); ok {
-		c.CloseIdleConnections()
-	}
 }

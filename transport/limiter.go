@@ -85,7 +85,7 @@ type limiter struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (l *limiter) CloseIdleConnections() { closeIdle(l.next) }
+func (l *limiter) CloseIdleConnections() { body.CloseIdle(l.next) }
 
 func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()

@@ -74,7 +74,7 @@ type keyed struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (p *perKey) CloseIdleConnections() { closeIdle(p.next) }
+func (p *perKey) CloseIdleConnections() { body.CloseIdle(p.next) }
 
 func (p *perKey) RoundTrip(req *http.Request) (*http.Response, error) {
 	var k *keyed

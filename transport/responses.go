@@ -37,7 +37,7 @@ type responses struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (r *responses) CloseIdleConnections() { closeIdle(r.next) }
+func (r *responses) CloseIdleConnections() { body.CloseIdle(r.next) }
 
 func (r *responses) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := body.Send(r.next, req)

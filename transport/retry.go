@@ -51,7 +51,7 @@ type retry struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (r *retry) CloseIdleConnections() { closeIdle(r.next) }
+func (r *retry) CloseIdleConnections() { body.CloseIdle(r.next) }
 
 func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := retried{retry: r}

@@ -41,7 +41,7 @@ type streams struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (s *streams) CloseIdleConnections() { closeIdle(s.next) }
+func (s *streams) CloseIdleConnections() { body.CloseIdle(s.next) }
 
 func (s *streams) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := body.Send(s.next, req)

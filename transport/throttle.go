@@ -77,7 +77,7 @@ type throttle struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (t *throttle) CloseIdleConnections() { closeIdle(t.next) }
+func (t *throttle) CloseIdleConnections() { body.CloseIdle(t.next) }
 
 func (t *throttle) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()

@@ -89,7 +89,7 @@ type timeout struct {
 }
 
 // CloseIdleConnections forwards to the transport below.
-func (t *timeout) CloseIdleConnections() { closeIdle(t.next) }
+func (t *timeout) CloseIdleConnections() { body.CloseIdle(t.next) }
 
 func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
 	x, room := t.begin(req)

@@ -35,3 +35,11 @@ func Send(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// CloseIdle tells rt to close the connections that nobody uses, if it can: what a
+// layer does with [http.Client.CloseIdleConnections] of the client above.
+func CloseIdle(rt http.RoundTripper) {
+	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}

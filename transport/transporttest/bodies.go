@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // Bodies counts the bodies that pass a place in a stack: put Wrap among the
@@ -53,11 +55,7 @@ type counting struct {
 	next   http.RoundTripper
 }
 
-func (c *counting) CloseIdleConnections() {
-	if next, ok := c.next.(interface{ CloseIdleConnections() }); ok {
-		next.CloseIdleConnections()
-	}
-}
+func (c *counting) CloseIdleConnections() { body.CloseIdle(c.next) }
 
 func (c *counting) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := c.next.RoundTrip(c.request(req))
