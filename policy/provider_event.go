@@ -26,15 +26,22 @@ func ClassifyEvent(p Provider, data []byte) Verdict {
 	} else if !e.isError() {
 		return Verdict{Class: OK, Executed: Executed}
 	}
+	v := e.eventVerdict(p)
+	v.Executed = MaybeExecuted
+	return v
+}
+
+// eventVerdict returns the verdict on the error of an event, which has no status.
+func (e *envelope) eventVerdict(p Provider) Verdict {
 	c := e.classOf(p, 0)
 	if c == Unknown {
 		c = e.named(eventName)
 	}
 	v := meaning(c)
 	if c == Unknown {
-		v = byCode(jsonText(e.inner.code))
+		v = byCode(e.names[:]...)
 	}
-	v.Executed, v.Wait = MaybeExecuted, e.wait()
+	v.Wait = e.wait()
 	v.Code, v.Message, v.RequestID = e.code, e.message, oneLine(jsonText(e.outer.requestID))
 	return v
 }
@@ -44,11 +51,13 @@ func (e *envelope) isError() bool {
 	return string(e.outer.kind) == `"error"` || len(e.outer.err) > 0 && string(e.outer.err) != "null"
 }
 
-// byCode returns the verdict on a code that is a status, as some providers have
-// it.
-func byCode(code string) Verdict {
-	if status, err := strconv.Atoi(code); err == nil && status >= 400 {
-		return byStatus(status)
+// byCode returns the verdict on the first name that is a status, as some providers
+// have it.
+func byCode(names ...string) Verdict {
+	for _, name := range names {
+		if status, err := strconv.Atoi(name); err == nil && status >= 400 {
+			return byStatus(status)
+		}
 	}
 	return Verdict{}
 }

@@ -64,13 +64,13 @@ func openAIName(name string) Class {
 // an event in a stream has not.
 func eventName(name string) Class {
 	switch name {
-	case "invalid_request_error":
+	case "invalid_request_error", "BadRequestError":
 		return Invalid
 	case "requests", "tokens":
 		return RateLimited
-	case "service_unavailable_error":
+	case "service_unavailable_error", "overloaded":
 		return Overloaded
-	case "server_error", "api_error":
+	case "server_error", "api_error", "internal_error", "internal_server_error":
 		return Internal
 	}
 	return Unknown

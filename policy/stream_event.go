@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"strconv"
 	"strings"
 )
 
@@ -85,9 +83,9 @@ func JudgeEvent(e Event) (EventKind, Verdict) {
 	case kind != EventUnknown:
 		return kind, Verdict{}
 	case name == "response.failed":
-		return EventError, judgeFailure(f.Response.Error)
+		return EventError, judgeFailure(f.Response)
 	case holdsSomething(f.Error):
-		return EventError, judgeFailure(f.Error)
+		return EventError, judgeFailure(data)
 	case name == "error" && jsonText(f.Type) == "error":
 		return EventError, judgeFailure(data)
 	case isArray(f.Choices):
@@ -102,9 +100,7 @@ type eventFields struct {
 	Error    json.RawMessage `json:"error"`
 	Choices  json.RawMessage `json:"choices"`
 	RPC      json.RawMessage `json:"jsonrpc"` // somebody else's answers and errors
-	Response struct {
-		Error json.RawMessage `json:"error"`
-	} `json:"response"`
+	Response json.RawMessage `json:"response"`
 }
 
 // kindOf returns the kind of events of a name that says it all.
@@ -160,72 +156,14 @@ func holdsSomething(raw json.RawMessage) bool {
 
 func isArray(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '[' }
 
-// judgeFailure returns the verdict on the error of an error event: an object with
-// message, type and code, or a text. It is the one on the answer that the same error
-// would have had before the stream began.
-func judgeFailure(raw json.RawMessage) Verdict {
-	var inner struct {
-		Type json.RawMessage `json:"type"`
-		Code json.RawMessage `json:"code"`
-	}
-	_ = json.Unmarshal(raw, &inner) // a text has neither
-	code, kind := jsonText(inner.Code), jsonText(inner.Type)
-	status := statusOf(code)
-	if status == 0 {
-		status = statusOf(kind)
-	}
-	known := status != 0
-	if !known {
-		status = http.StatusBadRequest
-	}
-	if len(raw) == 0 {
-		raw = json.RawMessage("null")
-	}
-	v := Classify(Outcome{Status: status, Body: fmt.Appendf(nil, `{"error":%s}`, raw)})
-	switch {
-	case isFilter(code), isFilter(kind):
-		v.Class, v.Again, v.Executed = Filtered, Nobody, MaybeExecuted
-	case v.Class == Overloaded: // though it had begun
+// judgeFailure returns the verdict on an error event: the one on the answer that the
+// same error would have had before the stream began, but for an overload, which
+// came after it had begun.
+func judgeFailure(document []byte) Verdict {
+	e := readEnvelope(document)
+	v := e.eventVerdict(ProviderGeneric)
+	if v.Class == Overloaded {
 		v.Executed = MaybeExecuted
-	case !known && v.Class == Invalid:
-		v.Class, v.Again, v.Executed = Unknown, Nobody, MaybeExecuted
 	}
 	return v
-}
-
-func isFilter(word string) bool {
-	return word == "content_filter" || word == "content_policy_violation"
-}
-
-// statusOf returns the status with which providers send an error of that code or
-// type, which may be a status itself. It returns zero for those it does not know.
-func statusOf(word string) int {
-	switch word {
-	case "invalid_request_error", "context_length_exceeded", "BadRequestError":
-		return http.StatusBadRequest
-	case "authentication_error", "invalid_api_key":
-		return http.StatusUnauthorized
-	case "billing_error":
-		return http.StatusPaymentRequired
-	case "permission_error":
-		return http.StatusForbidden
-	case "not_found_error", "model_not_found":
-		return http.StatusNotFound
-	case "request_too_large":
-		return http.StatusRequestEntityTooLarge
-	case "rate_limit_error", "rate_limit_exceeded", "insufficient_quota", "slow_down", "requests", "tokens":
-		return http.StatusTooManyRequests
-	case "api_error", "server_error", "internal_error", "internal_server_error":
-		return http.StatusInternalServerError
-	case "service_unavailable_error", "server_is_overloaded":
-		return http.StatusServiceUnavailable
-	case "timeout_error":
-		return http.StatusGatewayTimeout
-	case "overloaded_error", "overloaded":
-		return statusOverloaded
-	}
-	if status, err := strconv.Atoi(word); err == nil && status >= 400 && status < 600 {
-		return status
-	}
-	return 0
 }
