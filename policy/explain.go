@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // Unbounded is the time that nothing bounds.
@@ -86,7 +88,6 @@ func Explain(parts []Part) Explanation {
 // adversary keeps them right.
 const (
 	peekTime   = 100 * time.Millisecond // telemetry's, for the start of an error body
-	drainTime  = 50 * time.Millisecond  // the cache's and the fallback's, to throw one away
 	inputBytes = 1 << 20                // the fallback's, of the request's text
 	oneRead    = 32 << 10               // a transport's, of the request's body
 
@@ -146,7 +147,7 @@ func (c *costs) judge() {
 }
 
 // discard throws an answer away.
-func (c *costs) discard() { c.Header = min(plus(c.Header, drainTime), c.End) }
+func (c *costs) discard() { c.Header = min(plus(c.Header, body.DrainTime), c.End) }
 
 func (c *costs) cache(cache Cache) {
 	c.judge()
@@ -229,7 +230,7 @@ func (c *costs) failover(n int) {
 	if n <= 1 {
 		return
 	}
-	before := plus(times(c.Header, n-1), times(drainTime, n-1))
+	before := plus(times(c.Header, n-1), times(body.DrainTime, n-1))
 	c.Header, c.End = plus(before, c.Header), plus(before, c.End)
 	c.Waiting = times(c.Waiting, n)
 	c.Calls = product(c.Calls/max(1, c.attempts), max(n, c.attempts))

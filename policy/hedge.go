@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"time"
+
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // Hedge sets when a request that takes long is sent once more beside itself, so
@@ -74,7 +76,7 @@ func (h Hedge) WithDefaults() Hedge {
 	h.Quantile = cmp.Or(h.Quantile, 0.95)
 	h.Max = cmp.Or(h.Max, 1)
 	h.Ratio = cmp.Or(h.Ratio, 0.05)
-	h.DrainBytes = cmp.Or(h.DrainBytes, 64<<10)
+	h.DrainBytes = cmp.Or(h.DrainBytes, body.DrainBytes)
 	h.DrainTime = cmp.Or(h.DrainTime, defaultDrainTime)
 	return h
 }

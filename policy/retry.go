@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"time"
+
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // Retry sets how failed attempts are repeated. Its zero value is ready to use.
@@ -98,8 +100,8 @@ func (r Retry) WithDefaults() Retry {
 	r.Budget = r.Budget.withDefaults()
 	r.ReplayBytes = cmp.Or(r.ReplayBytes, 1<<20)
 	r.BufferBytes = cmp.Or(r.BufferBytes, 64<<10)
-	r.DrainBytes = cmp.Or(r.DrainBytes, 64<<10)
-	r.DrainTime = cmp.Or(r.DrainTime, 50*time.Millisecond)
+	r.DrainBytes = cmp.Or(r.DrainBytes, body.DrainBytes)
+	r.DrainTime = cmp.Or(r.DrainTime, body.DrainTime)
 	return r
 }
 
