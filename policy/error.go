@@ -109,8 +109,8 @@ func withoutURL(err error) string {
 // A Refusal is the error of a layer that did not let a request through. The
 // request was not sent, and nobody counts it as a failure of the server.
 type Refusal struct {
-	// Layer is the name of the layer: "breaker", "limiter" or "throttle", or
-	// that of a layer of another module.
+	// Layer is the name of the layer: "breaker", "limiter", "throttle" or
+	// "failover", or that of a layer of another module.
 	Layer string
 
 	// Reason is one of a closed set of words, fit for a metric's label:
@@ -123,6 +123,8 @@ type Refusal struct {
 	//	queue_full         too many wait already
 	//	queue_timeout      it has waited for as long as it may
 	//	throttled          the server turns too many requests away
+	//	token              the endpoint's token could not be had
+	//	body               the request could not be translated for the endpoint
 	Reason string
 
 	// RetryAt is when the layer would let a request through, zero if it cannot

@@ -66,8 +66,8 @@ type Explained struct {
 //     the request's body at once.
 //   - A failover asks all its endpoints in each attempt of a retry around it: in
 //     truth those after the first are asked one at a time. Funcs that fetch tokens
-//     or translate bodies take neither time nor memory. The layers inside it are the
-//     first endpoint's.
+//     or translate bodies take no time, and no memory of their own. Of a failover
+//     inside another one's endpoints, the layers are its first endpoint's.
 //   - Foreign layers send one request for one, and neither wait nor buffer.
 //
 // A limit between bytes does not bound a body: a server may drip. Nor does it
@@ -76,10 +76,23 @@ func Explain(parts []Part) Explanation {
 	parts = withoutOff(parts)
 	c := costs{Worst: Worst{Calls: 1, Header: Unbounded, End: Unbounded}}
 	layers := make([]Explained, len(parts))
+	branches := map[string]*costs{} // by endpoint
 	for i, p := range slices.Backward(parts) {
-		c.recorded = slices.ContainsFunc(parts[:i+1], func(p Part) bool { return p.Kind == KindCall })
-		c.add(p)
-		layers[i] = Explained{p, c.Worst}
+		at := &c
+		if p.Endpoint != "" {
+			if branches[p.Endpoint] == nil {
+				branches[p.Endpoint] = new(c)
+			}
+			at = branches[p.Endpoint]
+		}
+		at.recorded = slices.ContainsFunc(parts[:i+1], func(p Part) bool { return p.Kind == KindCall })
+		if p.Kind == KindFailover && p.Endpoint == "" {
+			c.failover(p.failover(), branches)
+			clear(branches)
+		} else {
+			at.add(p)
+		}
+		layers[i] = Explained{p, at.Worst}
 	}
 	return Explanation{c.Worst, layers}
 }
@@ -120,7 +133,7 @@ func (c *costs) add(p Part) {
 	case KindStreams:
 		c.streams(p.streams())
 	case KindFailover:
-		c.failover(len(p.failover().Endpoints))
+		c.failover(p.failover(), nil)
 	case KindCache:
 		c.cache(p.cache())
 	case KindFallback:
@@ -149,7 +162,11 @@ func (c *costs) judge() {
 // discard throws an answer away.
 func (c *costs) discard() { c.Header = min(plus(c.Header, body.DrainTime), c.End) }
 
+// cache looks at an answer before it is shared among those who ask the same, and
+// again at the copy that each of them gets.
 func (c *costs) cache(cache Cache) {
+	c.judge()
+	c.judged = false
 	c.judge()
 	if cache.StaleIfError > 0 {
 		c.discard()
@@ -224,20 +241,64 @@ func (c *costs) hedge(h Hedge) {
 	c.SpilledBytes = times(c.SpilledBytes, n)
 }
 
-// failover asks each of n endpoints, one after the other.
-func (c *costs) failover(n int) {
-	c.judge()
-	if n <= 1 {
+// failover asks each endpoint, one after the other. branches are their own layers,
+// by name; one that has none stands on what there is.
+func (c *costs) failover(f Failover, branches map[string]*costs) {
+	asked := make([]costs, len(f.Endpoints))
+	for i, e := range f.Endpoints {
+		asked[i] = *c
+		if own := branches[e.Name]; own != nil {
+			asked[i] = *own
+		}
+		asked[i].recorded = c.recorded
+		asked[i].judge()
+		asked[i].translate(e)
+	}
+	if len(asked) == 0 {
 		return
 	}
-	before := plus(times(c.Header, n-1), times(body.DrainTime, n-1))
-	c.Header, c.End = plus(before, c.Header), plus(before, c.End)
-	c.Waiting = times(c.Waiting, n)
-	c.Calls = product(c.Calls/max(1, c.attempts), max(n, c.attempts))
-	c.attempts = max(n, c.attempts)
-	r := Retry{}.WithDefaults()
-	memory, _ := r.ReplayLimits()
-	c.BufferedBytes = plus(c.BufferedBytes, memory+oneRead+2*r.DrainBytes+1)
+	*c = oneAfterTheOther(asked)
+	if n := len(asked); n > 1 {
+		c.Calls, c.attempts = product(c.Calls, max(n, c.attempts)), max(n, c.attempts)
+		r := Retry{}.WithDefaults()
+		memory, _ := r.ReplayLimits()
+		c.BufferedBytes = plus(c.BufferedBytes, memory+oneRead+2*r.DrainBytes+1)
+	}
+}
+
+// translate reads whole bodies.
+func (c *costs) translate(e Endpoint) {
+	if e.RequestBody != nil {
+		c.BufferedBytes = plus(c.BufferedBytes, MapBytes+1)
+	}
+	if e.ResponseBody != nil {
+		c.BufferedBytes = plus(c.BufferedBytes, MapBytes+1)
+		c.Header = c.End
+	}
+}
+
+// oneAfterTheOther returns what it comes to if each of all is tried and the answer
+// is thrown away but for the last one's, whichever that is. Its Calls are those of
+// one.
+func oneAfterTheOther(all []costs) costs {
+	gaps := times(body.DrainTime, len(all)-1)
+	sum := all[0]
+	sum.Worst = Worst{}
+	for last, c := range all {
+		header, end := gaps, plus(gaps, c.End)
+		for i, other := range all {
+			header = plus(header, other.Header)
+			if i != last {
+				end = plus(end, other.Header)
+			}
+		}
+		sum.Header, sum.End = header, max(sum.End, end)
+		sum.Waiting = plus(sum.Waiting, c.Waiting)
+		sum.Calls, sum.attempts = max(sum.Calls, c.Calls), max(sum.attempts, c.attempts)
+		sum.BufferedBytes, sum.SpilledBytes = max(sum.BufferedBytes, c.BufferedBytes), max(sum.SpilledBytes, c.SpilledBytes)
+		sum.judged = sum.judged && c.judged
+	}
+	return sum
 }
 
 // mostAttempts returns how many attempts there are while the budget is full.

@@ -45,9 +45,9 @@ At worst 3 requests; header or error: 30s; end of the body: 30s; waiting: 30s; b
 `},
 		{"full", full, `
 layer            settings                                                   calls  header     end        waiting  buffered
-call             tickets                                                    2      18.3s      19.1s      12s      2.5 MiB
-fallback         stale, 2 rules, static                                     2      18.3s      19.1s      12s      2.5 MiB
-cache            fresh 1m30s, pinned 24h, stale 24h                         2      18.25s     19.1s      12s      1.5 MiB
+call             tickets                                                    2      18.4s      19.1s      12s      2.5 MiB
+fallback         stale, 2 rules, static                                     2      18.4s      19.1s      12s      2.5 MiB
+cache            fresh 1m30s, pinned 24h, stale 24h                         2      18.35s     19.1s      12s      1.5 MiB
 retry            2 attempts, from 100ms, throttled 1s, server's ≤ 2s        2      18.2s      19.1s      12s      1.2 MiB
 breaker          50 % of ≥ 10 in the last 50, open 5s to 1m, per Authority  1      8.1s       9s         5s       20 KiB
 limit            25/s, 10 in flight, queue 5s, per Authority                1      8.1s       9s         5s       20 KiB
@@ -58,7 +58,7 @@ main.failover    foreign                                                    1   
 faults           0 faults in the mix                                        1      unbounded  unbounded  0s       0 B
 main.wire                                                                   1      unbounded  unbounded  0s       0 B
 
-At worst 2 requests; header or error: 18.3s; end of the body: 19.1s; waiting: 12s; buffered: 2.5 MiB; in a temporary file: 8.1 MiB.
+At worst 2 requests; header or error: 18.4s; end of the body: 19.1s; waiting: 12s; buffered: 2.5 MiB; in a temporary file: 8.1 MiB.
 What main.wire does is not known, nor what it may stand on.
 `},
 		{"nothing", nil, `
@@ -124,10 +124,32 @@ func TestExplainWorst(t *testing.T) {
 		{"spilled", chain(policy.Retry{Attempts: 1, SpillBytes: 2 << 20, BufferBytes: -1}, total(sec)),
 			policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: base, SpilledBytes: 2<<20 + 32<<10}},
 		{"no queue", chain(policy.Limit{MaxQueue: -1}, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4 << 10}},
-		{"cache", chain(cached, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4<<10 + 256<<10}},
-		{"cache that throws away", chain(cached, timeout), policy.Worst{Calls: 1, Header: 10150 * ms, End: policy.Unbounded, BufferedBytes: 4<<10 + 256<<10}},
+		{"cache", chain(cached, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 2*(4<<10) + 256<<10}},
+		{"cache that throws away", chain(cached, timeout), policy.Worst{Calls: 1, Header: 10250 * ms, End: policy.Unbounded, BufferedBytes: 2*(4<<10) + 256<<10}},
 		{"what is off", chain(policy.Retry{Off: true}, policy.Limit{Off: true}, policy.Timeout{Off: true}, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec}},
 	}
+	at := func(endpoint string, p policy.Part) policy.Part { p.Endpoint = endpoint; return p }
+	three := policy.Failover{Endpoints: []policy.Endpoint{{Name: "eu"}, {Name: "us"}, {Name: "asia"}}}
+	whole := func(data []byte) ([]byte, error) { return data, nil }
+	translated := policy.Failover{Endpoints: []policy.Endpoint{{Name: "eu", RequestBody: whole, ResponseBody: whole}}}
+	const replays = 1<<20 + 32<<10 + 2*(64<<10) + 1
+	tests = append(tests, []struct {
+		name  string
+		parts []policy.Part
+		want  policy.Worst
+	}{
+		{"endpoints one after the other", chain(three, total(sec)),
+			policy.Worst{Calls: 3, Header: 3*sec + 100*ms, End: 3*sec + 100*ms, BufferedBytes: 4<<10 + replays}},
+		{"endpoints of their own", append(append(chain(three), at("eu", chain(total(sec))[0]), at("us", chain(total(2 * sec))[0])), chain(total(4*sec))...),
+			policy.Worst{Calls: 3, Header: 7*sec + 100*ms, End: 7*sec + 100*ms, BufferedBytes: 4<<10 + replays}},
+		{"endpoints below a retry", chain(policy.Retry{Attempts: 5, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, three, total(sec)),
+			policy.Worst{Calls: 5, Header: 5*(3*sec+100*ms) + 4*50*ms, End: 5*(3*sec+100*ms) + 4*50*ms, Waiting: 4 * ms, BufferedBytes: 4<<10 + replays + kept}},
+		{"a retry for each endpoint", chain(three, policy.Retry{Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, total(sec)),
+			policy.Worst{Calls: 6, Header: 3*(2*sec+50*ms) + 100*ms, End: 3*(2*sec+50*ms) + 100*ms, Waiting: 3 * ms, BufferedBytes: 4<<10 + kept + replays}},
+		{"bodies that are translated", chain(translated, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
+			policy.Worst{Calls: 1, Header: 4 * sec, End: 4 * sec, BufferedBytes: 4<<10 + 2*(policy.MapBytes+1)}},
+		{"no endpoint", chain(policy.Failover{}, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec}},
+	}...)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.Equal(t, tt.want, policy.Explain(tt.parts).Worst)
@@ -150,4 +172,14 @@ func TestExplainGoesAsFarAsItCan(t *testing.T) {
 		retries = append(retries, policy.Part{Kind: policy.KindRetry, Settings: policy.Retry{Attempts: 100}}, policy.Part{Kind: policy.KindForeign})
 	}
 	assert.Equal(t, math.MaxInt, policy.Explain(retries).Calls)
+}
+
+// Each endpoint's layers are in the table under its name.
+func TestExplainNamesEndpoints(t *testing.T) {
+	stack := policy.Stack{Failover: &policy.Failover{Endpoints: []policy.Endpoint{{Name: "eu", URL: "https://eu.test"}, {Name: "mine"}}}}
+	text := policy.Explain(stack.Parts()).String()
+	for _, want := range []string{"2 endpoints, ordered", "\neu: breaker ", "\neu: streams ", "\nmine: breaker ", "\nattempt timeout "} {
+		assert.Contains(t, text, want)
+	}
+	assert.Equal(t, 1, strings.Count(text, "queue 6s, per Authority"), "%s", text)
 }

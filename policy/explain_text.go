@@ -16,7 +16,7 @@ func (e Explanation) String() string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "layer\tsettings\tcalls\theader\tend\twaiting\tbuffered")
 	for _, l := range e.Layers {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", l.Part, l.settings(), l.Calls,
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", l.title(), l.settings(), l.Calls,
 			span(l.Header), span(l.End), span(l.Waiting), size(l.BufferedBytes))
 	}
 	_ = w.Flush() // a strings.Builder takes everything
@@ -30,6 +30,14 @@ func (e Explanation) String() string {
 		fmt.Fprintf(&b, "What %s does is not known, nor what it may stand on.\n", below)
 	}
 	return trimLines(b.String())
+}
+
+// title names the part in the table, with the endpoint that it belongs to.
+func (p Part) title() string {
+	if p.Endpoint == "" {
+		return p.String()
+	}
+	return p.Endpoint + ": " + p.String()
 }
 
 // below returns what the stack stands on if that is not net/http.

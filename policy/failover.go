@@ -191,6 +191,13 @@ func (f Failover) Validate() error {
 	return errors.Join(errs...)
 }
 
+func (f *Failover) validate() error {
+	if f == nil {
+		return nil
+	}
+	return f.Validate()
+}
+
 func (e Ejection) validate() error {
 	return errors.Join(
 		check(e.Faults >= 1, "Failover.Ejection.Faults", e.Faults, "at least 1"),

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Lint reports what is wrong with a stack of layers, outermost first: settings
@@ -19,16 +20,50 @@ func Lint(parts []Part) error {
 	for _, p := range parts {
 		errs = append(errs, p.validate())
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := joinDifferent(errs); err != nil {
 		return err // figures that are wrong would only lead to more of them
 	}
-	for _, stack := range stacks(parts) {
-		errs = append(errs, lintOrder(stack)...)
-		for i := range stack {
-			errs = append(errs, lintFigures(stack, i)...)
+	for _, path := range paths(parts) {
+		for _, stack := range stacks(path) {
+			errs = append(errs, lintOrder(stack)...)
+			for i := range stack {
+				errs = append(errs, lintFigures(stack, i)...)
+			}
+		}
+		errs = append(errs, lintNested(path))
+	}
+	return joinDifferent(errs)
+}
+
+// joinDifferent joins errors without those that say the same as an earlier one, as
+// the findings about several endpoints do.
+func joinDifferent(errs []error) error {
+	said := map[string]bool{}
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool {
+		if err == nil || said[err.Error()] {
+			return true
+		}
+		said[err.Error()] = true
+		return false
+	})...)
+}
+
+// paths returns the ways through parts, one for each endpoint.
+func paths(parts []Part) [][]Part {
+	var names []string
+	for _, p := range parts {
+		if p.Endpoint != "" && !slices.Contains(names, p.Endpoint) {
+			names = append(names, p.Endpoint)
 		}
 	}
-	return errors.Join(append(errs, lintNested(parts))...)
+	if len(names) == 0 {
+		return [][]Part{parts}
+	}
+	var all [][]Part
+	for _, name := range names {
+		all = append(all, slices.DeleteFunc(slices.Clone(parts), func(p Part) bool { return p.Endpoint != "" && p.Endpoint != name }))
+	}
+	return all
 }
 
 func (p Part) validate() error {

@@ -18,6 +18,8 @@ func lintFigures(parts []Part, i int) []error {
 		return lintHedge(parts[i].hedge(), around)
 	case KindRetry:
 		return lintRetry(parts[i].retry(), around, inside)
+	case KindFailover:
+		return lintFailover(parts[i].failover(), around, inside)
 	case KindBreaker:
 		return lintBreaker(parts[i].breaker(), inside)
 	case KindLimit:
@@ -145,6 +147,13 @@ func lintHedge(h Hedge, around bound) []error {
 		}
 	}
 	return errs
+}
+
+func lintFailover(f Failover, around, inside bound) []error {
+	if len(f.Endpoints) < 2 || around.limit == 0 || inside.limit < around.limit {
+		return nil
+	}
+	return []error{finding("%v must be below %v: no endpoint times out before the call does, so none that hangs is made up for by another; make the attempt's limit half of the call's or less", inside, around)}
 }
 
 func lintBreaker(b Breaker, inside bound) []error {

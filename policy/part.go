@@ -43,6 +43,11 @@ type Part struct {
 	// is one for all.
 	Key string
 
+	// Endpoint is the one of the [Failover] around whose layer it is: those of all
+	// endpoints follow on the failover, one endpoint after the other, and what they
+	// all stand on comes after them. "" means that it is none's.
+	Endpoint string
+
 	// Settings are the layer's, of the type that Kind tells. Nil stands for the
 	// zero value.
 	Settings any
@@ -75,17 +80,38 @@ func (s Stack) Parts() []Part {
 		parts = append(parts, Part{Kind: KindHedge, Settings: *s.Hedge})
 	}
 	parts = append(parts, Part{Kind: KindRetry, Settings: s.Retry})
+	if s.Failover == nil {
+		parts = append(parts, s.wireParts(Endpoint{})...)
+	} else {
+		parts = append(parts, Part{Kind: KindFailover, Settings: *s.Failover})
+		for _, e := range s.Failover.Endpoints {
+			parts = append(parts, s.wireParts(e)...)
+		}
+	}
+	return withoutOff(append(parts, Part{Kind: KindTimeout, Name: s.Attempt.Scope, Settings: s.Attempt}))
+}
+
+// wireParts returns the layers that each host has, or each endpoint if e is one.
+func (s Stack) wireParts(e Endpoint) []Part {
+	s = s.ForEndpoint(e)
+	key := hostKey
+	if e.URL != "" {
+		key = "" // it has one host
+	}
+	var parts []Part
 	if s.Throttle != nil {
-		parts = append(parts, Part{Kind: KindThrottle, Name: s.Throttle.Name, Key: hostKey, Settings: *s.Throttle})
+		parts = append(parts, Part{Kind: KindThrottle, Name: s.Throttle.Name, Key: key, Settings: *s.Throttle})
 	}
 	parts = append(parts,
-		Part{Kind: KindBreaker, Name: s.Breaker.Name, Key: hostKey, Settings: s.Breaker},
-		Part{Kind: KindLimit, Name: s.Limit.Name, Key: hostKey, Settings: s.Limit},
+		Part{Kind: KindBreaker, Name: s.Breaker.Name, Key: key, Settings: s.Breaker},
+		Part{Kind: KindLimit, Name: s.Limit.Name, Key: key, Settings: s.Limit},
 		Part{Kind: KindAttempt, Name: s.Function},
 		Part{Kind: KindStreams, Settings: *s.Streams},
-		Part{Kind: KindTimeout, Name: s.Attempt.Scope, Settings: s.Attempt},
 	)
-	return withoutOff(parts)
+	for i := range parts {
+		parts[i].Endpoint = e.Name
+	}
+	return parts
 }
 
 // withoutOff returns the parts that are not switched off.

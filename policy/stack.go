@@ -43,19 +43,27 @@ type Stack struct {
 	// Retry repeats failed attempts.
 	Retry Retry
 
+	// Failover sends each attempt to one of several endpoints, and to another one if
+	// that fails. It draws on the budget of Retry, unless that is off. Each endpoint
+	// has a Throttle, a Breaker and a Limit of its own, with the settings below and,
+	// if it has one, its own classifier. Nil means that requests go where they are
+	// addressed to.
+	Failover *Failover
+
 	// Throttle refuses a part of the requests to a host that turns many of them
 	// away, for that attempt and without a retry. There is one for each host that
-	// the stack meets. Nil means none.
+	// the stack meets, or for each endpoint of Failover. Nil means none.
 	Throttle *Throttle
 
 	// Breaker stops the traffic to a host that is down. There is one for each
-	// host that the stack meets. Its Window, if zero, is twice
+	// host that the stack meets, or for each endpoint of Failover. Its Window, if zero, is twice
 	// Attempt.FirstByte if that is more than 30 s, and its ProbeLease, if zero, is
 	// Attempt.FirstByte if that is more than 15 s.
 	Breaker Breaker
 
 	// Limit bounds the requests in flight to what a host can take. There is one
-	// for each host that the stack meets.
+	// for each host that the stack meets, or for each endpoint of Failover: its
+	// bounds are an endpoint's, not those of all together.
 	Limit Limit
 
 	// Streams looks after answers that are event streams. Nil means the zero
@@ -98,6 +106,11 @@ func (s Stack) WithDefaults() Stack {
 		hedge.IdempotencyKey = hedge.IdempotencyKey || s.Retry.IdempotencyKey
 		s.Hedge = &hedge
 	}
+	if s.Failover != nil {
+		failover := s.Failover.WithDefaults()
+		failover.Classify = orClassifier(failover.Classify, s.Classify)
+		s.Failover = &failover
+	}
 	s.Breaker = s.Breaker.WithDefaults()
 	s.Breaker.Classify = orClassifier(s.Breaker.Classify, s.Classify)
 	if s.Breaker.Logger == nil {
@@ -135,6 +148,26 @@ func (s Stack) WithDefaults() Stack {
 		fallback := s.Fallback.WithDefaults()
 		fallback.Classify = orClassifier(fallback.Classify, s.Classify)
 		s.Fallback = &fallback
+	}
+	return s
+}
+
+// ForEndpoint returns a copy of s as it is for one endpoint: the names of throttle,
+// breaker and limit, if they have none, are the endpoint's, and the classifiers are,
+// if it has one.
+func (s Stack) ForEndpoint(e Endpoint) Stack {
+	s.Breaker.Name, s.Limit.Name = cmp.Or(s.Breaker.Name, e.Name), cmp.Or(s.Limit.Name, e.Name)
+	if s.Throttle != nil {
+		throttle := *s.Throttle
+		throttle.Name = cmp.Or(throttle.Name, e.Name)
+		s.Throttle = &throttle
+	}
+	if e.Classify == nil {
+		return s
+	}
+	s.Classify, s.Breaker.Classify, s.Limit.Classify = e.Classify, e.Classify, e.Classify
+	if s.Throttle != nil {
+		s.Throttle.Classify = e.Classify
 	}
 	return s
 }
