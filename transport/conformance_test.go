@@ -101,6 +101,11 @@ func TestConformanceOfStandard(t *testing.T) {
 	whole := policy.Default()
 	whole.Cache = &policy.Cache{}
 	whole.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}, Fidelity: policy.Fidelity{Share: 1}}
+	all := whole
+	all.Responses, all.Throttle = &policy.Responses{Errors: true}, &policy.Throttle{}
+	all.Hedge, all.Streams = &policy.Hedge{Delay: time.Second, Max: 2}, &policy.Streams{HoldBytes: 4 << 10}
+	all.Failover = &twoAccounts
+	linger := transporttest.MayLinger(50 * time.Millisecond)
 	for _, tt := range []struct {
 		name  string
 		stack policy.Stack
@@ -110,6 +115,11 @@ func TestConformanceOfStandard(t *testing.T) {
 		{"zero", policy.Stack{}, stacked},
 		{"default, for replayable requests", policy.Default(), append(stacked, replayable)},
 		{"below an SDK", forSDK, append(stacked, transporttest.MayReplace())},
+		{"with two endpoints", policy.Stack{Failover: &twoAccounts}, stacked},
+		{"with two endpoints, for replayable requests", policy.Stack{Failover: &twoAccounts}, append(stacked, replayable)},
+		{"with everything", all, append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), linger)},
+		{"with everything, for replayable requests", all,
+			append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), linger, replayable)},
 		{"with cache and fallback", whole, append(stacked, transporttest.MayAnswer(), transporttest.MayReplace())},
 		{"with cache and fallback, for replayable requests", whole,
 			append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), replayable)},

@@ -16,7 +16,7 @@ func (b *breaker) Unwrap() http.RoundTripper   { return b.next }
 func (l *limiter) Unwrap() http.RoundTripper   { return l.next }
 func (s *streams) Unwrap() http.RoundTripper   { return s.next }
 func (f *faults) Unwrap() http.RoundTripper    { return f.next }
-func (f *failover) Unwrap() http.RoundTripper  { return f.to[0] }
+func (f *failover) Unwrap() http.RoundTripper  { return f.next }
 func (r *responses) Unwrap() http.RoundTripper { return r.next }
 
 func (r *responses) Part() policy.Part {
@@ -35,7 +35,6 @@ func (t *timeout) Part() policy.Part {
 	return policy.Part{Kind: policy.KindTimeout, Name: t.cfg.Scope, Settings: t.cfg}
 }
 
-// Part shows the layers of the first endpoint below it.
 func (f *failover) Part() policy.Part {
 	return policy.Part{Kind: policy.KindFailover, Settings: f.cfg}
 }

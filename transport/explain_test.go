@@ -288,10 +288,45 @@ func randomStack(random *rand.Rand) policy.Stack {
 		if random.IntN(3) == 0 {
 			s.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}, Fidelity: policy.Fidelity{Share: 1}}
 		}
+		if random.IntN(3) == 0 {
+			s.Throttle = &policy.Throttle{MinCalls: 2}
+		}
+		if random.IntN(3) == 0 {
+			s.Responses = &policy.Responses{Errors: true}
+		}
+		if random.IntN(3) == 0 {
+			s.Hedge = &policy.Hedge{Delay: choice(random, time.Millisecond, 100*time.Millisecond, time.Second), Max: 1 + random.IntN(2)}
+		}
+		if random.IntN(3) == 0 {
+			s.Failover = randomFailover(random)
+		}
+		if random.IntN(3) == 0 {
+			s.Streams = &policy.Streams{HoldBytes: 100, HoldTime: choice(random, 0, 10*time.Millisecond)}
+		}
 		if s.Validate() == nil && policy.Lint(s.Parts()) == nil {
 			return s
 		}
 	}
+}
+
+// randomFailover returns some endpoints, one of which may be where callers think
+// that they go, and another one need a translation.
+func randomFailover(random *rand.Rand) *policy.Failover {
+	same := func(data []byte) ([]byte, error) { return data, nil }
+	f := &policy.Failover{
+		Endpoints: []policy.Endpoint{{Name: "first", URL: target}, {Name: "second"}, {Name: "third", URL: "http://third.test"}}[:1+random.IntN(3)],
+		Strategy:  choice(random, policy.Ordered, policy.RoundRobin, policy.LeastLatency),
+		Ejection:  policy.Ejection{Off: random.IntN(2) == 0, Faults: 1, For: time.Second},
+		Random:    choice(random, fixed(0), fixed(almostOne)),
+	}
+	last := &f.Endpoints[len(f.Endpoints)-1]
+	if random.IntN(3) == 0 {
+		last.RequestBody = same
+	}
+	if random.IntN(3) == 0 {
+		last.ResponseBody = same
+	}
+	return f
 }
 
 func randomRetry(random *rand.Rand) policy.Retry {

@@ -42,6 +42,7 @@ type Failover struct {
 	rotation  *rotation
 	bucket    *policy.Bucket // for calls that no retry layer makes
 	limits    policy.Retry   // of replays and of discarding
+	astray    Layer          // around requests to no endpoint; may be nil
 	usual     map[string]bool
 }
 
@@ -80,7 +81,7 @@ func NewFailover(cfg policy.Failover, newLayer func(name string) Layer) *Failove
 
 // Wrap is a [Layer].
 func (f *Failover) Wrap(next http.RoundTripper) http.RoundTripper {
-	w := &failover{Failover: f, next: next}
+	w := &failover{Failover: f, next: next, astray: Chain(next, f.astray)}
 	for _, e := range f.endpoints {
 		w.to = append(w.to, Chain(next, e.layer))
 	}
@@ -89,8 +90,9 @@ func (f *Failover) Wrap(next http.RoundTripper) http.RoundTripper {
 
 type failover struct {
 	*Failover
-	next http.RoundTripper
-	to   []http.RoundTripper // next, inside the layers of each endpoint
+	next   http.RoundTripper
+	to     []http.RoundTripper // next, inside the layers of each endpoint
+	astray http.RoundTripper   // next, inside those for requests to none
 }
 
 // CloseIdleConnections forwards to the transport below.
@@ -99,7 +101,7 @@ func (f *failover) CloseIdleConnections() { body.CloseIdle(f.next) }
 func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := crossing{failover: f, origin: f.originOf(req)}
 	if c.origin.astray {
-		return body.Send(f.next, f.stripped(req))
+		return body.Send(f.astray, f.stripped(req))
 	}
 	to := c.begin(req)
 	defer c.end()

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"path"
 	"reflect"
@@ -24,29 +25,16 @@ import (
 // taken for the base, and what it wraps is not seen; nor is what a foreign layer
 // sends requests through beside what it wraps.
 //
+// The layers of the endpoints of a [Failover] follow on it, those of one endpoint
+// after those of the other, before what all stand on: see [policy.Part.Endpoint]. Of
+// a Failover among them, only the first endpoint's do.
+//
 // Of layers that [PerKey] keeps, Inspect makes those for the key "", looks at
 // them and forgets them.
 func Inspect(rt http.RoundTripper) []policy.Part {
-	if rt == nil {
-		rt = http.DefaultTransport
-	}
 	var parts []policy.Part
-	keys := []string{""} // of the PerKey layers around, the innermost last
-	for range maxWalk {
-		part, below, kind := look(rt)
-		switch kind {
-		case aLayer:
-			part.Key = keys[len(keys)-1]
-			parts = append(parts, part)
-		case keyBegin:
-			keys = append(keys, part.Key)
-		case keyEnd:
-			keys = keys[:len(keys)-1]
-		}
-		if below == nil {
-			return parts
-		}
-		rt = below
+	for _, part := range walk(rt) {
+		parts = append(parts, part)
 	}
 	return parts
 }
@@ -62,14 +50,72 @@ func Explain(rt http.RoundTripper) policy.Explanation { return policy.Explain(In
 // maxWalk bounds the walk through layers that may wrap each other in a circle.
 const maxWalk = 1000
 
+// walk yields the layers of rt, outermost first, and what they stand on.
+func walk(rt http.RoundTripper) iter.Seq2[http.RoundTripper, policy.Part] {
+	if rt == nil {
+		rt = http.DefaultTransport
+	}
+	return func(yield func(http.RoundTripper, policy.Part) bool) {
+		w := walker{yield: yield, left: maxWalk}
+		w.walk(rt, "", "")
+	}
+}
+
+type walker struct {
+	yield func(http.RoundTripper, policy.Part) bool
+	left  int // steps
+}
+
+// walk goes from rt down to the base, or to the end of an endpoint's layers, and
+// reports whether there is more to be seen. Key is that of the [PerKey] around.
+func (w *walker) walk(rt http.RoundTripper, endpoint, key string) bool {
+	keys := []string{key} // of the PerKey layers around, the innermost last
+	for ; rt != nil && w.left > 0; w.left-- {
+		part, below, kind := look(rt)
+		switch kind {
+		case aLayer:
+			part.Key, part.Endpoint = keys[len(keys)-1], endpoint
+			if !w.yield(rt, part) || !w.endpoints(rt, endpoint, part.Key) {
+				return false
+			}
+		case keyBegin:
+			keys = append(keys, part.Key)
+		case keyEnd:
+			keys = keys[:len(keys)-1]
+		case endpointEnd:
+			return true
+		}
+		rt = below
+	}
+	return w.left > 0
+}
+
+// endpoints goes through the layers of each endpoint, if rt is a failover.
+func (w *walker) endpoints(rt http.RoundTripper, around, key string) bool {
+	f, ok := rt.(*failover)
+	if !ok {
+		return true
+	}
+	if around != "" {
+		return w.walk(f.sample(f.endpoints[0]), around, key)
+	}
+	for _, e := range f.endpoints {
+		if !w.walk(f.sample(e), e.Name, key) {
+			return false
+		}
+	}
+	return true
+}
+
 // A step is what the walk meets.
 type step uint8
 
 const (
 	aLayer step = iota
 	nothing
-	keyBegin // of the layers for one key
-	keyEnd
+	keyBegin    // of the layers for one key
+	keyEnd      // of those
+	endpointEnd // of the layers of one endpoint
 )
 
 // look returns what rt is and what it wraps, nil at the end.
@@ -78,7 +124,7 @@ func look(rt http.RoundTripper) (part policy.Part, below http.RoundTripper, kind
 	case *perKey:
 		return policy.Part{Key: nameOf(rt.key)}, rt.sample(), keyBegin
 	case *sampleEnd:
-		return policy.Part{}, rt.RoundTripper, keyEnd
+		return policy.Part{}, rt.RoundTripper, rt.of
 	case *forwarder:
 		return lookBehind(rt)
 	}
@@ -134,15 +180,23 @@ func nameOf(f any) string {
 // sample returns the layers for the key "", above a mark that says where they
 // end.
 func (p *perKey) sample() http.RoundTripper {
-	end := &sampleEnd{p.next}
+	end := &sampleEnd{p.next, keyEnd}
 	if layer := p.newLayer(""); layer != nil {
 		return layer(end)
 	}
 	return end
 }
 
+// sample returns the layers of an endpoint, above a mark that says where they end.
+func (f *failover) sample(e *endpoint) http.RoundTripper {
+	return Chain(&sampleEnd{f.next, endpointEnd}, e.layer)
+}
+
 // sampleEnd stands below layers that are only looked at.
-type sampleEnd struct{ http.RoundTripper }
+type sampleEnd struct {
+	http.RoundTripper
+	of step
+}
 
 // CloseIdleConnections is there so that nothing is put around it.
 func (e *sampleEnd) CloseIdleConnections() { body.CloseIdle(e.RoundTripper) }

@@ -26,6 +26,14 @@ func TestInspectStandard(t *testing.T) {
 			Cache:    &policy.Cache{},
 			Fallback: &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}},
 		},
+		"three endpoints": {
+			Failover: &policy.Failover{Endpoints: []policy.Endpoint{
+				{Name: "eu", URL: "https://eu.test"},
+				{Name: "us", URL: "https://us.test", ResponseBody: func(b []byte) ([]byte, error) { return b, nil }},
+				{Name: "mine"},
+			}},
+			Throttle: &policy.Throttle{}, Breaker: policy.Breaker{Name: "mine"}, Hedge: &policy.Hedge{}, Responses: &policy.Responses{},
+		},
 		"throttled":       {Throttle: &policy.Throttle{Ratio: 0.2}},
 		"throttle off":    {Throttle: &policy.Throttle{Off: true}},
 		"without retry":   {Retry: policy.Retry{Off: true}},
@@ -56,7 +64,7 @@ func TestInspectStandard(t *testing.T) {
 func outlines(parts []policy.Part) []string {
 	var all []string
 	for _, p := range parts {
-		all = append(all, fmt.Sprintf("%s %q per %q %s", p.Kind, p.Name, p.Key, figures(p.Settings)))
+		all = append(all, fmt.Sprintf("%s %q per %q at %q %s", p.Kind, p.Name, p.Key, p.Endpoint, figures(p.Settings)))
 	}
 	return all
 }

@@ -3,7 +3,6 @@ package transport
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"net/http"
 
 	"github.com/sparekey/sparekey/cache"
@@ -30,23 +29,23 @@ func Standard(s policy.Stack) Layer {
 //	total timeout     30 s
 //	hedge             if s.Hedge is set
 //	retry and budget  3 attempts, full jitter, 10 % of successes
-//	throttle          one per host, if s.Throttle is set
-//	breaker           one per host
-//	limit             one per host; adapts to what the host can take
+//	failover          if s.Failover is set: the choice of an endpoint
+//	throttle          one per host or endpoint, if s.Throttle is set
+//	breaker           one per host or endpoint
+//	limit             one per host or endpoint; adapts to what that can take
 //	attempt span
 //	streams           none that was cut short looks whole
 //	attempt timeout   10 s to the first byte, 30 s between bytes
 //
 // All transports that the layer wraps share its budget, its cache and the figures
-// of its ladder, which [Fidelity] finds. Each has
-// throttles, breakers and limits of its own.
+// of its ladder, which [Fidelity] finds. Each has throttles, breakers, limits and
+// a [Failover] of its own; [Failovers] finds that.
 func Build(s policy.Stack) (Layer, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("transport: invalid stack: %w", err)
 	}
 	s = s.WithDefaults()
-	observed := telemetry.Config{Function: s.Function, Logger: s.Logger, Classify: s.Classify}
-	layers := []Layer{telemetry.ObserveCall(observed)}
+	layers := []Layer{telemetry.ObserveCall(observed(s))}
 	if s.Responses != nil {
 		layers = append(layers, Responses(*s.Responses))
 	}
@@ -67,16 +66,7 @@ func Build(s policy.Stack) (Layer, error) {
 		attempt = Timeout(s.Attempt) // a hedge's context is not the call's
 		hedge = hedgeBeside(*s.Hedge, &s.Retry)
 	}
-	layers = append(layers,
-		total,
-		hedge,
-		Retry(s.Retry),
-		throttlePerHost(s.Throttle),
-		perHost(s.Breaker, s.Limit),
-		telemetry.ObserveAttempt(observed),
-		Streams(*s.Streams),
-		attempt,
-	)
+	layers = append(layers, total, hedge, Retry(s.Retry), toEndpoints(s), attempt)
 	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }, nil
 }
 
@@ -155,18 +145,6 @@ func SimilarStats(rt http.RoundTripper) []cache.SimilarStats {
 	return stats
 }
 
-// walk yields the layers of rt, outermost first, and what they stand on.
-func walk(rt http.RoundTripper) iter.Seq[http.RoundTripper] {
-	return func(yield func(http.RoundTripper) bool) {
-		for range maxWalk {
-			if rt == nil || !yield(rt) {
-				return
-			}
-			_, rt, _ = look(rt)
-		}
-	}
-}
-
 // hedgeBeside returns the layer that hedges, on one budget with retries.
 func hedgeBeside(hedge policy.Hedge, retry *policy.Retry) Layer {
 	if hedge.Bucket == nil {
@@ -178,6 +156,65 @@ func hedgeBeside(hedge policy.Hedge, retry *policy.Retry) Layer {
 	return NewHedge(hedge).Wrap
 }
 
+// toEndpoints returns what stands around attempts on their way to a host: layers for
+// each, or for each endpoint if there is a failover.
+func toEndpoints(s policy.Stack) Layer {
+	if s.Failover == nil {
+		return toHosts(s)
+	}
+	endpoints := make(map[string]policy.Endpoint, len(s.Failover.Endpoints))
+	for _, e := range s.Failover.Endpoints {
+		endpoints[e.Name] = e
+	}
+	newLayer := func(name string) Layer {
+		e := endpoints[name]
+		if e.URL == "" { // it may have several hosts
+			return toHosts(s.ForEndpoint(e))
+		}
+		return toHost(s.ForEndpoint(e))
+	}
+	return func(next http.RoundTripper) http.RoundTripper {
+		f := NewFailover(*s.Failover, newLayer)
+		f.astray = toHosts(s)
+		return f.Wrap(next)
+	}
+}
+
+// toHosts returns the layers around requests that go to any host.
+func toHosts(s policy.Stack) Layer {
+	return join(throttlePerHost(s.Throttle), perHost(s.Breaker, s.Limit), telemetry.ObserveAttempt(observed(s)), Streams(*s.Streams))
+}
+
+// toHost returns those around requests that go to one.
+func toHost(s policy.Stack) Layer {
+	var throttle Layer
+	if s.Throttle != nil {
+		throttle = NewThrottle(*s.Throttle).Wrap
+	}
+	return join(throttle, NewBreaker(s.Breaker).Wrap, NewLimiter(s.Limit).Wrap, telemetry.ObserveAttempt(observed(s)), Streams(*s.Streams))
+}
+
+func join(layers ...Layer) Layer {
+	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }
+}
+
+func observed(s policy.Stack) telemetry.Config {
+	return telemetry.Config{Function: s.Function, Logger: s.Logger, Classify: s.Classify}
+}
+
+// Failovers returns the failovers among the layers of rt, outermost first: to look
+// at the state of their endpoints, or to probe them. See [Inspect]; those that
+// [PerKey] keeps are not among them.
+func Failovers(rt http.RoundTripper) []*Failover {
+	var all []*Failover
+	for rt := range walk(rt) {
+		if f, ok := rt.(*failover); ok {
+			all = append(all, f.Failover)
+		}
+	}
+	return all
+}
+
 // perHost returns a layer with a breaker and a limiter for each host.
 func perHost(breaker policy.Breaker, limit policy.Limit) Layer {
 	if breaker.Off && limit.Off {
@@ -186,7 +223,6 @@ func perHost(breaker policy.Breaker, limit policy.Limit) Layer {
 	return PerKey(Authority, func(authority string) Layer {
 		b, l := breaker, limit
 		b.Name, l.Name = cmp.Or(b.Name, authority), cmp.Or(l.Name, authority)
-		layers := []Layer{NewBreaker(b).Wrap, NewLimiter(l).Wrap}
-		return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }
+		return join(NewBreaker(b).Wrap, NewLimiter(l).Wrap)
 	})
 }
