@@ -237,7 +237,7 @@ static: {label: general, confidence: 0.2}
 	// "refunds" billing 0.5
 	// "small-orders" automatic 0.4
 	// "" general 0.2
-	// rules.yaml:6:9: rules[0].any[0] has the unknown key "word"; did you mean words?
+	// rules.yaml:6:9: rules[0].any[0]: has the unknown key "word"; did you mean words?
 	// rules.yaml:13:12: rules[1] "small-orders": label is "automatik", which labels does not have; did you mean automatic?
 }
 

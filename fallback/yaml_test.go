@@ -106,7 +106,7 @@ rules:
 `, []string{
 			`rules.yaml:7:25: rules[0] "refunds": any[0].words[1] is "!", which has no letter and no digit; remove it, or use a regex`,
 			"rules.yaml:8:16: rules[0] \"refunds\": any[1].regex: error parsing regexp: missing closing ): `\\bINV-(\\d{6}`; its syntax is that of Go's package regexp",
-			`rules.yaml:9:9: rules[0].any[2] has the unknown key "feild"; did you mean field?`,
+			`rules.yaml:9:9: rules[0].any[2]: has the unknown key "feild"; did you mean field?`,
 			`rules.yaml:11:12: rules[0] "refunds": label is "biling", which labels does not have; did you mean billing?`,
 			`rules.yaml:12:17: rules[0] "refunds": confidence 0.9 is above max_confidence 0.5; lower it, or raise that`,
 			`rules.yaml:13:5: rules[1] "refunds": label is empty; name the label to answer with`,
@@ -114,7 +114,7 @@ rules:
 			`rules.yaml:15:16: rules[1] "refunds": all[0].field is "text.lenght", which is not known; did you mean text.length?`,
 			`rules.yaml:16:13: rules[1] "refunds": all[0].lt is a text, want a number`,
 			`rules.yaml:17:9: rules[1] "refunds": all[1] can never hold: no value meets all its tests; widen them`,
-			`rules.yaml:20:17: rules[1].confidence is a text, want a number`,
+			`rules.yaml:20:17: rules[1].confidence: is a text, want a number`,
 		}},
 		{"nothing follows from a key that is misspelled", "ruels: []", []string{
 			`rules.yaml:1:1: has the unknown key "ruels"; did you mean rules?`}},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,18 +28,7 @@ const (
 // them; [json.RawMessage] takes any value and any a text, a number or a boolean.
 // Fields of other types cannot be set. A text may be any single value: 404 for a
 // text is "404".
-func Decode(name string, data []byte, into any) *Source {
-	s := &Source{name: name, places: make(map[string]place), unknown: make(map[string]bool)}
-	d := decoder{Source: s}
-	root, err := parse(data)
-	if err != nil {
-		s.errs = append(s.errs, syntaxError(name, err))
-		s.places[""] = place{broken: true}
-		return s
-	}
-	d.value("", root, reflect.ValueOf(into).Elem())
-	return s
-}
+func Decode(name string, data []byte, into any) *Source { return Reader{}.Decode(name, data, into) }
 
 // parse returns the document's content.
 func parse(data []byte) (*yaml.Node, error) {
@@ -71,6 +61,7 @@ func syntaxError(name string, err error) *Error {
 // A decoder walks through a document and a value beside each other.
 type decoder struct {
 	*Source
+	reader Reader
 	values int
 	depth  int
 	full   bool // a bound was reached, and reported
@@ -106,15 +97,26 @@ func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
 	}
 	defer d.leave()
 	d.record(path, at)
+	node, ok = d.expand(path, node)
+	if !ok {
+		return
+	}
+	names := d.reader.names(v.Type())
 	switch {
 	case v.Type() == reflect.TypeFor[json.RawMessage]():
 		d.json(path, node, v)
+	case v.Kind() == reflect.Pointer && isNull(node):
+		v.SetZero()
 	case v.Kind() == reflect.Pointer:
-		target := reflect.New(v.Type().Elem())
-		d.value(path, node, target.Elem())
-		v.Set(target)
+		d.pointer(path, node, v)
+	case names != nil && (node.Kind == yaml.ScalarNode || v.Kind() != reflect.Struct):
+		d.named(path, node, v, names)
+	case isText(v.Type()):
+		d.text(path, node, v)
 	case v.Kind() == reflect.Struct:
 		d.mapping(path, node, v)
+	case v.Kind() == reflect.Map:
+		d.table(path, node, v)
 	case v.Kind() == reflect.Slice:
 		d.list(path, node, v)
 	default:
@@ -122,47 +124,76 @@ func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
 	}
 }
 
-// mapping reads the keys of node as fields of v.
+// pointer reads node into a copy of what v points to, which others may share.
+func (d *decoder) pointer(path string, node *yaml.Node, v reflect.Value) {
+	target := reflect.New(v.Type().Elem())
+	if !v.IsNil() {
+		target.Elem().Set(v.Elem())
+	}
+	d.value(path, node, target.Elem())
+	v.Set(target)
+}
+
+// mapping reads the keys of node as fields of v, in the order of the fields.
 func (d *decoder) mapping(path string, node *yaml.Node, v reflect.Value) {
 	if node.Kind != yaml.MappingNode {
-		d.report(path, node, "is %s, want keys with values", kindOf(node))
+		d.report(path, node, "is %s, want keys with values", d.kindOf(node))
 		return
 	}
-	fields, known := fieldsOf(v.Type())
-	seen := make(map[string]int) // line
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, value := node.Content[i], node.Content[i+1]
-		index, ok := fields[key.Value]
-		line, again := seen[key.Value]
-		switch {
-		case key.Kind != yaml.ScalarNode || !ok:
+	fields, known := d.reader.fieldsOf(v.Type())
+	values := make(map[string]*yaml.Node)
+	for key, value := range d.pairs(path, node) {
+		if _, ok := fields[key.Value]; !ok {
 			d.unknownKey(path, key, known)
-		case again:
-			d.add(path, key, "has the key %s twice, first in line %d", key.Value, line)
-		default:
-			seen[key.Value] = key.Line
-			field := v.Type().FieldByIndex(index)
+			continue
+		}
+		values[key.Value] = value
+	}
+	for _, field := range reflect.VisibleFields(v.Type()) {
+		key := Key(field.Name)
+		value, ok := values[key]
+		if index := fields[key]; ok && slices.Equal(index, field.Index) {
 			d.value(join(path, field.Name), value, v.FieldByIndex(index))
+		}
+	}
+}
+
+// pairs returns the keys of a mapping that are texts, each for the first time,
+// and reports the others.
+func (d *decoder) pairs(path string, node *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(*yaml.Node, *yaml.Node) bool) {
+		seen := make(map[string]int) // line
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := node.Content[i]
+			line, again := seen[key.Value]
+			switch {
+			case key.Kind != yaml.ScalarNode:
+				d.unknown[path] = true
+				d.add(path, key, "has %s for a key", d.kindOf(key))
+			case key.ShortTag() == "!!merge":
+				d.unknown[path] = true
+				d.add(path, key, "has a merge key, which is not supported; write the keys out")
+			case again:
+				d.add(path, key, "has the key %s twice, first in line %d", key.Value, line)
+			default:
+				seen[key.Value] = key.Line
+				if !yield(key, node.Content[i+1]) {
+					return
+				}
+			}
 		}
 	}
 }
 
 func (d *decoder) unknownKey(path string, key *yaml.Node, known []string) {
 	d.unknown[path] = true
-	switch {
-	case key.Kind != yaml.ScalarNode:
-		d.add(path, key, "has %s for a key", kindOf(key))
-	case key.ShortTag() == "!!merge":
-		d.add(path, key, "has a merge key, which is not supported; write the keys out")
-	default:
-		d.add(path, key, "has the unknown key %q%s", key.Value, Suggest(key.Value, known))
-	}
+	d.add(path, key, "has the unknown key %q%s", key.Value, Suggest(key.Value, known))
 }
 
 // list reads the items of node.
 func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
 	if node.Kind != yaml.SequenceNode {
-		d.report(path, node, "is %s, want a list", kindOf(node))
+		d.report(path, node, "is %s, want a list", d.kindOf(node))
 		return
 	}
 	items := reflect.MakeSlice(v.Type(), 0, 0)
@@ -179,27 +210,16 @@ func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
 
 // fieldsOf returns the fields of a struct by key, those of embedded structs with
 // them, and the keys.
-func fieldsOf(t reflect.Type) (fields map[string][]int, keys []string) {
+func (r Reader) fieldsOf(t reflect.Type) (fields map[string][]int, keys []string) {
 	fields = make(map[string][]int)
 	for _, field := range reflect.VisibleFields(t) {
-		if field.IsExported() && !field.Anonymous && settable(field.Type) {
+		if field.IsExported() && !field.Anonymous && field.Tag.Get("config") != "-" && r.settable(field.Type) {
 			fields[Key(field.Name)] = field.Index
 			keys = append(keys, Key(field.Name))
 		}
 	}
 	slices.Sort(keys)
 	return fields, keys
-}
-
-// settable reports whether a file can hold values of type t.
-func settable(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Func, reflect.Chan, reflect.Map, reflect.UnsafePointer:
-		return false
-	case reflect.Interface:
-		return t.NumMethod() == 0
-	}
-	return true
 }
 
 func join(path, field string) string {

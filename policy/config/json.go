@@ -76,7 +76,7 @@ func (d *decoder) writeScalar(b *bytes.Buffer, path string, node *yaml.Node) boo
 	}
 	var value any
 	if !setAny(node, reflect.ValueOf(&value).Elem()) {
-		d.report(path, node, "has %s, which JSON has no value for", kindOf(node))
+		d.report(path, node, "has %s, which JSON has no value for", d.kindOf(node))
 		return false
 	}
 	if text, ok := value.(string); ok {
@@ -85,7 +85,7 @@ func (d *decoder) writeScalar(b *bytes.Buffer, path string, node *yaml.Node) boo
 	}
 	data, err := json.Marshal(value)
 	if err != nil { // infinity, not a number
-		d.report(path, node, "has %s, which JSON has no value for", kindOf(node))
+		d.report(path, node, "has %s, which JSON has no value for", d.kindOf(node))
 		return false
 	}
 	b.Write(data)

@@ -1,14 +1,35 @@
 package config
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 )
 
 // Key returns the key of the Go field with that name, or a path of keys for one
-// of fields.
+// of fields. The keys of maps, which stand in brackets in a path, stay as they
+// are, after a dot: Functions[myOwn].Retry is functions.myOwn.retry.
 func Key(name string) string {
 	var b strings.Builder
+	for name != "" {
+		field, rest, _ := strings.Cut(name, "[")
+		writeKey(&b, field)
+		index, after, inBrackets := strings.Cut(rest, "]")
+		switch _, err := strconv.Atoi(index); {
+		case !inBrackets:
+			b.WriteString(rest)
+		case err == nil:
+			b.WriteString("[" + index + "]")
+		default:
+			b.WriteString("." + index)
+		}
+		name = after
+	}
+	return b.String()
+}
+
+// writeKey writes the keys of fields.
+func writeKey(b *strings.Builder, name string) {
 	inWord := false
 	for _, r := range name {
 		if unicode.IsUpper(r) {
@@ -22,7 +43,6 @@ func Key(name string) string {
 		}
 		b.WriteRune(r)
 	}
-	return b.String()
 }
 
 // Suggest returns a hint that names the one of known that is most like name, or

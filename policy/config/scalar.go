@@ -1,34 +1,95 @@
 package config
 
 import (
+	"encoding"
+	"maps"
 	"reflect"
+	"slices"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 )
 
 // scalar reads a single value into v.
 func (d *decoder) scalar(path string, node *yaml.Node, v reflect.Value) {
-	if node.Kind != yaml.ScalarNode || node.ShortTag() == "!!null" {
-		d.report(path, node, "is %s, want %s", kindOf(node), wanted(v))
+	if node.Kind != yaml.ScalarNode || isNull(node) {
+		d.report(path, node, "is %s, want %s", d.kindOf(node), wanted(v))
 		return
 	}
 	ok := false
+	switch {
+	case v.Type() == reflect.TypeFor[time.Duration]():
+		ok = setDuration(node, v)
+	default:
+		ok = setScalar(node, v)
+	}
+	if !ok {
+		d.report(path, node, "is %s, want %s", d.kindOf(node), wanted(v))
+	}
+}
+
+// setScalar gives v what node says, and reports whether it is of v's kind.
+func setScalar(node *yaml.Node, v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.String: // as it is written: 007 is "007"
 		v.SetString(node.Value)
-		ok = true
+		return true
 	case reflect.Interface:
-		ok = setAny(node, v)
+		return setAny(node, v)
 	case reflect.Bool:
-		ok = node.ShortTag() == "!!bool" && node.Load(v.Addr().Interface()) == nil
+		return node.ShortTag() == "!!bool" && node.Load(v.Addr().Interface()) == nil
 	case reflect.Int, reflect.Int64:
-		ok = node.ShortTag() == "!!int" && node.Load(v.Addr().Interface()) == nil
+		return node.ShortTag() == "!!int" && node.Load(v.Addr().Interface()) == nil
 	case reflect.Float64:
-		ok = isNumber(node) && node.Load(v.Addr().Interface()) == nil
+		return isNumber(node) && node.Load(v.Addr().Interface()) == nil
 	}
+	return false
+}
+
+// setDuration reads durations as package time writes them. Zero needs no unit.
+func setDuration(node *yaml.Node, v reflect.Value) bool {
+	duration, err := time.ParseDuration(node.Value)
+	v.SetInt(int64(duration))
+	return err == nil
+}
+
+func isNull(node *yaml.Node) bool {
+	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
+}
+
+// text reads a value that has a text of its own.
+func (d *decoder) text(path string, node *yaml.Node, v reflect.Value) {
+	if node.Kind != yaml.ScalarNode || isNull(node) {
+		d.report(path, node, "is %s, want a text", d.kindOf(node))
+		return
+	}
+	err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(node.Value))
+	switch {
+	case err != nil && d.expanded[node] != "":
+		d.report(path, node, "is not what it can be: see what %s holds", d.expanded[node])
+	case err != nil:
+		d.report(path, node, "is %q: %w", node.Value, err)
+	}
+}
+
+// isText reports whether values of type t have a text of their own.
+func isText(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// named reads a value that goes by a name.
+func (d *decoder) named(path string, node *yaml.Node, v reflect.Value, names map[string]any) {
+	known := slices.Sorted(maps.Keys(names))
+	if node.Kind != yaml.ScalarNode || isNull(node) {
+		d.report(path, node, "is %s, want a name%s", d.kindOf(node), Suggest("", known))
+		return
+	}
+	value, ok := names[node.Value]
 	if !ok {
-		d.report(path, node, "is %s, want %s", kindOf(node), wanted(v))
+		d.report(path, node, "is %q, which is not known%s", node.Value, Suggest(node.Value, known))
+		return
 	}
+	v.Set(reflect.ValueOf(value))
 }
 
 // setAny gives v a string, a bool, an int or a float64.
@@ -63,6 +124,9 @@ func isNumber(node *yaml.Node) bool {
 
 // wanted says what v takes.
 func wanted(v reflect.Value) string {
+	if v.Type() == reflect.TypeFor[time.Duration]() {
+		return "a duration such as 500ms, 10s or 1m30s"
+	}
 	switch v.Kind() {
 	case reflect.Interface:
 		return "a text, a number or a boolean"
@@ -76,9 +140,11 @@ func wanted(v reflect.Value) string {
 	return "a text"
 }
 
-// kindOf says what node is.
-func kindOf(node *yaml.Node) string {
+// kindOf says what node is. It does not tell what came from elsewhere.
+func (d *decoder) kindOf(node *yaml.Node) string {
 	switch {
+	case d.expanded[node] != "":
+		return "what " + d.expanded[node] + " holds"
 	case node.Kind == yaml.MappingNode:
 		return "a mapping"
 	case node.Kind == yaml.SequenceNode:

@@ -9,16 +9,29 @@ import (
 
 // A Source is where settings came from.
 type Source struct {
-	name    string
-	places  map[string]place // by path
-	unknown map[string]bool  // the paths of what has a key that is not known
-	errs    []*Error
+	name          string
+	data          []byte
+	places        map[string]place // by path
+	unknown       map[string]bool  // the paths of what has a key that is not known
+	fromElsewhere map[string]bool  // the paths of values with a reference
+	expanded      map[*yaml.Node]string
+	errs          []*Error
 }
 
 // A place is where a value stands.
 type place struct {
 	line, column int
 	broken       bool // the value was not understood
+}
+
+// FromElsewhere reports whether the value at path has a reference, and so may be a
+// secret.
+func (s *Source) FromElsewhere(path string) bool { return s.fromElsewhere[path] }
+
+// Has reports whether the file has a value at path.
+func (s *Source) Has(path string) bool {
+	_, ok := s.places[path]
+	return ok
 }
 
 // Errors returns what was wrong with the file itself.
@@ -84,7 +97,7 @@ func (s *Source) report(path string, node *yaml.Node, format string, args ...any
 func (s *Source) add(path string, node *yaml.Node, format string, args ...any) {
 	err := fmt.Errorf(format, args...)
 	if path != "" {
-		err = fmt.Errorf("%s %w", Key(path), err)
+		err = fmt.Errorf("%s: %w", Key(path), err)
 	}
 	s.errs = append(s.errs, &Error{Name: s.name, Line: node.Line, Column: node.Column, Err: err})
 }

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// expand returns node with its references replaced. What is put in is not read as
+// YAML, but a value without quotes takes the type that the whole of it has: a
+// number may come from elsewhere.
+func (d *decoder) expand(path string, node *yaml.Node) (*yaml.Node, bool) {
+	if d.reader.Lookup == nil || node.Kind != yaml.ScalarNode || !strings.Contains(node.Value, "${") {
+		return node, true
+	}
+	text, references, err := Expand(node.Value, d.reader.Lookup)
+	if err != nil {
+		d.report(path, node, "%w", err)
+		return nil, false
+	}
+	whole := *node
+	whole.Value = text
+	if node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
+		whole.Tag = "" // is found out anew
+	}
+	if len(references) > 0 {
+		if d.expanded == nil {
+			d.expanded = make(map[*yaml.Node]string)
+		}
+		d.expanded[&whole] = references[0]
+		d.fromElsewhere[path] = true
+	}
+	return &whole, true
+}
+
+// Expand returns text with each reference, such as ${HOME}, replaced by what
+// lookup returns for what is between its braces, and the references. A reference
+// that lookup does not know, or for which it has an empty text, is replaced by
+// what follows ":-" in it: ${HOME:-/tmp}. Without that it is an error, as is a
+// brace that is not closed. A "$${" stands for "${".
+func Expand(text string, lookup func(reference string) (string, bool, error)) (expanded string, references []string, err error) {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "${")
+		if !found {
+			b.WriteString(text)
+			return b.String(), references, nil
+		}
+		if strings.HasSuffix(before, "$") {
+			b.WriteString(before + "{")
+			text = rest
+			continue
+		}
+		b.WriteString(before)
+		reference, after, closed := strings.Cut(rest, "}")
+		if !closed {
+			return "", nil, fmt.Errorf("has a ${ without its }; for the two characters themselves write $${")
+		}
+		value, err := resolve(reference, lookup)
+		if err != nil {
+			return "", nil, err
+		}
+		b.WriteString(value)
+		references = append(references, "${"+reference+"}")
+		text = after
+	}
+}
+
+// resolve returns what stands for a reference.
+func resolve(reference string, lookup func(string) (string, bool, error)) (string, error) {
+	name, instead, hasInstead := strings.Cut(reference, ":-")
+	if name == "" {
+		return "", fmt.Errorf("has a reference without a name, ${%s}", reference)
+	}
+	value, ok, err := lookup(name)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("has ${%s}, which cannot be read: %w", name, err)
+	case ok && value != "":
+		return value, nil
+	case hasInstead:
+		return instead, nil
+	case ok:
+		return "", fmt.Errorf("has ${%s}, which is empty; give it a value, or write ${%s:-…} with another one", name, name)
+	}
+	return "", fmt.Errorf("has ${%s}, which is not set; set it, or write ${%s:-…} with a value for when it is not", name, name)
+}
+
+// isKeyRune reports whether r may be in the key of a map.
+func isKeyRune(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/@", r)
+}
