@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A BackoffKind is how the bound of a [Backoff] grows from retry to retry.
 type BackoffKind uint8
@@ -79,5 +82,5 @@ func named[T ~uint8](value *T, names []string, text []byte, kind string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("policy: unknown %s %q", kind, text)
+	return fmt.Errorf("policy: unknown %s %q, want one of %s", kind, text, strings.Join(names, ", "))
 }

@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Class says what the outcome of one attempt means.
 type Class uint8
@@ -101,7 +104,7 @@ func (c *Class) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("policy: unknown class %q", text)
+	return fmt.Errorf("policy: unknown class %q, want one of %s", text, strings.Join(classNames[:], ", "))
 }
 
 // IsFault reports whether the class is a fault of the server or of the way to

@@ -14,7 +14,7 @@ import (
 type Stack struct {
 	// Function names what the stack is for in spans, metrics, errors and rules.
 	// It is used for requests that carry no [Call] of their own. May be "".
-	Function string
+	Function string `config:"-"`
 
 	// Logger gets a record for each event an operator should know of. Nil means
 	// none.

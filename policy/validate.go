@@ -163,5 +163,19 @@ func check(ok bool, field string, value any, want string) error {
 	if ok {
 		return nil
 	}
-	return fmt.Errorf("policy: %s is %v, want %s", field, value, want)
+	return &SettingError{Path: field, Value: fmt.Sprint(value), Want: want}
+}
+
+// A SettingError says that a setting is wrong by itself.
+type SettingError struct {
+	// Path is where in its [Stack] the setting is, by the names of the types:
+	// "Retry.Backoff.Max".
+	Path string
+
+	// Value is what it is, and Want what it can be.
+	Value, Want string
+}
+
+func (e *SettingError) Error() string {
+	return fmt.Sprintf("policy: %s is %s, want %s", e.Path, e.Value, e.Want)
 }

@@ -168,10 +168,10 @@ func (d *decoder) pairs(path string, node *yaml.Node) iter.Seq2[*yaml.Node, *yam
 			line, again := seen[key.Value]
 			switch {
 			case key.Kind != yaml.ScalarNode:
-				d.unknown[path] = true
+				d.misread(path)
 				d.add(path, key, "has %s for a key", d.kindOf(key))
 			case key.ShortTag() == "!!merge":
-				d.unknown[path] = true
+				d.misread(path)
 				d.add(path, key, "has a merge key, which is not supported; write the keys out")
 			case again:
 				d.add(path, key, "has the key %s twice, first in line %d", key.Value, line)
@@ -186,7 +186,7 @@ func (d *decoder) pairs(path string, node *yaml.Node) iter.Seq2[*yaml.Node, *yam
 }
 
 func (d *decoder) unknownKey(path string, key *yaml.Node, known []string) {
-	d.unknown[path] = true
+	d.misread(path)
 	d.add(path, key, "has the unknown key %q%s", key.Value, Suggest(key.Value, known))
 }
 

@@ -27,13 +27,19 @@ func (e *Error) Unwrap() error { return e.Err }
 // Join returns one error with all of list in the order of their places, a line
 // each, or nil if there are none.
 func Join(list ...*Error) error {
-	list = slices.Clone(list)
-	slices.SortStableFunc(list, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
+	list = Sorted(list)
 	errs := make([]error, len(list))
 	for i, err := range list {
 		errs[i] = err
 	}
 	return errors.Join(errs...)
+}
+
+// Sorted returns a copy of list in the order of the places.
+func Sorted(list []*Error) []*Error {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return list
 }

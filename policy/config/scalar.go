@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -66,10 +67,19 @@ func (d *decoder) text(path string, node *yaml.Node, v reflect.Value) {
 	err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(node.Value))
 	switch {
 	case err != nil && d.expanded[node] != "":
-		d.report(path, node, "is not what it can be: see what %s holds", d.expanded[node])
+		d.report(path, node, "is what %s holds, which is not known", d.expanded[node])
 	case err != nil:
-		d.report(path, node, "is %q: %w", node.Value, err)
+		d.report(path, node, "has an %s", withoutPackage(err))
 	}
+}
+
+// withoutPackage returns the text of err without the name of a package before it.
+func withoutPackage(err error) string {
+	name, rest, found := strings.Cut(err.Error(), ": ")
+	if found && !strings.ContainsAny(name, " \"") {
+		return rest
+	}
+	return err.Error()
 }
 
 // isText reports whether values of type t have a text of their own.
@@ -85,7 +95,11 @@ func (d *decoder) named(path string, node *yaml.Node, v reflect.Value, names map
 		return
 	}
 	value, ok := names[node.Value]
-	if !ok {
+	switch {
+	case !ok && d.expanded[node] != "":
+		d.report(path, node, "is what %s holds, which is not known%s", d.expanded[node], Suggest("", known))
+		return
+	case !ok:
 		d.report(path, node, "is %q, which is not known%s", node.Value, Suggest(node.Value, known))
 		return
 	}

@@ -13,6 +13,7 @@ type Source struct {
 	data          []byte
 	places        map[string]place // by path
 	unknown       map[string]bool  // the paths of what has a key that is not known
+	around        map[string]bool  // the paths of what has something in it that was not understood
 	fromElsewhere map[string]bool  // the paths of values with a reference
 	expanded      map[*yaml.Node]string
 	errs          []*Error
@@ -51,21 +52,19 @@ func (s *Source) Error(path string, err error) *Error {
 
 func (s *Source) isFollowUp(path string) bool {
 	at, found := s.nearest(path)
-	if at.broken || found != path && s.unknown[found] {
-		return true
-	}
-	for other := range s.unknown {
-		if within(other, path) {
-			return true
-		}
-	}
-	for other, at := range s.places {
-		if at.broken && within(other, path) {
-			return true
-		}
-	}
-	return false
+	return at.broken || s.unknown[path] || found != path && s.unknown[found] || s.around[path]
 }
+
+// trouble remembers that something at path was not understood.
+func (s *Source) trouble(path string) {
+	for path != "" {
+		s.around[path] = true
+		path = outer(path)
+	}
+}
+
+// outer returns the path of what path is a part of.
+func outer(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }
 
 // nearest returns the place of path or of the nearest around it, and its path.
 func (s *Source) nearest(path string) (place, string) {
@@ -73,15 +72,8 @@ func (s *Source) nearest(path string) (place, string) {
 		if at, ok := s.places[path]; ok || path == "" {
 			return at, path
 		}
-		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+		path = outer(path)
 	}
-}
-
-// within reports whether path is outer or a part of it. Everything is a part of
-// "", but tells nothing about it.
-func within(path, outer string) bool {
-	rest, ok := strings.CutPrefix(path, outer)
-	return ok && (rest == "" || outer != "" && (rest[0] == '.' || rest[0] == '['))
 }
 
 func (s *Source) record(path string, node *yaml.Node) {
@@ -91,6 +83,7 @@ func (s *Source) record(path string, node *yaml.Node) {
 // report adds what is wrong at node, which path leads to.
 func (s *Source) report(path string, node *yaml.Node, format string, args ...any) {
 	s.places[path] = place{line: node.Line, column: node.Column, broken: true}
+	s.trouble(path)
 	s.add(path, node, format, args...)
 }
 
@@ -100,4 +93,10 @@ func (s *Source) add(path string, node *yaml.Node, format string, args ...any) {
 		err = fmt.Errorf("%s: %w", Key(path), err)
 	}
 	s.errs = append(s.errs, &Error{Name: s.name, Line: node.Line, Column: node.Column, Err: err})
+}
+
+// misread says that the value at path has a key that was not understood.
+func (s *Source) misread(path string) {
+	s.unknown[path] = true
+	s.trouble(path)
 }

@@ -26,8 +26,8 @@ func (d *decoder) table(path string, node *yaml.Node, v reflect.Value) {
 		}
 		name := reflect.New(v.Type().Key()).Elem()
 		if err := setKey(key.Value, name); err != nil {
-			d.unknown[path] = true
-			d.add(path, key, "has the key %q: %w", key.Value, err)
+			d.misread(path)
+			d.add(path, key, "has the key %q: %s", key.Value, withoutPackage(err))
 			continue
 		}
 		item := d.start(v.Type().Elem(), whole.MapIndex(name))
@@ -42,6 +42,10 @@ func (d *decoder) item(path string, node *yaml.Node, v reflect.Value) {
 		one := reflect.New(v.Type().Elem()).Elem()
 		d.value(path, node, one)
 		v.Set(reflect.Append(v, one))
+		return
+	}
+	if v.Type() == reflect.TypeFor[[]string]() && node.Kind != yaml.SequenceNode && !isNull(node) {
+		d.report(path, node, "is %s, want a text or a list of texts", d.kindOf(node))
 		return
 	}
 	d.value(path, node, v)

@@ -1,0 +1,121 @@
+package plan_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/transport/plan"
+)
+
+var update = flag.Bool("update", false, "write the errors that come now into testdata/broken.txt")
+
+// A broken is a file with something wrong, and what is said of it.
+type broken struct{ name, text, want string }
+
+const brokenFile = "testdata/broken.txt"
+
+// TestBroken goes through files that are wrong in one way or more each.
+func TestBroken(t *testing.T) {
+	cases := readBroken(t)
+	require.GreaterOrEqual(t, len(cases), 60)
+	for i, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := plan.Parse("f.yaml", []byte(c.text), environment)
+			require.Error(t, err)
+			assert.Nil(t, p)
+			if *update {
+				cases[i].want = err.Error() + "\n"
+				return
+			}
+			assert.Equal(t, c.want, err.Error()+"\n")
+			for _, secret := range []string{"hunter2", "us-token", "eu-key"} {
+				assert.NotContains(t, excerpts(err), secret)
+			}
+		})
+	}
+	if *update {
+		writeBroken(t, cases)
+	}
+}
+
+func excerpts(err error) string {
+	if e, ok := errors.AsType[*plan.Error](err); ok {
+		return e.Excerpts()
+	}
+	return ""
+}
+
+// readBroken reads cases of the form
+//
+//	=== name
+//	the file
+//	>>>
+//	the errors
+func readBroken(t *testing.T) []broken {
+	t.Helper()
+	data, err := os.ReadFile(brokenFile)
+	require.NoError(t, err)
+	var cases []broken
+	for _, part := range strings.Split("\n"+string(data), "\n=== ")[1:] {
+		name, rest, _ := strings.Cut(part, "\n")
+		text, want, found := strings.Cut(rest+"\n", ">>>\n")
+		require.True(t, found || *update, name)
+		cases = append(cases, broken{name, text, strings.TrimRight(want, "\n") + "\n"})
+	}
+	return cases
+}
+
+func writeBroken(t *testing.T, cases []broken) {
+	t.Helper()
+	var b strings.Builder
+	for _, c := range cases {
+		fmt.Fprintf(&b, "=== %s\n%s>>>\n%s\n", c.name, c.text, c.want)
+	}
+	require.NoError(t, os.WriteFile(brokenFile, []byte(b.String()), 0o600))
+}
+
+func TestBrokenShowsTheFirstOfMany(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("version: 1\nfunctions:\n")
+	for i := range 30 {
+		fmt.Fprintf(&b, "  f%02d: {totl: 1s}\n", i)
+	}
+	_, err := plan.Parse("f.yaml", []byte(b.String()), nil)
+	require.Error(t, err)
+	lines := strings.Split(err.Error(), "\n")
+	assert.Len(t, lines, 21)
+	assert.Equal(t, "and 10 more", lines[20])
+}
+
+func TestExcerpts(t *testing.T) {
+	const text = "version: 1\naccounts:\n  main: {client_id: me, client_secret: hunter2, limt: 5}\n" +
+		"endpoints:\n\tus: {}\n"
+	_, err := plan.Parse("f.yaml", []byte(text), nil)
+	require.Error(t, err)
+	assert.NotContains(t, excerpts(err), "hunter2", "a file that cannot be parsed")
+
+	_, err = plan.Parse("f.yaml", []byte(text[:strings.Index(text, "endpoints")]), nil)
+	require.Error(t, err)
+	assert.Equal(t, `f.yaml:3:49: accounts.main: has the unknown key "limt"; did you mean limit?
+    3 |   main: {client_id: me, client_secret: *******, limt: 5}
+      |                                                 ^`, excerpts(err))
+}
+
+// The same file gets the same errors each time, whatever the order of maps.
+func TestBrokenIsDeterministic(t *testing.T) {
+	const text = "version: 2\nfunctions: {d: {totl: 1s}, c: {id: x}, b: {id: x, acount: y}, a: {retry: {attempts: 500}}}\n" +
+		"accounts: {b: {}, a: {}}\nendpoints: {b: {url: x}, a: {url: y}}\n"
+	_, first := plan.Parse("f.yaml", []byte(text), nil)
+	require.Error(t, first)
+	for range 1000 {
+		_, err := plan.Parse("f.yaml", []byte(text), nil)
+		require.Equal(t, first.Error(), err.Error())
+	}
+}

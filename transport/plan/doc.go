@@ -1,0 +1,46 @@
+// Package plan reads the configuration file: one YAML file with a stack of layers
+// for each function, and the accounts and endpoints that those use.
+//
+//	version: 1
+//	accounts:
+//	  main: {client_id: "${NYCKEL_CLIENT_ID}", client_secret: "${NYCKEL_CLIENT_SECRET}"}
+//	endpoints:
+//	  eu: {url: https://eu.example.com, header: {Authorization: "Bearer ${EU_TOKEN}"}, region: eu}
+//	defaults:
+//	  total: 10s
+//	  retry: {attempts: 3}
+//	functions:
+//	  ticket_routing:
+//	    id: function_0123456789abcdef
+//	    model: model_2
+//	    fallback:
+//	      rules:
+//	        - {name: refunds, any: [words: [refund]], label: billing, confidence: 0.5}
+//
+// The keys are the names of the Go fields of [File], and of [policy.Stack] within
+// it, in lower case with underscores. Durations are written as 1m30s. The order of
+// keys, and so of layers, does not count: a stack has the one order of
+// [policy.Stack].
+//
+// A function has what [File.Defaults] say where it says nothing itself, key by key;
+// lists are taken as a whole, and null takes away what the defaults have. Funcs and
+// interfaces go by a name: classify is one of the providers (nyckel, openai,
+// anthropic, azure, gemini, cohere, generic), body of responses too, codec is
+// classification. An item of failover.endpoints is the name of one of the
+// endpoints, or an endpoint written out.
+//
+// # References
+//
+// In any value, ${NAME} stands for a variable of the environment and ${file:name}
+// for what is in a file, without the line break at its end; a relative name is
+// below the folder of the configuration file. ${NAME:-text} has a text for when
+// there is no such variable, or an empty one. A "$${" stands for "${". What was put
+// in this way is never shown.
+//
+// # Errors
+//
+// A file is read strictly: what is not known, of another type, or cannot work is an
+// error, with its line and column, and all errors are reported at once. That
+// includes rules that cannot match and figures of different layers that defeat
+// each other.
+package plan

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sparekey/sparekey/policy/config"
+)
+
+// An Error tells everything that is wrong with a file.
+type Error struct {
+	// Problems are in the order of the file.
+	Problems []*config.Error
+
+	source *config.Source
+	hide   []string // texts that must not be shown
+}
+
+// leastSecret is the length from which on a secret is looked for in texts: shorter
+// ones are in many words. None should be there in the first place.
+const leastSecret = 4
+
+// shown is how many problems a text has.
+const shown = 20
+
+// Error returns a line for each of the first 20 problems, and how many more there
+// are. A line begins with the position, in the form that editors follow.
+func (e *Error) Error() string { return e.text(false) }
+
+// Excerpts returns the same with the lines of the file that are meant, the place
+// marked.
+func (e *Error) Excerpts() string { return e.text(true) }
+
+func (e *Error) text(excerpts bool) string {
+	var b strings.Builder
+	for i, p := range e.Problems {
+		if i == shown {
+			fmt.Fprintf(&b, "and %d more\n", len(e.Problems)-shown)
+			break
+		}
+		fmt.Fprintln(&b, e.masked(p.Error()))
+		if excerpts {
+			b.WriteString(e.masked(e.source.Excerpt(p)))
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func (e *Error) masked(text string) string {
+	for _, secret := range e.hide {
+		if len(secret) >= leastSecret {
+			text = strings.ReplaceAll(text, secret, strings.Repeat("*", len([]rune(secret))))
+		}
+	}
+	return text
+}
+
+// asInGo spells names for who writes a file in Go.
+func asInGo(name string) string { return name }
+
+// joined returns the problems of a file that was written in Go.
+func joined(problems []problem) error {
+	var errs []error
+	for _, p := range problems {
+		errs = append(errs, fmt.Errorf("plan: %s %w", p.path, p.err))
+	}
+	return errors.Join(errs...)
+}
+
+// located returns the problems of a file with their places, and nil if there are
+// none.
+func located(problems []problem, f File, source *config.Source) error {
+	errs := source.Errors()
+	for _, p := range problems {
+		text := fmt.Errorf("%s: %w", config.Key(p.path), p.err)
+		if strings.Contains(p.path, ".Fallback") { // names its own place
+			text = fmt.Errorf("%s: %w", config.Key(p.path[:strings.Index(p.path, ".Fallback")+len(".Fallback")]), p.err)
+		}
+		if err := source.Error(p.path, text); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &Error{Problems: config.Sorted(errs), source: source, hide: f.secrets()}
+}

@@ -1,0 +1,109 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/config"
+)
+
+// maxSecret bounds what is read of a file that a reference names.
+const maxSecret = 64 << 10
+
+// Load reads the plan in a file. An error about what is in it is an [*Error].
+func Load(name string) (*Plan, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	return Parse(name, data, Environment(filepath.Dir(name)))
+}
+
+// Parse reads a plan from data. The name is that of the file, for errors. What a
+// reference stands for is up to lookup, which [Environment] returns; nil knows
+// nothing.
+func Parse(name string, data []byte, lookup func(reference string) (string, bool, error)) (*Plan, error) {
+	if lookup == nil {
+		lookup = func(string) (string, bool, error) { return "", false, nil }
+	}
+	var f File
+	reader := config.Reader{Names: f.names, Lookup: lookup, Start: func(t reflect.Type) any {
+		if t == reflect.TypeFor[Function]() {
+			return Function{Stack: f.Defaults}
+		}
+		return nil
+	}}
+	source := reader.Decode(name, data, &f)
+	f = f.complete()
+	if err := located(check(f, config.Key), f, source); err != nil {
+		return nil, err
+	}
+	return newPlan(f), nil
+}
+
+// Environment returns a func for [Parse] that knows the variables of the
+// environment, and after "file:" the files, of which folder is where relative
+// names begin.
+func Environment(folder string) func(reference string) (string, bool, error) {
+	return func(reference string) (string, bool, error) {
+		name, isFile := strings.CutPrefix(reference, "file:")
+		if !isFile {
+			value, ok := os.LookupEnv(reference)
+			return value, ok, nil
+		}
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(folder, name)
+		}
+		return readSecret(name)
+	}
+}
+
+// readSecret returns what is in a file but for the line break at its end.
+func readSecret(name string) (string, bool, error) {
+	file, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
+	switch {
+	case err != nil:
+		return "", false, err
+	case len(data) > maxSecret:
+		return "", false, fmt.Errorf("has more than %d bytes", maxSecret)
+	}
+	text := strings.TrimSuffix(string(data), "\n")
+	return strings.TrimSuffix(text, "\r"), true, nil
+}
+
+// secrets returns the texts that must not be shown.
+func (f File) secrets() []string {
+	var all []string
+	for _, account := range f.Accounts {
+		all = append(all, account.ClientSecret.Reveal())
+	}
+	for _, endpoint := range f.Endpoints {
+		all = append(all, secretsOf(endpoint)...)
+	}
+	return all
+}
+
+func secretsOf(e policy.Endpoint) []string {
+	var all []string
+	for name, values := range e.Header {
+		if policy.IsSecret(name) {
+			all = append(all, values...)
+		}
+	}
+	return all
+}

@@ -1,0 +1,90 @@
+package plan_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/plan"
+)
+
+// environment knows what testdata/whole.yaml refers to.
+func environment(reference string) (string, bool, error) {
+	value, ok := map[string]string{
+		"NYCKEL_CLIENT_ID": "me", "file:secret": "hunter2", "US_TOKEN": "us-token", "EU_KEY": "eu-key", "COUNT": "7",
+	}[reference]
+	return value, ok, nil
+}
+
+func parseWhole(t *testing.T) *plan.Plan {
+	t.Helper()
+	data, err := os.ReadFile("testdata/whole.yaml")
+	require.NoError(t, err)
+	p, err := plan.Parse("whole.yaml", data, environment)
+	require.NoError(t, err)
+	return p
+}
+
+func TestParse(t *testing.T) {
+	p := parseWhole(t)
+	assert.Equal(t, []string{"chat", "ticket_routing"}, p.Functions())
+	account := p.File().Accounts["main"]
+	assert.Equal(t, "me", account.ClientID)
+	assert.Equal(t, "hunter2", account.ClientSecret.Reveal())
+	assert.Equal(t, "https://www.nyckel.com", account.BaseURL)
+	assert.Equal(t, &policy.Limit{PerSecond: 25, InFlight: 25}, account.Limit)
+	assert.Equal(t, []string{"Bearer us-token"}, p.File().Endpoints["us"].Header["Authorization"])
+	assert.Equal(t, "eu", p.File().Endpoints["eu"].Name)
+
+	f, ok := p.Function("ticket_routing")
+	require.True(t, ok)
+	assert.Equal(t, "function_0123456789abcdef", f.ID)
+	assert.Equal(t, "main", f.Account, "the only one")
+	assert.Equal(t, "model_2", f.Model)
+	assert.Equal(t, "ticket_routing", f.Function)
+	assert.Equal(t, 10*time.Second, f.Total, "of the defaults")
+	assert.Nil(t, f.Hedge, "taken away")
+	assert.Equal(t, 2, f.Retry.Attempts, "its own")
+	assert.Equal(t, policy.LinearBackoff, f.Retry.Backoff.Kind, "beside a key of its own")
+	assert.Equal(t, policy.ClassRetry{Attempts: 5, Backoff: policy.Backoff{Base: time.Second, Max: time.Minute}}, f.Retry.Classes[policy.RateLimited])
+	assert.Equal(t, 2500*time.Millisecond, f.Attempt.FirstByte)
+	assert.Equal(t, 0.95, f.Cache.Similar.Target)
+	assert.Equal(t, "refunds", f.Fallback.Rules[0].Name)
+	assert.Equal(t, policy.Classification{}, f.Fallback.Codec)
+
+	chat, ok := p.Function("chat")
+	require.True(t, ok)
+	assert.True(t, chat.Cache.Off)
+	assert.Equal(t, time.Minute, chat.Cache.TTL)
+	assert.False(t, p.File().Defaults.Cache.Off, "a function does not change what others have")
+	verdict := chat.Classify(policy.Outcome{Status: 429, Body: []byte(`{"error":{"code":"insufficient_quota"}}`)})
+	assert.Equal(t, policy.QuotaExceeded, verdict.Class)
+
+	other, ok := p.Function("other")
+	assert.False(t, ok)
+	assert.Equal(t, 4, other.Retry.Attempts, "the defaults")
+	assert.Equal(t, "other", other.Function)
+
+	for _, name := range []string{"ticket_routing", "chat", "other"} {
+		f, _ := p.Function(name)
+		_, err := transport.Build(f.Stack)
+		assert.NoError(t, err, name)
+	}
+}
+
+func TestPlanShowsNoSecret(t *testing.T) {
+	p := parseWhole(t)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		text := fmt.Sprintf(verb, p) + fmt.Sprintf(verb, p.File())
+		for _, secret := range []string{"hunter2", "us-token", "eu-key"} {
+			assert.False(t, strings.Contains(text, secret), "%s shows %s", verb, secret)
+		}
+	}
+}
