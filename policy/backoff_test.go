@@ -163,6 +163,6 @@ func TestBackoffTexts(t *testing.T) {
 	}
 	assert.Equal(t, "backoff(9)", policy.BackoffKind(9).String())
 	assert.Equal(t, "jitter(9)", policy.Jitter(9).String())
-	assert.EqualError(t, new(policy.BackoffKind).UnmarshalText([]byte("cubic")), `policy: unknown backoff "cubic"`)
+	assert.EqualError(t, new(policy.BackoffKind).UnmarshalText([]byte("cubic")), `policy: unknown backoff "cubic", want one of exponential, linear, constant`)
 	assert.EqualError(t, new(policy.Jitter).UnmarshalText([]byte("FULL")), `policy: unknown jitter "FULL", want one of full, equal, decorrelated, none`)
 }

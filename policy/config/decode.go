@@ -109,7 +109,7 @@ func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
 		v.SetZero()
 	case v.Kind() == reflect.Pointer:
 		d.pointer(path, node, v)
-	case names != nil && (node.Kind == yaml.ScalarNode || v.Kind() != reflect.Struct):
+	case names != nil && v.Kind() != reflect.Struct:
 		d.named(path, node, v, names)
 	case isText(v.Type()):
 		d.text(path, node, v)
@@ -202,10 +202,24 @@ func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
 			break
 		}
 		target := reflect.New(v.Type().Elem()).Elem()
-		d.value(fmt.Sprintf("%s[%d]", path, i), item, target)
+		d.listItem(fmt.Sprintf("%s[%d]", path, i), item, target)
 		items = reflect.Append(items, target)
 	}
 	v.Set(items)
+}
+
+// listItem reads an item of a list. A struct that is described elsewhere goes by its
+// name.
+func (d *decoder) listItem(path string, node *yaml.Node, v reflect.Value) {
+	names := d.reader.names(v.Type())
+	if v.Kind() != reflect.Struct || names == nil || node.Kind != yaml.ScalarNode {
+		d.value(path, node, v)
+		return
+	}
+	d.record(path, node)
+	if node, ok := d.expand(path, node); ok {
+		d.named(path, node, v, names)
+	}
 }
 
 // fieldsOf returns the fields of a struct by key, those of embedded structs with

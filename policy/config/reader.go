@@ -6,8 +6,8 @@ import "reflect"
 // itself. The zero Reader is that of [Decode].
 type Reader struct {
 	// Names returns the values of type t that go by a name, which a text in the
-	// file stands for: funcs, implementations of an interface, or structs that
-	// are described elsewhere. It is asked while the file is read, the fields of
+	// file stands for: funcs, implementations of an interface, and in a list
+	// structs that are described elsewhere. It is asked while the file is read, the fields of
 	// a struct in their order, so that it can know what was read before. Nil
 	// means that there are none.
 	Names func(t reflect.Type) map[string]any

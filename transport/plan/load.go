@@ -30,22 +30,39 @@ func Load(name string) (*Plan, error) {
 // reference stands for is up to lookup, which [Environment] returns; nil knows
 // nothing.
 func Parse(name string, data []byte, lookup func(reference string) (string, bool, error)) (*Plan, error) {
+	f, source := decode(name, data, lookup)
+	if err := located(check(f, config.Key), f, source); err != nil {
+		return nil, err
+	}
+	return newPlan(f), nil
+}
+
+// Decode reads a file as [Parse] does, but only as far as its form goes, which is
+// what [Schema] describes: whether what it says can work, it does not ask.
+func Decode(name string, data []byte, lookup func(reference string) (string, bool, error)) (File, error) {
+	f, source := decode(name, data, lookup)
+	return f, located(nil, f, source)
+}
+
+func decode(name string, data []byte, lookup func(reference string) (string, bool, error)) (File, *config.Source) {
 	if lookup == nil {
 		lookup = func(string) (string, bool, error) { return "", false, nil }
 	}
 	var f File
-	reader := config.Reader{Names: f.names, Lookup: lookup, Start: func(t reflect.Type) any {
+	reader := f.reader()
+	reader.Lookup = lookup
+	source := reader.Decode(name, data, &f)
+	return f.complete(), source
+}
+
+// reader returns what reads a file into f.
+func (f *File) reader() config.Reader {
+	return config.Reader{Names: f.names, Start: func(t reflect.Type) any {
 		if t == reflect.TypeFor[Function]() {
 			return Function{Stack: f.Defaults}
 		}
 		return nil
 	}}
-	source := reader.Decode(name, data, &f)
-	f = f.complete()
-	if err := located(check(f, config.Key), f, source); err != nil {
-		return nil, err
-	}
-	return newPlan(f), nil
 }
 
 // Environment returns a func for [Parse] that knows the variables of the
