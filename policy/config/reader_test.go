@@ -1,0 +1,163 @@
+package config_test
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy/config"
+)
+
+// A shade has a text of its own.
+type shade uint8
+
+func (s *shade) UnmarshalText(text []byte) error {
+	if string(text) != "dark" {
+		return errors.New("config_test: unknown shade, want dark")
+	}
+	*s = 1
+	return nil
+}
+
+type paint struct {
+	Wait   time.Duration
+	Shade  shade
+	Mixer  func() string
+	Items  map[string]*part
+	Counts map[shade]int
+	Header map[string][]string
+	Parts  []part
+	Secret string
+	Hidden string `config:"-"`
+}
+
+type part struct {
+	Label string
+	Share float64
+}
+
+func reader() config.Reader {
+	mixer := func() string { return "mixed" }
+	return config.Reader{
+		Names: func(t reflect.Type) map[string]any {
+			switch t {
+			case reflect.TypeFor[func() string]():
+				return map[string]any{"mixer": mixer}
+			case reflect.TypeFor[part]():
+				return map[string]any{"known": part{Label: "described elsewhere"}}
+			}
+			return nil
+		},
+		Start: func(t reflect.Type) any {
+			if t == reflect.TypeFor[*part]() {
+				return &part{Label: "default", Share: 1}
+			}
+			return nil
+		},
+		Lookup: func(reference string) (string, bool, error) {
+			switch reference {
+			case "WAIT":
+				return "5s", true, nil
+			case "EMPTY":
+				return "", true, nil
+			case "BROKEN":
+				return "", false, errors.New("no permission")
+			case "YAML":
+				return "[a, b]", true, nil
+			}
+			return "", false, nil
+		},
+	}
+}
+
+func TestReader(t *testing.T) {
+	var p paint
+	source := reader().Decode("f.yaml", []byte(`
+wait: ${WAIT}
+shade: dark
+mixer: mixer
+items: {a: {share: 0.5}, b: {}, c: null}
+counts: {dark: 2}
+header: {one: x, several: [x, y], none: []}
+parts: [known, {label: own}]
+secret: "$${x} ${YAML} ${NONE:-instead} ${EMPTY:-too}"
+`), &p)
+	require.Empty(t, source.Errors())
+	assert.Equal(t, 5*time.Second, p.Wait)
+	assert.Equal(t, shade(1), p.Shade)
+	assert.Equal(t, "mixed", p.Mixer())
+	assert.Equal(t, map[string]*part{"a": {Label: "default", Share: 0.5}, "b": {Label: "default", Share: 1}, "c": nil}, p.Items)
+	assert.Equal(t, map[shade]int{1: 2}, p.Counts)
+	assert.Equal(t, map[string][]string{"one": {"x"}, "several": {"x", "y"}, "none": {}}, p.Header)
+	assert.Equal(t, []part{{Label: "described elsewhere"}, {Label: "own"}}, p.Parts)
+	assert.Equal(t, "${x} [a, b] instead too", p.Secret, "what is put in is no YAML")
+	assert.True(t, source.FromElsewhere("Wait"))
+	assert.False(t, source.FromElsewhere("Shade"))
+	assert.True(t, source.Has("Items[a].Share"))
+	assert.False(t, source.Has("Items[a].Label"))
+}
+
+func TestReaderErrors(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"wait: 5", `f.yaml:1:7: wait: is 5, want a duration such as 500ms, 10s or 1m30s`},
+		{"shade: light", `f.yaml:1:8: shade: has an unknown shade, want dark`},
+		{"counts: {light: 1}", `f.yaml:1:10: counts: has the key "light": unknown shade, want dark`},
+		{"mixer: blender", `f.yaml:1:8: mixer: is "blender", which is not known; known are mixer`},
+		{"parts: [knwon]", `f.yaml:1:9: parts[0]: is "knwon", which is not known; did you mean known?`},
+		{"items: {a: known}", `f.yaml:1:12: items.a: is a text, want keys with values`},
+		{"items: {a: {}, a: {}}", `f.yaml:1:16: items: has the key a twice, first in line 1`},
+		{"hidden: x", `f.yaml:1:1: has the unknown key "hidden"; known are counts, header, items, mixer, parts, secret, shade, wait`},
+		{"secret: ${NONE}", `f.yaml:1:9: secret: has ${NONE}, which is not set; set it, or write ${NONE:-…} with a value for when it is not`},
+		{"secret: ${EMPTY}", `f.yaml:1:9: secret: has ${EMPTY}, which is empty; give it a value, or write ${EMPTY:-…} with another one`},
+		{"secret: ${BROKEN}", `f.yaml:1:9: secret: has ${BROKEN}, which cannot be read: no permission`},
+		{"secret: ${", "f.yaml:1:9: secret: has a ${ without its }; for the two characters themselves write $${"},
+		{"wait: ${YAML}", `f.yaml:1:7: wait: is what ${YAML} holds, want a duration such as 500ms, 10s or 1m30s`},
+		{"shade: ${YAML}", `f.yaml:1:8: shade: is what ${YAML} holds, which is not known`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.text, func(t *testing.T) {
+			var p paint
+			err := config.Join(reader().Decode("f.yaml", []byte(tt.text), &p).Errors()...)
+			assert.EqualError(t, err, tt.want)
+		})
+	}
+}
+
+// What a file adds to is what others go by, so it must be left as it was.
+func TestReaderLeavesDefaults(t *testing.T) {
+	shared := &part{Label: "shared"}
+	first := paint{Items: map[string]*part{"a": shared}, Counts: map[shade]int{0: 1}}
+	second := first
+	source := reader().Decode("f.yaml", []byte("items: {a: {share: 0.5}, b: {}}\ncounts: {dark: 2}"), &second)
+	require.Empty(t, source.Errors())
+	assert.Equal(t, &part{Label: "shared", Share: 0.5}, second.Items["a"])
+	assert.Len(t, second.Items, 2)
+	assert.Equal(t, part{Label: "shared"}, *shared)
+	assert.Len(t, first.Items, 1)
+	assert.Equal(t, map[shade]int{0: 1}, first.Counts)
+}
+
+func TestExcerpt(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"a value", "name: a\nshare: x\n", "    2 | share: x\n      |        ^\n"},
+		{"tabs and wide letters", "name: \"é\"\nwords: [a,\tb: 1]\n", "    2 | words: [a,\tb: 1]\n      |           \t^\n"},
+		{"a secret", "{name: a, client_secret: s3cret, x: 1}\n", "    1 | {name: a, client_secret: ******, x: 1}\n      |                                  ^\n"},
+		{"a secret in quotes", "{api_key: 's3cret, no', x: 1}\n", "    1 | {api_key: ************, x: 1}\n      |                         ^\n"},
+		{"a secret from elsewhere", "{token: '${T}', x: 1}\n", "    1 | {token: '${T}', x: 1}\n      |                 ^\n"},
+		{"a URL", "{name: 'https://me:pw@host/', x: 1}\n", "    1 | {name: 'https://*****@host/', x: 1}\n      |                               ^\n"},
+		{"nothing to show", "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var s settings
+			source := config.Decode("f.yaml", []byte(tt.text), &s)
+			require.NotEmpty(t, source.Errors())
+			last := source.Errors()[len(source.Errors())-1]
+			assert.Equal(t, tt.want, source.Excerpt(last))
+		})
+	}
+}
