@@ -115,6 +115,9 @@ func (b *Bucket) Tokens(now time.Time) int {
 	return max(0, int(b.tokens+dust))
 }
 
+// Burst returns how many tokens the bucket holds at most.
+func (b *Bucket) Burst() float64 { return b.settings.Burst }
+
 func (b *Bucket) add(tokens float64) {
 	if b.settings.Off {
 		return

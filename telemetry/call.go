@@ -26,6 +26,9 @@ type Config struct {
 
 	// Classify decides what an outcome means. Nil means [policy.Classify].
 	Classify policy.Classifier
+
+	// Events gets what an operator should know of. Nil means that nobody does.
+	Events *Events
 }
 
 // ObserveCall returns the outermost layer of a stack. It makes the trail, or takes the
@@ -35,14 +38,16 @@ type Config struct {
 // carries the trail, so that [TrailOf] finds it.
 func ObserveCall(cfg Config) func(http.RoundTripper) http.RoundTripper {
 	recorder := newRecorder(cfg)
+	var seen activity
 	return func(next http.RoundTripper) http.RoundTripper {
-		return &callLayer{cfg: cfg, recorder: recorder, next: next}
+		return &callLayer{cfg: cfg, recorder: recorder, activity: &seen, next: next}
 	}
 }
 
 type callLayer struct {
 	cfg      Config
 	recorder *recorder
+	activity *activity
 	next     http.RoundTripper
 }
 
@@ -157,6 +162,10 @@ func (c *call) BodyEnd(err error) error {
 func (c *call) end(v policy.Verdict) {
 	function, answer, duration := c.trail.finish()
 	failed := v.Class != policy.OK && v.Class != policy.Canceled
+	c.layer.activity.ended(c.trail.start.Add(duration), outcomeOf(answer.Source, failed, v.Class == policy.Canceled), duration)
+	if failed && (v.Class == policy.QuotaExceeded || v.Class == policy.Unauthenticated) {
+		c.layer.cfg.Events.Failed(function, v.Class)
+	}
 	c.layer.recorder.called(c.req.Context(), function, duration, answer, v, failed)
 	if c.span.IsRecording() {
 		c.describe(answer, v, failed)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 
@@ -45,7 +46,10 @@ func Build(s policy.Stack) (Layer, error) {
 		return nil, fmt.Errorf("transport: invalid stack: %w", err)
 	}
 	s = s.WithDefaults()
-	layers := []Layer{telemetry.ObserveCall(observed(s))}
+	call := observed(s)
+	call.Events = new(telemetry.Events)
+	s.Breaker.OnTransition = alsoTo(call.Events, s.Function, s.Breaker.OnTransition)
+	layers := []Layer{telemetry.ObserveCall(call)}
 	if s.Responses != nil {
 		layers = append(layers, Responses(*s.Responses))
 	}
@@ -213,6 +217,17 @@ func Failovers(rt http.RoundTripper) []*Failover {
 		}
 	}
 	return all
+}
+
+// alsoTo returns a hook that lets an operator know of changes, before the one that
+// is given, which may be nil.
+func alsoTo(events *telemetry.Events, function string, hook func(context.Context, policy.Transition)) func(context.Context, policy.Transition) {
+	return func(ctx context.Context, tr policy.Transition) {
+		events.Changed(function, tr)
+		if hook != nil {
+			hook(ctx, tr)
+		}
+	}
 }
 
 // perHost returns a layer with a breaker and a limiter for each host.

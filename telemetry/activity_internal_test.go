@@ -1,0 +1,123 @@
+package telemetry
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var noon = time.Unix(1_800_000_000, 0)
+
+func TestActivityCountsSeconds(t *testing.T) {
+	var a activity
+	for i := range 200 {
+		now := noon.Add(time.Duration(i) * time.Second)
+		for range i {
+			a.ended(now, outcomeLive, time.Millisecond)
+		}
+		a.ended(now, outcomeFailed, time.Millisecond)
+		second := uint32(now.Unix())
+		for back := range uint32(min(i+1, recentSeconds)) {
+			counts := a.second(second - back)
+			require.Equal(t, uint32(i)-back, counts[outcomeLive])
+			require.Equal(t, uint32(1), counts[outcomeFailed])
+		}
+	}
+	assert.Equal(t, uint64(199*200/2), a.total[outcomeLive].Load())
+	assert.Equal(t, uint64(200), a.total[outcomeFailed].Load())
+	assert.Zero(t, a.second(uint32(noon.Unix()))[outcomeLive], "long over")
+}
+
+func TestActivityConcurrent(t *testing.T) {
+	var a activity
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 10_000 {
+				a.ended(noon, outcomeRule, time.Second)
+			}
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, uint32(80_000), a.second(uint32(noon.Unix()))[outcomeRule])
+	_, calls := a.quantiles(noon, 0.5)
+	assert.Equal(t, uint64(80_000), calls)
+}
+
+// A quantile is never too low, and at most an eighth too high.
+func TestActivityQuantiles(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for name, draw := range map[string]func() float64{
+		"exponential": func() float64 { return 0.2 * random.ExpFloat64() },
+		"lognormal":   func() float64 { return 0.05 * math.Exp(random.NormFloat64()) },
+		"two humps": func() float64 {
+			if random.Float64() < 0.9 {
+				return 0.01 + 0.001*random.Float64()
+			}
+			return 2 + random.Float64()
+		},
+	} {
+		var a activity
+		var exact []time.Duration
+		for range 20_000 {
+			d := time.Duration(draw() * float64(time.Second))
+			exact = append(exact, d)
+			a.ended(noon, outcomeLive, d)
+		}
+		slices.Sort(exact)
+		shares := []float64{0.5, 0.95, 0.99}
+		got, _ := a.quantiles(noon, shares...)
+		for i, share := range shares {
+			want := exact[int(math.Ceil(share*float64(len(exact))))-1]
+			if want < leastLatency {
+				continue
+			}
+			assert.GreaterOrEqual(t, got[i], want, "%s p%v", name, 100*share)
+			assert.LessOrEqual(t, float64(got[i]), 1.125*float64(want)+1, "%s p%v", name, 100*share)
+		}
+	}
+}
+
+func TestActivityForgetsLatencies(t *testing.T) {
+	var a activity
+	a.ended(noon, outcomeLive, time.Second)
+	for _, tt := range []struct {
+		after time.Duration
+		calls uint64
+	}{{0, 1}, {30 * time.Second, 1}, {60 * time.Second, 0}, {90 * time.Second, 0}} {
+		_, calls := a.quantiles(noon.Add(tt.after), 0.5)
+		assert.Equal(t, tt.calls, calls, tt.after)
+	}
+	took, calls := new(activity).quantiles(noon, 0.5)
+	assert.Equal(t, []time.Duration{0}, took)
+	assert.Zero(t, calls)
+}
+
+func TestLatencySteps(t *testing.T) {
+	last := -1
+	for d := time.Duration(0); d < 10*time.Minute; d = d + d/32 + 1 {
+		step := latencyOf(d)
+		require.GreaterOrEqual(t, step, last)
+		last = step
+		if step < numLatencies-1 {
+			require.GreaterOrEqual(t, latencyAt(step), d)
+		}
+	}
+	assert.Equal(t, numLatencies-1, last)
+	assert.Zero(t, latencyOf(-1))
+}
+
+func BenchmarkActivity(b *testing.B) {
+	var a activity
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		a.ended(now, outcomeLive, 123*time.Millisecond)
+	}
+}
