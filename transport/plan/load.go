@@ -112,6 +112,19 @@ func (f File) secrets() []string {
 	for _, endpoint := range f.Endpoints {
 		all = append(all, secretsOf(endpoint)...)
 	}
+	for _, function := range f.Functions {
+		all = append(all, secretsOfStack(function.Stack)...)
+	}
+	return append(all, secretsOfStack(f.Defaults)...)
+}
+
+func secretsOfStack(s policy.Stack) []string {
+	var all []string
+	if s.Failover != nil {
+		for _, endpoint := range s.Failover.Endpoints {
+			all = append(all, secretsOf(endpoint)...)
+		}
+	}
 	return all
 }
 

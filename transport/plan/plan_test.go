@@ -64,6 +64,10 @@ func TestParse(t *testing.T) {
 	assert.True(t, chat.Cache.Off)
 	assert.Equal(t, time.Minute, chat.Cache.TTL)
 	assert.False(t, p.File().Defaults.Cache.Off, "a function does not change what others have")
+	require.Len(t, chat.Failover.Endpoints, 3)
+	assert.Equal(t, policy.RoundRobin, chat.Failover.Strategy)
+	assert.Equal(t, "https://eu.example.com/v1", chat.Failover.Endpoints[1].URL)
+	assert.Equal(t, "own", chat.Failover.Endpoints[2].Name)
 	verdict := chat.Classify(policy.Outcome{Status: 429, Body: []byte(`{"error":{"code":"insufficient_quota"}}`)})
 	assert.Equal(t, policy.QuotaExceeded, verdict.Class)
 

@@ -46,6 +46,9 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 		text, err := json.Marshal(m.file)
 		require.NoError(t, err)
 		_, readErr := plan.Decode("f.yaml", text, known)
+		if refersToNone(readErr) {
+			continue
+		}
 		schemaErr := schema.Validate(m.file)
 		if readErr == nil {
 			right++
@@ -57,6 +60,12 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	assert.Greater(t, right, 50)
 	assert.Greater(t, wrong, 150)
 	t.Logf("%d files: %d right, %d wrong", len(mutations), right, wrong)
+}
+
+// refersToNone reports whether an endpoint is meant that the file does not have.
+// That a name stands for something is not a matter of form.
+func refersToNone(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "failover.endpoints[") && strings.Contains(err.Error(), "which is not known")
 }
 
 // known knows every reference, as what can stand anywhere is not the schema's
