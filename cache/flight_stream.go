@@ -12,6 +12,7 @@ import (
 
 const (
 	firstRoom = 512         // for an answer of unknown length, in bytes
+	trusted   = 16 << 10    // of an announced length: more is made room for as it comes
 	window    = 4 << 10     // of an answer for which there is no room at all, in bytes
 	patience  = time.Second // with one who does not read while others wait for him
 )
@@ -118,8 +119,8 @@ func (f *flight) growLocked() bool {
 		return false
 	}
 	larger := max(2*size, firstRoom)
-	if size == 0 && f.announced > 0 {
-		larger = min(f.announced, most-1) + 1 // none is too great for that
+	if whole := min(f.announced, most-1) + 1; f.announced > 0 && size < whole { // none is too great for that
+		larger = min(max(2*size, trusted), whole)
 	}
 	larger = min(larger, most)
 	if f.all.home.reserve(larger - size) {

@@ -358,13 +358,7 @@ func (c *httpCache) record(w *wanted, resp *http.Response, asked, arrived time.T
 		c.put(w, s.complete(nil))
 		return true
 	}
-	if n := resp.ContentLength; n > 0 {
-		if !c.store.reserve(n) {
-			return false
-		}
-		body.Watch(resp, body.EndFunc(func(error) { c.store.release(n) }))
-	}
-	record(resp, c.cfg.MaxEntryBytes, func(data []byte) { c.put(w, s.complete(data)) })
+	record(resp, c.cfg.MaxEntryBytes, c.store, func(data []byte) { c.put(w, s.complete(data)) })
 	return true
 }
 

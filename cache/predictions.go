@@ -203,7 +203,7 @@ func (p *predictions) keep(req *http.Request, q question, resp *http.Response, a
 	e.of = ownerOf(call.Function, call.Identity)
 	e.freshUntil = e.born.Add(p.lifetime(q.pinned))
 	e.dropAt = e.freshUntil.Add(max(p.cfg.StaleIfError, p.cfg.StaleWhileRevalidate, 0))
-	record(resp, p.cfg.MaxEntryBytes, func(body []byte) {
+	record(resp, p.cfg.MaxEntryBytes, p.store, func(body []byte) {
 		if e.complete(body) {
 			e.put(p.store, q.key, a.began)
 			p.alike.learn(req, q.key, body, a.came)

@@ -6,13 +6,22 @@ import (
 	"github.com/sparekey/sparekey/policy/body"
 )
 
-// record has done called with all of the body of resp, as [body.Record] does. A
-// body that many follow is there already: done gets that itself, and is called
-// for the first of its readers who has had all of it.
-func record(resp *http.Response, maxBytes int64, done func(body []byte)) {
+// record has done called with all of the body of resp, as [body.RecordWithin] does
+// with the budget of from. A body that many follow is there already: done gets that
+// itself, and is called for the first of its readers who has had all of it.
+func record(resp *http.Response, maxBytes int64, from home, done func(body []byte)) {
 	if b, ok := resp.Body.(*follower); ok {
 		b.whole = done // what is longer is not there as a whole
 		return
 	}
-	body.Record(resp, maxBytes, done)
+	body.RecordWithin(resp, maxBytes, budget{from}, done)
 }
+
+// budget is a home as a [body.Budget].
+type budget struct{ home }
+
+// Reserve implements [body.Budget].
+func (b budget) Reserve(n int64) bool { return b.reserve(n) }
+
+// Release implements [body.Budget].
+func (b budget) Release(n int64) { b.release(n) }

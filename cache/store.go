@@ -11,8 +11,9 @@ import (
 // StoreConfig configures a [Store]. Its zero value is ready to use.
 type StoreConfig struct {
 	// MaxBytes bounds the memory that the answers and their keys take, and the
-	// ones that are just coming in. Zero means 64 MiB. Copies of answers that
-	// callers are still reading come on top.
+	// ones that are just coming in, which get half of it at most or what one answer
+	// may take; those for which nothing is left are handed on and not kept. Zero
+	// means 64 MiB. Copies of answers that callers are still reading come on top.
 	MaxBytes int64
 
 	// MaxEntries bounds how many answers are held. Zero means 50,000.
@@ -146,7 +147,7 @@ func (s *Store) shard(k key) *shard {
 // room for them. It reports false if the budget does not have them; else release
 // gives them back.
 func (s *Store) reserve(n int64) bool {
-	if s.inFlight.Add(n) > s.cfg.MaxBytes {
+	if s.inFlight.Add(n) > s.maxInFlight() {
 		s.inFlight.Add(-n)
 		return false
 	}
@@ -159,5 +160,9 @@ func (s *Store) reserve(n int64) bool {
 	}
 	return true
 }
+
+// maxInFlight is less than the whole budget, so that slow origins do not push out
+// all that is known.
+func (s *Store) maxInFlight() int64 { return max(s.cfg.MaxBytes/2, s.cfg.MaxEntryBytes) }
 
 func (s *Store) release(n int64) { s.inFlight.Add(-n) }

@@ -388,16 +388,25 @@ func TestStoreReserve(t *testing.T) {
 	require.True(t, store.reserve(maxBytes/2))
 	assert.LessOrEqual(t, store.Stats().Bytes, int64(maxBytes/2))
 	assert.EqualValues(t, maxBytes/2, store.Stats().InFlight)
-	assert.False(t, store.reserve(maxBytes/2+1))
+	assert.False(t, store.reserve(1), "half of it stays with what is known")
 	assert.EqualValues(t, maxBytes/2, store.Stats().InFlight)
-	require.True(t, store.reserve(maxBytes/2))
+	assert.Positive(t, store.Stats().Bytes)
+	store.release(maxBytes / 2)
+	assert.Zero(t, store.Stats().InFlight)
+}
+
+// A store for one answer has room for one that is coming in.
+func TestStoreReservesOneAnswer(t *testing.T) {
+	const maxBytes = 4 << 10
+	store := NewStore(StoreConfig{MaxBytes: maxBytes})
+	keep(store, keyNumber(1), start, blockOf(500, time.Hour))
+	require.True(t, store.reserve(maxBytes))
 	assert.Zero(t, store.Stats().Bytes)
 	keep(store, keyNumber(1), start, blockOf(500, time.Hour))
 	assert.Zero(t, store.Stats().Entries, "there is no room")
 	store.release(maxBytes)
 	keep(store, keyNumber(1), start, blockOf(500, time.Hour))
 	assert.Equal(t, 1, store.Stats().Entries)
-	assert.Zero(t, store.Stats().InFlight)
 }
 
 func TestStoreConfigValidate(t *testing.T) {

@@ -1,6 +1,7 @@
 package body
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"sync"
@@ -12,8 +13,22 @@ import (
 // maxBytes or than it said, or is closed before. The reader gets each byte as it
 // comes and each error as it is. A body that is an [io.WriterTo] stays one.
 func Record(resp *http.Response, maxBytes int64, done func(body []byte)) {
-	r := &recording{rc: resp.Body, announced: max(resp.ContentLength, 0), max: maxBytes, done: done}
-	r.buf = make([]byte, 0, min(r.announced, maxBytes))
+	RecordWithin(resp, maxBytes, nil, done)
+}
+
+// A Budget has the bytes of memory that many copies share. It must be safe for
+// concurrent use.
+type Budget interface {
+	Reserve(n int64) bool // takes n bytes; false if there are not as many left
+	Release(n int64)      // gives n bytes back
+}
+
+// RecordWithin is [Record] for a copy whose memory comes out of a budget, as the
+// bytes arrive and not as they are announced. Done is not called if the budget
+// does not have them. What the copy took is given back before done is called, and
+// when it is not. A nil Budget has all that is asked for.
+func RecordWithin(resp *http.Response, maxBytes int64, budget Budget, done func(body []byte)) {
+	r := &recording{rc: resp.Body, announced: max(resp.ContentLength, 0), max: maxBytes, budget: budget, done: done}
 	resp.Body = r
 	if wt, ok := r.rc.(io.WriterTo); ok {
 		resp.Body = &recordingWriterTo{r, wt}
@@ -26,6 +41,7 @@ type recording struct {
 	rc        io.ReadCloser
 	announced int64 // its length, zero if it was not announced
 	max       int64
+	budget    Budget
 
 	mu    sync.Mutex
 	done  func([]byte) // guarded by mu, as all below
@@ -52,13 +68,46 @@ func (r *recording) Close() error {
 func (r *recording) copy(data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
+	switch need := int64(len(r.buf) + len(data)); {
 	case r.ended:
-	case int64(len(r.buf)+len(data)) > r.max:
-		r.buf, r.done, r.ended = nil, nil, true
+	case need > r.max, !r.growLocked(need):
+		r.stopLocked()
 	default:
 		r.buf = append(r.buf, data...)
 	}
+}
+
+// growLocked makes room for need bytes in all. It reports false if the budget does
+// not have them.
+func (r *recording) growLocked(need int64) bool {
+	const small, unknown = 16 << 10, 512
+	size := int64(cap(r.buf))
+	if need <= size {
+		return true
+	}
+	larger := max(2*size, need)
+	if size == 0 {
+		larger = max(need, min(cmp.Or(r.announced, unknown), small)) // a length is soon said
+	}
+	if r.announced >= need {
+		larger = min(larger, r.announced)
+	}
+	larger = min(larger, r.max)
+	if r.budget != nil && !r.budget.Reserve(larger-size) {
+		return false
+	}
+	r.buf = append(make([]byte, 0, larger), r.buf...)
+	return true
+}
+
+// stopLocked ends the copy and gives back what it took.
+func (r *recording) stopLocked() (buf []byte, done func([]byte)) {
+	buf, done = r.buf, r.done
+	if r.budget != nil && cap(buf) > 0 {
+		r.budget.Release(int64(cap(buf)))
+	}
+	r.buf, r.done, r.ended = nil, nil, true
+	return buf, done
 }
 
 // end hands over the copy if it is whole.
@@ -75,8 +124,7 @@ func (r *recording) take(eof bool) ([]byte, func([]byte)) {
 	if r.ended {
 		return nil, nil
 	}
-	body, done := r.buf, r.done
-	r.buf, r.done, r.ended = nil, nil, true
+	body, done := r.stopLocked()
 	whole := eof
 	if r.announced > 0 {
 		whole = int64(len(body)) == r.announced

@@ -98,3 +98,56 @@ func TestRecordOnce(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, 1, calls)
 }
+
+// purse is a budget that says what was most of it in use.
+type purse struct{ size, held, most int64 }
+
+func (p *purse) Reserve(n int64) bool {
+	if p.held+n > p.size {
+		return false
+	}
+	p.held += n
+	p.most = max(p.most, p.held)
+	return true
+}
+
+func (p *purse) Release(n int64) { p.held -= n }
+
+// TestRecordWithin: a copy takes of the budget what has come, at most twice, and
+// leaves nothing behind.
+func TestRecordWithin(t *testing.T) {
+	const size = 100 << 10
+	text := strings.Repeat("x", size)
+	tests := []struct {
+		name            string
+		announced, read int64
+		budget          int64
+		most            int64
+		whole           bool
+	}{
+		{"of unknown length", -1, size + 1, 1 << 20, size, true},
+		{"announced", size, size, 1 << 20, size, true},
+		{"announced, and hardly begun", size, 1, 1 << 20, 16 << 10, false},
+		{"unknown, and hardly begun", -1, 1, 1 << 20, 512, false},
+		{"announced, half", size, size / 2, 1 << 20, size, false},
+		{"too large for the budget", -1, size + 1, size / 2, size / 2, false},
+		{"announced, and too large for the budget", size, size, size / 2, size / 2, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			resp := response(io.NopCloser(struct{ io.Reader }{strings.NewReader(text)}))
+			resp.ContentLength = tt.announced
+			budget := &purse{size: tt.budget}
+			whole := false
+			body.RecordWithin(resp, size, budget, func(data []byte) {
+				whole = string(data) == text
+				assert.Zero(t, budget.held, "given back before")
+			})
+			_, _ = io.CopyN(io.Discard, struct{ io.Reader }{resp.Body}, tt.read)
+			assert.LessOrEqual(t, budget.most, tt.most)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, tt.whole, whole)
+			assert.Zero(t, budget.held)
+		})
+	}
+}
