@@ -100,6 +100,9 @@ func (c HTTPConfig) Validate() error {
 //   - Stale answers are given as stale-while-revalidate and stale-if-error (RFC
 //     5861) allow, and when the origin cannot be reached. Must-revalidate and
 //     no-cache rule that out, and each is bounded by MaxStale.
+//   - An answer with a cookie is not public, whatever it says; callers who show
+//     nothing of themselves share it only if it has an explicit lifetime and is not
+//     private (RFC 9111 section 7.3).
 //   - An answer is stored once it was read to its end. Not stored are event
 //     streams, parts, answers with trailers or that only the end of the connection
 //     ends, and the ones that stand in for a live answer.
@@ -201,12 +204,12 @@ func (c *httpCache) give(req *http.Request, w *wanted, s *stored, standing stand
 	}
 	resp := s.response(req, now, c.hitStatus(s.freshUntil.Sub(now), detail), answer.Source)
 	switch {
+	case s.meets(w.header): // goes before a range (RFC 9110 section 13.2.2)
+		notModified(resp)
 	case len(w.header["Range"]) > 0 && req.Method != http.MethodHead: // only GET has ranges
 		if !s.partOf(resp, w.header) {
 			return nil, false
 		}
-	case s.meets(w.header):
-		notModified(resp)
 	}
 	body.CloseRequest(req)
 	if standing == fresh {
@@ -333,6 +336,9 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *http.Response, asked, arrived time.Time, reason string) *http.Response {
 	confirmed, keeps := found.confirmed(w, resp, asked, arrived, c.maxStale)
 	said := c.cfg.Name + "; fwd=" + reason + "; fwd-status=304"
+	if !keeps || found.public && !confirmed.public {
+		c.takeOut(w, found)
+	}
 	if keeps {
 		c.put(w, confirmed)
 		said += "; stored"

@@ -19,6 +19,7 @@ const maxSeconds = 1 << 31
 type directives struct {
 	noStore, noCache, onlyIfCached         bool
 	public, mustRevalidate, mustUnderstand bool
+	private                                bool // whether or not it names fields
 
 	// The fields that no-cache names. It then says nothing of the others.
 	noCacheFields []string
@@ -58,6 +59,8 @@ func (d *directives) add(name, value string) {
 		d.onlyIfCached = true
 	case "public":
 		d.public = true
+	case "private":
+		d.private = true
 	case "must-revalidate":
 		d.mustRevalidate = true
 	case "must-understand":

@@ -37,8 +37,8 @@ func (c *httpCache) other(req *http.Request) (*http.Response, error) {
 	if isSafe(req.Method) {
 		return c.pass(req, "method")
 	}
-	target := *req.URL // the request may be changed below
-	host := req.Host
+	url, host := *req.URL, req.Host // the request may be changed below
+	target := keyOfTarget(&url, host)
 	asked := time.Now()
 	w, known := c.want(req)
 	if known {
@@ -48,32 +48,38 @@ func (c *httpCache) other(req *http.Request) (*http.Response, error) {
 	c.report(req, bypass)
 	switch {
 	case err != nil: // it may have arrived
-		c.forget(&target, host)
+		c.forget(target)
 		return nil, err
 	case resp.StatusCode >= http.StatusBadRequest:
 	default:
-		c.forget(&target, host)
+		changes := c.forget(target)
 		for _, name := range []string{"Location", "Content-Location"} {
-			if to := sameOrigin(&target, resp.Header.Get(name)); to != nil {
-				c.forget(to, host)
+			if to := sameOrigin(&url, resp.Header.Get(name)); to != nil && keyOfTarget(to, host) != target {
+				c.forget(keyOfTarget(to, host))
 			}
 		}
-		if known {
-			c.keepPosted(req, w, &target, resp, asked)
+		if known && changes == w.seen+1 { // else another change may be the later one
+			w.seen = changes // this one is in the answer
+			c.keepPosted(req, w, &url, resp, asked)
 		}
 	}
 	c.mark(resp, "fwd=method")
 	return resp, nil
 }
 
-// forget drops the answers to GETs of the target, whoever asked for them.
-func (c *httpCache) forget(target *url.URL, host string) {
-	k := resourceKey(target.Scheme, target.Host, host, target.RequestURI())
-	c.changes.of(k).Add(1)
+func keyOfTarget(target *url.URL, host string) key {
+	return resourceKey(target.Scheme, target.Host, host, target.RequestURI())
+}
+
+// forget drops the answers to GETs of the target, whoever asked for them, and
+// returns the count of its changes.
+func (c *httpCache) forget(target key) uint64 {
+	changes := c.changes.of(target).Add(1)
 	now := time.Now()
-	if c.store.peek(k, now) != nil {
-		c.store.update(k, c.store.epoch(), now, func(held) held { return nil })
+	if c.store.peek(target, now) != nil {
+		c.store.update(target, c.store.epoch(), now, func(held) held { return nil })
 	}
+	return changes
 }
 
 // sameOrigin returns the URI that a field refers to if it is of the target's
@@ -105,7 +111,6 @@ func (c *httpCache) keepPosted(req *http.Request, w *wanted, target *url.URL, re
 	}
 	arrived := time.Now()
 	if _, explicit := lifetime(resp.StatusCode, resp.Header, readDirectives(resp.Header["Cache-Control"]), arrived); explicit {
-		w.seen = w.change.Load() // the change is in this answer
 		c.record(w, resp, asked, arrived)
 	}
 }

@@ -21,6 +21,8 @@ func TestReadDirectives(t *testing.T) {
 		{[]string{"No-Store", "PUBLIC, must-revalidate ,must-understand,only-if-cached"}, func(d *directives) {
 			d.noStore, d.public, d.mustRevalidate, d.mustUnderstand, d.onlyIfCached = true, true, true, true, true
 		}},
+		{[]string{"private"}, func(d *directives) { d.private = true }},
+		{[]string{`private="a, b"`}, func(d *directives) { d.private = true }},
 		{[]string{"max-age=60"}, func(d *directives) { d.maxAge = time.Minute }},
 		{[]string{`max-age="60"`, "max-age = 061 "}, func(d *directives) { d.maxAge = time.Minute }},
 		{[]string{"max-age=60.5"}, func(d *directives) { d.maxAge = 0 }},

@@ -222,10 +222,25 @@ func TestHTTPRules(t *testing.T) {
 			{answer: tagged, want: first}}},
 		{"If-Match is for the origin", []step{{answer: tagged, want: first}, {request: "GET\nIf-Match: \"a\"", answer: tagged, want: "fwd=bypass"}}},
 
+		{"confirmed, and not to be stored any more", []step{{answer: tagged, want: first},
+			{after: 10 * time.Second, answer: "200\nEtag: \"a\"\nCache-Control: no-store", want: strings.TrimSuffix(proven, "; stored")}, {answer: tagged, want: first}}},
+
+		// Cookies: section 7.3.
+		{"a cookie, and a lifetime", []step{{answer: "200\nCache-Control: max-age=60\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
+		{"a cookie, and an end", []step{{answer: "200\nExpires: {now+60}\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
+		{"a cookie, and no word", []step{{answer: "200\nLast-Modified: {now-600}\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
+		{"a cookie for one", []step{{answer: "200\nCache-Control: max-age=60, private\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
+		{"a cookie for one who shows himself", []step{{request: "GET\nCookie: a=b", answer: "200\nCache-Control: max-age=60, private\nSet-Cookie: a=b", want: first},
+			{request: "GET\nCookie: a=b", want: hit(60)}}},
+		{"a cookie that is not to be given again", []step{{answer: "200\nCache-Control: max-age=60, private, no-cache=set-cookie\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
+		{"a cookie with the confirmation", []step{{answer: tagged, want: first},
+			{after: 10 * time.Second, answer: tagged + ", private\nSet-Cookie: a=b", want: strings.TrimSuffix(proven, "; stored")}, {answer: tagged, want: first}}},
+
 		// Parts of what is there: RFC 9110 section 14.
 		{"Range", []step{{answer: tagged, want: first}, {request: "GET\nRange: bytes=0-1", want: hit(10), status: 206},
 			{request: "GET\nRange: bytes=0-1\nIf-Range: \"a\"", want: hit(10), status: 206}, {request: "GET\nRange: bytes=0-1\nIf-Range: \"b\"", want: hit(10), status: 200},
 			{request: "GET\nRange: bytes=0-1\nIf-Range: W/\"a\"", want: hit(10), status: 200},
+			{request: "GET\nRange: bytes=0-1\nIf-None-Match: \"a\"", want: hit(10), status: 304}, {request: "GET\nRange: bytes=0-1\nIf-None-Match: \"b\"", want: hit(10), status: 206},
 			{request: "GET\nRange: bytes=0-1,3-4", answer: "206", want: "fwd=bypass"}, {request: "GET\nRange: bytes=99-", answer: "416", want: "fwd=bypass"}}},
 
 		// HEAD: section 4.

@@ -74,6 +74,16 @@ func (sh *shelf) with(s *stored, w *wanted, now time.Time, maxBytes int64) *shel
 	return changed
 }
 
+// without returns the shelf without an answer.
+func (sh *shelf) without(s *stored) *shelf {
+	if !slices.Contains(sh.answers, s) {
+		return sh
+	}
+	changed := *sh
+	changed.answers = slices.DeleteFunc(slices.Clone(sh.answers), func(other *stored) bool { return other == s })
+	return &changed
+}
+
 // find returns the latest stored answer to a request, or nil.
 func (c *httpCache) find(w *wanted, now time.Time) (found *stored, varied bool) {
 	root, _ := c.store.get(w.resource, now).(*shelf)
@@ -128,4 +138,23 @@ func (c *httpCache) put(w *wanted, s *stored) {
 		}
 		return own.with(s, w, now, c.maxBytes)
 	})
+}
+
+// takeOut forgets one answer to a request.
+func (c *httpCache) takeOut(w *wanted, s *stored) {
+	now := time.Now()
+	take := func(k key) (generation uint64) {
+		c.store.update(k, w.began, now, func(old held) held {
+			sh, _ := old.(*shelf)
+			if sh == nil {
+				return nil
+			}
+			generation = sh.generation
+			return sh.without(s)
+		})
+		return generation
+	}
+	if generation := take(w.resource); w.private {
+		take(w.ownKey(generation))
+	}
 }

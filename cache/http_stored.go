@@ -53,7 +53,7 @@ func storing(w *wanted, resp *http.Response, asked, arrived time.Time, maxStale 
 	}
 	s := &stored{
 		status: resp.Status, code: resp.StatusCode, proto: resp.Proto, major: resp.ProtoMajor, minor: resp.ProtoMinor,
-		uncompressed: resp.Uncompressed, header: storedHeader(h, cc), public: cc.public, vary: names,
+		uncompressed: resp.Uncompressed, header: storedHeader(h, cc), vary: names,
 	}
 	s.selected = selectionOf(w.header, names)
 	if languages := h["Content-Language"]; len(languages) == 1 && slices.Contains(names, "Accept-Language") {
@@ -61,6 +61,9 @@ func storing(w *wanted, resp *http.Response, asked, arrived time.Time, maxStale 
 		s.others = selectionOf(w.header, without(names, "Accept-Language"))
 	}
 	s.date(h, cc, asked, arrived, maxStale)
+	if s.setsCookie() && !w.private && !s.handsOutCookie(arrived) {
+		return nil, false
+	}
 	useful := s.freshUntil.After(s.born) || s.validators() || s.cc.staleIfError > 0
 	return s, useful && (!cc.noCache || s.validators())
 }
@@ -68,6 +71,7 @@ func storing(w *wanted, resp *http.Response, asked, arrived time.Time, maxStale 
 // date sets the times of an answer.
 func (s *stored) date(h http.Header, cc directives, asked, arrived time.Time, maxStale time.Duration) {
 	s.cc = cc
+	s.public = cc.public && !s.setsCookie()
 	s.born = bornAt(h, asked, arrived)
 	life, _ := lifetime(s.code, h, cc, arrived)
 	s.freshUntil = s.born.Add(life)
@@ -75,6 +79,19 @@ func (s *stored) date(h http.Header, cc directives, asked, arrived time.Time, ma
 	if s.dropAt.Before(arrived) || s.validators() {
 		s.dropAt = later(s.dropAt, arrived.Add(keptForValidation))
 	}
+}
+
+func (s *stored) setsCookie() bool {
+	return len(s.header["Set-Cookie"])+len(s.header["Set-Cookie2"]) > 0
+}
+
+// handsOutCookie reports whether an answer with a cookie may be given to others who
+// show nothing of themselves. A cookie does not forbid to store an answer, and it is
+// for the origin to say what is to be done (RFC 9111 section 7.3): so it must have
+// said how long the answer lasts, and not that it is for one.
+func (s *stored) handsOutCookie(arrived time.Time) bool {
+	_, explicit := lifetime(s.code, s.header, s.cc, arrived)
+	return explicit && !s.cc.private
 }
 
 func later(a, b time.Time) time.Time {

@@ -59,6 +59,8 @@ func TestHTTPIdentity(t *testing.T) {
 		{"another token", nil, "max-age=60", "Authorization: a", "Authorization: b", 2},
 		{"another token, though private", nil, "private, max-age=60", "Authorization: a", "Authorization: b", 2},
 		{"another token and public", nil, "public, max-age=60", "Authorization: a", "Authorization: b", 1},
+		{"another token and public, with a cookie", nil, "public, max-age=60\nSet-Cookie: a=b", "Authorization: a", "Authorization: b", 2},
+		{"a token after none and public, with a cookie", nil, "public, max-age=60\nSet-Cookie: a=b", "", "Authorization: b", 2},
 		{"a token after none", nil, "max-age=60", "", "Authorization: b", 2},
 		{"none after a token", nil, "max-age=60", "Authorization: b", "", 2},
 		{"none after a token and public", nil, "public, max-age=60", "Authorization: b", "", 1},
@@ -154,6 +156,65 @@ func TestHTTPChangeWhileAnswerIsRead(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An answer that was public and is confirmed as one that is not, is for nobody else
+// from then on.
+func TestHTTPConfirmedAsPrivate(t *testing.T) {
+	for _, now := range []string{"Cache-Control: private, max-age=60", "Cache-Control: public, max-age=60\nSet-Cookie: a=b"} {
+		synctest.Test(t, func(t *testing.T) {
+			says := "Cache-Control: public, max-age=1"
+			upstream := &service{}
+			upstream.respond = func(req *http.Request) (*http.Response, error) {
+				if authorization(req) == "b" {
+					return nil, errDown
+				}
+				status, text := http.StatusOK, authorization(req)
+				if req.Header.Get("If-None-Match") != "" {
+					status, text = http.StatusNotModified, ""
+				}
+				resp := response(status, text)
+				resp.Header.Set("Etag", `"a"`)
+				lines(resp.Header, says)
+				return resp, nil
+			}
+			rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+			ask(t, rt, get(t, "Authorization: a"))
+			time.Sleep(2 * time.Second)
+			says = now
+			ask(t, rt, get(t, "Authorization: a"))
+			require.Equal(t, int64(2), upstream.calls.Load())
+			_, err := rt.RoundTrip(get(t, "Authorization: b"))
+			assert.ErrorIs(t, err, errDown, "the other one gets nothing, not even stale")
+			ask(t, rt, get(t, "Authorization: a"))
+			assert.Equal(t, int64(3), upstream.calls.Load(), "his own")
+		})
+	}
+}
+
+// The answer to a POST is not kept if another change came while it was under way,
+// whichever the origin made first.
+func TestHTTPPostedBesideAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := saying("Cache-Control: max-age=60\nContent-Location: "+thing, authorization)
+		respond := upstream.respond
+		upstream.respond = func(req *http.Request) (*http.Response, error) {
+			if req.Header.Get("Slow") != "" {
+				time.Sleep(time.Second)
+			}
+			return respond(req)
+		}
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		post := func(header string) {
+			req := get(t, header)
+			req.Method = http.MethodPost
+			ask(t, rt, req)
+		}
+		time.AfterFunc(time.Second/2, func() { post("Fast: 1") })
+		post("Slow: 1")
+		ask(t, rt, get(t))
+		assert.Equal(t, int64(3), upstream.calls.Load(), "GET asks")
+	})
 }
 
 // What is for one connection is not stored.

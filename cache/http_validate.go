@@ -68,6 +68,9 @@ func (s *stored) confirmed(w *wanted, resp *http.Response, asked, arrived time.T
 		merged.selected = selectionOf(w.header, names)
 	}
 	merged.settle()
+	if merged.setsCookie() && !w.private && !merged.handsOutCookie(arrived) {
+		ok = false
+	}
 	return &merged, ok && !merged.cc.noStore
 }
 

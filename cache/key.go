@@ -121,8 +121,14 @@ func sortedQuery(raw string) []string {
 
 func queryName(pair string) string {
 	name, _, _ := strings.Cut(pair, "=")
-	if plain, err := url.QueryUnescape(name); err == nil {
-		name = plain
+	return strings.ToLower(unescaped(name))
+}
+
+// unescaped returns a part of a query as it is meant, or as it is spelled if that
+// means nothing.
+func unescaped(text string) string {
+	if plain, err := url.QueryUnescape(text); err == nil {
+		return plain
 	}
-	return strings.ToLower(name)
+	return text
 }

@@ -98,13 +98,20 @@ func (p *predictions) anew(req *http.Request, q question) (*http.Response, error
 }
 
 // ask sends the request, or joins one that asks the same. Known is what is past
-// its lifetime, or nil.
-func (p *predictions) ask(req *http.Request, q question, known *entry) (*http.Response, error) {
+// its lifetime, or nil. The error is errSettled, and the request as it was, if
+// there is a fresh answer by now.
+func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *http.Response, err error) {
 	spare := known
 	if !p.covers(known, time.Now()) || !p.mayBeStale(req) {
 		spare = nil
 	}
-	s := p.board(p.lasting(req, spare), q)
+	sent := p.lasting(req, spare)
+	defer func() {
+		if sent != req && err != errSettled { //nolint:errorlint // ours
+			body.CloseRequest(req)
+		}
+	}()
+	s := p.board(sent, q)
 	if spare != nil && p.tooLate(s) && p.goOn(s, q) {
 		return p.stale(req, spare, softTimeout, policy.TimedOut), nil
 	}

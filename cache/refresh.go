@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
-	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/telemetry"
 )
 
@@ -48,7 +47,6 @@ func (p *predictions) lasting(req *http.Request, spare *entry) *http.Request {
 	if !ok {
 		return req
 	}
-	body.CloseRequest(req)
 	return own
 }
 

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -30,4 +31,36 @@ func TestSoftTimeoutAndHeaderAtOnce(t *testing.T) {
 		require.NoError(t, resp.Body.Close())
 		requireEmpty(t, m.flights)
 	})
+}
+
+// Who looks again, since there is an answer by now, still has his request whole: the
+// answer may be purged by then.
+func TestSettledLeavesTheRequestWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemo(PredictionsConfig{Cache: policy.Cache{SoftTimeout: time.Second}})
+		p := &predictions{Memo: m}
+		now := time.Now()
+		req := ask(t, policy.WithCall(t.Context(), policy.Call{Replayable: true}))
+		closed := false
+		req.Body = &toldOfClose{req.Body, &closed}
+		q, ok := m.question(req)
+		require.True(t, ok)
+		stale := &entry{freshUntil: now.Add(-time.Second), dropAt: now.Add(time.Hour)}
+		fresh := &entry{freshUntil: now.Add(time.Minute), dropAt: now.Add(time.Hour)}
+		fresh.put(m.store, q.key, m.store.epoch())
+		_, err := p.ask(req, q, stale)
+		require.Equal(t, errSettled, err)
+		assert.False(t, closed)
+		requireEmpty(t, m.flights)
+	})
+}
+
+type toldOfClose struct {
+	io.ReadCloser
+	closed *bool
+}
+
+func (b *toldOfClose) Close() error {
+	*b.closed = true
+	return b.ReadCloser.Close()
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -70,21 +69,26 @@ type queryFacts struct {
 	uncaptured bool // capture=false: the input is not kept as a sample
 }
 
+// readQuery reads a query as any server may: pairs end at "&", and for some at ";",
+// too, and of several with one name any may be the one that counts. So whatever
+// there is to be said for a live answer, or a short life, is said.
 func readQuery(raw string) (facts queryFacts) {
-	if raw == "" {
-		return facts
-	}
-	query, _ := url.ParseQuery(raw) // pairs that do not parse say nothing
-	for name, values := range query {
-		switch strings.ToLower(name) {
+	var pinned, floating, uncaptured, captured bool
+	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
+		_, value, _ := strings.Cut(pair, "=")
+		switch queryName(pair) {
 		case "externalid":
-			facts.ownRecord = facts.ownRecord || strings.Join(values, "") != "" // any may be the one that counts
+			facts.ownRecord = facts.ownRecord || value != ""
 		case "modelid":
-			facts.pinned = values[0] != ""
+			pinned, floating = pinned || value != "", floating || value == ""
 		case "capture":
-			facts.uncaptured = strings.EqualFold(values[0], "false")
+			no := strings.EqualFold(unescaped(value), "false")
+			uncaptured, captured = uncaptured || no, captured || !no
 		}
 	}
+	whole := !strings.Contains(raw, ";") // else a value may be longer than it looks
+	facts.pinned = pinned && !floating && whole
+	facts.uncaptured = uncaptured && !captured && whole
 	return facts
 }
 
