@@ -225,6 +225,10 @@ func TestHTTPRules(t *testing.T) {
 		{"confirmed, and not to be stored any more", []step{{answer: tagged, want: first},
 			{after: 10 * time.Second, answer: "200\nEtag: \"a\"\nCache-Control: no-store", want: strings.TrimSuffix(proven, "; stored")}, {answer: tagged, want: first}}},
 
+		{"the same of what is for one", []step{{request: "GET\nCookie: a=b", answer: tagged, want: first},
+			{after: 10 * time.Second, request: "GET\nCookie: a=b", answer: "200\nEtag: \"a\"\nCache-Control: no-store", want: strings.TrimSuffix(proven, "; stored")},
+			{request: "GET\nCookie: a=b", answer: tagged, want: first}}},
+
 		// Cookies: section 7.3.
 		{"a cookie, and a lifetime", []step{{answer: "200\nCache-Control: max-age=60\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
 		{"a cookie, and an end", []step{{answer: "200\nExpires: {now+60}\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},

@@ -52,6 +52,15 @@ func TestSettledLeavesTheRequestWhole(t *testing.T) {
 		require.Equal(t, errSettled, err)
 		assert.False(t, closed)
 		requireEmpty(t, m.flights)
+
+		m.Purge()
+		stale.of, stale.freshUntil = owner{}, now.Add(-time.Second)
+		stale.put(m.store, q.key, m.store.epoch())
+		resp, err := m.Wrap(transporttest.NewUpstream(transporttest.Reply(200, "new"))).RoundTrip(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.True(t, closed, "once it is sent")
+		requireEmpty(t, m.flights)
 	})
 }
 

@@ -63,11 +63,23 @@ type checker struct {
 // report adds what is wrong at a path below head.
 func (c *checker) report(path, format string, args ...any) {
 	for i, arg := range args {
-		if n, ok := arg.(name); ok {
-			args[i] = c.spell(string(n))
+		switch arg := arg.(type) {
+		case name:
+			args[i] = c.spell(string(arg))
+		case string:
+			args[i] = shortened(arg)
 		}
 	}
-	c.problems = append(c.problems, problem{c.head, c.rule, path, fmt.Errorf(format, args...)})
+	c.problems = append(c.problems, problem{c.head, shortened(c.rule), path, fmt.Errorf(format, args...)})
+}
+
+// shortened returns the beginning of a text that nobody would read to its end.
+func shortened(text string) string {
+	const most = 200 // bytes
+	if len(text) <= most {
+		return text
+	}
+	return cut(text, most) + "…"
 }
 
 func (c *checker) rules(rules []policy.Rule) {
@@ -75,7 +87,7 @@ func (c *checker) rules(rules []policy.Rule) {
 	if n := len(rules); n > maxRules {
 		c.report("", "has %d rules, want at most %d; join those that have the same answer", n, maxRules)
 	}
-	for i, rule := range rules {
+	for i, rule := range rules[:min(len(rules), maxRules)] {
 		c.oneRule(i, rule)
 	}
 	c.head, c.rule = "Rules", ""

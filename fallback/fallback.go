@@ -25,10 +25,10 @@ type Fallback struct {
 }
 
 // New compiles the rules of cfg, which it does not keep. It reports everything
-// that is wrong with them in one error, a line for each problem: what the package
-// comment calls an error or a bound, a confidence above MaxConfidence, a label
-// that Labels does not have, a rule that can never answer, and a rung that does
-// not exist.
+// that is wrong with them in one error, a line for each problem, of which there are
+// 50 at most: what the package comment calls an error or a bound, a confidence above
+// MaxConfidence, a label that Labels does not have, a rule that can never answer,
+// and a rung that does not exist.
 func New(cfg policy.Fallback) (*Fallback, error) {
 	cfg = cfg.WithDefaults()
 	if err := errors.Join(cfg.CheckLadder(), joined(check(cfg, asInGo))); err != nil {

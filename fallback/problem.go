@@ -1,8 +1,10 @@
 package fallback
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sparekey/sparekey/policy/config"
@@ -57,11 +59,19 @@ func (p problem) text(spell func(string) string) error {
 // asInGo spells a name for who sets it in Go; [config.Key] does for a file.
 func asInGo(name string) string { return name }
 
-// joined returns one error with all problems, a line each, in the names of Go.
+// maxProblems is how many are told. Whoever has more has most of them for one
+// reason.
+const maxProblems = 50
+
+// joined returns one error with the first problems, a line each, in the names of
+// Go.
 func joined(problems []problem) error {
-	errs := make([]error, len(problems))
-	for i, p := range problems {
-		errs[i] = fmt.Errorf("fallback: %w", p.text(asInGo))
+	var errs []error
+	for _, p := range problems[:min(len(problems), maxProblems)] {
+		errs = append(errs, fmt.Errorf("fallback: %w", p.text(asInGo)))
+	}
+	if more := len(problems) - maxProblems; more > 0 {
+		errs = append(errs, fmt.Errorf("fallback: %d more problems", more))
 	}
 	return errors.Join(errs...)
 }
@@ -74,5 +84,10 @@ func located(problems []problem, source *config.Source) error {
 			errs = append(errs, err)
 		}
 	}
-	return config.Join(errs...)
+	more := len(errs) - maxProblems
+	if more <= 0 {
+		return config.Join(errs...)
+	}
+	slices.SortStableFunc(errs, func(a, b *config.Error) int { return cmp.Compare(a.Line, b.Line) })
+	return errors.Join(config.Join(errs[:maxProblems]...), fmt.Errorf("%s: %d more problems", errs[0].Name, more))
 }
