@@ -352,7 +352,7 @@ func (f *flight) depart(req *http.Request, send sendFunc, share shareFunc) {
 				f.panicked = errPanicked // by runtime.Goexit
 			}
 			if resp != nil {
-				_ = resp.Body.Close() // nobody gets it
+				_ = closed(resp.Body) // nobody gets it
 			}
 		}
 	}()

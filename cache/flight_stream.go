@@ -74,9 +74,19 @@ func (f *flight) pump() {
 	}
 }
 
-// shut closes the body, once.
+// shut closes the body, once. A panic becomes the error of that: here, nobody could
+// recover it.
 func (f *flight) shut() {
-	f.closing.Do(func() { f.closeErr = f.rc.Close() })
+	f.closing.Do(func() { f.closeErr = closed(f.rc) })
+}
+
+func closed(rc io.Closer) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+	}()
+	return rc.Close()
 }
 
 // room returns where the next bytes go. It waits for the readers if what came is

@@ -387,6 +387,73 @@ type panicking struct{}
 func (panicking) Read([]byte) (int, error) { panic("below") }
 func (panicking) Close() error             { return nil }
 
+// A body that panics when it is closed does so where nobody could recover it.
+func TestFlightPanicsOnClose(t *testing.T) {
+	for _, read := range []int64{0, 3, 8} {
+		for _, leaves := range []string{"closes", "cancels", "is gone at the header"} {
+			synctest.Test(t, func(t *testing.T) {
+				held := newPurse()
+				fs := newFlights(1<<10, held)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				send := func(req *http.Request) (*http.Response, error) {
+					resp, err := transporttest.Reply(200, "12345678")(req)
+					resp.Body = panickingOnClose{io.MultiReader(resp.Body, endless{req.Context()})}
+					resp.ContentLength = -1
+					if leaves == "is gone at the header" {
+						cancel()
+						time.Sleep(time.Nanosecond)
+					}
+					return resp, err
+				}
+				resp, _, err := fs.do(ask(t, ctx), key{}, send, forAll)
+				if leaves == "is gone at the header" {
+					require.ErrorIs(t, err, context.Canceled)
+					time.Sleep(2 * time.Nanosecond)
+				} else {
+					require.NoError(t, err)
+					_, err = io.CopyN(io.Discard, resp.Body, read)
+					require.NoError(t, err)
+					if leaves == "cancels" {
+						cancel()
+						synctest.Wait()
+					}
+					_ = resp.Body.Close()
+				}
+				requireEmpty(t, fs)
+				assert.Zero(t, held.held.Load(), "reserved")
+			})
+		}
+	}
+}
+
+func TestFlightPanicsTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := newFlights(1<<10, newPurse())
+		send := func(req *http.Request) (*http.Response, error) {
+			resp, err := transporttest.Reply(200, "yes")(req)
+			resp.Body = panickingOnClose{resp.Body}
+			return resp, err
+		}
+		assert.PanicsWithValue(t, "first", func() {
+			_, _, _ = fs.do(ask(t, t.Context()), key{}, send, func(*http.Response) bool { panic("first") })
+		})
+		requireEmpty(t, fs)
+	})
+}
+
+type panickingOnClose struct{ io.Reader }
+
+func (panickingOnClose) Close() error { panic("below") }
+
+// endless is a body whose next byte never comes.
+type endless struct{ ctx context.Context }
+
+func (e endless) Read([]byte) (int, error) {
+	<-e.ctx.Done()
+	return 0, e.ctx.Err()
+}
+
 // The layers below see the latest deadline of those who wait.
 func TestFlightDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -112,7 +114,7 @@ func (l *likeness) learn(req *http.Request, k key, document []byte, now time.Tim
 	if l == nil {
 		return
 	}
-	label, _, ok := l.codec.Label(document)
+	label, ok := l.label(req.Context(), document)
 	if !ok {
 		return
 	}
@@ -120,6 +122,19 @@ func (l *likeness) learn(req *http.Request, k key, document []byte, now time.Tim
 		l.compare(l.look(p, text), label)
 		l.similar.learn(p, text, label, k, now)
 	}
+}
+
+// label reads the label of a document. A codec that panics does so in the hands of
+// who reads a live answer, and must not break it.
+func (l *likeness) label(ctx context.Context, document []byte) (label string, ok bool) {
+	defer func() {
+		if value := recover(); value != nil {
+			label, ok = "", false
+			telemetry.FromContext(ctx).RungFailed(ctx, policy.RungSimilar, fmt.Errorf("codec: panic with a %T", value))
+		}
+	}()
+	label, _, ok = l.codec.Label(document)
+	return label, ok
 }
 
 // forgetUnheld forgets the question under k if the store has no answer to it, as

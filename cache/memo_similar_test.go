@@ -108,3 +108,19 @@ func TestMemoSimilarIsOff(t *testing.T) {
 	assert.False(t, ok)
 	assert.Nil(t, memo.SimilarStats())
 }
+
+// explosive is a codec that panics.
+type explosive struct{ policy.Classification }
+
+func (explosive) Label([]byte) (string, float64, bool) { panic("boom") }
+
+// A codec that panics does not break a live answer, nor that it is kept.
+func TestMemoSimilarCodecPanics(t *testing.T) {
+	memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}, Codec: explosive{}})
+	rt := memo.Wrap(&service{respond: answering(answer)})
+	for _, want := range []string{"", "cache"} {
+		resp, text := ask(t, rt, newCall(t, `{"data":"a text"}`, policy.Call{}))
+		assert.Equal(t, answer, text)
+		assert.Equal(t, want, sourceOf(resp))
+	}
+}

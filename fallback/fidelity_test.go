@@ -21,6 +21,7 @@ import (
 	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 // compared is a ladder that compares each live answer.
@@ -417,3 +418,47 @@ func TestFidelityConcurrently(t *testing.T) {
 		assert.Equal(t, 160, figures[2].Answered)
 	})
 }
+
+// A rung's body that panics, in shadow, does so where nobody could recover it.
+func TestShadowBodyPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		cfg := fallback.LadderConfig{
+			Rungs: []fallback.Rung{
+				{Name: "broken", Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
+					return &http.Response{StatusCode: 200, Body: brokenBody{}}, telemetry.Answer{}, true
+				}},
+				{Name: "has none", Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
+					return &http.Response{StatusCode: 200, Body: brokenBody{}}, telemetry.Answer{}, false
+				}},
+				says("static", "general"),
+			},
+			Fidelity: policy.Fidelity{Share: 1},
+			OnPanic:  func(rung string, _ any) { told = append(told, rung) },
+		}
+		ladder := fallback.NewLadder(cfg)
+		rt := ladder.Wrap(transporttest.NewUpstream(transporttest.Reply(http.StatusOK, `{"labelName":"general"}`)))
+		resp, err := rt.RoundTrip(invoke(t, `{"data":"x"}`))
+		require.NoError(t, err)
+		_, err = io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, []string{"broken", "has none"}, told)
+		figures := ladder.Fidelity()
+		assert.Equal(t, fallback.FidelityFigure{Rung: "broken", Asked: 1}, figures[0])
+		assert.Equal(t, 1, figures[len(figures)-1].Agreed, "those after them are asked")
+
+		cfg.Rungs = cfg.Rungs[1:]
+		rt = fallback.NewLadder(cfg).Wrap(transporttest.NewUpstream(transporttest.Reply(http.StatusServiceUnavailable, "")))
+		resp, err = rt.RoundTrip(invoke(t, `{"data":"x"}`))
+		require.NoError(t, err)
+		assert.Contains(t, resp.Header.Get(telemetry.HeaderName), "static")
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, "has none", told[2])
+	})
+}
+
+type brokenBody struct{}
+
+func (brokenBody) Read([]byte) (int, error) { panic("oops") }
+func (brokenBody) Close() error             { panic("oops") }

@@ -158,14 +158,11 @@ func (l *Ladder) ask(ctx context.Context, r Rung, req *http.Request, read func()
 	} else {
 		resp, about, ok = r.Answer(req, shadow)
 	}
-	returned = true
-	if resp == nil {
-		return nil, about, false
+	if resp != nil && resp.Body != nil && !ok {
+		_ = resp.Body.Close() // nobody gets to see it
 	}
-	if !ok {
-		if resp.Body != nil {
-			_ = resp.Body.Close() // nobody gets to see it
-		}
+	returned = true
+	if resp == nil || !ok {
 		return nil, about, false
 	}
 	complete(req, resp)

@@ -43,11 +43,16 @@ func TestProblemsAreBounded(t *testing.T) {
 // Of exactly as many as are told none is left out.
 func TestProblemsThatFit(t *testing.T) {
 	var rules []policy.Rule
+	file := "rules:\n"
 	for i := range 50 {
+		file += fmt.Sprintf("  - {name: r%d, label: a, any: [{words: ['?']}]}\n", i)
 		rules = append(rules, policy.Rule{Name: fmt.Sprint("r", i), Any: list(words("?")), Answer: policy.Answer{Label: "a"}})
 	}
 	_, err := fallback.New(policy.Fallback{Rules: rules})
 	require.Error(t, err)
 	assert.Len(t, strings.Split(err.Error(), "\n"), 50)
 	assert.NotContains(t, err.Error(), "more problems")
+	_, err = fallback.ParseYAML("rules.yaml", []byte(file))
+	require.Error(t, err)
+	assert.Len(t, strings.Split(err.Error(), "\n"), 50)
 }

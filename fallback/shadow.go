@@ -117,8 +117,15 @@ func (l *Ladder) rehearseForeign(ctx context.Context, req *http.Request) <-chan 
 	return results
 }
 
-func (l *Ladder) rehearseRung(ctx context.Context, i int, req *http.Request, read func() input) rehearsed {
-	result := rehearsed{rung: i}
+// rehearseRung asks one rung. A body that panics is passed over as a rung is.
+func (l *Ladder) rehearseRung(ctx context.Context, i int, req *http.Request, read func() input) (result rehearsed) {
+	defer func() {
+		if value := recover(); value != nil {
+			result = rehearsed{rung: i}
+			l.panicked(ctx, l.cfg.Rungs[i].Name, value)
+		}
+	}()
+	result.rung = i
 	resp, _, ok := l.ask(ctx, l.cfg.Rungs[i], req, read, true)
 	if !ok {
 		return result
