@@ -99,7 +99,8 @@ func (c HTTPConfig) Validate() error {
 //   - Equal requests at a time are sent once.
 //   - Stale answers are given as stale-while-revalidate and stale-if-error (RFC
 //     5861) allow, and when the origin cannot be reached. Must-revalidate and
-//     no-cache rule that out, and each is bounded by MaxStale.
+//     no-cache rule that out, and so does a call that excludes [policy.RungStale];
+//     each is bounded by MaxStale.
 //   - An answer with a cookie is not public, whatever it says; callers who show
 //     nothing of themselves share it only if it has an explicit lifetime and is not
 //     private (RFC 9111 section 7.3).

@@ -38,6 +38,9 @@ func (c *httpCache) want(req *http.Request) (*wanted, bool) {
 		}
 	}
 	w.cc = requestDirectives(w.header)
+	if policy.Excluded(req.Context(), policy.RungStale) {
+		w.cc.minFresh = max(w.cc.minFresh, 0) // which nothing stale is
+	}
 	w.of = ownerOf(call.Function, identity)
 	others := otherCredentials(w.header)
 	if identity != "" || c.cfg.Identity == nil && (len(others) > 0 || showsCredentials(req, w.header)) {

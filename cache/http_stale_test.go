@@ -281,3 +281,42 @@ func TestHTTPOpenBreaker(t *testing.T) {
 		require.ErrorIs(t, err, refusal)
 	})
 }
+
+// A call that would rather fail than get something stale gets nothing of that kind.
+func TestHTTPStaleExcluded(t *testing.T) {
+	for _, exclude := range []func(context.Context) context.Context{
+		policy.Strict,
+		func(ctx context.Context) context.Context { return policy.Without(ctx, policy.RungStale) },
+	} {
+		for name, says := range map[string]string{
+			"stale-while-revalidate": "max-age=10, stale-while-revalidate=60",
+			"stale-if-error":         "max-age=10, stale-if-error=60",
+			"disconnected":           "max-age=10",
+		} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					upstream := saying("Cache-Control: "+says, func(*http.Request) string { return "x" })
+					rt := cache.HTTP(cache.HTTPConfig{SoftTimeout: time.Second})(upstream)
+					strict := func(header ...string) *http.Request { return get(t, header...).WithContext(exclude(t.Context())) }
+					ask(t, rt, strict())
+					resp, _ := ask(t, rt, strict())
+					assert.Equal(t, "cache", sourceOf(resp), "what is fresh")
+					time.Sleep(10 * time.Second)
+					upstream.respond = func(*http.Request) (*http.Response, error) {
+						time.Sleep(2 * time.Second)
+						return nil, errDown
+					}
+					for _, header := range []string{"", "Cache-Control: max-stale"} {
+						start := time.Now()
+						_, err := rt.RoundTrip(strict(header))
+						assert.ErrorIs(t, err, errDown)
+						assert.Equal(t, 2*time.Second, time.Since(start))
+					}
+					resp, _ = ask(t, rt, get(t))
+					assert.Equal(t, "stale", sourceOf(resp), "others do not mind")
+					time.Sleep(time.Minute)
+				})
+			})
+		}
+	}
+}

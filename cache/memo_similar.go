@@ -17,6 +17,9 @@ import (
 // with others.
 const bytesPerText = 1 << 10
 
+// maxLabel is the longest label of a question that is remembered, in bytes.
+const maxLabel = 256
+
 // likeness finds the answers to much alike questions. Nil finds none.
 type likeness struct {
 	*similar
@@ -134,7 +137,7 @@ func (l *likeness) label(ctx context.Context, document []byte) (label string, ok
 		}
 	}()
 	label, _, ok = l.codec.Label(document)
-	return label, ok
+	return label, ok && label != "" && len(label) <= maxLabel
 }
 
 // forgetUnheld forgets the question under k if the store has no answer to it, as

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,5 +123,19 @@ func TestMemoSimilarCodecPanics(t *testing.T) {
 		resp, text := ask(t, rt, newCall(t, `{"data":"a text"}`, policy.Call{}))
 		assert.Equal(t, answer, text)
 		assert.Equal(t, want, sourceOf(resp))
+	}
+}
+
+// What is not used as a label is not remembered as one.
+func TestMemoSimilarLongLabels(t *testing.T) {
+	for length, want := range map[int]int{256: 1, 257: 0} {
+		memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}})
+		text := fmt.Sprintf(`{"labelName":%q}`, strings.Repeat("x", length))
+		ask(t, memo.Wrap(&service{respond: answering(text)}), newCall(t, `{"data":"a whole text"}`, policy.Call{}))
+		questions := 0
+		for _, s := range memo.SimilarStats() {
+			questions += s.Questions
+		}
+		assert.Equal(t, want, questions, "%d bytes", length)
 	}
 }
