@@ -258,3 +258,24 @@ func manyRules(n int) policy.Fallback {
 	}
 	return cfg
 }
+
+// choosy is a codec that cannot write an answer without a label.
+type choosy struct{ policy.Classification }
+
+func (c choosy) Encode(a policy.Answer, id string) ([]byte, error) {
+	if a.Label == "" {
+		return nil, errors.New("no label")
+	}
+	return c.Classification.Encode(a, id)
+}
+
+// What a rule sums up is not known when the codec is tried.
+func TestNewTriesNoSummary(t *testing.T) {
+	f, err := fallback.New(policy.Fallback{Codec: choosy{}, Rules: []policy.Rule{
+		{Name: "long", All: []policy.Condition{{Field: "text", Exists: true}}, Summary: 1},
+	}})
+	require.NoError(t, err)
+	answer, _, ok := f.Answer("One sentence.")
+	assert.True(t, ok)
+	assert.Equal(t, "One sentence.", answer.Label)
+}
