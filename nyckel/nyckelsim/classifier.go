@@ -5,34 +5,47 @@ import (
 	"slices"
 )
 
-// A classifier is a multinomial logistic regression over the features of a
-// text. It does not change once it has learned, and is then safe for concurrent
-// use.
+// A classifier is a logistic regression over the features of an input:
+// multinomial, or for tags one that decides each class by itself. It does not
+// change once it has learned, and is then safe for concurrent use.
 type classifier struct {
 	classes    int
-	vocabulary map[uint64]int // index of each feature seen in learning
-	rarity     []float32      // by feature: its inverse document frequency
-	weights    []float32      // by feature, and within it by class
+	tags       bool
+	vocabulary map[uint64]int // index of each word seen in learning
+	rarity     []float32      // by word: its inverse document frequency
+	numbers    map[uint64]int // index of each number seen in learning
+	scales     []scale        // by number
+	weights    []float32      // by word and then number, and within it by class
 	bias       []float32      // by class
 }
 
-// A term is a known feature of a text and how much it says about it.
+// A scale moves and stretches a number so that those of all examples have mean 0
+// and deviation 1. If they are all the same, Factor is 0.
+type scale struct {
+	Mean, Factor float64
+}
+
+// farthest is how many deviations from the mean a number counts at most.
+const farthest = 3
+
+// A term is a known feature of an input and how much it says about it.
 type term struct {
 	feature int
 	weight  float32
 }
 
-// probabilities returns how likely each class is; the sum is 1.
-func (c *classifier) probabilities(text string) []float64 {
+// probabilities returns how likely each class is; the sum is 1 but for tags.
+func (c *classifier) probabilities(in *input) []float64 {
 	p := make([]float32, c.classes)
-	c.predict(c.vector(text), p)
+	c.predict(c.vector(in), p)
 	return mapped(p, func(p float32) float64 { return float64(p) })
 }
 
-// vector returns the text's terms in order of feature, as a vector of length 1.
-func (c *classifier) vector(text string) []term {
+// vector returns the input's terms: words in order of feature, as a vector of
+// length 1, then numbers.
+func (c *classifier) vector(in *input) []term {
 	var found []int
-	for feature := range features(text) {
+	for feature := range in.words() {
 		if i, ok := c.vocabulary[feature]; ok {
 			found = append(found, i)
 		}
@@ -55,6 +68,22 @@ func (c *classifier) vector(text string) []term {
 	for i := range v {
 		v[i].weight *= scale
 	}
+	return c.appendNumbers(v, in)
+}
+
+// appendNumbers adds the input's numbers to its vector, together as long as the
+// words are if they lie where numbers of examples lie.
+func (c *classifier) appendNumbers(v []term, in *input) []term {
+	share := 1 / math.Sqrt(float64(len(c.scales)))
+	for _, n := range in.numbers {
+		i, known := c.numbers[n.feature]
+		if !known {
+			continue
+		}
+		weight := (float64(n.value) - c.scales[i].Mean) * c.scales[i].Factor
+		weight = max(-farthest, min(farthest, weight)) * share
+		v = append(v, term{len(c.rarity) + i, float32(weight)})
+	}
 	return v
 }
 
@@ -66,7 +95,11 @@ func (c *classifier) predict(v []term, p []float32) {
 			p[class] += t.weight * weight
 		}
 	}
-	softmax(p)
+	if c.tags {
+		sigmoid(p)
+	} else {
+		softmax(p)
+	}
 }
 
 // row returns a feature's weights by class.
@@ -84,5 +117,12 @@ func softmax(p []float32) {
 	}
 	for i := range p {
 		p[i] /= sum
+	}
+}
+
+// sigmoid turns scores into probabilities that do not depend on each other.
+func sigmoid(p []float32) {
+	for i, score := range p {
+		p[i] = float32(1 / (1 + math.Exp(-float64(score))))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -36,6 +37,15 @@ type Config struct {
 
 	// Mode says which of two documented forms an invoke's answer has.
 	Mode Mode
+
+	// Delay is how long functions, labels, fields and samples take to show
+	// after they were created over HTTP; reads miss them until then. Zero means
+	// that they show at once.
+	Delay time.Duration
+
+	// Fetch gets images that are given by URL. Nil means that they are refused
+	// with 400: a simulator calls nobody unless told to.
+	Fetch http.RoundTripper
 
 	// Latency is the service time of an invoke. Zero means none.
 	Latency time.Duration
@@ -73,6 +83,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("negative TokenLifetime: %v", c.TokenLifetime)
 	case c.Quota < 0:
 		return fmt.Errorf("negative Quota: %d", c.Quota)
+	case c.Delay < 0:
+		return fmt.Errorf("negative Delay: %v", c.Delay)
 	case c.Latency < 0:
 		return fmt.Errorf("negative Latency: %v", c.Latency)
 	case c.PageSize < 0:

@@ -16,7 +16,7 @@ type sampleFilter struct {
 // unfiltered are the documented parameters that the simulator has no answer to.
 // To ignore them would be to give a wrong one.
 var unfiltered = []string{
-	"captureReason", "origin", "searchText", "sampleIds", "sampleSetId", "inTrainSet", "createdBefore", "createdAfter",
+	"captureReason", "inTrainSet",
 }
 
 func parseSampleFilter(values url.Values) (sampleFilter, error) {
@@ -36,21 +36,25 @@ func parseSampleFilter(values url.Values) (sampleFilter, error) {
 	when("annotated", func(m *sample) bool { return m.annotation != nil })
 	when("predicted", func(m *sample) bool { return m.prediction != nil })
 	when("predictionAndAnnotationAgree", func(m *sample) bool {
-		return m.prediction != nil && m.prediction == m.annotation
+		return m.prediction != nil && m.annotation != nil && m.agrees()
 	})
-	// labelled adds a condition on a sample's label for an id that is set.
-	labelled := func(name string, of func(*sample) *label) {
-		if id := values.Get(name); id != "" {
-			id = withPrefix(labelPrefix, id)
-			f.accept = append(f.accept, func(m *sample) bool { return of(m) != nil && of(m).id == id })
-		}
+	if id := values.Get("annotationLabelId"); id != "" {
+		id = withPrefix(labelPrefix, id)
+		f.accept = append(f.accept, func(m *sample) bool {
+			return slices.ContainsFunc(m.annotation, func(m mark) bool { return m.present && m.label.id == id })
+		})
 	}
-	labelled("annotationLabelId", func(m *sample) *label { return m.annotation })
-	labelled("predictionLabelId", func(m *sample) *label { return m.prediction })
+	if id := values.Get("predictionLabelId"); id != "" {
+		id = withPrefix(labelPrefix, id)
+		f.accept = append(f.accept, func(m *sample) bool {
+			return slices.ContainsFunc(m.prediction, func(r ranked) bool { return r.label.id == id })
+		})
+	}
 	if id := values.Get("externalId"); id != "" {
 		f.accept = append(f.accept, func(m *sample) bool { return m.externalID == id })
 	}
 
+	f.accept = append(f.accept, madeFilters(&q)...)
 	if by := values.Get("sortBy"); by != "" && !strings.EqualFold(by, "creation") {
 		q.fail(badRequest("The simulator sorts by creation only, not by %q.", by))
 	}
@@ -80,4 +84,42 @@ func (f sampleFilter) apply(list []*sample) []*sample {
 		slices.Reverse(accepted)
 	}
 	return accepted
+}
+
+// madeFilters are the conditions on how and when a sample was made, and on what
+// it holds.
+func madeFilters(q *query) (accept []func(*sample) bool) {
+	add := func(has func(*sample) bool) { accept = append(accept, has) }
+	switch origin := q.values.Get("origin"); origin {
+	case "":
+	case "InvokeCapture":
+		add(func(m *sample) bool { return m.captured })
+	default:
+		q.fail(badRequest("The simulator knows the origin InvokeCapture only, not %q.", origin))
+	}
+	if text := strings.ToLower(q.values.Get("searchText")); text != "" {
+		add(func(m *sample) bool {
+			return slices.ContainsFunc(m.parts, func(p part) bool { return strings.Contains(strings.ToLower(p.text), text) })
+		})
+	}
+	if ids := q.list("sampleIds", samplePrefix); ids != nil {
+		add(func(m *sample) bool { return slices.Contains(ids, m.id) })
+	}
+	if id := q.values.Get("sampleSetId"); id != "" {
+		add(func(m *sample) bool { return slices.Contains(m.sets, sampleSetJSON{id}) })
+	}
+	if at, ok := q.time("createdBefore"); ok {
+		add(func(m *sample) bool { return !m.created.After(at) })
+	}
+	if at, ok := q.time("createdAfter"); ok {
+		add(func(m *sample) bool { return !m.created.Before(at) })
+	}
+	return accept
+}
+
+// agrees reports whether exactly the labels were predicted that are true.
+func (m *sample) agrees() bool {
+	present := m.annotation.present()
+	return len(present) == len(m.prediction) &&
+		!slices.ContainsFunc(m.prediction, func(r ranked) bool { return !slices.Contains(present, r.label) })
 }

@@ -3,17 +3,22 @@ package nyckelsim
 import (
 	"net/http"
 	"slices"
+	"time"
 )
 
-// A function is a classifier with its labels, samples and models.
+// A function has labels or fields, samples and models.
 type function struct {
 	id        string
 	name      string
 	projectID string
+	input     string // with output, fixed at creation
+	output    string
+	shows     time.Time
+	fields    []*field  // in order of creation
 	labels    []*label  // in order of creation
 	samples   []*sample // in order of creation
 	byID      map[string]*sample
-	byData    map[string]*sample // no two samples hold the same text
+	byData    map[string]*sample // by key of their input
 	training  training
 }
 
@@ -27,15 +32,17 @@ type functionJSON struct {
 }
 
 func (f *function) json() functionJSON {
-	return functionJSON{ID: f.id, Name: f.name, ProjectID: f.projectID, Input: "Text", Output: "Classification"}
+	return functionJSON{ID: f.id, Name: f.name, ProjectID: f.projectID, Input: f.input, Output: f.output}
 }
 
-// addFunctionLocked creates a function.
-func (s *Server) addFunctionLocked(name, projectID string) *function {
+// addFunctionLocked creates a function, which shows at once.
+func (s *Server) addFunctionLocked(name, projectID, input, output string) *function {
 	f := &function{
 		id:        s.ids.new(functionPrefix),
 		name:      name,
 		projectID: projectID,
+		input:     input,
+		output:    output,
 		byID:      map[string]*sample{},
 		byData:    map[string]*sample{},
 		training:  newTraining(),
@@ -48,12 +55,13 @@ func (s *Server) addFunctionLocked(name, projectID string) *function {
 // else the first one with that name.
 func (s *Server) functionLocked(key string) (*function, error) {
 	id := withPrefix(functionPrefix, key)
-	for _, f := range s.functions {
+	functions := visible(s.functions)
+	for _, f := range functions {
 		if f.id == id {
 			return f, nil
 		}
 	}
-	for _, f := range s.functions {
+	for _, f := range functions {
 		if f.name == key && key != "" {
 			return f, nil
 		}
@@ -75,7 +83,7 @@ func (s *Server) withFunction(r *http.Request, do func(f *function) (any, error)
 
 func (s *Server) createFunction(_ http.ResponseWriter, r *http.Request) (any, error) {
 	q := query{values: r.URL.Query()}
-	q.boolean("waitUntilReady", false) // it always is
+	untilReady := q.boolean("waitUntilReady", false)
 	if q.err != nil {
 		return nil, q.err
 	}
@@ -83,19 +91,27 @@ func (s *Server) createFunction(_ http.ResponseWriter, r *http.Request) (any, er
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err
 	}
-	if body.Input != "Text" || body.Output != "Classification" {
-		return nil, badRequest("The simulator only does input Text with output Classification yet, not %q with %q.",
-			body.Input, body.Output)
+	input, output, err := modalities(body.Input, body.Output)
+	if err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.addFunctionLocked(body.Name, body.ProjectID).json(), nil
+	f := s.addFunctionLocked(body.Name, body.ProjectID, input, output)
+	f.shows = s.shows()
+	made := f.json()
+	s.mu.Unlock()
+	if untilReady {
+		wait(r.Context(), s.cfg.Delay)
+	}
+	return made, nil
 }
 
-func (s *Server) listFunctions(http.ResponseWriter, *http.Request) (any, error) {
+// listFunctions gives all in one page unless asked for less.
+func (s *Server) listFunctions(w http.ResponseWriter, r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return mapped(s.functions, (*function).json), nil
+	functions, err := page(w, r, visible(s.functions), len(s.functions))
+	return mapped(functions, (*function).json), err
 }
 
 func (s *Server) getFunction(_ http.ResponseWriter, r *http.Request) (any, error) {

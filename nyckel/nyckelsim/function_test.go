@@ -1,8 +1,8 @@
 package nyckelsim_test
 
 import (
-	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,17 +37,30 @@ func TestFunctionLifecycle(t *testing.T) {
 	assert.Equal(t, 404, c.do("DELETE", "/v1/functions/"+id, "").status)
 }
 
-func TestFunctionKindsToCome(t *testing.T) {
-	c := newClient(t, nyckelsim.Config{})
-	for _, body := range []string{
-		`{"input":"Image","output":"Classification"}`,
-		`{"input":"Text","output":"Tags"}`,
-		`{"name":"neither"}`,
-	} {
-		got := c.do("POST", "/v1/functions", body)
-		assert.Equal(t, 400, got.status)
-		assert.Contains(t, got.message(), "simulator")
+func TestFunctionKinds(t *testing.T) {
+	c := newClient(t, nyckelsim.Config{Rate: -1})
+	tests := []struct {
+		input string
+		want  []string // outputs
+	}{
+		{"Text", []string{"Classification", "Tags", "Search"}},
+		{"Image", []string{"Classification", "Tags", "Search", "Detection", "BoxDetect", "Ocr", "Localization"}},
+		{"Tabular", []string{"Classification", "Tags"}},
+		{"Sound", nil},
+		{"", nil},
 	}
+	for _, tt := range tests {
+		for _, output := range []string{"Classification", "Tags", "Search", "Detection", "BoxDetect", "Ocr", "Localization", "Poem", ""} {
+			got := c.do("POST", "/v1/functions", `{"input":"`+tt.input+`","output":"`+output+`"}`)
+			if slices.Contains(tt.want, output) {
+				assert.Equal(t, 200, got.status, got.raw)
+			} else {
+				assert.Equal(t, 400, got.status, "%s %s", tt.input, output)
+			}
+		}
+	}
+	got := c.must("POST", "/v1/functions", `{"input":"image","output":"OCR"}`)
+	assert.Equal(t, "Ocr", got.body["output"], "case does not matter, and comes out as documented")
 }
 
 func TestIDsFollowFromSeed(t *testing.T) {
@@ -68,7 +81,7 @@ func TestWrongCalls(t *testing.T) {
 	}{
 		{"unknown path", "GET", "/v2/functions", "", 404, ""},
 		{"root", "GET", "/", "", 404, ""},
-		{"below a function", "GET", "/v1/functions/tickets/summary", "", 404, ""},
+		{"below a function", "GET", "/v1/functions/tickets/nothing", "", 404, ""},
 		{"doubled slash", "GET", "/v1//functions", "", 404, ""},
 		{"dots", "GET", "/v1/functions/../functions", "", 404, ""},
 		{"unknown function", "POST", "/v1/functions/nobody/invoke", `{"data":"x"}`, 404, ""},
@@ -102,19 +115,9 @@ func TestWrongCalls(t *testing.T) {
 	}
 }
 
-func TestMultipartIsRefused(t *testing.T) {
-	c, _ := newTrained(t, nyckelsim.Config{})
-	req := httptest.NewRequest("POST", "/v1/functions/tickets/samples", strings.NewReader("--b--"))
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
-	got := serve(t, c.sim, req)
-	assert.Equal(t, 400, got.status)
-	assert.Contains(t, got.message(), "multipart")
-}
-
 func TestConfigIsChecked(t *testing.T) {
 	for _, cfg := range []nyckelsim.Config{
-		{TokenLifetime: -1}, {Quota: -1}, {Latency: -1}, {PageSize: -1}, {Mode: 2},
+		{TokenLifetime: -1}, {Quota: -1}, {Latency: -1}, {Delay: -1}, {PageSize: -1}, {Mode: 2},
 		{Faults: nyckelsim.Faults{Internal: 2}},
 	} {
 		assert.Panics(t, func() { nyckelsim.New(cfg) }, "%+v", cfg)

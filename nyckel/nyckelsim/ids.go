@@ -12,6 +12,8 @@ const (
 	labelPrefix    = "label_"
 	samplePrefix   = "sample_"
 	modelPrefix    = "model_"
+	fieldPrefix    = "field_"
+	projectPrefix  = "project_"
 )
 
 // ids hands out ids: the nth of each kind follows from the seed alone.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A label is one of the answers that a function can give.
@@ -13,6 +14,7 @@ type label struct {
 	description string
 	metadata    map[string]string // never written to
 	samples     int               // how many are annotated with it
+	shows       time.Time
 }
 
 // labelJSON is a label on the wire, both ways.
@@ -27,7 +29,7 @@ func (l *label) json() labelJSON {
 	return labelJSON{ID: l.id, Name: l.name, Description: l.description, Metadata: l.metadata}
 }
 
-// addLabelLocked creates a label. Its name must be new.
+// addLabelLocked creates a label, which shows at once. Its name must be new.
 func (s *Server) addLabelLocked(f *function, name string) *label {
 	l := &label{id: s.ids.new(labelPrefix), name: name}
 	f.labels = append(f.labels, l)
@@ -37,10 +39,10 @@ func (s *Server) addLabelLocked(f *function, name string) *label {
 // label returns the label with an id, which may lack its prefix, or nil.
 func (f *function) label(id string) *label {
 	id = withPrefix(labelPrefix, id)
-	return first(f.labels, func(l *label) bool { return l.id == id })
+	return first(visible(f.labels), func(l *label) bool { return l.id == id })
 }
 
-// labelNamed returns the label with exactly that name, or nil.
+// labelNamed returns the label with exactly that name, shown yet or not, or nil.
 func (f *function) labelNamed(name string) *label {
 	return first(f.labels, func(l *label) bool { return l.name == name })
 }
@@ -75,14 +77,14 @@ func (s *Server) createLabel(_ http.ResponseWriter, r *http.Request) (any, error
 			return nil, failf(http.StatusConflict, "There is a label %q already.", body.Name)
 		}
 		l := s.addLabelLocked(f, body.Name)
-		l.description, l.metadata = body.Description, body.Metadata
+		l.description, l.metadata, l.shows = body.Description, body.Metadata, s.shows()
 		return l.json(), nil
 	})
 }
 
 func (s *Server) listLabels(w http.ResponseWriter, r *http.Request) (any, error) {
 	return s.withFunction(r, func(f *function) (any, error) {
-		labels, err := page(w, r, f.labels, s.cfg.PageSize)
+		labels, err := page(w, r, visible(f.labels), s.cfg.PageSize)
 		return mapped(labels, (*label).json), err
 	})
 }
@@ -123,12 +125,7 @@ func (s *Server) deleteLabel(_ http.ResponseWriter, r *http.Request) (any, error
 	return s.withLabel(r, func(f *function, l *label) (any, error) {
 		f.training.overdue = f.training.overdue || l.samples > 0
 		for _, sample := range f.samples {
-			if sample.annotation == l {
-				f.annotate(sample, nil)
-			}
-			if sample.prediction == l {
-				sample.prediction = nil
-			}
+			f.forget(sample, l)
 		}
 		f.labels = slices.DeleteFunc(f.labels, func(other *label) bool { return other == l })
 		return struct{}{}, nil

@@ -15,20 +15,22 @@ const (
 	smallestStep = 0.001 // errors below this teach next to nothing, and are most of the cost
 )
 
-// An example is a text and its true class, a number from 0.
+// An example is an input and its true classes, numbers from 0: one, unless the
+// classifier is for tags.
 type example struct {
-	text  string
-	class int
+	input   *input
+	classes []int
 }
 
 // learn returns what stochastic gradient descent makes of the examples. On one
 // processor architecture, equal examples in equal order and an equal seed give
 // an equal classifier.
-func learn(examples []example, classes int, seed uint64) *classifier {
-	c := &classifier{classes: classes, bias: make([]float32, classes)}
+func learn(examples []example, classes int, tags bool, seed uint64) *classifier {
+	c := &classifier{classes: classes, tags: tags, bias: make([]float32, classes)}
 	c.learnVocabulary(examples)
-	c.weights = make([]float32, len(c.rarity)*classes)
-	vectors := mapped(examples, func(e example) []term { return c.vector(e.text) })
+	c.learnScales(examples)
+	c.weights = make([]float32, (len(c.rarity)+len(c.scales))*classes)
+	vectors := mapped(examples, func(e example) []term { return c.vector(e.input) })
 
 	random := rand.New(rand.NewPCG(seed, 0))
 	p := make([]float32, classes)
@@ -38,7 +40,7 @@ func learn(examples []example, classes int, seed uint64) *classifier {
 			rate := initialRate * (1 - float32(step)/float32(steps))
 			step++
 			c.predict(vectors[i], p)
-			c.correct(vectors[i], examples[i].class, p, rate)
+			c.correct(vectors[i], examples[i].classes, p, rate)
 		}
 	}
 	return c
@@ -51,7 +53,7 @@ func (c *classifier) learnVocabulary(examples []example) {
 	var holders []int // by feature: how many examples have it
 	var last []int    // by feature: the last example that has it
 	for i, e := range examples {
-		for feature := range features(e.text) {
+		for feature := range e.input.words() {
 			f, known := c.vocabulary[feature]
 			if !known {
 				f = len(holders)
@@ -69,10 +71,43 @@ func (c *classifier) learnVocabulary(examples []example) {
 	})
 }
 
-// correct moves the weights so that, for the text of vector v, the probabilities
+// learnScales notes where the numbers of all examples lie and how far they
+// spread.
+func (c *classifier) learnScales(examples []example) {
+	c.numbers = map[uint64]int{}
+	var counts []float64
+	var sums, squares []float64
+	for _, e := range examples {
+		for _, n := range e.input.numbers {
+			i, known := c.numbers[n.feature]
+			if !known {
+				i = len(counts)
+				c.numbers[n.feature] = i
+				counts, sums, squares = append(counts, 0), append(sums, 0), append(squares, 0)
+			}
+			value := float64(n.value)
+			counts[i]++
+			sums[i] += value
+			squares[i] += value * value
+		}
+	}
+	c.scales = make([]scale, len(counts))
+	for i, n := range counts {
+		mean := sums[i] / n
+		deviation := math.Sqrt(max(0, squares[i]/n-mean*mean))
+		c.scales[i].Mean = mean
+		if deviation > 1e-6*math.Abs(mean) { // else what is left is rounding
+			c.scales[i].Factor = 1 / deviation
+		}
+	}
+}
+
+// correct moves the weights so that, for the input of vector v, the probabilities
 // p come nearer to the truth. It overwrites p.
-func (c *classifier) correct(v []term, truth int, p []float32, rate float32) {
-	p[truth]-- // now p is each class's error
+func (c *classifier) correct(v []term, truth []int, p []float32, rate float32) {
+	for _, class := range truth {
+		p[class]-- // now p is each class's error
+	}
 	wrong := make([]int, 0, len(p))
 	for class, e := range p {
 		if e > smallestStep || e < -smallestStep {

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A query reads typed parameters and keeps the first error. A parameter that is
@@ -42,6 +43,33 @@ func (q *query) count(name string, fallback int) int {
 		return fallback
 	}
 	return int(n)
+}
+
+// time returns the parameter's value, a date and time by RFC 3339.
+func (q *query) time(name string) (time.Time, bool) {
+	value := q.values.Get(name)
+	if value == "" {
+		return time.Time{}, false
+	}
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		q.fail(badRequest("The query parameter %q is not a time such as 2006-01-02T15:04:05Z: %q.", name, value))
+	}
+	return at, err == nil
+}
+
+// list returns ids with their prefix, given by several parameters or with
+// commas; nil if there is none.
+func (q *query) list(name, prefix string) []string {
+	var ids []string
+	for _, value := range q.values[name] {
+		for id := range strings.SplitSeq(value, ",") {
+			if id != "" {
+				ids = append(ids, withPrefix(prefix, id))
+			}
+		}
+	}
+	return ids
 }
 
 func (q *query) fail(err error) {

@@ -3,25 +3,31 @@ package nyckelsim
 import (
 	"net/http"
 	"slices"
+	"time"
 )
 
-// A sample is a text that a function knows, perhaps with its true label.
+// A sample is an input that a function knows, perhaps with what is true of it.
 type sample struct {
+	input
 	id         string
-	text       string
 	externalID string
-	annotation *label // the truth; nil if unknown
-	prediction *label // what the last invoke of the text was answered; nil if none
-	confidence float64
+	sets       []sampleSetJSON
+	annotation annotation // nil if unknown
+	prediction []ranked   // what its last invoke was answered; nil if none
+	captured   bool       // by an invoke
+	created    time.Time
+	direction  direction // of a function for Search
+	shows      time.Time
 }
 
 // sampleJSON is a sample in an answer.
 type sampleJSON struct {
 	ID         string          `json:"id"`
-	Data       *string         `json:"data,omitempty"`
+	Data       any             `json:"data,omitempty"`
 	ExternalID string          `json:"externalId,omitempty"`
-	Annotation *annotationJSON `json:"annotation,omitempty"`
-	Prediction *predictionJSON `json:"prediction,omitempty"`
+	Annotation any             `json:"annotation,omitempty"`
+	Prediction any             `json:"prediction,omitempty"`
+	SampleSets []sampleSetJSON `json:"sampleSets,omitempty"`
 }
 
 type predictionJSON struct {
@@ -29,29 +35,29 @@ type predictionJSON struct {
 	Confidence float64 `json:"confidence"`
 }
 
-func (m *sample) json() sampleJSON {
-	j := sampleJSON{ID: m.id, Data: &m.text, ExternalID: m.externalID}
+func (f *function) sampleJSON(m *sample) sampleJSON {
+	j := sampleJSON{ID: m.id, Data: m.data, ExternalID: m.externalID, SampleSets: m.sets}
 	if m.annotation != nil {
-		j.Annotation = &annotationJSON{LabelID: m.annotation.id}
+		j.Annotation = f.annotationJSON(m.annotation)
 	}
 	if m.prediction != nil {
-		j.Prediction = &predictionJSON{m.prediction.id, m.confidence}
+		list := mapped(m.prediction, func(r ranked) predictionJSON { return predictionJSON{r.label.id, r.confidence} })
+		if j.Prediction = list; f.output != tags {
+			j.Prediction = list[0]
+		}
 	}
 	return j
 }
 
-func (m *sample) jsonWithoutData() sampleJSON {
-	j := m.json()
-	j.Data = nil
-	return j
-}
-
-// addSampleLocked creates a sample. Its text must be new.
-func (s *Server) addSampleLocked(f *function, text, externalID string) *sample {
-	m := &sample{id: s.ids.new(samplePrefix), text: text, externalID: externalID}
+// addSampleLocked creates a sample, which shows at once. Its input must be new.
+func (s *Server) addSampleLocked(f *function, in input, externalID string) *sample {
+	m := &sample{id: s.ids.new(samplePrefix), input: in, externalID: externalID, created: time.Now()}
+	if f.output == search {
+		m.direction = newDirection(&m.input)
+	}
 	f.samples = append(f.samples, m)
 	f.byID[m.id] = m
-	f.byData[text] = m
+	f.byData[m.key] = m
 	return m
 }
 
@@ -63,7 +69,7 @@ func (f *function) deleteSamples(doomed func(*sample) bool) {
 		}
 		f.annotate(m, nil)
 		delete(f.byID, m.id)
-		delete(f.byData, m.text)
+		delete(f.byData, m.key)
 		return true
 	})
 }
@@ -74,7 +80,7 @@ func (s *Server) withSample(r *http.Request, do func(f *function, m *sample) (an
 	return s.withFunction(r, func(f *function) (any, error) {
 		id := r.PathValue("sample")
 		m := f.byID[withPrefix(samplePrefix, id)]
-		if m == nil {
+		if m == nil || m.shows.After(time.Now()) {
 			return nil, notFound("sample", id)
 		}
 		return do(f, m)
@@ -82,44 +88,40 @@ func (s *Server) withSample(r *http.Request, do func(f *function, m *sample) (an
 }
 
 func (s *Server) createSample(_ http.ResponseWriter, r *http.Request) (any, error) {
-	var body struct {
-		Data       *string         `json:"data"`
-		ExternalID string          `json:"externalId"`
-		Annotation *annotationJSON `json:"annotation"`
-		SampleSets []any           `json:"sampleSets"`
-	}
-	if err := decodeBody(r, &body); err != nil {
+	body, err := readBody(r)
+	if err != nil {
 		return nil, err
 	}
-	if err := checkText(body.Data); err != nil {
+	c, err := parseContent(r, body)
+	if err != nil {
 		return nil, err
 	}
-	if len(body.SampleSets) > 0 {
-		return nil, badRequest("The simulator does not do sample sets yet.")
+	f, err := s.function(r.PathValue("function"))
+	if err != nil {
+		return nil, err
 	}
-	return s.withFunction(r, func(f *function) (any, error) {
-		var truth *label
-		if body.Annotation != nil {
-			var err error
-			if truth, err = f.annotated(*body.Annotation); err != nil {
+	read, err := s.read(r.Context(), f, c)
+	if err != nil {
+		return nil, err
+	}
+	return s.withFunction(r, func(now *function) (any, error) {
+		if now != f { // deleted while the data was read
+			return nil, notFound("function", r.PathValue("function"))
+		}
+		var truth annotation
+		if len(c.Annotation) > 0 && string(c.Annotation) != "null" {
+			if truth, err = f.parseAnnotation(c.Annotation); err != nil {
 				return nil, err
 			}
 		}
-		if twin := f.byData[*body.Data]; twin != nil {
+		if twin := f.byData[read.key]; twin != nil {
 			return nil, &failure{http.StatusConflict, "There is a sample with this data already.", twin.id}
 		}
-		m := s.addSampleLocked(f, *body.Data, body.ExternalID)
+		m := s.addSampleLocked(f, read.input, c.ExternalID)
+		m.sets, m.shows = c.SampleSets, s.shows()
 		f.annotate(m, truth)
-		return m.json(), nil
+		return f.sampleJSON(m), nil
 	})
-}
-
-// checkText returns a 400 unless data can be the input of a Text function.
-func checkText(data *string) error {
-	if data == nil || *data == "" {
-		return badRequest(`The body needs "data", a text that is not empty.`)
-	}
-	return nil
 }
 
 func (s *Server) listSamples(w http.ResponseWriter, r *http.Request) (any, error) {
@@ -128,16 +130,19 @@ func (s *Server) listSamples(w http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	}
 	return s.withFunction(r, func(f *function) (any, error) {
-		samples, err := page(w, r, filter.apply(f.samples), s.cfg.PageSize)
-		if filter.withoutData {
-			return mapped(samples, (*sample).jsonWithoutData), err
-		}
-		return mapped(samples, (*sample).json), err
+		samples, err := page(w, r, filter.apply(visible(f.samples)), s.cfg.PageSize)
+		return mapped(samples, func(m *sample) sampleJSON {
+			j := f.sampleJSON(m)
+			if filter.withoutData {
+				j.Data = nil
+			}
+			return j
+		}), err
 	})
 }
 
 func (s *Server) getSample(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.withSample(r, func(_ *function, m *sample) (any, error) { return m.json(), nil })
+	return s.withSample(r, func(f *function, m *sample) (any, error) { return f.sampleJSON(m), nil })
 }
 
 func (s *Server) deleteSample(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -154,8 +159,8 @@ func (s *Server) deleteSamples(_ http.ResponseWriter, r *http.Request) (any, err
 		if id == "" {
 			return nil, badRequest(`The query parameter "externalId" is missing.`)
 		}
-		before := len(f.samples)
-		f.deleteSamples(func(m *sample) bool { return m.externalID == id })
+		before, now := len(f.samples), time.Now()
+		f.deleteSamples(func(m *sample) bool { return m.externalID == id && !m.shows.After(now) })
 		if len(f.samples) == before {
 			return nil, notFound("sample with external id", id)
 		}

@@ -65,7 +65,7 @@ func TestRefusedSamples(t *testing.T) {
 	samples := "/v1/functions/" + c.sim.AddFunction("tickets") + "/samples"
 	for _, body := range []string{
 		`{}`, `{"data":{"field":"x"}}`, `{"data":"x","annotation":{}}`, `{"data":"x","annotation":{"labelName":"new"}}`,
-		`{"data":"x","sampleSets":[{"sampleSetId":"s"}]}`, `{"data":"x","externalId":1}`,
+		`{"data":"x","externalId":1}`,
 	} {
 		assert.Equal(t, 400, c.do("POST", samples, body).status, body)
 	}
@@ -79,7 +79,7 @@ func TestListSamples(t *testing.T) {
 	red := c.must("POST", path+"/labels", `{"name":"red"}`).body["id"].(string)
 	blue := c.must("POST", path+"/labels", `{"name":"blue"}`).body["id"].(string)
 	c.must("POST", path+"/samples", `{"data":"one","annotation":{"labelName":"red"}}`)
-	c.must("POST", path+"/samples", `{"data":"two","externalId":"e 2"}`)
+	c.must("POST", path+"/samples", `{"data":"two","externalId":"e 2","sampleSets":[{"sampleSetId":"one"}]}`)
 	c.must("POST", path+"/samples", `{"data":"three blue","externalId":"e3","annotation":{"labelId":"`+blue+`"}}`)
 	c.invoke(function, "three blue") // predicted by the label's name, and rightly
 	c.invoke(function, "four red")
@@ -104,6 +104,11 @@ func TestListSamples(t *testing.T) {
 		{"sortBy=creation&sortOrder=descending", []any{"four red", "three blue", "two", "one"}},
 		{"sortBy=creation&sortOrder=descending&startIndex=1&count=2", []any{"three blue", "two"}},
 		{"includeData=false&count=2", []any{nil, nil}},
+		{"origin=InvokeCapture", []any{"four red"}},
+		{"searchText=RE", []any{"three blue", "four red"}},
+		{"sampleSetId=one", []any{"two"}},
+		{"createdBefore=2000-01-01T00:00:00Z", nil},
+		{"createdAfter=2000-01-01T00:00:00Z&annotated=true", []any{"one", "three blue"}},
 		{"someday=x", []any{"one", "two", "three blue", "four red"}},
 	}
 	for _, tt := range tests {
@@ -113,8 +118,8 @@ func TestListSamples(t *testing.T) {
 		})
 	}
 	for _, query := range []string{
-		"annotated=1", "sortBy=confidence", "sortBy=creation&sortOrder=up", "sortOrder=descending", "searchText=one",
-		"origin=InvokeCapture", "count=x",
+		"annotated=1", "sortBy=confidence", "sortBy=creation&sortOrder=up", "sortOrder=descending", "captureReason=x",
+		"origin=Elsewhere", "count=x", "inTrainSet=true", "createdAfter=today", "startIndex=-1",
 	} {
 		assert.Equal(t, 400, c.do("GET", path+"/samples?"+query, "").status, query)
 	}

@@ -19,12 +19,14 @@ type Server struct {
 	counts  counts
 	faults  faultState
 
+	decoding  sync.Mutex // held while an image is decoded
 	switching sync.Mutex // held while Faults.Refuse is carried out; guards instances
 	instances map[*Instance]bool
 
 	mu        sync.Mutex // guards the fields below and all they point to, models excepted
 	ids       ids
 	functions []*function // in order of creation
+	projects  []project   // in order of creation
 	invokes   int         // answered, against the quota
 }
 
@@ -89,22 +91,7 @@ type endpoint func(w http.ResponseWriter, r *http.Request) (any, error)
 type verbs map[string]endpoint
 
 func (s *Server) routes() {
-	functions := verbs{"GET": s.listFunctions, "POST": s.createFunction}
-	for path, verbs := range map[string]verbs{
-		"/v1/functions":                   functions,
-		"/v1/functions/{$}":               functions,
-		"/v1/functions/{function}":        {"GET": s.getFunction, "PUT": s.updateFunction, "DELETE": s.deleteFunction},
-		"/v1/functions/{function}/invoke": {"POST": s.invoke},
-
-		"/v1/functions/{function}/labels":         {"GET": s.listLabels, "POST": s.createLabel},
-		"/v1/functions/{function}/labels/{label}": {"GET": s.getLabel, "PUT": s.updateLabel, "DELETE": s.deleteLabel},
-
-		"/v1/functions/{function}/samples":          {"GET": s.listSamples, "POST": s.createSample, "DELETE": s.deleteSamples},
-		"/v1/functions/{function}/samples/{sample}": {"GET": s.getSample, "DELETE": s.deleteSample},
-		"/v1/functions/{function}/samples/{sample}/annotation": {
-			"PUT": s.annotate, "POST": s.annotate, "DELETE": s.removeAnnotation,
-		},
-	} {
+	for path, verbs := range s.endpoints() {
 		var allow []string
 		for method, endpoint := range verbs {
 			allow = append(allow, method)

@@ -13,7 +13,7 @@ import (
 func (s *Server) AddFunction(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.addFunctionLocked(name, "").id
+	return s.addFunctionLocked(name, "", textInput, classification).id
 }
 
 // A Sample is a text and the name of its true label.
@@ -26,7 +26,8 @@ type Sample struct {
 // web console does. It creates the labels that are missing, in the order of
 // samples. A text that is known already keeps its sample and gets the label.
 //
-// It fails, and nothing has changed then, if the function is unknown, or if a
+// It fails, and nothing has changed then, if the function is unknown or not one
+// of Text Classification, or if a
 // text or label is blank or not valid UTF-8.
 func (s *Server) Import(functionID string, samples []Sample) error {
 	for i, sample := range samples {
@@ -40,6 +41,9 @@ func (s *Server) Import(functionID string, samples []Sample) error {
 	if err != nil {
 		return fmt.Errorf("nyckelsim: %w", err)
 	}
+	if f.input != textInput || f.output != classification {
+		return fmt.Errorf("nyckelsim: function %q is not one of Text Classification", functionID)
+	}
 	labels := map[string]*label{}
 	for _, l := range f.labels {
 		labels[l.name] = l
@@ -52,9 +56,9 @@ func (s *Server) Import(functionID string, samples []Sample) error {
 		}
 		m := f.byData[sample.Text]
 		if m == nil {
-			m = s.addSampleLocked(f, sample.Text, "")
+			m = s.addSampleLocked(f, newText(sample.Text), "")
 		}
-		f.annotate(m, truth)
+		f.annotate(m, annotation{{truth, true}})
 	}
 	return nil
 }

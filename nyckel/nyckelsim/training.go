@@ -19,8 +19,8 @@ const retrainShare = 10
 // A model is what a function has learned at one time. It does not change.
 type model struct {
 	id         string
-	classifier *classifier
-	labels     []*label // by the classifier's class; some may have been deleted since
+	classifier *classifier // nil if the function has nothing to learn
+	labels     []*label    // by the classifier's class; some may have been deleted since
 }
 
 // training is what a function has learned, and what it has yet to.
@@ -42,8 +42,12 @@ func (t *training) newest() *model {
 	return t.models[len(t.models)-1]
 }
 
-// trainable reports whether the function has enough samples to learn from.
+// trainable reports whether the function has enough samples to learn from. One
+// that does not learn needs none.
 func (f *function) trainable() bool {
+	if !f.learns() {
+		return true
+	}
 	labels := 0
 	for _, l := range f.labels {
 		if l.samples >= 2 {
@@ -57,7 +61,7 @@ func (f *function) trainable() bool {
 func (f *function) due() bool {
 	t := &f.training
 	switch {
-	case t.changes == 0 || !f.trainable():
+	case t.changes == 0 || !f.learns() || !f.trainable():
 		return false
 	case len(t.models) == 0 || t.overdue:
 		return true
@@ -67,7 +71,12 @@ func (f *function) due() bool {
 }
 
 // changed reports whether training again would make a difference.
-func (f *function) changed() bool { return f.training.changes > 0 && f.trainable() }
+func (f *function) changed() bool {
+	if !f.learns() {
+		return len(f.training.models) == 0
+	}
+	return f.training.changes > 0 && f.trainable()
+}
 
 // ensureTrained trains a model if one is needed, or waits for the one that is
 // being trained, unless ctx ends first. It must be called without the server's
@@ -99,7 +108,10 @@ func (s *Server) ensureTrained(ctx context.Context, f *function, needed func(*fu
 	seen := f.training.changes
 	s.mu.Unlock()
 
-	classifier := learn(examples, len(labels), s.cfg.Seed)
+	var classifier *classifier
+	if f.learns() {
+		classifier = learn(examples, len(labels), f.output == tags, s.cfg.Seed)
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +124,7 @@ func (s *Server) ensureTrained(ctx context.Context, f *function, needed func(*fu
 }
 
 // examples returns all annotated samples and the labels that they are numbered
-// by. The order depends on texts and names only, and so does what is learned.
+// by. The order depends on inputs and names only, and so does what is learned.
 func (f *function) examples() ([]*label, []example) {
 	labels := slices.DeleteFunc(slices.Clone(f.labels), func(l *label) bool { return l.samples == 0 })
 	slices.SortFunc(labels, func(a, b *label) int { return cmp.Compare(a.name, b.name) })
@@ -123,9 +135,10 @@ func (f *function) examples() ([]*label, []example) {
 	var examples []example
 	for _, m := range f.samples {
 		if m.annotation != nil {
-			examples = append(examples, example{m.text, class[m.annotation]})
+			truth := mapped(m.annotation.present(), func(l *label) int { return class[l] })
+			examples = append(examples, example{&m.input, truth})
 		}
 	}
-	slices.SortFunc(examples, func(a, b example) int { return cmp.Compare(a.text, b.text) })
+	slices.SortFunc(examples, func(a, b example) int { return cmp.Compare(a.input.key, b.input.key) })
 	return labels, examples
 }

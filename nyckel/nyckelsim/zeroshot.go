@@ -1,13 +1,9 @@
 package nyckelsim
 
 // zeroShot returns how likely each label is by its name alone: the more of the
-// name's words are in the text, the likelier. No label comes out at more than
+// name's words were said, the likelier. No label comes out at more than
 // twice another, so confidence is low; the sum is 1.
-func zeroShot(names []string, text string) []float64 {
-	said := map[string]bool{}
-	for _, word := range words(text) {
-		said[word] = true
-	}
+func zeroShot(names []string, said map[string]bool) []float64 {
 	p := make([]float64, len(names))
 	sum := 0.0
 	for i, name := range names {
@@ -32,4 +28,16 @@ func overlap(words []string, said map[string]bool) float64 {
 		}
 	}
 	return float64(n) / float64(len(words))
+}
+
+// zeroShotTags returns how likely each label is by its name alone: more likely
+// than not if all its words were said.
+func zeroShotTags(names []string, said map[string]bool) []float64 {
+	return mapped(names, func(name string) float64 {
+		share := overlap(words(name), said)
+		if share == 1 {
+			return 0.6
+		}
+		return 0.4 * share
+	})
 }
