@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/fallback"
@@ -30,6 +31,8 @@ type Client struct {
 	defaults  callOptions
 	identity  string // stands for the account in cache keys
 	http      *http.Client
+	images    *darkroom
+	recorder  Recorder // may be nil
 }
 
 // A Function says which function of the account a name stands for, and how it is
@@ -44,6 +47,10 @@ type Function struct {
 	// does the client.
 	Model string
 
+	// Fields are those of a function that reads tables. Nil means that they are not
+	// known, and any key of a [Tabular] is sent as it is.
+	Fields []Field
+
 	// Stack is put around the calls of this function. Nil means the client's,
 	// set by [WithStack]. Its Function, if "", is the function's name. Its
 	// Attempt.FirstByte bounds the whole answer, and Attempt.Idle nothing: an
@@ -56,6 +63,7 @@ type function struct {
 	name string
 	Function
 	client *http.Client // with the function's stack
+	fields atomic.Pointer[fieldTable]
 }
 
 // New returns a Client. It needs credentials ([WithCredentials] or
@@ -76,6 +84,8 @@ func New(options ...Option) (*Client, error) {
 		defaults:  o.call,
 		identity:  identity(base, o),
 		http:      httpClient(o.httpClient),
+		images:    newDarkroom(),
+		recorder:  o.recorder,
 	}
 	source := o.source
 	if source == nil {
@@ -106,7 +116,11 @@ func (c *Client) prepare(name string, f Function, shared policy.Stack, source To
 		return nil, fmt.Errorf("nyckel: function %q: %w", name, err)
 	}
 	client := transport.Wrap(c.http, layer, verify, authorize(c.base, source))
-	return &function{name: name, Function: f, client: client}, nil
+	prepared := &function{name: name, Function: f, client: client}
+	if f.Fields != nil {
+		prepared.fields.Store(newFieldTable(f.Fields))
+	}
+	return prepared, nil
 }
 
 // Functions returns the names of the functions, sorted.
@@ -140,7 +154,7 @@ func (c *Client) function(name string) (*function, error) {
 	if f, ok := c.functions[name]; ok {
 		return f, nil
 	}
-	return nil, fmt.Errorf("nyckel: no function %q is configured; there are: %s", name, strings.Join(c.Functions(), ", "))
+	return nil, fmt.Errorf("no function %q is configured; there are: %s", name, strings.Join(c.Functions(), ", "))
 }
 
 // parseBase checks the base URL and drops slashes at its end. Its errors quote

@@ -2,52 +2,48 @@ package nyckel
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// Invoke asks the function of that name about an input. An error is an [*Error]
-// if the call was made, or was refused by the stack; any other error means that
-// what was asked for makes no sense.
+// Invoke asks the function of that name about an input; it is for functions with
+// the output Classification. An error is an [*Error] if the call was made, or was
+// refused by the stack; any other error means that what was asked for makes no
+// sense.
 //
 // The answer may be degraded: look at Prediction.Answer. The trail of a call that
 // fails is the one that [telemetry.NewContext] put into ctx.
+//
+// Functions of other outputs have calls of their own, of which all this holds
+// likewise: [Client.Tag], [Client.Detect], [Client.Search], [Client.ReadText],
+// [Client.Locate]. They do not tell the [Recorder].
 func (c *Client) Invoke(ctx context.Context, name string, input Input, options ...InvokeOption) (*Prediction, error) {
-	f, err := c.function(name)
+	start := time.Now()
+	q, err := c.newQuestion(ctx, classification, name, input, options)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nyckel: %w", err)
 	}
-	call := c.defaults
-	call.model = cmp.Or(f.Model, call.model)
-	for _, option := range options {
-		option.applyToCall(&call)
-	}
-	if err := call.validate(); err != nil {
-		return nil, err
-	}
-	ctx = policy.WithCall(ctx, policy.Call{Function: name, Model: call.model, Identity: c.identity, Replayable: true})
-	ctx = call.exclude(ctx)
 	ctx, trail := trailFor(ctx)
-	req, err := c.newInvoke(ctx, f.ID, input, call)
+	prediction, err := ask[Prediction](ctx, c, q, trail)
+	c.record(ctx, q, Record{Prediction: prediction, Err: err, Start: start, Trail: trail})
+	return prediction, err
+}
+
+// askOnce prepares a call and makes it.
+func askOnce[T any](ctx context.Context, c *Client, k *kind, name string, input Input, options []InvokeOption) (*T, error) {
+	q, err := c.newQuestion(ctx, k, name, input, options)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nyckel: %w", err)
 	}
-	prediction, err := predict(f.client, req)
-	if err != nil {
-		return nil, describe(err, name, trail)
-	}
-	return prediction, nil
+	ctx, trail := trailFor(ctx)
+	return ask[T](ctx, c, q, trail)
 }
 
 // trailFor returns the trail that the caller made for this call, or a new one.
@@ -59,67 +55,26 @@ func trailFor(ctx context.Context) (context.Context, *telemetry.Trail) {
 	return ctx, t
 }
 
-// newInvoke returns the request of an invoke. The external id goes into the
-// body, not into the query, which servers and proxies like to log.
-func (c *Client) newInvoke(ctx context.Context, id string, input Input, call callOptions) (*http.Request, error) {
-	if input == nil {
-		return nil, errors.New("nyckel: the input is nil")
-	}
-	data, err := input.data()
-	if err != nil {
-		return nil, err
-	}
-	var payload bytes.Buffer
-	encoder := json.NewEncoder(&payload)
-	encoder.SetEscapeHTML(false)
-	err = encoder.Encode(struct {
-		Data       any    `json:"data"`
-		ExternalID string `json:"externalId,omitempty"`
-	}{data, call.externalID})
-	if err != nil {
-		return nil, fmt.Errorf("nyckel: encode the input: %w", err)
-	}
-	target := c.base.JoinPath("v1", "functions", url.PathEscape(id), "invoke")
-	target.RawQuery = call.query().Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(payload.Bytes()))
+// ask makes the call and reads its answer, which is of the type T. trail is the one
+// in ctx.
+func ask[T any](ctx context.Context, c *Client, q *question, trail *telemetry.Trail) (*T, error) {
+	ctx = policy.WithCall(ctx, policy.Call{Function: q.function.name, Model: q.call.model, Identity: c.identity, Replayable: true})
+	ctx = expect(q.call.exclude(ctx), q.kind)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, q.url, bytes.NewReader(q.body))
 	if err != nil {
 		return nil, fmt.Errorf("nyckel: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	return req, nil
+	answer, err := fetch(q.function.client, req, q.kind)
+	if err != nil {
+		return nil, describe(err, q.function.name, trail)
+	}
+	return any(answer).(*T), nil
 }
 
-func (o callOptions) query() url.Values {
-	query := url.Values{}
-	if o.model != "" {
-		query.Set("modelId", o.model)
-	}
-	if o.labelCount > 0 {
-		query.Set("labelCount", strconv.Itoa(o.labelCount))
-	}
-	if o.metadata {
-		query.Set("includeMetadata", "true")
-	}
-	if o.noCapture {
-		query.Set("capture", "false")
-	}
-	return query
-}
-
-// exclude returns ctx with the rungs that must not answer.
-func (o callOptions) exclude(ctx context.Context) context.Context {
-	if o.strict {
-		return policy.Strict(ctx)
-	}
-	if len(o.without) > 0 {
-		return policy.Without(ctx, o.without...)
-	}
-	return ctx
-}
-
-// predict makes the call and reads its answer.
-func predict(client *http.Client, req *http.Request) (*Prediction, error) {
+// fetch makes the call and reads its answer.
+func fetch(client *http.Client, req *http.Request, k *kind) (result, error) {
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
@@ -129,17 +84,16 @@ func predict(client *http.Client, req *http.Request) (*Prediction, error) {
 		return nil, refusedBy(resp)
 	}
 	defer resp.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	content, err := io.ReadAll(io.LimitReader(resp.Body, k.maxAnswer+1))
 	if err != nil {
 		return nil, &policy.Error{Verdict: policy.ClassifyBody(err), Status: resp.StatusCode, Err: err}
 	}
-	prediction, err := read(content)
+	answer, err := k.read(content)
 	if err != nil {
 		return nil, err
 	}
-	prediction.Trail = telemetry.TrailOf(resp)
-	prediction.Answer = prediction.Trail.Answer()
-	return prediction, nil
+	answer.came(telemetry.TrailOf(resp))
+	return answer, nil
 }
 
 // refusedBy returns the error of an answer that is none. The verdict is the one

@@ -32,6 +32,8 @@ type clientOptions struct {
 	functions    map[string]Function
 	duplicates   []string // names that were given twice
 	stack        policy.Stack
+	limit        policy.Limit
+	recorder     Recorder
 	call         callOptions
 }
 
@@ -43,6 +45,10 @@ type callOptions struct {
 	externalID string
 	strict     bool
 	without    []string
+
+	sampleCount int
+	noData      bool
+	regions     bool
 }
 
 type clientOption func(*clientOptions)
@@ -126,6 +132,22 @@ func ExternalID(id string) InvokeOption {
 	return callOption(func(o *callOptions) { o.externalID = id })
 }
 
+// SampleCount asks a search for the n nearest samples.
+func SampleCount(n int) InvokeOption {
+	return callOption(func(o *callOptions) { o.sampleCount = n })
+}
+
+// IncludeData says whether a search gives the data of the samples, which is its
+// default.
+func IncludeData(on bool) InvokeOption {
+	return callOption(func(o *callOptions) { o.noData = !on })
+}
+
+// Regions asks a reading where each text is.
+func Regions() InvokeOption {
+	return callOption(func(o *callOptions) { o.regions = true })
+}
+
 // Strict makes the call fail rather than be answered by something else than the
 // service or a fresh answer of it: by no rung of the stack's fallback.
 func Strict() InvokeOption {
@@ -168,20 +190,26 @@ func (o clientOptions) validate() error {
 			errs = append(errs, fmt.Errorf("nyckel: function %q has the ID %q, which cannot be one", name, id))
 		}
 	}
-	return errors.Join(append(errs, o.call.validate())...)
+	if err := o.call.validate(); err != nil {
+		errs = append(errs, fmt.Errorf("nyckel: %w", err))
+	}
+	return errors.Join(errs...)
 }
 
 func (o callOptions) validate() error {
 	var errs []error
 	if o.labelCount < 0 {
-		errs = append(errs, fmt.Errorf("nyckel: LabelCount is %d, want at least 0", o.labelCount))
+		errs = append(errs, fmt.Errorf("LabelCount is %d, want at least 0", o.labelCount))
+	}
+	if o.sampleCount < 0 {
+		errs = append(errs, fmt.Errorf("SampleCount is %d, want at least 0", o.sampleCount))
 	}
 	if !utf8.ValidString(o.externalID) { // JSON would alter it
-		errs = append(errs, errors.New("nyckel: ExternalID is not valid UTF-8"))
+		errs = append(errs, errors.New("ExternalID is not valid UTF-8"))
 	}
 	for _, rung := range o.without {
 		if !slices.Contains(policy.Rungs(), rung) {
-			errs = append(errs, fmt.Errorf("nyckel: Without has %q, want some of %s", rung, strings.Join(policy.Rungs(), ", ")))
+			errs = append(errs, fmt.Errorf("Without has %q, want some of %s", rung, strings.Join(policy.Rungs(), ", ")))
 		}
 	}
 	return errors.Join(errs...)

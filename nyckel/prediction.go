@@ -49,9 +49,19 @@ type LabelConfidence struct {
 	Confidence float64 `json:"confidence"`
 }
 
-// decode reads an answer leniently: members that it does not know are passed
-// over, as are labels of the list that cannot be used, and only the label itself
-// must be there.
+func (p *Prediction) came(trail *telemetry.Trail) { p.Trail, p.Answer = trail, trail.Answer() }
+
+// decodePrediction reads an answer leniently: members that it does not know are
+// passed over, as are labels of the list that cannot be used, and only the label
+// itself must be there.
+func decodePrediction(content []byte) (result, error) {
+	p, err := decode(content)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
 func decode(content []byte) (*Prediction, error) {
 	var answer struct {
 		LabelName        optional[string]            `json:"labelName"`
@@ -63,14 +73,7 @@ func decode(content []byte) (*Prediction, error) {
 		ExternalID       optional[string]            `json:"externalId"`
 	}
 	if err := json.Unmarshal(content, &answer); err != nil {
-		wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
-		switch {
-		case ok && wrong.Field != "":
-			return nil, fmt.Errorf("not the JSON of a prediction: %s is of the type %s", wrong.Field, wrong.Value)
-		case ok:
-			return nil, fmt.Errorf("not the JSON of a prediction: its type is %s, not object", wrong.Value)
-		}
-		return nil, fmt.Errorf("not the JSON of a prediction: %w", err)
+		return nil, misread(err, "a prediction", "object")
 	}
 	p := &Prediction{
 		LabelName:     answer.LabelName.value,
@@ -80,7 +83,7 @@ func decode(content []byte) (*Prediction, error) {
 		ExternalID:    answer.ExternalID.value,
 	}
 	if p.LabelName == "" && p.LabelID == "" {
-		return nil, errors.New("it has neither labelName nor labelId")
+		return nil, errNoLabel
 	}
 	var ok bool
 	if p.Confidence, ok = probability(answer.Confidence); !ok {
@@ -93,6 +96,8 @@ func decode(content []byte) (*Prediction, error) {
 	}
 	return p, nil
 }
+
+var errNoLabel = errors.New("it has neither labelName nor labelId")
 
 // An optional is a member that may be absent, null or of a form that nobody
 // foresaw. It keeps what can be read of it.
