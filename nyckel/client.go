@@ -31,6 +31,8 @@ type Client struct {
 	defaults  callOptions
 	identity  string // stands for the account in cache keys
 	http      *http.Client
+	limiter   *transport.Limiter
+	inFlight  int // how many calls the limiter lets through at once
 	images    *darkroom
 	recorder  Recorder // may be nil
 }
@@ -84,6 +86,8 @@ func New(options ...Option) (*Client, error) {
 		defaults:  o.call,
 		identity:  identity(base, o),
 		http:      httpClient(o.httpClient),
+		limiter:   transport.NewLimiter(accountLimit(o.limit)),
+		inFlight:  accountLimit(o.limit).InFlight,
 		images:    newDarkroom(),
 		recorder:  o.recorder,
 	}
@@ -115,7 +119,8 @@ func (c *Client) prepare(name string, f Function, shared policy.Stack, source To
 	if err != nil {
 		return nil, fmt.Errorf("nyckel: function %q: %w", name, err)
 	}
-	client := transport.Wrap(c.http, layer, verify, authorize(c.base, source))
+	// The account's limit stands below the stack, as each request on the wire counts.
+	client := transport.Wrap(c.http, layer, verify, c.limiter.Wrap, authorize(c.base, source))
 	prepared := &function{name: name, Function: f, client: client}
 	if f.Fields != nil {
 		prepared.fields.Store(newFieldTable(f.Fields))

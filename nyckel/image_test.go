@@ -8,6 +8,7 @@ import (
 	"errors"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
@@ -28,15 +29,8 @@ var red, blue = color.NRGBA{R: 255, A: 255}, color.NRGBA{B: 255, A: 255}
 // halves is a picture with a left and a right half.
 func halves(w, h int, left, right color.Color) *image.NRGBA {
 	p := image.NewNRGBA(image.Rect(0, 0, w, h))
-	for y := range h {
-		for x := range w {
-			if x < w/2 {
-				p.Set(x, y, left)
-			} else {
-				p.Set(x, y, right)
-			}
-		}
-	}
+	draw.Draw(p, p.Rect, image.NewUniform(right), image.Point{}, draw.Src)
+	draw.Draw(p, image.Rect(0, 0, w/2, h), image.NewUniform(left), image.Point{}, draw.Src)
 	return p
 }
 
@@ -161,15 +155,15 @@ func assertColor(t *testing.T, want, got color.Color) {
 // A camera says which side is up. When the picture is encoded anew, that is lost,
 // so it is turned.
 func TestImageOrientation(t *testing.T) {
-	plain := asJPEG(t, halves(2000, 1000, red, blue))
+	plain := asJPEG(t, halves(1026, 114, red, blue))
 	tests := []struct {
 		orientation uint16
 		w, h        int
 		redX, redY  int // where the red half ends up, in quarters
 	}{
-		{1, 1024, 512, 1, 2}, {2, 1024, 512, 3, 2}, {3, 1024, 512, 3, 2}, {4, 1024, 512, 1, 2},
-		{5, 512, 1024, 2, 1}, {6, 512, 1024, 2, 1}, {7, 512, 1024, 2, 3}, {8, 512, 1024, 2, 3},
-		{9, 1024, 512, 1, 2},
+		{1, 1024, 114, 1, 2}, {2, 1024, 114, 3, 2}, {3, 1024, 114, 3, 2}, {4, 1024, 114, 1, 2},
+		{5, 114, 1024, 2, 1}, {6, 114, 1024, 2, 1}, {7, 114, 1024, 2, 3}, {8, 114, 1024, 2, 3},
+		{9, 1024, 114, 1, 2},
 	}
 	for _, tt := range tests {
 		for _, order := range []binary.AppendByteOrder{binary.BigEndian, binary.LittleEndian} {

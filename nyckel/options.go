@@ -103,6 +103,29 @@ func WithStack(stack policy.Stack) Option {
 	return clientOption(func(o *clientOptions) { o.stack = stack })
 }
 
+// WithRecorder has r told of every prediction. It comes after the trail is
+// complete, on the caller's goroutine, and under a context that keeps the values
+// of the caller's, but not its end: a call that was cancelled is recorded, too.
+func WithRecorder(r Recorder) Option {
+	return clientOption(func(o *clientOptions) { o.recorder = r })
+}
+
+// WithLimit sets how much traffic the account bears: all requests of the client
+// together, of whatever function, repeated ones, too. What exceeds it waits its turn
+// for up to MaxWait, and is refused otherwise, with [transport.ErrLimited].
+//
+// Zero fields mean what holds without the option: 25 per second and 25 in flight,
+// which the service allows an account unless a contract says otherwise; a Burst of 1;
+// 5 s of MaxWait, but not more than half of what the function's stack grants an
+// attempt. The service counts the calls of any one second, so that PerSecond and
+// Burst together should not exceed its limit by more than 1: the rate of a client
+// that must answer bursts quickly is better set to 15 with a Burst of 10.
+//
+// A program with several clients of one account has to divide the limit up.
+func WithLimit(limit policy.Limit) Option {
+	return clientOption(func(o *clientOptions) { o.limit = limit })
+}
+
 // ModelID pins the model that answers. For one call it takes the place of the
 // function's own pin; given to [New] it is for the functions that have none. An
 // empty id changes nothing: a pin is never lifted by a setting that is missing.
@@ -189,6 +212,9 @@ func (o clientOptions) validate() error {
 		case ".", "..": // no escape keeps these from being a step in the path
 			errs = append(errs, fmt.Errorf("nyckel: function %q has the ID %q, which cannot be one", name, id))
 		}
+	}
+	if err := accountLimit(o.limit).Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("nyckel: WithLimit: %w", err))
 	}
 	if err := o.call.validate(); err != nil {
 		errs = append(errs, fmt.Errorf("nyckel: %w", err))

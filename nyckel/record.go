@@ -46,13 +46,6 @@ type Record struct {
 	Trail *telemetry.Trail
 }
 
-// WithRecorder has r told of every prediction. It comes after the trail is
-// complete, on the caller's goroutine, and under a context that keeps the values
-// of the caller's, but not its end: a call that was cancelled is recorded, too.
-func WithRecorder(r Recorder) Option {
-	return clientOption(func(o *clientOptions) { o.recorder = r })
-}
-
 // record tells the recorder, if there is one.
 func (c *Client) record(ctx context.Context, q *question, r Record) {
 	if c.recorder == nil {

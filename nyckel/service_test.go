@@ -41,7 +41,8 @@ func (s *service) RoundTrip(req *http.Request) (*http.Response, error) {
 	return s.calls.RoundTrip(req)
 }
 
-// client returns a client of the service with a function "tickets" in stack.
+// client returns a client of the service with a function "tickets" in stack. The
+// account has no limit.
 func (s *service) client(t *testing.T, stack policy.Stack, options ...nyckel.Option) *nyckel.Client {
 	t.Helper()
 	client, err := nyckel.New(append([]nyckel.Option{
@@ -50,6 +51,7 @@ func (s *service) client(t *testing.T, stack policy.Stack, options ...nyckel.Opt
 		nyckel.WithHTTPClient(&http.Client{Transport: s}),
 		nyckel.WithFunction("tickets", nyckel.Function{ID: "function_1"}),
 		nyckel.WithStack(stack),
+		nyckel.WithLimit(policy.Limit{Off: true}),
 	}, options...)...)
 	require.NoError(t, err)
 	return client

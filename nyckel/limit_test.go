@@ -1,0 +1,78 @@
+package nyckel_test
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
+)
+
+// All functions of an account share its limit, and the service has to refuse
+// nothing.
+func TestLimitIsTheAccounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, nyckelsim.Config{Latency: 100 * time.Millisecond})
+		client := a.client(t, nyckel.WithFunction("mails", nyckel.Function{ID: "mail"}))
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 101 {
+			wg.Go(func() {
+				_, err := client.Invoke(t.Context(), []string{"tickets", "mails"}[i%2], nyckel.Text("where is my parcel"))
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+		assert.Equal(t, 4*time.Second+100*time.Millisecond, time.Since(start).Round(time.Millisecond), "101 at 25 per second")
+		assert.Zero(t, a.Stats().ByStatus[http.StatusTooManyRequests])
+	})
+}
+
+// Repeated requests count like any other.
+func TestLimitCountsRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []time.Time
+		s := newService(func(req *http.Request) (*http.Response, error) {
+			sent = append(sent, time.Now())
+			return answer(http.StatusInternalServerError, "")(req)
+		})
+		client := s.client(t, policy.Stack{Retry: policy.Retry{Random: func() float64 { return 0 }}},
+			nyckel.WithLimit(policy.Limit{PerSecond: 1}))
+		_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("x"))
+		require.Error(t, err)
+		require.Len(t, sent, 3)
+		assert.GreaterOrEqual(t, sent[2].Sub(sent[0]), 2*time.Second)
+	})
+}
+
+func TestLimitInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(transporttest.Hang())
+		client := s.client(t, once, nyckel.WithLimit(policy.Limit{InFlight: 2, PerSecond: -1, MaxWait: time.Second}))
+		start := time.Now()
+		for range 2 {
+			go client.Invoke(t.Context(), "tickets", nyckel.Text("x"))
+		}
+		synctest.Wait()
+		_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("x"))
+		assert.ErrorIs(t, err, transport.ErrLimited)
+		assert.Equal(t, policy.Refused, policy.ErrorOf(err).Verdict.Class)
+		assert.Equal(t, time.Second, time.Since(start))
+		assert.Equal(t, 2, s.calls.Calls())
+	})
+}
+
+func TestLimitErrors(t *testing.T) {
+	_, err := nyckel.New(nyckel.WithCredentials(clientID, clientSecret), nyckel.WithFunction("tickets", nyckel.Function{ID: "function_1"}),
+		nyckel.WithLimit(policy.Limit{Burst: -1}))
+	assert.EqualError(t, err, "nyckel: WithLimit: policy: Limit.Burst is -1, want at least 0")
+}
