@@ -20,6 +20,7 @@ type Option interface{ applyToClient(*clientOptions) }
 // that does not say otherwise.
 type InvokeOption interface {
 	Option
+	AllOption
 	applyToCall(*callOptions)
 }
 

@@ -1,0 +1,185 @@
+package nyckel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport"
+)
+
+// An Outcome is what came of one of the inputs of [Client.InvokeAll].
+type Outcome struct {
+	// Index is the place of the input among all.
+	Index int
+
+	// Prediction is the answer, nil if Err is set.
+	Prediction *Prediction
+
+	// Err is the error, as [Client.Invoke] has it. An input that makes no sense, such
+	// as an unreadable image, is named by its index.
+	Err error
+}
+
+// An AllOption configures a call of [Client.InvokeAll]. Each [InvokeOption] is one,
+// and holds for all inputs.
+type AllOption interface{ applyToAll(*allOptions) }
+
+type allOptions struct {
+	call        []InvokeOption
+	each        func(i int) []InvokeOption
+	concurrency int
+	progress    func(done, failed, total int)
+}
+
+type allOption func(*allOptions)
+
+func (f allOption) applyToAll(o *allOptions)  { f(o) }
+func (f callOption) applyToAll(o *allOptions) { o.call = append(o.call, f) }
+
+// Concurrency sets how many inputs are under way at once. Zero means as many as the
+// account may have in flight ([WithLimit]), 25 unless told otherwise.
+func Concurrency(n int) AllOption {
+	return allOption(func(o *allOptions) { o.concurrency = n })
+}
+
+// Progress has report called after each input: how many are done, how many of these
+// failed, and how many there are. It is called by one goroutine at a time, in the
+// order of what it tells; what it does holds the others up.
+func Progress(report func(done, failed, total int)) AllOption {
+	return allOption(func(o *allOptions) { o.progress = report })
+}
+
+// Each gives the input at i options of its own, such as its [ExternalID]. It must be
+// safe for concurrent use.
+func Each(options func(i int) []InvokeOption) AllOption {
+	return allOption(func(o *allOptions) { o.each = options })
+}
+
+// InvokeAll asks the function of that name about many inputs, several at once, and
+// returns one outcome for each, in their order. An input that fails does not keep
+// the others from being asked; each has the function's stack, as [Client.Invoke] has.
+// Images are read and encoded when their turn comes.
+//
+// What is refused for its rate, by the service or by the account's own limit, is
+// asked again for as long as ctx lasts, no sooner than the service wishes.
+//
+// When ctx ends, InvokeAll returns at once what it has, with the cause as its error
+// and as that of the inputs that were not answered. Any other error means that
+// nothing was asked, since what was asked for makes no sense.
+func (c *Client) InvokeAll(ctx context.Context, name string, inputs []Input, options ...AllOption) ([]Outcome, error) {
+	var o allOptions
+	for _, option := range options {
+		option.applyToAll(&o)
+	}
+	if err := c.checkAll(name, o); err != nil {
+		return nil, fmt.Errorf("nyckel: %w", err)
+	}
+	const mostAtOnce = 1000 // where the account has no limit
+	workers := cmp.Or(o.concurrency, max(c.inFlight, 0), mostAtOnce)
+	outcomes := make([]Outcome, len(inputs))
+	done := make(chan bool, workers) // an input is; says whether it failed
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(workers, len(inputs)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(inputs); i = int(next.Add(1)) - 1 {
+				outcomes[i] = c.invokeItem(ctx, name, i, inputs[i], o)
+				done <- outcomes[i].Err != nil
+			}
+		})
+	}
+	failed := 0
+	for n := range len(inputs) {
+		if <-done {
+			failed++
+		}
+		if o.progress != nil {
+			o.progress(n+1, failed, len(inputs))
+		}
+	}
+	wg.Wait()
+	if ctx.Err() != nil && failed > 0 {
+		return outcomes, context.Cause(ctx)
+	}
+	return outcomes, nil
+}
+
+// checkAll reports what makes no sense for any input.
+func (c *Client) checkAll(name string, o allOptions) error {
+	if _, err := c.function(name); err != nil {
+		return err
+	}
+	if o.concurrency < 0 {
+		return fmt.Errorf("Concurrency is %d, want at least 0", o.concurrency)
+	}
+	var call callOptions
+	for _, option := range o.call {
+		option.applyToCall(&call)
+	}
+	if call.externalID != "" {
+		return errors.New("all inputs would get the same ExternalID; give each its own by Each")
+	}
+	return call.validate()
+}
+
+// invokeItem asks about one of many inputs.
+func (c *Client) invokeItem(ctx context.Context, name string, i int, input Input, o allOptions) Outcome {
+	if ctx.Err() != nil {
+		return Outcome{Index: i, Err: context.Cause(ctx)}
+	}
+	options := o.call
+	if o.each != nil {
+		options = slices.Concat(options, o.each(i))
+	}
+	start := time.Now()
+	q, err := c.newQuestion(ctx, classification, name, input, options)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return Outcome{Index: i, Err: context.Cause(ctx)}
+	case err != nil:
+		return Outcome{Index: i, Err: fmt.Errorf("nyckel: input %d: %w", i, err)}
+	}
+	for {
+		ctx, trail := telemetry.NewContext(ctx)
+		prediction, err := ask[Prediction](ctx, c, q, trail)
+		if wait, ok := throttled(err); ok && pause(ctx, wait) == nil {
+			continue
+		}
+		c.record(ctx, q, Record{Prediction: prediction, Err: err, Start: start, Trail: trail})
+		return Outcome{Index: i, Prediction: prediction, Err: err}
+	}
+}
+
+// throttled reports whether a call failed for want of a place in the rate, and how
+// long to wait before the next.
+func throttled(err error) (wait time.Duration, ok bool) {
+	e := policy.ErrorOf(err)
+	if e == nil || e.Verdict.Class != policy.RateLimited && !errors.Is(err, transport.ErrLimited) {
+		return 0, false
+	}
+	const patience = time.Second // if nobody said when to come back: the rate is that of a second
+	if e.RetryAt.IsZero() {
+		return patience, true
+	}
+	return max(time.Until(e.RetryAt), patience/accountRate), true
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
