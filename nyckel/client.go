@@ -26,15 +26,16 @@ const DefaultBaseURL = "https://www.nyckel.com"
 // A Client calls the functions of one account. It is safe for concurrent use.
 // There is nothing to close but idle connections.
 type Client struct {
-	base      *url.URL
-	functions map[string]*function
-	defaults  callOptions
-	identity  string // stands for the account in cache keys
-	http      *http.Client
-	limiter   *transport.Limiter
-	inFlight  int // how many calls the limiter lets through at once
-	images    *darkroom
-	recorder  Recorder // may be nil
+	base       *url.URL
+	functions  map[string]*function
+	defaults   callOptions
+	identity   string // stands for the account in cache keys
+	http       *http.Client
+	limiter    *transport.Limiter
+	management *http.Client // with the stack for managing calls
+	inFlight   int          // how many calls the limiter lets through at once
+	images     *darkroom
+	recorder   Recorder // may be nil
 }
 
 // A Function says which function of the account a name stands for, and how it is
@@ -103,6 +104,9 @@ func New(options ...Option) (*Client, error) {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if err := c.prepareManagement(o.stack, source); err != nil {
+		return nil, fmt.Errorf("nyckel: the stack of WithStack: %w", err)
 	}
 	return c, nil
 }

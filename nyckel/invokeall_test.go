@@ -112,7 +112,9 @@ func TestInvokeAllOutcomes(t *testing.T) {
 		outcomes, err := client.InvokeAll(t.Context(), "tickets",
 			[]nyckel.Input{nyckel.Text("a"), nyckel.Text("poison"), nyckel.Text(""), nil, nyckel.ImageBytes([]byte("x")), nyckel.Text("bb")},
 			nyckel.Capture(false),
-			nyckel.Each(func(i int) []nyckel.InvokeOption { return []nyckel.InvokeOption{nyckel.ExternalID(fmt.Sprint("row-", i))} }),
+			nyckel.Each(func(i int) []nyckel.InvokeOption {
+				return []nyckel.InvokeOption{nyckel.ExternalID(fmt.Sprint("row-", i))}
+			}),
 			nyckel.Progress(func(done, failed, total int) { told = append(told, fmt.Sprintf("%d/%d/%d", done, failed, total)) }))
 		require.NoError(t, err)
 		var got []string
@@ -208,4 +210,3 @@ func TestInvokeAllReadsLate(t *testing.T) {
 		assert.Equal(t, 4, s.calls.Calls())
 	})
 }
-
