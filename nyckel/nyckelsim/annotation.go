@@ -17,6 +17,11 @@ type mark struct {
 // It does not change.
 type annotation []mark
 
+// about reports whether the annotation says anything of the label.
+func (a annotation) about(l *label) bool {
+	return slices.ContainsFunc(a, func(m mark) bool { return m.label == l })
+}
+
 // present returns the labels that are true of the sample.
 func (a annotation) present() []*label {
 	var labels []*label

@@ -14,6 +14,8 @@ const (
 	imageField  = "Image"
 )
 
+var fieldKinds = []string{textField, numberField, imageField}
+
 // A field is one column of a function with tabular input.
 type field struct {
 	id    string
@@ -47,8 +49,7 @@ func (s *Server) createField(_ http.ResponseWriter, r *http.Request) (any, error
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err
 	}
-	kinds := []string{textField, numberField, imageField}
-	kind := slices.IndexFunc(kinds, func(k string) bool { return strings.EqualFold(k, body.Type) })
+	kind := slices.IndexFunc(fieldKinds, func(k string) bool { return strings.EqualFold(k, body.Type) })
 	if kind < 0 || strings.TrimSpace(body.Name) == "" {
 		return nil, badRequest(`A field needs a name, and "Text", "Number" or "Image" as type.`)
 	}
@@ -60,10 +61,10 @@ func (s *Server) createField(_ http.ResponseWriter, r *http.Request) (any, error
 			return nil, badRequest("Only a function with input Tabular has fields.")
 		case first(f.fields, same) != nil:
 			return nil, failf(http.StatusConflict, "There is a field %q already.", body.Name)
-		case kinds[kind] == imageField && first(f.fields, image) != nil:
+		case fieldKinds[kind] == imageField && first(f.fields, image) != nil:
 			return nil, badRequest("There is a field of type Image already.")
 		}
-		made := &field{s.ids.new(fieldPrefix), body.Name, kinds[kind], s.shows()}
+		made := &field{s.ids.new(fieldPrefix), body.Name, fieldKinds[kind], s.shows()}
 		f.fields = append(f.fields, made)
 		return made.json(), nil
 	})

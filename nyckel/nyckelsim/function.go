@@ -37,8 +37,14 @@ func (f *function) json() functionJSON {
 
 // addFunctionLocked creates a function, which shows at once.
 func (s *Server) addFunctionLocked(name, projectID, input, output string) *function {
-	f := &function{
-		id:        s.ids.new(functionPrefix),
+	f := newFunction(s.ids.new(functionPrefix), name, projectID, input, output)
+	s.functions = append(s.functions, f)
+	return f
+}
+
+func newFunction(id, name, projectID, input, output string) *function {
+	return &function{
+		id:        id,
 		name:      name,
 		projectID: projectID,
 		input:     input,
@@ -47,8 +53,6 @@ func (s *Server) addFunctionLocked(name, projectID, input, output string) *funct
 		byData:    map[string]*sample{},
 		training:  newTraining(),
 	}
-	s.functions = append(s.functions, f)
-	return f
 }
 
 // functionLocked returns the function with an id, which may lack its prefix, or

@@ -52,13 +52,18 @@ func (f *function) sampleJSON(m *sample) sampleJSON {
 // addSampleLocked creates a sample, which shows at once. Its input must be new.
 func (s *Server) addSampleLocked(f *function, in input, externalID string) *sample {
 	m := &sample{id: s.ids.new(samplePrefix), input: in, externalID: externalID, created: time.Now()}
+	f.add(m)
+	return m
+}
+
+// add takes a sample in.
+func (f *function) add(m *sample) {
 	if f.output == search {
 		m.direction = newDirection(&m.input)
 	}
 	f.samples = append(f.samples, m)
 	f.byID[m.id] = m
 	f.byData[m.key] = m
-	return m
 }
 
 // deleteSamples deletes the samples that doomed names.

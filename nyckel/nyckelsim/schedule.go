@@ -19,13 +19,8 @@ type Phase struct {
 // Run returns the context's cause if that ends first, and an error before the
 // first phase if any phase is not valid.
 func Run(ctx context.Context, s *Server, phases []Phase, onPhase func(i int, p Phase)) (err error) {
-	for i, p := range phases {
-		if p.Duration < 0 {
-			return fmt.Errorf("nyckelsim: phase %d: negative Duration: %v", i, p.Duration)
-		}
-		if err := p.Faults.validate(); err != nil {
-			return fmt.Errorf("nyckelsim: phase %d: %w", i, err)
-		}
+	if err := validatePhases(phases); err != nil {
+		return fmt.Errorf("nyckelsim: %w", err)
 	}
 	defer func() {
 		if healthy := s.SetFaults(Faults{}); err == nil {
@@ -44,6 +39,18 @@ func Run(ctx context.Context, s *Server, phases []Phase, onPhase func(i int, p P
 		}
 		if err := sleep(ctx, p.Duration); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func validatePhases(phases []Phase) error {
+	for i, p := range phases {
+		if p.Duration < 0 {
+			return fmt.Errorf("phase %d: negative Duration: %v", i, p.Duration)
+		}
+		if err := p.Faults.validate(); err != nil {
+			return fmt.Errorf("phase %d: %w", i, err)
 		}
 	}
 	return nil

@@ -9,24 +9,24 @@ import (
 // Stats counts what a [Server] has received since it was made.
 type Stats struct {
 	// Requests is how many requests came in, those for tokens included.
-	Requests int
+	Requests int `json:"requests"`
 
 	// Invokes is how many of them were invokes that came with a good token and
 	// within the limits, whatever became of them.
-	Invokes int
+	Invokes int `json:"invokes"`
 
 	// ByStatus counts complete answers.
-	ByStatus map[int]int
+	ByStatus map[int]int `json:"byStatus"`
 
 	// Aborted is how many requests ended without a complete answer: cut by a
 	// fault, or left by the client.
-	Aborted int
+	Aborted int `json:"aborted"`
 
 	// ByFault counts the faults that struck.
-	ByFault map[FaultKind]int
+	ByFault map[FaultKind]int `json:"byFault"`
 
 	// InFlight is how many requests are being handled now.
-	InFlight int
+	InFlight int `json:"inFlight"`
 }
 
 // Stats returns a copy of the counts.
