@@ -1,4 +1,193 @@
-// Package sqlite opens SQLite databases for the prediction store and the queue.
+// Package sqlite opens SQLite databases for the prediction store and the queue,
+// so that what is committed survives a crash and a power cut. It brings a driver
+// in pure Go, and is a module of its own so that only who uses it has it.
+//
+//	db, err := sqlite.Open(ctx, "predictions.db", sqlite.Options{})
+//	…
+//	store, err := predictions.Open(ctx, db, predictions.SQLite, predictions.Options{OwnDB: true})
 package sqlite
 
-import _ "modernc.org/sqlite" // the driver
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+// oldest is the first version of SQLite that cannot corrupt a database in WAL mode
+// when two connections reset the log at once (fixed in 3.51.3).
+var oldest = [3]int{3, 51, 3}
+
+// The errors that Open's error may match.
+var (
+	ErrNoDatabase = errors.New("the file is no SQLite database")
+	ErrReadOnly   = errors.New("the file is read-only")
+	ErrNetwork    = errors.New("the file is on a network file system, whose locks SQLite cannot trust")
+)
+
+// Options configure [Open]. The zero value is ready to use.
+type Options struct {
+	// BusyTimeout is how long a writer waits for that of another process. Zero
+	// means 10 s.
+	BusyTimeout time.Duration
+
+	// Conns is how many connections there are at most, each with about 2 MiB of
+	// cache. One of them can write, all can read. Zero means 8.
+	Conns int
+}
+
+// Open opens a database, and creates the file, for its owner only, if there is
+// none. The folder must exist. Next to the file, SQLite keeps two more, whose
+// names end in -wal and -shm and which belong to it.
+//
+// Every commit is synced to the disk (on macOS through the disk's own cache too).
+// Transactions begin as writers. What is deleted is overwritten with zeros.
+//
+// Several processes on one machine may open the same file. A network file system
+// is refused where the operating system tells.
+func Open(ctx context.Context, path string, options Options) (*sql.DB, error) {
+	db, err := open(ctx, path, options)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+	}
+	return db, nil
+}
+
+func open(ctx context.Context, path string, options Options) (*sql.DB, error) {
+	if path == "" || strings.Contains(path, ":memory:") {
+		return nil, errors.New("a database needs a file")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dsn(path, cmp.Or(options.BusyTimeout, 10*time.Second)))
+	if err != nil {
+		return nil, err
+	}
+	conns := cmp.Or(options.Conns, 8)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	if err := check(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// checkFile says plainly what SQLite would say in riddles, and sees to it that the
+// file is its owner's only.
+func checkFile(path string) error {
+	folder := filepath.Dir(path)
+	if info, err := os.Stat(folder); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return fmt.Errorf("%s is no folder", folder)
+	}
+	if name := networkFileSystem(folder); name != "" {
+		return fmt.Errorf("%w (%s)", ErrNetwork, name)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return errors.New("it is a folder")
+	case err == nil && info.Mode().Perm()&0o222 == 0: // even if we are root, who may all the same
+		return ErrReadOnly
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return checkHeader(file)
+}
+
+// checkHeader accepts a database and an empty file, which will become one.
+func checkHeader(file io.Reader) error {
+	const want = "SQLite format 3\x00"
+	header := make([]byte, len(want))
+	n, err := io.ReadFull(file, header)
+	if n == 0 && errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	if string(header[:n]) != want {
+		return ErrNoDatabase
+	}
+	return nil
+}
+
+// dsn returns the name of the database for the driver. Its pragmas are set on
+// every connection.
+func dsn(path string, busy time.Duration) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") { // a drive's letter
+		path = "/" + path
+	}
+	pragmas := []string{
+		"busy_timeout(" + strconv.FormatInt(busy.Milliseconds(), 10) + ")",
+		"journal_mode(WAL)",
+		"synchronous(FULL)",
+		"foreign_keys(1)",
+		"secure_delete(1)",
+		"journal_size_limit(67108864)", // a log that a long reader has made grow shrinks again
+	}
+	if runtime.GOOS == "darwin" {
+		pragmas = append(pragmas, "fullfsync(1)", "checkpoint_fullfsync(1)")
+	}
+	query := url.Values{"_txlock": {"immediate"}, "_pragma": pragmas}
+	return (&url.URL{Scheme: "file", Path: path, OmitHost: true, RawQuery: query.Encode()}).String()
+}
+
+// check makes the first connection.
+func check(ctx context.Context, db *sql.DB) error {
+	var version, mode string
+	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+		return err
+	}
+	if err := checkVersion(version); err != nil {
+		return err
+	}
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("SQLite cannot keep a write-ahead log here: its journal mode is %q", mode)
+	}
+	return nil
+}
+
+func checkVersion(version string) error {
+	var v [3]int
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &v[0], &v[1], &v[2]); err != nil {
+		return fmt.Errorf("SQLite %q: %w", version, err)
+	}
+	for i := range v {
+		if v[i] != oldest[i] {
+			if v[i] < oldest[i] {
+				return fmt.Errorf("SQLite %s may corrupt a database; %d.%d.%d is the first that does not", version, oldest[0], oldest[1], oldest[2])
+			}
+			break
+		}
+	}
+	return nil
+}

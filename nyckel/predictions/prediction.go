@@ -1,0 +1,140 @@
+package predictions
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// A Prediction is one answer as it was given, from whatever source.
+type Prediction struct {
+	// ID tells predictions apart: a second one with the same ID is not recorded.
+	// "" means a new UUID of version 7.
+	ID string
+
+	// Function is the name of the function, which must not be "".
+	Function string
+
+	// Model is the model that was pinned. "" means that none was: the service does
+	// not say which one answered, and nobody guesses.
+	Model string
+
+	// SampleID is the sample that the input became, if the service said so.
+	SampleID string
+
+	// ExternalID is the caller's own name of the sample. Predictions of a function
+	// with the same external id have the same truth.
+	ExternalID string
+
+	// InputHash identifies the input without showing it. If it is empty, it is
+	// computed from Input: SHA-256, or HMAC-SHA-256 with [Options.HashKey].
+	InputHash []byte
+
+	// Input is kept only with [Options.KeepInputs].
+	Input []byte
+
+	// Label, LabelID and Confidence, 0 to 1, are the answer.
+	Label      string
+	LabelID    string
+	Confidence float64
+
+	// Labels are the most likely labels. They are kept only with
+	// [Options.KeepLabels].
+	Labels []LabelConfidence
+
+	// Source says where the answer came from. "" means live.
+	Source telemetry.Source
+
+	// Similarity, 0 to 1, and Rule explain answers that have such a source.
+	Similarity float64
+	Rule       string
+
+	// Verdict is how the call went: OK, or why there is no live answer. Unknown
+	// means OK.
+	Verdict policy.Class
+
+	// Attempts is how many attempts were made on the wire, none if a cache
+	// answered, and Latency, kept in microseconds, how long the caller waited.
+	Attempts int
+	Latency  time.Duration
+
+	// TraceID is the id of the trace, in hexadecimal digits.
+	TraceID string
+
+	// At is when the answer came, kept in microseconds. Zero means now.
+	At time.Time
+}
+
+// A LabelConfidence is one of several labels with its confidence.
+type LabelConfidence struct {
+	Label      string  `json:"label"`
+	LabelID    string  `json:"labelId,omitempty"`
+	Confidence float64 `json:"confidence"`
+}
+
+// withDefaults returns p with its zero values replaced.
+func (p Prediction) withDefaults(hashKey []byte) Prediction {
+	if p.At.IsZero() {
+		p.At = time.Now()
+	}
+	if p.ID == "" {
+		p.ID = newID(p.At)
+	}
+	if len(p.InputHash) == 0 && p.Input != nil {
+		p.InputHash = hash(p.Input, hashKey)
+	}
+	if p.Source == "" {
+		p.Source = telemetry.Live
+	}
+	if p.Verdict == policy.Unknown {
+		p.Verdict = policy.OK
+	}
+	return p
+}
+
+func (p Prediction) validate() error {
+	switch {
+	case p.Function == "":
+		return fmt.Errorf("predictions: prediction %q names no function", p.ID)
+	case !(p.Confidence >= 0 && p.Confidence <= 1): // NaN too
+		return fmt.Errorf("predictions: prediction %q: confidence %v is not between 0 and 1", p.ID, p.Confidence)
+	case !(p.Similarity >= 0 && p.Similarity <= 1):
+		return fmt.Errorf("predictions: prediction %q: similarity %v is not between 0 and 1", p.ID, p.Similarity)
+	}
+	return nil
+}
+
+// hash returns what stands for an input. Short texts can be guessed from a bare
+// hash; a key prevents that.
+func hash(input, key []byte) []byte {
+	if len(key) == 0 {
+		sum := sha256.Sum256(input)
+		return sum[:]
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write(input)
+	return mac.Sum(nil)
+}
+
+// newID returns a UUID of version 7 (RFC 9562): ids made one after the other are
+// neighbours in the index.
+func newID(at time.Time) string {
+	var id [16]byte
+	rand.Read(id[:])
+	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16|uint64(binary.BigEndian.Uint16(id[6:8])))
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	text := hex.EncodeToString(id[:])
+	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
+}
+
+// ErrNotFound means that no such prediction is recorded.
+var ErrNotFound = errors.New("predictions: no such prediction")

@@ -1,0 +1,22 @@
+package sqlite
+
+import "syscall"
+
+func networkFileSystem(folder string) string {
+	var s syscall.Statfs_t
+	if syscall.Statfs(folder, &s) != nil {
+		return ""
+	}
+	const local = 0x1000 // MNT_LOCAL
+	if s.Flags&local != 0 {
+		return ""
+	}
+	var name []byte
+	for _, c := range s.Fstypename {
+		if c == 0 {
+			break
+		}
+		name = append(name, byte(c))
+	}
+	return string(name)
+}

@@ -1,0 +1,98 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/predictions"
+	"github.com/sparekey/sparekey/nyckel/sqlite"
+)
+
+func openDB(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	return db
+}
+
+func TestOpenSettings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "odd name?#%41.db")
+	db := openDB(t, path)
+	want := map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "10000", "foreign_keys": "1", "secure_delete": "1"}
+	for pragma, value := range want {
+		var got string
+		require.NoError(t, db.QueryRow("PRAGMA "+pragma).Scan(&got))
+		assert.Equal(t, value, got, pragma)
+	}
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "predictions are nobody else's business")
+}
+
+func TestOpenRefuses(t *testing.T) {
+	folder := t.TempDir()
+	text := filepath.Join(folder, "letter.txt")
+	require.NoError(t, os.WriteFile(text, []byte("Dear Sir or Madam, this is no database."), 0o600))
+	short := filepath.Join(folder, "short.db")
+	require.NoError(t, os.WriteFile(short, []byte("SQLite"), 0o600))
+	sealed := filepath.Join(folder, "sealed.db")
+	db, err := sqlite.Open(t.Context(), sealed, sqlite.Options{})
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	require.NoError(t, os.Chmod(sealed, 0o400))
+
+	tests := []struct {
+		name, path string
+		want       error
+		wantText   string
+	}{
+		{"a text", text, sqlite.ErrNoDatabase, "no SQLite database"},
+		{"a file that is too short", short, sqlite.ErrNoDatabase, "no SQLite database"},
+		{"a read-only file", sealed, sqlite.ErrReadOnly, "read-only"},
+		{"a folder", folder, nil, "it is a folder"},
+		{"a missing folder", filepath.Join(folder, "none", "x.db"), os.ErrNotExist, "no such file"},
+		{"a file in the place of a folder", filepath.Join(text, "x.db"), nil, "is no"},
+		{"no file", "", nil, "needs a file"},
+		{"memory", ":memory:", nil, "needs a file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := sqlite.Open(t.Context(), tt.path, sqlite.Options{})
+			require.ErrorContains(t, err, "sqlite: open "+tt.path)
+			if tt.wantText != "is no" {
+				require.ErrorContains(t, err, tt.wantText)
+			}
+			if tt.want != nil {
+				require.ErrorIs(t, err, tt.want)
+			}
+		})
+	}
+	content, err := os.ReadFile(text)
+	require.NoError(t, err)
+	assert.Equal(t, "Dear Sir or Madam, this is no database.", string(content), "it is left alone")
+}
+
+func openStore(t testing.TB, db *sql.DB, options predictions.Options) *predictions.Store {
+	t.Helper()
+	store, err := predictions.Open(context.Background(), db, predictions.SQLite, options)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, store.Close()) })
+	return store
+}
+
+func TestStoreSurvivesReopening(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	store := openStore(t, openDB(t, path), predictions.Options{})
+	require.NoError(t, store.Record(t.Context(), predictions.Prediction{ID: "a", Function: "f", Label: "x"}))
+	again := openStore(t, openDB(t, path), predictions.Options{})
+	has, err := again.Has(t.Context(), "a", "b")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]bool{"a": true}, has)
+}
