@@ -8,7 +8,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
@@ -108,6 +110,16 @@ func (p Prediction) validate() error {
 		return fmt.Errorf("predictions: prediction %q: confidence %v is not between 0 and 1", p.ID, p.Confidence)
 	case !(p.Similarity >= 0 && p.Similarity <= 1):
 		return fmt.Errorf("predictions: prediction %q: similarity %v is not between 0 and 1", p.ID, p.Similarity)
+	}
+	return checkText(p.ID, p.Function, p.Model, p.SampleID, p.ExternalID, p.Label, p.LabelID, string(p.Source), p.Rule, p.TraceID)
+}
+
+// checkText refuses what PostgreSQL cannot hold, on both databases alike.
+func checkText(texts ...string) error {
+	for _, text := range texts {
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return fmt.Errorf("predictions: %q is not UTF-8 or holds a zero", text)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,101 @@
+package predictions
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Erased says what an erasure deleted.
+type Erased struct {
+	Predictions int
+	Inputs      int
+	Truths      int
+
+	// InLog is true if the database still has the old pages in its write-ahead
+	// log, because somebody was reading them. They go when the log is next written
+	// back; another Erase tries that.
+	InLog bool
+}
+
+// Erase deletes everything about one sample of a function, by its external id:
+// predictions, inputs, truths and their corrections.
+//
+// On a SQLite database that package nyckel/sqlite opened it is gone from the file
+// as well: deleted content is overwritten, and the write-ahead log is emptied. On
+// PostgreSQL it is gone from the file after VACUUM, and from the server's
+// write-ahead log as that is recycled. Of backups nobody here knows, nor of what
+// the service keeps.
+func (s *Store) Erase(ctx context.Context, function, externalID string) (Erased, error) {
+	if function == "" || externalID == "" {
+		return Erased{}, errors.New("predictions: erase needs a function and an external id")
+	}
+	var e Erased
+	err := s.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		e = Erased{}
+		const these = "FROM sparekey_predictions WHERE function = $1 AND external_id = $2"
+		for _, step := range []struct {
+			query string
+			args  []any
+			count *int
+		}{
+			{"INSERT INTO sparekey_erasing (external_id) VALUES ($1)", []any{externalID}, nil},
+			{"DELETE FROM sparekey_inputs WHERE prediction IN (SELECT seq " + these + ")", []any{function, externalID}, &e.Inputs},
+			{"DELETE " + these, []any{function, externalID}, &e.Predictions},
+			{"DELETE FROM sparekey_truths WHERE function = $1 AND sample = $2", []any{function, externalID}, &e.Truths},
+			{"DELETE FROM sparekey_erasing", nil, nil},
+		} {
+			result, err := tx.ExecContext(ctx, s.dialect.sql(step.query), step.args...)
+			if err != nil {
+				return fmt.Errorf("predictions: erase: %w", err)
+			}
+			if step.count == nil {
+				continue
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return fmt.Errorf("predictions: erase: %w", err)
+			}
+			*step.count = int(n)
+		}
+		return nil
+	})
+	if err != nil {
+		return Erased{}, err
+	}
+	e.InLog, err = s.emptyLog(ctx)
+	return e, err
+}
+
+// Prune deletes the inputs of predictions made before a moment, and returns how
+// many. The predictions stay.
+func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
+	var deleted int64
+	err := s.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, s.dialect.sql("DELETE FROM sparekey_inputs WHERE at < $1"), before.UnixMicro())
+		if err != nil {
+			return fmt.Errorf("predictions: prune: %w", err)
+		}
+		deleted, err = result.RowsAffected()
+		return err
+	})
+	if err == nil {
+		_, err = s.emptyLog(ctx)
+	}
+	return int(deleted), err
+}
+
+// emptyLog writes SQLite's write-ahead log back and truncates it. It reports
+// whether somebody prevented that.
+func (s *Store) emptyLog(ctx context.Context) (prevented bool, err error) {
+	if s.dialect != SQLite {
+		return false, nil
+	}
+	var busy, pages, written int
+	if err := s.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &written); err != nil {
+		return true, fmt.Errorf("predictions: empty the log: %w", err)
+	}
+	return busy != 0, nil
+}

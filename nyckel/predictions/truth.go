@@ -1,0 +1,166 @@
+package predictions
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Truth is what a sample really was. It holds for every prediction about the
+// sample: all of the function with the external id or, for a prediction that has
+// none, that one.
+type Truth struct {
+	// Function and ExternalID name the sample, of which no prediction need be
+	// recorded yet; or PredictionID does, whose prediction must be.
+	Function     string
+	ExternalID   string
+	PredictionID string
+
+	// Label is the right label, as Prediction.Label would say it.
+	Label string
+
+	// By is who says so.
+	By string
+
+	// At is when it was said, kept in microseconds. Zero means now.
+	At time.Time
+}
+
+// A TruthRecord is a truth as the store keeps it.
+type TruthRecord struct {
+	Truth
+
+	// Current is false for one that was corrected since.
+	Current bool
+
+	// Submit says whether the service has been told, SubmittedAt when, and
+	// SubmitError what went wrong the last time.
+	Submit      SubmitState
+	SubmittedAt time.Time
+	SubmitError string
+}
+
+func (t Truth) validate() error {
+	switch {
+	case t.Label == "":
+		return errors.New("predictions: a truth without a label")
+	case t.PredictionID == "" && (t.Function == "" || t.ExternalID == ""):
+		return errors.New("predictions: a truth needs a function and an external id, or the id of a prediction")
+	case t.PredictionID != "" && t.ExternalID != "":
+		return errors.New("predictions: a truth has either an external id or the id of a prediction")
+	}
+	return checkText(t.Function, t.ExternalID, t.PredictionID, t.Label, t.By)
+}
+
+// SetTruth records truths, all or none. The last one that was set is the current
+// one, whatever its At; those before it are kept. Saying the same again changes
+// nothing. The error matches [ErrNotFound] if no prediction has the PredictionID.
+func (s *Store) SetTruth(ctx context.Context, truths ...Truth) error {
+	for _, t := range truths {
+		if err := t.validate(); err != nil {
+			return err
+		}
+	}
+	return s.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for _, t := range truths {
+			if err := s.setTruth(ctx, tx, t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) setTruth(ctx context.Context, tx *sql.Tx, t Truth) error {
+	function, sample, err := s.sampleOf(ctx, tx, t)
+	if err != nil {
+		return err
+	}
+	if s.dialect == PostgreSQL { // two who speak about one sample take turns
+		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", function+"\x1f"+sample); err != nil {
+			return fmt.Errorf("predictions: truth: %w", err)
+		}
+	}
+	var label string
+	err = tx.QueryRowContext(ctx, s.dialect.sql("SELECT label FROM sparekey_truths WHERE function = $1 AND sample = $2 AND current = 1"), function, sample).Scan(&label)
+	if err == nil && label == t.Label {
+		return nil
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("predictions: truth: %w", err)
+	}
+	if t.At.IsZero() {
+		t.At = time.Now()
+	}
+	for _, statement := range []struct {
+		query string
+		args  []any
+	}{
+		{"UPDATE sparekey_truths SET current = 0 WHERE function = $1 AND sample = $2 AND current = 1", []any{function, sample}},
+		{`INSERT INTO sparekey_truths (function, sample, label, by_whom, at, current, submit, submit_error)
+			VALUES ($1, $2, $3, $4, $5, 1, 'open', '')`, []any{function, sample, t.Label, t.By, t.At.UnixMicro()}},
+	} {
+		if _, err := tx.ExecContext(ctx, s.dialect.sql(statement.query), statement.args...); err != nil {
+			return fmt.Errorf("predictions: truth: %w", err)
+		}
+	}
+	return nil
+}
+
+// sampleOf returns the sample that a truth is about, as the table names it.
+func (s *Store) sampleOf(ctx context.Context, tx *sql.Tx, t Truth) (function, sample string, err error) {
+	if t.PredictionID == "" {
+		return t.Function, t.ExternalID, nil
+	}
+	query := s.dialect.sql("SELECT function, COALESCE(external_id, id) FROM sparekey_predictions WHERE id = $1")
+	err = tx.QueryRowContext(ctx, query, t.PredictionID).Scan(&function, &sample)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return "", "", fmt.Errorf("%w: %q", ErrNotFound, t.PredictionID)
+	case err != nil:
+		return "", "", fmt.Errorf("predictions: truth: %w", err)
+	case t.Function != "" && t.Function != function:
+		return "", "", fmt.Errorf("predictions: prediction %q is of function %q, not %q", t.PredictionID, function, t.Function)
+	}
+	return function, sample, nil
+}
+
+// Truths returns all truths that were set for a sample, the current one last. The
+// sample is an external id or, of a prediction that has none, its id.
+func (s *Store) Truths(ctx context.Context, function, sample string) ([]TruthRecord, error) {
+	rows, err := s.db.QueryContext(ctx, s.dialect.sql(`SELECT label, by_whom, at, current, submit, COALESCE(submitted_at, 0), submit_error
+		FROM sparekey_truths WHERE function = $1 AND sample = $2 ORDER BY seq`), function, sample)
+	if err != nil {
+		return nil, fmt.Errorf("predictions: truths: %w", err)
+	}
+	defer rows.Close()
+	var records []TruthRecord
+	for rows.Next() {
+		r := TruthRecord{Truth: Truth{Function: function, ExternalID: sample}}
+		var at, submitted int64
+		var current int
+		if err := rows.Scan(&r.Label, &r.By, &at, &current, &r.Submit, &submitted, &r.SubmitError); err != nil {
+			return nil, fmt.Errorf("predictions: truths: %w", err)
+		}
+		r.At, r.Current = time.UnixMicro(at), current == 1
+		if submitted > 0 {
+			r.SubmittedAt = time.UnixMicro(submitted)
+		}
+		records = append(records, r)
+	}
+	return records, rows.Err()
+}
+
+// A SubmitState says whether the service was told a truth.
+type SubmitState string
+
+// The states.
+const (
+	SubmitOpen      SubmitState = "open"      // not tried yet
+	SubmitDone      SubmitState = "done"      // the service has it
+	SubmitLater     SubmitState = "later"     // tried; to be tried again
+	SubmitAmbiguous SubmitState = "ambiguous" // several samples have the external id: never guessed
+	SubmitRefused   SubmitState = "refused"   // the service does not want it
+)
