@@ -1,6 +1,9 @@
 package predictions
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Dialect is a kind of SQL database: [SQLite] or [PostgreSQL].
 type Dialect struct{ name string }
@@ -21,4 +24,13 @@ func (d Dialect) sql(query string) string {
 		return strings.ReplaceAll(query, "$", "?")
 	}
 	return query
+}
+
+// bin returns the expression that cuts confidences into n bins, from 0.
+func (d Dialect) bin(n int) string {
+	scaled := fmt.Sprintf("p.confidence * %d", n)
+	if d == SQLite {
+		return fmt.Sprintf("MIN(CAST(%s AS INTEGER), %d)", scaled, n-1) // the cast cuts off
+	}
+	return fmt.Sprintf("LEAST(FLOOR(%s)::bigint, %d)", scaled, n-1)
 }

@@ -1,0 +1,157 @@
+package predictions
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Span is a stretch of time: its first moment, and the first one after. Zero
+// means unbounded.
+type Span struct{ From, To time.Time }
+
+// Drift is how the answers of a model in a period differ from those of a base. It
+// needs no truth, and says that something changed, not that it got worse.
+//
+// PSI is the population stability index, the sum of (p - q) ln(p / q) over the
+// shares p of the period and q of the base; shares are taken of counts to which
+// 0.5 was added each, as a count of none has no logarithm. Below 0.1 is usually
+// called stable, above 0.25 a shift. Small samples drift by themselves: look at N.
+type Drift struct {
+	Group
+	BaseN, N int // live predictions; the figures are zero if either is
+
+	// LabelPSI compares the shares of the labels.
+	LabelPSI float64
+	Labels   []LabelShare // the most frequent in both together first
+
+	// ConfidencePSI compares the shares of the ten tenths of the confidence;
+	// ConfidenceKS is the Kolmogorov-Smirnov distance, 0 to 1, of confidences read
+	// at steps of 0.001.
+	ConfidencePSI float64
+	ConfidenceKS  float64
+}
+
+// A LabelShare is the part that a label has of the answers, 0 to 1.
+type LabelShare struct {
+	Label     string
+	Base, Now float64
+}
+
+// Drift compares each period of the scope with a base, by function and model.
+// There is no figure for a model without predictions in the period.
+func (s *Store) Drift(ctx context.Context, base Span, scope Scope) ([]Drift, error) {
+	baseScope := Scope{Function: scope.Function, From: base.From, To: base.To}
+	baseProfiles, err := s.profiles(ctx, baseScope)
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := s.profiles(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	var figures []Drift
+	for group, now := range profiles {
+		then := baseProfiles[Group{Function: group.Function, Model: group.Model}]
+		if then == nil {
+			then = newProfile()
+		}
+		figures = append(figures, now.drift(group, then))
+	}
+	slices.SortFunc(figures, func(a, b Drift) int {
+		return cmp.Or(strings.Compare(a.Function, b.Function), strings.Compare(a.Model, b.Model), a.Start.Compare(b.Start))
+	})
+	return figures, nil
+}
+
+// steps is how finely confidences are told apart.
+const steps = 1000
+
+// A profile is what the answers of a group look like.
+type profile struct {
+	n           int
+	labels      map[string]int
+	confidences [steps]int
+}
+
+func newProfile() *profile { return &profile{labels: make(map[string]int)} }
+
+func (s *Store) profiles(ctx context.Context, scope Scope) (map[Group]*profile, error) {
+	profiles := make(map[Group]*profile)
+	query, args := s.grouped(scope, "", []string{"p.label", s.dialect.bin(steps)}, "COUNT(*)")
+	err := s.each(ctx, query, args, func(scan func(...any) error) error {
+		var g Group
+		var period int64
+		var label string
+		var step, n int
+		if err := scan(&g.Function, &g.Model, &period, &label, &step, &n); err != nil {
+			return err
+		}
+		g.Start = scope.start(period)
+		if profiles[g] == nil {
+			profiles[g] = newProfile()
+		}
+		p := profiles[g]
+		p.n += n
+		p.labels[label] += n
+		p.confidences[step] += n
+		return nil
+	})
+	return profiles, err
+}
+
+func (p *profile) drift(g Group, base *profile) Drift {
+	d := Drift{Group: g, BaseN: base.n, N: p.n}
+	if p.n == 0 || base.n == 0 {
+		return d
+	}
+	counts := make(map[string][2]int)
+	for label, n := range base.labels {
+		counts[label] = [2]int{n, 0}
+	}
+	for label, n := range p.labels {
+		counts[label] = [2]int{counts[label][0], n}
+	}
+	var labels, tenths [][2]int
+	for _, label := range slices.Sorted(maps.Keys(counts)) {
+		c := counts[label]
+		labels = append(labels, c)
+		d.Labels = append(d.Labels, LabelShare{label, ratio(float64(c[0]), base.n), ratio(float64(c[1]), p.n)})
+	}
+	slices.SortStableFunc(d.Labels, func(a, b LabelShare) int { return cmp.Compare(b.Base+b.Now, a.Base+a.Now) })
+	d.LabelPSI = psi(labels)
+
+	tenths = make([][2]int, 10)
+	var below [2]int
+	for step := range steps {
+		then, now := base.confidences[step], p.confidences[step]
+		tenths[step*10/steps][0] += then
+		tenths[step*10/steps][1] += now
+		below[0] += then
+		below[1] += now
+		d.ConfidenceKS = max(d.ConfidenceKS, math.Abs(ratio(float64(below[1]), p.n)-ratio(float64(below[0]), base.n)))
+	}
+	d.ConfidencePSI = psi(tenths)
+	return d
+}
+
+// psi returns the population stability index of the second counts against the
+// first.
+func psi(counts [][2]int) float64 {
+	const smoothing = 0.5
+	var totals [2]float64
+	for _, c := range counts {
+		totals[0] += float64(c[0]) + smoothing
+		totals[1] += float64(c[1]) + smoothing
+	}
+	var sum float64
+	for _, c := range counts {
+		q, p := (float64(c[0])+smoothing)/totals[0], (float64(c[1])+smoothing)/totals[1]
+		sum += (p - q) * math.Log(p/q)
+	}
+	return sum
+}
