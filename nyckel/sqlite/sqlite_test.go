@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/predictions"
+	"github.com/sparekey/sparekey/nyckel/predictions/predictionstest"
 	"github.com/sparekey/sparekey/nyckel/sqlite"
 )
 
@@ -95,4 +96,10 @@ func TestStoreSurvivesReopening(t *testing.T) {
 	has, err := again.Has(t.Context(), "a", "b")
 	require.NoError(t, err)
 	assert.Equal(t, map[string]bool{"a": true}, has)
+}
+
+func TestSuite(t *testing.T) {
+	predictionstest.Run(t, func(t *testing.T) *predictions.Store {
+		return openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	})
 }
