@@ -122,8 +122,12 @@ func (s *Store) inserts(n int) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString("(" + parameters(i*numColumns+1, numColumns) + ")")
+		if s.dialect == SQLite { // which looks for the name of a numbered parameter through all others
+			b.WriteString("(" + strings.Repeat("?, ", numColumns-1) + "?)")
+		} else {
+			b.WriteString("(" + parameters(i*numColumns+1, numColumns) + ")")
+		}
 	}
 	b.WriteString(" ON CONFLICT (id) DO NOTHING")
-	return s.dialect.sql(b.String())
+	return b.String()
 }

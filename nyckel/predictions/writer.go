@@ -128,7 +128,7 @@ func (w *Writer) enqueue(p Prediction) (full <-chan struct{}, err error) {
 		return nil, ErrClosed
 	}
 	size := int64(len(p.Input))
-	if len(w.queue) >= w.options.Queue || len(w.queue) > 0 && w.bytes+size > w.options.Bytes {
+	if len(w.queue) >= w.options.Queue || size > 0 && w.bytes > 0 && w.bytes+size > w.options.Bytes {
 		return w.changed, nil
 	}
 	w.queue = append(w.queue, p)
@@ -206,7 +206,7 @@ func (w *Writer) lost() error {
 }
 
 // maxBatch is how many predictions the writer records at once.
-const maxBatch = 500
+const maxBatch = 1000
 
 func (w *Writer) run(ctx context.Context) {
 	defer close(w.ended)

@@ -1,0 +1,275 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/predictions"
+	"github.com/sparekey/sparekey/nyckel/sqlite"
+)
+
+// small opens a store of one connection, so that a pragma holds for all.
+func small(t *testing.T, options predictions.Options) (*predictions.Store, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "small.db")
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Conns: 1})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	return openStore(t, db, options), path
+}
+
+// setPages sets the size beyond which the database is full, as a disk may be.
+func setPages(t *testing.T, db *sql.DB, n int) {
+	t.Helper()
+	var got int
+	require.NoError(t, db.QueryRow(fmt.Sprintf("PRAGMA max_page_count = %d", n)).Scan(&got))
+	require.LessOrEqual(t, got, max(n, 100))
+}
+
+// fill records predictions until the database is full, and returns the ids that
+// were acknowledged.
+func fill(t *testing.T, store *predictions.Store) (acknowledged []string) {
+	t.Helper()
+	for i := range 10_000 {
+		p := batch(i, 1)[0]
+		if err := store.Record(t.Context(), p); err != nil {
+			require.ErrorContains(t, err, "database or disk is full")
+			return acknowledged
+		}
+		acknowledged = append(acknowledged, p.ID)
+	}
+	t.Fatal("the database is never full")
+	return nil
+}
+
+func TestFullDisk(t *testing.T) {
+	store, _ := small(t, predictions.Options{})
+	setPages(t, store.DB(), 60)
+	acknowledged := fill(t, store)
+	require.NotEmpty(t, acknowledged)
+	has, err := store.Has(t.Context(), acknowledged...)
+	require.NoError(t, err)
+	assert.Len(t, has, len(acknowledged), "what was acknowledged is there")
+
+	setPages(t, store.DB(), 1<<20)
+	require.NoError(t, store.Record(t.Context(), predictions.Prediction{Function: "f", Label: "x"}), "the store goes on")
+}
+
+func TestWriterOutlastsAFullDisk(t *testing.T) {
+	store, _ := small(t, predictions.Options{})
+	setPages(t, store.DB(), 60)
+	fill(t, store)
+	trouble := make(chan error, 100)
+	var dropped atomic.Int64
+	w := predictions.NewWriter(store, predictions.WriterOptions{
+		Queue:   40,
+		OnError: func(err error) { trouble <- err },
+		OnDrop:  func(predictions.Prediction) { dropped.Add(1) },
+	})
+	var accepted []string
+	for i := range 50 {
+		p := batch(50_000+i, 1)[0]
+		if err := w.Put(t.Context(), p); err == nil {
+			accepted = append(accepted, p.ID)
+		} else {
+			require.ErrorIs(t, err, predictions.ErrDropped)
+		}
+	}
+	require.ErrorContains(t, <-trouble, "full")
+	stats := w.Stats()
+	assert.Equal(t, len(accepted), stats.Queued+int(stats.Recorded))
+	assert.EqualValues(t, 50-len(accepted), stats.Dropped)
+	assert.Equal(t, stats.Dropped, dropped.Load())
+	assert.LessOrEqual(t, stats.Queued, 40)
+	assert.ErrorContains(t, stats.LastErr, "full")
+
+	setPages(t, store.DB(), 1<<20)
+	require.NoError(t, w.Close(t.Context()))
+	has, err := store.Has(t.Context(), accepted...)
+	require.NoError(t, err)
+	assert.Len(t, has, len(accepted), "what was accepted is there once there is room")
+	assert.NoError(t, w.Stats().LastErr)
+}
+
+func TestWriterSaysWhatItLost(t *testing.T) {
+	store, _ := small(t, predictions.Options{})
+	setPages(t, store.DB(), 60)
+	fill(t, store)
+	trouble := make(chan error, 100)
+	w := predictions.NewWriter(store, predictions.WriterOptions{OnError: func(err error) { trouble <- err }})
+	for _, p := range batch(50_000, 20) {
+		require.NoError(t, w.Put(t.Context(), p))
+	}
+	<-trouble
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := w.Close(ctx)
+	require.ErrorContains(t, err, "predictions were not recorded")
+	assert.ErrorContains(t, err, "full")
+	assert.Error(t, w.Flush(t.Context()))
+}
+
+// stall keeps the store's writer busy until the func it returns is called.
+func stall(t *testing.T, store *predictions.Store) (release func()) {
+	t.Helper()
+	begun, end, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		done <- store.Update(context.Background(), func(context.Context, *sql.Tx) error {
+			close(begun)
+			<-end
+			return nil
+		})
+	}()
+	<-begun
+	release = sync.OnceFunc(func() { close(end); assert.NoError(t, <-done) })
+	t.Cleanup(release)
+	return release
+}
+
+func TestWriterBlocks(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	release := stall(t, store)
+	w := predictions.NewWriter(store, predictions.WriterOptions{Queue: 2, Block: time.Minute})
+	ps := batch(0, 4)
+	require.NoError(t, w.Put(t.Context(), ps[0]))
+	require.NoError(t, w.Put(t.Context(), ps[1]))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, w.Put(ctx, ps[2]), predictions.ErrDropped, "it waits no longer than its caller")
+	result := make(chan error)
+	go func() { result <- w.Put(t.Context(), ps[3]) }()
+	release()
+	require.NoError(t, <-result)
+	require.NoError(t, w.Close(t.Context()))
+	has, err := store.Has(t.Context(), ps[0].ID, ps[1].ID, ps[2].ID, ps[3].ID)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]bool{ps[0].ID: true, ps[1].ID: true, ps[3].ID: true}, has)
+	assert.EqualValues(t, 1, w.Stats().Dropped)
+}
+
+func TestWriterBoundsBytes(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{KeepInputs: true})
+	release := stall(t, store)
+	w := predictions.NewWriter(store, predictions.WriterOptions{Bytes: 1000})
+	put := func(size int) error {
+		return w.Put(t.Context(), predictions.Prediction{Function: "f", Label: "x", Input: make([]byte, size)})
+	}
+	require.NoError(t, put(5000), "a single one may weigh more")
+	require.ErrorIs(t, put(1), predictions.ErrDropped)
+	require.NoError(t, put(0)) // none to wait for
+	release()
+	require.NoError(t, w.Flush(t.Context()))
+	require.NoError(t, put(999))
+	require.NoError(t, w.Close(t.Context()))
+}
+
+// An update whose caller has gone before it began is not done; the others of its
+// group are.
+func TestUpdateTakenBack(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	release := stall(t, store)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := fmt.Errorf("gone for lunch")
+	result := make(chan error)
+	go func() { result <- store.Record(ctx, predictions.Prediction{ID: "a", Function: "f", Label: "x"}) }()
+	cancel(gone)
+	require.ErrorIs(t, <-result, gone)
+	go func() {
+		result <- store.Record(t.Context(), predictions.Prediction{ID: "b", Function: "f", Label: "x"})
+	}()
+	release()
+	require.NoError(t, <-result)
+	has, err := store.Has(t.Context(), "a", "b")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]bool{"b": true}, has)
+}
+
+func TestNewerSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	db := openDB(t, path)
+	openStore(t, db, predictions.Options{})
+	_, err := db.Exec("INSERT INTO sparekey_migrations VALUES ('predictions', 99, '0099_future.sqlite.sql', '', 0)")
+	require.NoError(t, err)
+	_, err = predictions.Open(t.Context(), openDB(t, path), predictions.SQLite, predictions.Options{})
+	require.ErrorIs(t, err, predictions.ErrNewerSchema)
+	assert.ErrorContains(t, err, "0099_future.sqlite.sql")
+}
+
+func TestErasedFromTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	store := openStore(t, openDB(t, path), predictions.Options{KeepInputs: true, KeepLabels: true})
+	secret := func(n int) string { return fmt.Sprintf("secret-of-ticket-%06d", n) }
+	for i := range 300 {
+		require.NoError(t, store.Record(t.Context(), predictions.Prediction{
+			Function: "f", ExternalID: secret(i), Label: "x", Input: bytes.Repeat([]byte(secret(i)), 1+i%300), At: start,
+			Labels: []predictions.LabelConfidence{{Label: secret(i), Confidence: 1}},
+		}))
+		require.NoError(t, store.SetTruth(t.Context(),
+			predictions.Truth{Function: "f", ExternalID: secret(i), Label: "y", By: secret(i)}))
+	}
+	content := func() []byte {
+		var all []byte
+		for _, suffix := range []string{"", "-wal"} {
+			part, err := os.ReadFile(path + suffix)
+			require.NoError(t, err)
+			all = append(all, part...)
+		}
+		return all
+	}
+	for _, n := range []int{0, 17, 299} {
+		require.Contains(t, string(content()), secret(n))
+		erased, err := store.Erase(t.Context(), "f", secret(n))
+		require.NoError(t, err)
+		assert.Equal(t, predictions.Erased{Predictions: 1, Inputs: 1, Truths: 1}, erased)
+		assert.False(t, bytes.Contains(content(), []byte(secret(n))), "ticket %d is gone from the file", n)
+	}
+	assert.True(t, bytes.Contains(content(), []byte(secret(18))))
+}
+
+// A reader that stays on an old state keeps the log from being emptied: Erase says
+// so, and a later one makes up for it.
+func TestErasedBesideAReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{BusyTimeout: time.Millisecond})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	store := openStore(t, db, predictions.Options{})
+	require.NoError(t, store.Record(t.Context(), predictions.Prediction{Function: "f", ExternalID: "e", Label: "x"}))
+	reader, err := db.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+	require.NoError(t, err)
+	var n int
+	require.NoError(t, reader.QueryRow("SELECT COUNT(*) FROM sparekey_predictions").Scan(&n))
+	erased, err := store.Erase(t.Context(), "f", "e")
+	require.NoError(t, err)
+	assert.Equal(t, predictions.Erased{Predictions: 1, InLog: true}, erased)
+	require.NoError(t, reader.Rollback())
+	erased, err = store.Erase(t.Context(), "f", "e")
+	require.NoError(t, err)
+	assert.Equal(t, predictions.Erased{}, erased)
+}
+
+// Another process that holds the lock for too long is an error, not a loss.
+func TestLockedByAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{BusyTimeout: time.Millisecond})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	store := openStore(t, db, predictions.Options{})
+	other, err := openDB(t, path).Begin()
+	require.NoError(t, err)
+	err = store.Record(t.Context(), predictions.Prediction{ID: "a", Function: "f", Label: "x"})
+	require.ErrorContains(t, err, "database is locked")
+	require.NoError(t, other.Rollback())
+	require.NoError(t, store.Record(t.Context(), predictions.Prediction{ID: "a", Function: "f", Label: "x"}))
+}
