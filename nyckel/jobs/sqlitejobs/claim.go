@@ -1,0 +1,215 @@
+package sqlitejobs
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/sparekey/sparekey/nyckel/jobs"
+)
+
+// held is a job in the hands of a worker.
+type held struct {
+	jobs.Delivery
+	seq   int64
+	token int64     // whoever has it may change the job
+	taken time.Time // when it was taken
+	known bool      // its prediction is recorded already
+}
+
+// claim takes up to n jobs that are due, best first. When there are none it only
+// reads.
+func (e *Engine) claim(ctx context.Context, queues []string, n int) ([]*held, error) {
+	stmts, err := e.sql.take(ctx, len(queues))
+	if err != nil {
+		return nil, err
+	}
+	var taken []*held
+	err = e.store.Update(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		now := time.Now()
+		token := 1 + rand.Int64N(1<<62)
+		args := []any{micros(now), n, micros(now.Add(e.options.Lease)), token}
+		for _, queue := range queues {
+			args = append(args, queue)
+		}
+		rows, err := tx.StmtContext(ctx, stmts.claim).QueryContext(ctx, args...)
+		if err != nil {
+			return err
+		}
+		taken, err = readTaken(rows, now, token)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(taken, func(a, b *held) int {
+		return cmp.Or(b.Priority-a.Priority, a.RunAt.Compare(b.RunAt), cmp.Compare(a.seq, b.seq))
+	})
+	return taken, e.markKnown(ctx, taken)
+}
+
+func readTaken(rows *sql.Rows, now time.Time, token int64) ([]*held, error) {
+	defer rows.Close()
+	var taken []*held
+	for rows.Next() {
+		h := &held{token: token, taken: now}
+		var runAt, enqueuedAt int64
+		err := rows.Scan(&h.seq, &h.ID, &h.Queue, &h.Kind, &h.Priority, &runAt, &h.Attempt, &h.MaxAttempts,
+			&enqueuedAt, &h.LastError, &h.Payload)
+		if err != nil {
+			return nil, err
+		}
+		h.RunAt, h.EnqueuedAt = at(runAt), at(enqueuedAt)
+		taken = append(taken, h)
+	}
+	return taken, rows.Err()
+}
+
+// markKnown marks the jobs whose predictions are recorded. Only those that were
+// taken before can be among them.
+func (e *Engine) markKnown(ctx context.Context, taken []*held) error {
+	var again []string
+	for _, h := range taken {
+		if h.Attempt > 1 {
+			again = append(again, h.ID)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	recorded, err := e.store.Has(ctx, again...)
+	if err != nil {
+		return errors.Join(err, e.giveBack(ctx, taken))
+	}
+	for _, h := range taken {
+		h.known = recorded[h.ID]
+	}
+	return nil
+}
+
+// due reports whether a job of the queues is due.
+func (e *Engine) due(ctx context.Context, queues []string) (bool, error) {
+	stmts, err := e.sql.take(ctx, len(queues))
+	if err != nil {
+		return false, err
+	}
+	args := []any{micros(time.Now()), 1}
+	for _, queue := range queues {
+		args = append(args, queue)
+	}
+	var seq int64
+	switch err := stmts.due.QueryRowContext(ctx, args...).Scan(&seq); {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, nil
+}
+
+// errLost says that a job was taken by another worker, since the lease ran out.
+var errLost = errors.New("sqlitejobs: the lease ran out")
+
+// settle writes down how a delivery ended, o being decided, together with what it
+// found. It returns errLost if the job is somebody else's by now: then nothing is
+// written.
+func (e *Engine) settle(ctx context.Context, h *held, o jobs.Outcome) error {
+	lost := false
+	err := e.store.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		n, err := e.change(ctx, tx, h, o)
+		if lost = n == 0; err != nil || lost || len(o.Predictions) == 0 {
+			return err
+		}
+		return e.store.RecordTx(ctx, tx, o.Predictions...)
+	})
+	if err == nil && lost {
+		return errLost
+	}
+	return err
+}
+
+// change brings the job into the state that the outcome asks for.
+func (e *Engine) change(ctx context.Context, tx *sql.Tx, h *held, o jobs.Outcome) (int64, error) {
+	now := time.Now()
+	var result sql.Result
+	var err error
+	switch o.Ending {
+	case jobs.Finished:
+		result, err = tx.StmtContext(ctx, e.sql.finish).ExecContext(ctx, h.seq, h.token)
+	case jobs.DeadLettered:
+		result, err = tx.StmtContext(ctx, e.sql.bury).ExecContext(ctx, h.seq, h.token, jobs.ErrorText(o.Err), micros(now))
+	case jobs.Retried:
+		result, err = e.putBack(ctx, tx, h, now.Add(o.After), 0, jobs.ErrorText(o.Err), now)
+	case jobs.Snoozed:
+		result, err = e.putBack(ctx, tx, h, now.Add(o.After), 1, jobs.ErrorText(o.Err), now)
+	default: // given back: as if it had not been taken
+		result, err = e.putBack(ctx, tx, h, h.RunAt, 1, h.LastError, now)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (e *Engine) putBack(ctx context.Context, tx *sql.Tx, h *held, runAt time.Time, uncounted int, text string, now time.Time) (sql.Result, error) {
+	return tx.StmtContext(ctx, e.sql.putBack).ExecContext(ctx, h.seq, h.token, micros(runAt), uncounted, text, micros(now))
+}
+
+// giveBack puts back what was taken in vain, without counting the attempts.
+func (e *Engine) giveBack(ctx context.Context, all []*held) error {
+	if len(all) == 0 {
+		return nil
+	}
+	return e.store.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for _, h := range all {
+			if _, err := e.change(ctx, tx, h, jobs.Outcome{Ending: jobs.GivenBack}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// renew prolongs the leases of the jobs and returns those that were lost.
+func (e *Engine) renew(ctx context.Context, all []*held) (lost []*held, err error) {
+	err = e.store.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		lost = nil
+		until := micros(time.Now().Add(e.options.Lease))
+		for _, h := range all {
+			result, err := tx.StmtContext(ctx, e.sql.renew).ExecContext(ctx, h.seq, h.token, until)
+			if err != nil {
+				return err
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				lost = append(lost, h)
+			}
+		}
+		return nil
+	})
+	return lost, err
+}
+
+// lapse frees the jobs whose leases ran out, of all queues. When there are none it
+// only reads.
+func (e *Engine) lapse(ctx context.Context) error {
+	var seq int64
+	err := e.store.DB().QueryRowContext(ctx, `SELECT seq FROM sparekey_jobs WHERE state = 2 AND lease_until <= ? LIMIT 1`, micros(time.Now())).Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.store.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.StmtContext(ctx, e.sql.lapse).ExecContext(ctx, micros(time.Now()))
+		return err
+	})
+}

@@ -1,0 +1,126 @@
+package sqlitejobs
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/sparekey/sparekey/nyckel/jobs"
+)
+
+// statements are those that run for each job, prepared once. The driver would
+// parse them anew each time.
+type statements struct {
+	insert, payload, state, counts      *sql.Stmt
+	finish, putBack, bury, renew, lapse *sql.Stmt
+
+	mu    sync.Mutex
+	db    *sql.DB
+	takes map[int]take // by the number of queues; guarded by mu
+}
+
+// take finds and takes the jobs of some queues.
+type take struct{ due, claim *sql.Stmt }
+
+const (
+	insertSQL = `INSERT INTO sparekey_jobs (id, queue, kind, priority, state, run_at, max_attempts, bytes, enqueued_at, changed_at)
+		SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?8
+		WHERE NOT EXISTS (SELECT 1 FROM sparekey_predictions WHERE id = ?1) ON CONFLICT (id) DO NOTHING`
+	payloadSQL = `INSERT INTO sparekey_job_payloads (seq, payload) VALUES (?, ?)`
+	stateSQL   = `SELECT state FROM sparekey_jobs WHERE id = ?`
+	countsSQL  = `SELECT jobs, bytes FROM sparekey_job_counts WHERE queue = ?`
+
+	finishSQL  = `DELETE FROM sparekey_jobs WHERE seq = ? AND token = ?`
+	putBackSQL = `UPDATE sparekey_jobs SET state = 1, token = 0, run_at = ?3, attempt = attempt - ?4, last_error = ?5, changed_at = ?6
+		WHERE seq = ?1 AND token = ?2`
+	burySQL = `UPDATE sparekey_jobs SET state = 3, token = 0, last_error = ?3, changed_at = ?4
+		WHERE seq = ?1 AND token = ?2`
+	renewSQL = `UPDATE sparekey_jobs SET lease_until = ?3 WHERE seq = ?1 AND token = ?2`
+
+	// A job whose worker vanished is due again at once. One that was so more than
+	// once may be the cause, and waits longer each time.
+	lapseSQL = `UPDATE sparekey_jobs SET
+			state      = iif(attempt < max_attempts, 1, 3),
+			run_at     = ?1 + iif(attempt > 1, 1000000 * min(600, 1 << min(attempt - 1, 10)), 0),
+			token      = 0,
+			last_error = 'jobs: the worker vanished',
+			changed_at = ?1
+		WHERE state = 2 AND lease_until <= ?1`
+)
+
+func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
+	s.db, s.takes = db, map[int]take{}
+	for _, one := range []struct {
+		to   **sql.Stmt
+		text string
+	}{
+		{&s.insert, insertSQL}, {&s.payload, payloadSQL}, {&s.state, stateSQL}, {&s.counts, countsSQL},
+		{&s.finish, finishSQL}, {&s.putBack, putBackSQL}, {&s.bury, burySQL}, {&s.renew, renewSQL}, {&s.lapse, lapseSQL},
+	} {
+		stmt, err := db.PrepareContext(ctx, one.text)
+		if err != nil {
+			return errors.Join(err, s.close())
+		}
+		*one.to = stmt
+	}
+	return nil
+}
+
+// take returns the statements for so many queues. Their arguments are the time,
+// how many at most, for claim also the end of the lease and the token, and then
+// the queues.
+func (s *statements) take(ctx context.Context, queues int) (take, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.takes[queues]; ok {
+		return t, nil
+	}
+	due, err := s.db.PrepareContext(ctx, dueSQL(queues, 3))
+	if err != nil {
+		return take{}, err
+	}
+	claim, err := s.db.PrepareContext(ctx, `UPDATE sparekey_jobs SET state = 2, attempt = attempt + 1, changed_at = ?1, lease_until = ?3, token = ?4
+		WHERE seq IN (`+dueSQL(queues, 5)+`)
+		RETURNING seq, id, queue, kind, priority, run_at, attempt, max_attempts, enqueued_at, last_error,
+			(SELECT payload FROM sparekey_job_payloads p WHERE p.seq = sparekey_jobs.seq)`)
+	if err != nil {
+		return take{}, errors.Join(err, due.Close())
+	}
+	s.takes[queues] = take{due, claim}
+	return s.takes[queues], nil
+}
+
+// dueSQL selects jobs that are due by ?1, at most ?2, best first, of queues whose
+// names are the arguments from the first one on. It looks at each queue and
+// priority by itself, where an index has them in order, so that its cost does not
+// grow with what waits.
+func dueSQL(queues, first int) string {
+	var parts []string
+	for q := range queues {
+		for priority := jobs.MaxPriority; priority >= jobs.MinPriority; priority-- {
+			parts = append(parts, `SELECT * FROM (SELECT seq, priority, run_at FROM sparekey_jobs
+				WHERE state = 1 AND queue = ?`+strconv.Itoa(first+q)+` AND priority = `+strconv.Itoa(priority)+` AND run_at <= ?1
+				ORDER BY run_at, seq LIMIT ?2)`)
+		}
+	}
+	return `SELECT seq FROM (` + strings.Join(parts, " UNION ALL ") + `) ORDER BY priority DESC, run_at, seq LIMIT ?2`
+}
+
+func (s *statements) close() error {
+	var errs []error
+	all := []*sql.Stmt{s.insert, s.payload, s.state, s.counts, s.finish, s.putBack, s.bury, s.renew, s.lapse}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.takes {
+		all = append(all, t.due, t.claim)
+	}
+	for _, stmt := range all {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
