@@ -111,54 +111,6 @@ func (e *Engine) due(ctx context.Context, queues []string) (bool, error) {
 	return true, nil
 }
 
-// errLost says that a job was taken by another worker, since the lease ran out.
-var errLost = errors.New("sqlitejobs: the lease ran out")
-
-// settle writes down how a delivery ended, o being decided, together with what it
-// found. It returns errLost if the job is somebody else's by now: then nothing is
-// written.
-func (e *Engine) settle(ctx context.Context, h *held, o jobs.Outcome) error {
-	lost := false
-	err := e.store.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		n, err := e.change(ctx, tx, h, o)
-		if lost = n == 0; err != nil || lost || len(o.Predictions) == 0 {
-			return err
-		}
-		return e.store.RecordTx(ctx, tx, o.Predictions...)
-	})
-	if err == nil && lost {
-		return errLost
-	}
-	return err
-}
-
-// change brings the job into the state that the outcome asks for.
-func (e *Engine) change(ctx context.Context, tx *sql.Tx, h *held, o jobs.Outcome) (int64, error) {
-	now := time.Now()
-	var result sql.Result
-	var err error
-	switch o.Ending {
-	case jobs.Finished:
-		result, err = tx.StmtContext(ctx, e.sql.finish).ExecContext(ctx, h.seq, h.token)
-	case jobs.DeadLettered:
-		result, err = tx.StmtContext(ctx, e.sql.bury).ExecContext(ctx, h.seq, h.token, jobs.ErrorText(o.Err), micros(now))
-	case jobs.Retried:
-		result, err = e.putBack(ctx, tx, h, now.Add(o.After), 0, jobs.ErrorText(o.Err), now)
-	case jobs.Snoozed:
-		result, err = e.putBack(ctx, tx, h, now.Add(o.After), 1, jobs.ErrorText(o.Err), now)
-	default: // given back: as if it had not been taken
-		result, err = e.putBack(ctx, tx, h, h.RunAt, 1, h.LastError, now)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-func (e *Engine) putBack(ctx context.Context, tx *sql.Tx, h *held, runAt time.Time, uncounted int, text string, now time.Time) (sql.Result, error) {
-	return tx.StmtContext(ctx, e.sql.putBack).ExecContext(ctx, h.seq, h.token, micros(runAt), uncounted, text, micros(now))
-}
-
 // giveBack puts back what was taken in vain, without counting the attempts.
 func (e *Engine) giveBack(ctx context.Context, all []*held) error {
 	if len(all) == 0 {

@@ -81,8 +81,10 @@ type Engine struct {
 	sql     statements
 	closed  atomic.Bool
 
-	mu   sync.Mutex
-	runs map[*run]bool // guarded by mu; to be woken when a job is enqueued
+	mu      sync.Mutex
+	runs    map[*run]bool // guarded by mu, as all below; to be woken when a job is enqueued
+	ended   []*settlement // to be written
+	writing bool          // somebody is at it
 }
 
 var _ jobs.Engine = (*Engine)(nil)

@@ -26,6 +26,7 @@ type run struct {
 	slots   chan struct{}   // holds one element per worker at work
 	woken   chan struct{}   // has an element if a job was enqueued
 	workers sync.WaitGroup
+	looking bool // nothing was due last time, and nobody has enqueued a job since
 
 	mu   sync.Mutex
 	held map[*held]context.CancelCauseFunc // guarded by mu
@@ -84,7 +85,9 @@ func (r *run) dispatch(ctx context.Context) {
 		case wait > 0:
 			pause(ctx, wait, nil)
 		case len(taken) < free:
-			r.idle(ctx)
+			r.looking = !pause(ctx, r.options.Poll, r.woken)
+		default:
+			r.looking = false
 		}
 		trouble = troubleIn
 	}
@@ -100,8 +103,10 @@ func (r *run) next(ctx context.Context, n int) ([]*held, time.Duration, error) {
 	if len(open) == 0 {
 		return nil, wait, nil
 	}
-	if due, err := r.due(r.db, open); err != nil || !due {
-		return nil, 0, err
+	if r.looking { // so that an idle worker does not write
+		if due, err := r.due(r.db, open); err != nil || !due {
+			return nil, 0, err
+		}
 	}
 	taken, err := r.claim(r.db, open, n)
 	return taken, 0, err
@@ -120,18 +125,18 @@ func (r *run) open(ctx context.Context) (open []string, wait time.Duration) {
 	return open, max(wait, time.Millisecond)
 }
 
-// idle waits until a job was enqueued here or it is time to look.
-func (r *run) idle(ctx context.Context) { pause(ctx, r.options.Poll, r.woken) }
-
-// pause waits for a while, for an early call or for the end of ctx.
-func pause(ctx context.Context, d time.Duration, early <-chan struct{}) {
+// pause waits for a while, for an early call or for the end of ctx. It reports
+// whether there was a call.
+func pause(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-early:
+		return true
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // free waits for a free worker and returns how many there are, all of them
@@ -202,14 +207,14 @@ func (r *run) work(ctx context.Context, h *held) {
 // job a failed one.
 func (r *run) settleSurely(h *held, o jobs.Outcome) (jobs.Outcome, error) {
 	for wait := troubleIn; ; wait = min(2*wait, troubleTo) {
-		err := r.settle(r.db, h, o)
+		err := r.settle(h, o)
 		if err == nil || errors.Is(err, errLost) {
 			return o, err
 		}
 		r.OnError(err)
 		if len(o.Predictions) > 0 && wait > troubleIn { // tried twice
 			failed := jobs.Retry(0, err).Decide(h.Delivery, r.RunConfig)
-			if err := r.settle(r.db, h, failed); err == nil || errors.Is(err, errLost) {
+			if err := r.settle(h, failed); err == nil || errors.Is(err, errLost) {
 				return failed, err
 			}
 		}
