@@ -2,7 +2,6 @@ package itest_test
 
 import (
 	"context"
-	"database/sql"
 	"path/filepath"
 	"testing"
 
@@ -61,11 +60,4 @@ func checkIntegrity(t testing.TB, path string) {
 	require.Zero(t, scalar[int](t, db, `SELECT count(*) FROM sparekey_job_counts c WHERE (jobs, bytes, dead) <> (0, 0, 0)
 		AND NOT EXISTS (SELECT 1 FROM sparekey_jobs j WHERE j.queue = c.queue)`), "counters of empty queues are wrong")
 	require.Zero(t, scalar[int](t, db, `SELECT count(*) FROM sparekey_job_payloads WHERE seq NOT IN (SELECT seq FROM sparekey_jobs)`), "payloads are left over")
-}
-
-func scalar[T any](t testing.TB, db *sql.DB, query string, args ...any) T {
-	t.Helper()
-	var v T
-	require.NoError(t, db.QueryRowContext(context.Background(), query, args...).Scan(&v))
-	return v
 }
