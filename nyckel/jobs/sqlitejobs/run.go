@@ -71,7 +71,7 @@ func (r *run) dispatch(ctx context.Context) {
 	trouble := troubleIn
 	for ctx.Err() == nil {
 		free := r.free(ctx)
-		taken, wait, err := r.next(ctx, free)
+		taken, wait, more, err := r.next(ctx, free)
 		r.release(free - len(taken))
 		for _, h := range taken {
 			r.start(h)
@@ -84,7 +84,7 @@ func (r *run) dispatch(ctx context.Context) {
 			continue
 		case wait > 0:
 			pause(ctx, wait, nil)
-		case len(taken) < free:
+		case !more:
 			r.looking = !pause(ctx, r.options.Poll, r.woken)
 		default:
 			r.looking = false
@@ -94,22 +94,27 @@ func (r *run) dispatch(ctx context.Context) {
 }
 
 // next asks the gate and takes up to n jobs of the queues that are open. If none
-// is, it says how long to wait.
-func (r *run) next(ctx context.Context, n int) ([]*held, time.Duration, error) {
+// is, it says how long to wait. It reports whether there may be more.
+func (r *run) next(ctx context.Context, n int) (taken []*held, wait time.Duration, more bool, err error) {
 	if n == 0 { // ctx has ended
-		return nil, 0, nil
+		return nil, 0, false, nil
 	}
 	open, wait := r.open(ctx)
 	if len(open) == 0 {
-		return nil, wait, nil
+		return nil, wait, true, nil
 	}
 	if r.looking { // so that an idle worker does not write
 		if due, err := r.due(r.db, open); err != nil || !due {
-			return nil, 0, err
+			return nil, 0, false, err
 		}
 	}
-	taken, err := r.claim(r.db, open, n)
-	return taken, 0, err
+	if gate, ok := r.Gate.(jobs.Rationed); ok {
+		for _, queue := range open {
+			n = min(n, gate.Ration(ctx, queue, n))
+		}
+	}
+	taken, err = r.claim(r.db, open, n)
+	return taken, 0, len(taken) == n, err
 }
 
 // open returns the queues whose gates are open, and how long to wait if none is.

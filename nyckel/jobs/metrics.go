@@ -1,0 +1,221 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// Measured returns an engine that does what e does and has OpenTelemetry meter it:
+//
+//	sparekey.jobs.depth                 jobs by queue and state: ready, scheduled, running, dead
+//	sparekey.jobs.bytes                 what the payloads of a queue weigh
+//	sparekey.jobs.bound                 how many jobs a queue may hold
+//	sparekey.jobs.oldest_ready.age      how long the job that is due for longest has been so, s
+//	sparekey.jobs.oldest_running.age    how long ago the longest running job was taken, s
+//	sparekey.jobs.enqueued              jobs by whether they were new
+//	sparekey.jobs.rejected              jobs that found a queue full
+//	sparekey.jobs.settled               deliveries by how they ended
+//	sparekey.jobs.attempts              attempts that a finished or given up job took
+//	sparekey.jobs.pickup.delay          time from when a job was due to when it was taken, s
+//	sparekey.jobs.handler.duration      time that handlers took, s
+//	sparekey.jobs.gate.closed           time for which gates were closed, s
+//
+// The first five are asked of the database, once in 5 s at most. They are those of
+// the queue, whoever asks, so one process need measure. Close ends the measuring
+// and closes e.
+func Measured(e Engine) (Engine, error) {
+	m := &measured{Engine: e}
+	var errs []error
+	meter := otel.Meter("github.com/sparekey/sparekey/nyckel/jobs")
+	counter := func(name, unit, description string) metric.Int64Counter {
+		c, err := meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		errs = append(errs, err)
+		return c
+	}
+	seconds := func(name, description string) metric.Float64Histogram {
+		h, err := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description),
+			metric.WithExplicitBucketBoundaries(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 3600))
+		errs = append(errs, err)
+		return h
+	}
+	m.enqueued = counter("sparekey.jobs.enqueued", "{job}", "Jobs that were enqueued.")
+	m.rejected = counter("sparekey.jobs.rejected", "{job}", "Jobs that found a queue full.")
+	m.settled = counter("sparekey.jobs.settled", "{delivery}", "Deliveries that ended.")
+	m.pickup = seconds("sparekey.jobs.pickup.delay", "Time from when a job was due to when it was taken.")
+	m.took = seconds("sparekey.jobs.handler.duration", "Time that handlers took.")
+	var err error
+	m.attempts, err = meter.Int64Histogram("sparekey.jobs.attempts", metric.WithUnit("{attempt}"),
+		metric.WithDescription("Attempts that a job took."), metric.WithExplicitBucketBoundaries(1, 2, 3, 4, 6, 8, 12, 16))
+	errs = append(errs, err)
+	m.gateClosed, err = meter.Float64Counter("sparekey.jobs.gate.closed", metric.WithUnit("s"),
+		metric.WithDescription("Time for which gates were closed."))
+	errs = append(errs, err, m.observe(meter))
+	return m, errors.Join(errs...)
+}
+
+type measured struct {
+	Engine
+	enqueued, rejected, settled metric.Int64Counter
+	pickup, took                metric.Float64Histogram
+	attempts                    metric.Int64Histogram
+	gateClosed                  metric.Float64Counter
+	registration                metric.Registration
+
+	mu    sync.Mutex
+	stats []Stats   // guarded by mu
+	asked time.Time // likewise
+}
+
+// statsFor is how long the figures of the database are good for.
+const statsFor = 5 * time.Second
+
+// observe registers what is asked of the database.
+func (m *measured) observe(meter metric.Meter) error {
+	var errs []error
+	gauge := func(name, unit, description string) metric.Int64ObservableGauge {
+		g, err := meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+		errs = append(errs, err)
+		return g
+	}
+	age := func(name, description string) metric.Float64ObservableGauge {
+		g, err := meter.Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(description))
+		errs = append(errs, err)
+		return g
+	}
+	depth := gauge("sparekey.jobs.depth", "{job}", "Jobs of a queue by state.")
+	bytes := gauge("sparekey.jobs.bytes", "By", "What the payloads of a queue weigh.")
+	bound := gauge("sparekey.jobs.bound", "{job}", "How many jobs a queue may hold.")
+	ready := age("sparekey.jobs.oldest_ready.age", "How long the job that is due for longest has been so.")
+	running := age("sparekey.jobs.oldest_running.age", "How long ago the longest running job was taken.")
+	var err error
+	m.registration, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		all, err := m.recentStats(ctx)
+		for _, s := range all {
+			queue := attribute.String("queue", s.Queue)
+			in := func(state string) metric.ObserveOption {
+				return metric.WithAttributes(queue, attribute.String("state", state))
+			}
+			o.ObserveInt64(depth, int64(s.Ready), in("ready"))
+			o.ObserveInt64(depth, int64(s.Scheduled), in("scheduled"))
+			o.ObserveInt64(depth, int64(s.Running), in("running"))
+			o.ObserveInt64(depth, int64(s.Dead), in("dead"))
+			o.ObserveInt64(bytes, s.Bytes, metric.WithAttributes(queue))
+			o.ObserveInt64(bound, int64(s.Bound), metric.WithAttributes(queue))
+			o.ObserveFloat64(ready, s.OldestReady.Seconds(), metric.WithAttributes(queue))
+			o.ObserveFloat64(running, s.OldestRunning.Seconds(), metric.WithAttributes(queue))
+		}
+		return err
+	}, depth, bytes, bound, ready, running)
+	return errors.Join(append(errs, err)...)
+}
+
+func (m *measured) recentStats(ctx context.Context) ([]Stats, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.asked.IsZero() && time.Since(m.asked) < statsFor {
+		return m.stats, nil
+	}
+	all, err := m.Engine.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.stats, m.asked = all, time.Now()
+	return all, nil
+}
+
+// Enqueue implements [Engine].
+func (m *measured) Enqueue(ctx context.Context, js ...Job) ([]Receipt, error) {
+	receipts, err := m.Engine.Enqueue(ctx, js...)
+	if errors.Is(err, ErrFull) {
+		m.rejected.Add(ctx, int64(len(js)))
+	}
+	var count [2]int64
+	for _, r := range receipts {
+		if r.New {
+			count[1]++
+		} else {
+			count[0]++
+		}
+	}
+	for i, n := range count {
+		if n > 0 {
+			m.enqueued.Add(ctx, n, metric.WithAttributes(attribute.Bool("new", i == 1)))
+		}
+	}
+	return receipts, err
+}
+
+// Run implements [Engine].
+func (m *measured) Run(ctx context.Context, c RunConfig, h Handler) error {
+	c = c.WithDefaults()
+	tell := c.OnSettled
+	c.OnSettled = func(s Settled) {
+		m.count(ctx, s)
+		tell(s)
+	}
+	gate := &measuredGate{Gate: c.Gate, closed: m.gateClosed, since: map[string]time.Time{}}
+	c.Gate = gate
+	if rationed, ok := gate.Gate.(Rationed); ok {
+		c.Gate = &measuredRation{gate, rationed}
+	}
+	return m.Engine.Run(ctx, c, h)
+}
+
+func (m *measured) count(ctx context.Context, s Settled) {
+	queue := metric.WithAttributes(attribute.String("queue", s.Queue))
+	m.settled.Add(ctx, 1, queue, metric.WithAttributes(attribute.String("ending", s.Ending.String())))
+	m.pickup.Record(ctx, s.Picked.Seconds(), queue)
+	if s.Took > 0 {
+		m.took.Record(ctx, s.Took.Seconds(), queue)
+	}
+	if s.Ending == Finished || s.Ending == DeadLettered {
+		m.attempts.Record(ctx, int64(s.Attempt), queue)
+	}
+}
+
+// Close implements [Engine].
+func (m *measured) Close() error {
+	return errors.Join(m.registration.Unregister(), m.Engine.Close())
+}
+
+// measuredGate sums up the time for which a gate is closed.
+type measuredGate struct {
+	Gate
+	closed metric.Float64Counter
+
+	mu    sync.Mutex
+	since map[string]time.Time // queues that are closed, since they were asked last; guarded by mu
+}
+
+// Ready implements [Gate].
+func (g *measuredGate) Ready(ctx context.Context, queue string) time.Duration {
+	wait := g.Gate.Ready(ctx, queue)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if since, ok := g.since[queue]; ok {
+		g.closed.Add(ctx, now.Sub(since).Seconds(), metric.WithAttributes(attribute.String("queue", queue)))
+	}
+	if wait > 0 {
+		g.since[queue] = now
+	} else {
+		delete(g.since, queue)
+	}
+	return wait
+}
+
+type measuredRation struct {
+	*measuredGate
+	rationed Rationed
+}
+
+// Ration implements [Rationed].
+func (g *measuredRation) Ration(ctx context.Context, queue string, n int) int {
+	return g.rationed.Ration(ctx, queue, n)
+}
