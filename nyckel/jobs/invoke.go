@@ -1,8 +1,10 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,7 +23,8 @@ type Call struct {
 	// Function is the function's name in the client.
 	Function string `json:"function"`
 
-	// Data is the input as JSON: a text, or the URL or data URI of an image.
+	// Data is the input as JSON: a text, the URL or data URI of an image, or an
+	// object with the fields of a row.
 	Data json.RawMessage `json:"data"`
 
 	// ExternalID is the caller's own id of the sample that the call leaves behind.
@@ -92,8 +95,8 @@ func readCall(d Delivery) (call Call, input nyckel.Input, options []nyckel.Invok
 	if err := json.Unmarshal(d.Payload, &call); err != nil {
 		return call, nil, nil, fmt.Errorf("jobs: payload is not a call: %w", err)
 	}
-	var text string
-	if err := json.Unmarshal(call.Data, &text); err != nil {
+	input, err = readInput(call.Data)
+	if err != nil {
 		return call, nil, nil, fmt.Errorf("jobs: data of the call: %w", err)
 	}
 	if call.ExternalID == "" {
@@ -106,7 +109,25 @@ func readCall(d Delivery) (call Call, input nyckel.Input, options []nyckel.Invok
 	if call.Strict {
 		options = append(options, nyckel.Strict())
 	}
-	return call, nyckel.Text(text), options, nil
+	return call, input, options, nil
+}
+
+// readInput returns the input that a JSON value stands for. The service takes the
+// URL of an image as it takes a text.
+func readInput(data json.RawMessage) (nyckel.Input, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return nil, err
+	}
+	switch value := value.(type) {
+	case string:
+		return nyckel.Text(value), nil
+	case map[string]any:
+		return nyckel.Tabular(value), nil
+	}
+	return nil, errors.New("neither a text nor an object")
 }
 
 // prediction returns what is recorded of an answer.

@@ -49,7 +49,10 @@ func (e *Engine) claim(ctx context.Context, queues []string, n int) ([]*held, er
 	slices.SortFunc(taken, func(a, b *held) int {
 		return cmp.Or(b.Priority-a.Priority, a.RunAt.Compare(b.RunAt), cmp.Compare(a.seq, b.seq))
 	})
-	return taken, e.markKnown(ctx, taken)
+	if err := e.markKnown(ctx, taken); err != nil {
+		return nil, errors.Join(err, e.giveBack(ctx, taken))
+	}
+	return taken, nil
 }
 
 func readTaken(rows *sql.Rows, now time.Time, token int64) ([]*held, error) {
@@ -83,7 +86,7 @@ func (e *Engine) markKnown(ctx context.Context, taken []*held) error {
 	}
 	recorded, err := e.store.Has(ctx, again...)
 	if err != nil {
-		return errors.Join(err, e.giveBack(ctx, taken))
+		return err
 	}
 	for _, h := range taken {
 		h.known = recorded[h.ID]
