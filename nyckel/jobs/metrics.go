@@ -56,7 +56,10 @@ func Measured(e Engine) (Engine, error) {
 	m.gateClosed, err = meter.Float64Counter("sparekey.jobs.gate.closed", metric.WithUnit("s"),
 		metric.WithDescription("Time for which gates were closed."))
 	errs = append(errs, err, m.observe(meter))
-	return m, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 type measured struct {

@@ -1,0 +1,81 @@
+package jobs_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sparekey/sparekey/nyckel/jobs"
+)
+
+func finish(p *jobs.Progress, n int) {
+	for range n {
+		p.Settled(jobs.Settled{Ending: jobs.Finished})
+	}
+}
+
+func TestProgressFigures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := jobs.NewProgress(jobs.ProgressConfig{Total: 1000})
+		assert.Equal(t, jobs.Figures{Total: 1000}, p.Figures())
+		time.Sleep(time.Second)
+		finish(p, 20)
+		p.Settled(jobs.Settled{Ending: jobs.DeadLettered})
+		p.Settled(jobs.Settled{Ending: jobs.Retried})
+		p.Settled(jobs.Settled{Ending: jobs.Snoozed})
+		p.Settled(jobs.Settled{Ending: jobs.GivenBack})
+		time.Sleep(time.Second)
+		want := jobs.Figures{Done: 20, Failed: 1, Retries: 1, Total: 1000, Elapsed: 2 * time.Second, Rate: 10.5}
+		want.Left = time.Duration(979 / want.Rate * float64(time.Second))
+		assert.Equal(t, want, p.Figures())
+	})
+}
+
+// The rate is that of the last seconds, however long the work has gone on.
+func TestProgressRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := jobs.NewProgress(jobs.ProgressConfig{})
+		for range 60 {
+			finish(p, 5)
+			time.Sleep(time.Second)
+		}
+		for range 20 {
+			time.Sleep(500 * time.Millisecond)
+			finish(p, 10)
+			time.Sleep(500 * time.Millisecond)
+		}
+		assert.Equal(t, 10.0, p.Figures().Rate)
+		time.Sleep(time.Hour)
+		assert.Zero(t, p.Figures().Rate)
+	})
+}
+
+func TestProgressShow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		var told []jobs.Figures
+		p := jobs.NewProgress(jobs.ProgressConfig{
+			Total: 40, Output: &out, Every: 2 * time.Second,
+			OnFigures: func(f jobs.Figures) { told = append(told, f) },
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		time.AfterFunc(time.Second, func() { finish(p, 20) })
+		p.Show(ctx)
+		assert.Equal(t, "20 of 40 done (50 %), 10.0/s, 2s left\n20 of 40 done (50 %), 5.0/s, 4s left\n20 of 40 done (50 %), 4.0/s, 5s left\n", out.String())
+		assert.Len(t, told, 3)
+	})
+}
+
+func TestFiguresString(t *testing.T) {
+	for want, f := range map[string]jobs.Figures{
+		"0 done, 0.0/s": {},
+		"7 of 10 done (80 %), 1 failed, 0.5/s, 4s left": {Done: 7, Failed: 1, Total: 10, Rate: 0.5, Left: 4 * time.Second},
+	} {
+		assert.Equal(t, want, f.String())
+	}
+}
