@@ -1,0 +1,232 @@
+// Package riverjobs is the queue for more than one machine: River
+// (riverqueue.com) on PostgreSQL, in the database of the prediction store. That a
+// job is done and what it predicted are one commit.
+//
+//	db, err := postgres.Open(ctx, dsn, postgres.Options{})
+//	store, err := predictions.Open(ctx, db.SQL, predictions.PostgreSQL, predictions.Options{})
+//	engine, err := riverjobs.New(ctx, db, store, riverjobs.Options{})
+//
+// River schedules, hands out, retries and rescues. What it does not do is done
+// here: an id is accepted once, also after its job is done; a queue has a bound; a
+// gate is asked first. For the bound the jobs are counted four times a second, so
+// that several producers may exceed it by what they enqueue in that time.
+//
+// A worker whose process dies leaves its job to River's rescuer, which makes it wait
+// again within 105 s if the budget of [jobs.RunConfig] is 30 s: it runs every 30 s,
+// in one of the processes, and takes what runs for longer than park, budget and
+// settling together may take. A job gone astray that way has used up an attempt.
+//
+// While a gate is closed from the start no job is taken. When it closes later, up
+// to Workers jobs are held by workers that wait for it; they count as running. The
+// same goes for jobs that wait for a worker when Run has several queues: priorities
+// hold within a queue.
+package riverjobs
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/sparekey/sparekey/nyckel/jobs"
+	"github.com/sparekey/sparekey/nyckel/postgres"
+	"github.com/sparekey/sparekey/nyckel/predictions"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// minConns is how many connections it takes: one that listens, one that fetches,
+// one that settles, one that works.
+const minConns = 4
+
+// Options configure an [Engine]. The zero Options are ready to use.
+type Options struct {
+	// Bound is how many jobs of a queue may wait and run. Zero means
+	// [jobs.DefaultBound]; negative means no bound.
+	Bound int
+
+	// ByteBound is what their payloads may weigh, in bytes. Zero means
+	// [jobs.DefaultByteBound]; negative means no bound.
+	ByteBound int64
+
+	// Schema is the PostgreSQL schema of River's own tables, which New creates. ""
+	// means sparekey_ and the name of the schema that the store is in. It must not be
+	// shared with another user of River, who would discard jobs of a kind it does not
+	// know, nor with the engine of another store.
+	Schema string
+}
+
+// An Engine is a [jobs.Engine] on River. It is safe for concurrent use.
+type Engine struct {
+	db      *postgres.DB
+	store   *predictions.Store
+	options Options
+	table   string                // River's table of jobs, with its schema
+	client  *river.Client[pgx.Tx] // to enqueue, not to work
+	closed  atomic.Bool
+
+	mu     sync.Mutex
+	queues map[string]*meter // guarded by mu; what is known of each queue
+}
+
+var _ jobs.Engine = (*Engine)(nil)
+
+// New returns an Engine on a database, which must be that of the store, and brings
+// its tables and River's up to date. It starts nothing.
+func New(ctx context.Context, db *postgres.DB, store *predictions.Store, o Options) (*Engine, error) {
+	o.Bound = cmp.Or(o.Bound, jobs.DefaultBound)
+	o.ByteBound = cmp.Or(o.ByteBound, jobs.DefaultByteBound)
+	if o.ByteBound >= 0 && o.ByteBound < jobs.MaxPayload {
+		return nil, fmt.Errorf("riverjobs: ByteBound is %d, want at least %d, one payload", o.ByteBound, jobs.MaxPayload)
+	}
+	if n := db.Pool.Config().MaxConns; n < minConns {
+		return nil, fmt.Errorf("riverjobs: the pool opens at most %d connections, want at least %d", n, minConns)
+	}
+	if store.DB() != db.SQL {
+		return nil, errors.New("riverjobs: the store is on another database")
+	}
+	e := &Engine{db: db, store: store, options: o, queues: map[string]*meter{}}
+	if err := e.migrate(ctx); err != nil {
+		return nil, fmt.Errorf("riverjobs: %w", err)
+	}
+	e.table = pgx.Identifier{e.options.Schema, "river_job"}.Sanitize()
+	client, err := river.NewClient(riverpgxv5.New(db.Pool), e.config())
+	if err != nil {
+		return nil, fmt.Errorf("riverjobs: %w", err)
+	}
+	e.client = client
+	return e, nil
+}
+
+// migrate brings the tables up to date. River's migrations need several
+// transactions and tolerate no company: they are made under a lock that belongs to
+// a connection, as several processes may start at once.
+func (e *Engine) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	if err := predictions.Migrate(ctx, e.db.SQL, predictions.PostgreSQL, "riverjobs", files); err != nil {
+		return err
+	}
+	conn, err := e.db.Pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock(hashtextextended('sparekey_river', 0))"); err != nil {
+		return err
+	}
+	defer func() {
+		// A connection that cannot give the lock back is of no more use either.
+		if _, err := conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock_all()"); err != nil {
+			_ = conn.Conn().Close(ctx)
+		}
+	}()
+	if err := e.createSchema(ctx, conn); err != nil {
+		return err
+	}
+	if err := e.migrateRiver(ctx); err != nil {
+		return fmt.Errorf("migrations of River: %w", err)
+	}
+	return nil
+}
+
+// createSchema creates the schema of River's tables, unless somebody did: not
+// everybody may.
+func (e *Engine) createSchema(ctx context.Context, conn *pgxpool.Conn) error {
+	if e.options.Schema == "" {
+		if err := conn.QueryRow(ctx, "SELECT 'sparekey_' || current_schema()").Scan(&e.options.Schema); err != nil {
+			return err
+		}
+	}
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", e.options.Schema).Scan(&there); err != nil || there {
+		return err
+	}
+	_, err := conn.Exec(ctx, "CREATE SCHEMA "+pgx.Identifier{e.options.Schema}.Sanitize())
+	return err
+}
+
+func (e *Engine) migrateRiver(ctx context.Context) error {
+	m, err := rivermigrate.New(riverpgxv5.New(e.db.Pool), &rivermigrate.Config{Schema: e.options.Schema, Logger: quiet})
+	if err != nil {
+		return err
+	}
+	done, err := m.ExistingVersions(ctx)
+	if err != nil {
+		return err
+	}
+	known := m.AllVersions()
+	for _, v := range done {
+		if newest := known[len(known)-1].Version; v.Version > newest {
+			return fmt.Errorf("%w: it has version %d, want at most %d", predictions.ErrNewerSchema, v.Version, newest)
+		}
+	}
+	if len(done) == len(known) {
+		return nil
+	}
+	_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	return err
+}
+
+// Close implements [jobs.Engine].
+func (e *Engine) Close() error {
+	e.closed.Store(true)
+	return nil
+}
+
+// ready returns an error if the engine cannot be used.
+func (e *Engine) ready() error {
+	if e.closed.Load() {
+		return jobs.ErrClosed
+	}
+	return nil
+}
+
+// quiet is for what River says when nobody listens.
+var quiet = slog.New(slog.DiscardHandler)
+
+// work is the arguments of a River job. All our jobs are of one kind to River, so
+// that any process can rescue those of any other.
+type work struct {
+	ID string `json:"id"`
+}
+
+func (work) Kind() string { return "sparekey" }
+
+// riverName is what River accepts as the name of a queue.
+var riverName = regexp.MustCompile(`^[a-z0-9]+([_-][a-z0-9]+)*$`)
+
+// made begins those names of queues that are ours.
+const made = "made-"
+
+// riverQueue returns River's name for a queue: the same if it can be, so that
+// River's own tools show it.
+func riverQueue(name string) string {
+	if len(name) <= 64 && riverName.MatchString(name) && !strings.HasPrefix(name, made) {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return made + hex.EncodeToString(sum[:16])
+}
+
+// riverPriority maps a priority, where higher goes first, to River's, from 1 to 4,
+// where lower does. It is its own inverse.
+func riverPriority(p int) int { return jobs.MaxPriority + 1 - p }

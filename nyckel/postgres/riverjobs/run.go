@@ -1,0 +1,224 @@
+package riverjobs
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/sparekey/sparekey/nyckel/jobs"
+)
+
+const (
+	gateLook   = 250 * time.Millisecond // how often a closed gate is asked, at least: it may open early
+	parkTime   = 10 * time.Second       // how long a worker holds a job while it waits for the gate
+	settleTime = 15 * time.Second       // how long a worker tries to settle a job
+	rescueWait = 5 * time.Second        // how long after all that a job counts as lost
+	troubleIn  = 100 * time.Millisecond // the first wait after trouble with the database,
+	troubleTo  = 2 * time.Second        // and the longest
+	grace      = time.Second            // how long handlers have to return once their contexts have ended
+)
+
+// config is what all clients of River have in common.
+func (e *Engine) config() *river.Config {
+	return &river.Config{
+		Schema: e.options.Schema,
+		Logger: quiet,
+		// River's own 100 ms and 1 s would bound 16 workers to 160 jobs a second.
+		FetchCooldown:     10 * time.Millisecond,
+		FetchPollInterval: 250 * time.Millisecond,
+		// Dead jobs stay until somebody decides. What is done is in the store.
+		CancelledJobRetentionPeriod: -1,
+		DiscardedJobRetentionPeriod: -1,
+		CompletedJobRetentionPeriod: time.Minute,
+	}
+}
+
+// run is one call of [Engine.Run].
+type run struct {
+	*Engine
+	jobs.RunConfig
+	handler jobs.Handler
+	name    string                // of the client, in River's tables
+	client  *river.Client[pgx.Tx] // set before any work comes
+	stop    <-chan struct{}       // closed when the shutdown begins
+	slots   chan struct{}         // holds one element per job at work
+
+	mu   sync.Mutex
+	held map[int64]*held // guarded by mu; by River's id
+	late bool            // guarded by mu; the shutdown waits no longer
+}
+
+// Run implements [jobs.Engine].
+func (e *Engine) Run(ctx context.Context, c jobs.RunConfig, h jobs.Handler) error {
+	if err := errors.Join(e.ready(), c.Validate()); err != nil {
+		return err
+	}
+	c = c.WithDefaults()
+	c.Queues = slices.Compact(slices.Sorted(slices.Values(c.Queues)))
+	r := &run{
+		Engine: e, RunConfig: c, handler: h,
+		name:  "sparekey_" + rand.Text(),
+		stop:  ctx.Done(),
+		slots: make(chan struct{}, c.Workers),
+		held:  map[int64]*held{},
+	}
+	if !r.start(ctx) {
+		return nil // ctx has ended
+	}
+	r.addQueues(ctx)
+	<-ctx.Done()
+	return r.drain(context.WithoutCancel(ctx))
+}
+
+// idle is a queue without jobs. River wants one to start with; with this one it
+// starts, and looks after jobs gone astray, before a gate has opened.
+const idle = made + "idle"
+
+// start starts a client that has no jobs yet. It reports whether ctx still goes on.
+func (r *run) start(ctx context.Context) bool {
+	for wait := troubleIn; ctx.Err() == nil; wait = min(2*wait, troubleTo) {
+		err := r.startClient(ctx)
+		if err == nil {
+			return true
+		}
+		r.OnError(fmt.Errorf("riverjobs: %w", err))
+		pause(ctx, wait)
+	}
+	return false
+}
+
+func (r *run) startClient(ctx context.Context) error {
+	c := r.config()
+	c.ID = r.name
+	c.Logger = slog.New(complaints{r.OnError})
+	c.RetryPolicy = atOnce{}
+	c.JobTimeout = parkTime + r.Budget + settleTime
+	c.RescueStuckJobsAfter = c.JobTimeout + rescueWait
+	c.Workers = river.NewWorkers()
+	river.AddWorker(c.Workers, &worker{run: r})
+	c.Queues = map[string]river.QueueConfig{idle: {MaxWorkers: 1, FetchPollInterval: time.Hour}}
+	client, err := river.NewClient(riverpgxv5.New(r.db.Pool), c)
+	if err != nil {
+		return err
+	}
+	r.client = client
+	events, unsubscribe := client.SubscribeConfig(&river.SubscribeConfig{ChanSize: 1000 + 10*r.Workers, Kinds: []river.EventKind{
+		river.EventKindJobCancelled, river.EventKindJobFailed, river.EventKindJobInterrupted, river.EventKindJobSnoozed,
+	}})
+	go func() {
+		for event := range events { // until the client stops
+			r.settle(event.Job.ID)
+		}
+	}()
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		unsubscribe()
+		return err
+	}
+	return nil
+}
+
+// addQueues has the client take jobs of each queue once its gate has opened.
+func (r *run) addQueues(ctx context.Context) {
+	waiting := r.Queues
+	for {
+		wait := gateLook
+		waiting = slices.DeleteFunc(slices.Clone(waiting), func(queue string) bool {
+			d := r.Gate.Ready(ctx, queue)
+			if d <= 0 {
+				err := r.client.Queues().Add(riverQueue(queue), river.QueueConfig{MaxWorkers: r.Workers})
+				if err == nil {
+					return true
+				}
+				r.OnError(fmt.Errorf("riverjobs: %w", err))
+				d = gateLook
+			}
+			wait = min(wait, max(d, time.Millisecond))
+			return false
+		})
+		if len(waiting) == 0 || waitFor(ctx.Done(), wait) {
+			return
+		}
+	}
+}
+
+// drain waits for the workers, at the end not for long, and gives back what they
+// hold on to.
+func (r *run) drain(ctx context.Context) error {
+	stopped := r.client.Stopped()
+	go r.client.Stop(ctx) //nolint:errcheck // ctx does not end
+	if r.Drain > 0 {
+		waitFor(stopped, r.Drain)
+	}
+	r.mu.Lock()
+	r.late = true
+	r.mu.Unlock()
+	go r.client.StopAndCancel(ctx) //nolint:errcheck // ctx does not end
+	if waitFor(stopped, grace) {
+		return nil
+	}
+	return r.giveBack(ctx)
+}
+
+// giveBack makes the jobs wait whose handlers do not return. River has no way to
+// do so from outside of the handler.
+func (r *run) giveBack(ctx context.Context) error {
+	r.mu.Lock()
+	var ids []int64
+	for id, h := range r.held {
+		h.lost = true
+		ids = append(ids, id)
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	_, err := r.db.Pool.Exec(ctx, `UPDATE `+r.table+` SET state = 'available', attempt = greatest(attempt - 1, 0), scheduled_at = now()
+		WHERE id = ANY ($1) AND state = 'running' AND attempted_by[array_upper(attempted_by, 1)] = $2`, ids, r.name)
+	if err != nil {
+		return fmt.Errorf("riverjobs: jobs that were not given back wait until they are rescued: %w", err)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) { waitFor(ctx.Done(), d) }
+
+// waitFor reports whether done was closed in time.
+func waitFor(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// complaints tells of what River logs as an error.
+type complaints struct{ tell func(error) }
+
+func (c complaints) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelError
+}
+func (c complaints) WithAttrs([]slog.Attr) slog.Handler { return c }
+func (c complaints) WithGroup(string) slog.Handler      { return c }
+
+func (c complaints) Handle(_ context.Context, record slog.Record) error {
+	var text strings.Builder
+	text.WriteString("riverjobs: " + record.Message)
+	record.Attrs(func(a slog.Attr) bool {
+		fmt.Fprintf(&text, " %s=%v", a.Key, a.Value)
+		return true
+	})
+	c.tell(errors.New(text.String()))
+	return nil
+}
