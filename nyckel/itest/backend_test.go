@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io"
 	"path/filepath"
 	"testing"
 	"time"
@@ -26,6 +27,10 @@ type backend struct {
 	// there is none.
 	killServer func(t *testing.T)
 
+	// slow says that the short forms of the tests must be shorter, as it takes a
+	// while until the jobs of a dead process are found.
+	slow bool
+
 	// check looks over a database that nobody uses. Nil means that there is nothing
 	// to look at.
 	check func(t testing.TB, name string)
@@ -35,9 +40,16 @@ type backend struct {
 type opened struct {
 	jobs.Engine
 	store *predictions.Store
+	db    io.Closer // nil if the store owns it
 }
 
-func (o *opened) close() error { return errors.Join(o.Engine.Close(), o.store.Close()) }
+func (o *opened) close() error {
+	err := errors.Join(o.Engine.Close(), o.store.Close())
+	if o.db != nil {
+		err = errors.Join(err, o.db.Close())
+	}
+	return err
+}
 
 // backends are those under test, by name.
 var backends = map[string]backend{
@@ -61,7 +73,7 @@ func openSQLiteBackend(ctx context.Context, path string, lease time.Duration) (*
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &opened{engine, store}, nil
+	return &opened{Engine: engine, store: store}, nil
 }
 
 // scalar returns the only value of a query.

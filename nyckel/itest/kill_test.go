@@ -84,7 +84,7 @@ func startVictim(t *testing.T, spec victimSpec, l *ledger) *victim {
 	require.NoError(t, err)
 	v := &victim{cmd: exec.Command(os.Args[0]), read: make(chan struct{})}
 	v.cmd.Env = append(os.Environ(), victimEnv+"="+string(text))
-	v.cmd.Stderr = os.Stderr
+	v.cmd.Stderr = t.Output()
 	output, err := v.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, v.cmd.Start())
@@ -115,39 +115,52 @@ func (v *victim) kill() {
 // nothing that was accepted is lost, nothing is recorded twice, and only calls that
 // were under way are repeated.
 func TestKill(t *testing.T) {
-	n := 10_000
-	if *long {
-		n = 100_000
-	}
 	for name, b := range backends {
+		n := 10_000
+		switch {
+		case *long:
+			n = 100_000
+		case b.slow:
+			n = 3_000
+		}
 		t.Run(name, func(t *testing.T) { killOften(t, name, b, n, 20) })
 	}
 }
 
+// killOften has a third of the kills hit the server, if there is one, and all
+// others the process.
 func killOften(t *testing.T, name string, b backend, n, kills int) {
 	const workers, again = 16, 200
 	random := rand.New(rand.NewPCG(*seed, 0))
-	spec := victimSpec{Backend: name, Name: b.create(t), Jobs: n, Producers: 8, Workers: workers, Lease: 2 * time.Second, Fatal: -1}
+	spec := victimSpec{Backend: name, Name: b.create(t), Jobs: n, Producers: 8, Workers: workers, Lease: 2 * time.Second, Budget: time.Second, Fatal: -1}
 	l := newLedger(n)
 	begin := time.Now()
+	var v *victim
 	for i := range kills {
 		// The work is 2n steps; the kills are spread over all but the last of them.
 		target := (2*n - n/10) * (i + 1) / kills
 		target -= random.IntN(n / kills)
-		spec.First = max(0, l.firstUnacked()-again)
-		v := startVictim(t, spec, l)
+		if v == nil {
+			spec.First = max(0, l.firstUnacked()-again)
+			v = startVictim(t, spec, l)
+		}
 		require.Eventually(t, func() bool {
 			done, _ := l.progress()
 			return done >= target
 		}, 2*time.Minute, time.Millisecond, "no progress after %d kills", i)
 		time.Sleep(time.Duration(random.IntN(10_000)) * time.Microsecond)
 		if b.killServer != nil && i%3 == 2 {
-			b.killServer(t)
+			b.killServer(t) // the process lives on
+			continue
 		}
 		v.kill()
+		v = nil
 	}
-	spec.First = max(0, l.firstUnacked()-again)
-	require.NoError(t, startVictim(t, spec, l).wait(), "the last process")
+	if v == nil {
+		spec.First = max(0, l.firstUnacked()-again)
+		v = startVictim(t, spec, l)
+	}
+	require.NoError(t, v.wait(), "the last process")
 	took := time.Since(begin)
 
 	assertAllRecordedOnce(t, b, spec.Name, n)
@@ -208,7 +221,11 @@ func TestFatalJob(t *testing.T) {
 	const n, fatal = 50, 17
 	for name, b := range backends {
 		t.Run(name, func(t *testing.T) {
-			spec := victimSpec{Backend: name, Name: b.create(t), Jobs: n, Producers: 1, Workers: 4, Lease: 200 * time.Millisecond, Fatal: fatal}
+			if b.slow && !*long {
+				t.Skip("takes a minute; run with -long")
+			}
+			spec := victimSpec{Backend: name, Name: b.create(t), Jobs: n, Producers: 1, Workers: 4,
+				Lease: 200 * time.Millisecond, Budget: time.Second, Fatal: fatal}
 			engine, err := b.open(t.Context(), spec.Name, spec.Lease)
 			require.NoError(t, err)
 			_, err = engine.Enqueue(t.Context(), jobs.Job{ID: jobID(fatal), MaxAttempts: 2})

@@ -35,6 +35,7 @@ type victimSpec struct {
 	Producers int
 	Workers   int
 	Lease     time.Duration
+	Budget    time.Duration
 	Work      time.Duration // what a call takes
 	Drain     time.Duration
 	Fatal     int // the job whose handler kills the process; negative means none
@@ -62,6 +63,7 @@ func runVictim(text string) error {
 	go func() {
 		ended <- engine.Run(ctx, jobs.RunConfig{
 			Workers: spec.Workers,
+			Budget:  spec.Budget,
 			Drain:   spec.Drain,
 			Backoff: func(int) time.Duration { return 10 * time.Millisecond },
 			OnError: func(err error) { fmt.Fprintln(os.Stderr, "victim: run:", err) },

@@ -11,10 +11,12 @@
 // gate is asked first. For the bound the jobs are counted four times a second, so
 // that several producers may exceed it by what they enqueue in that time.
 //
-// A worker whose process dies leaves its job to River's rescuer, which makes it wait
-// again within 105 s if the budget of [jobs.RunConfig] is 30 s: it runs every 30 s,
-// in one of the processes, and takes what runs for longer than park, budget and
-// settling together may take. A job gone astray that way has used up an attempt.
+// A worker whose process dies leaves its job to River's rescuer, which runs every
+// 30 s in one of the processes, 15 s after the death of the one before. It makes
+// those jobs wait again that run for longer than their budget, a third of it, but at
+// most 10 s, for the gate, half of it, between 5 s and 15 s, to settle the job, and
+// 5 s more. With the usual budget of 30 s that makes 60 s, and 105 s at worst. An
+// attempt that ends so is used up.
 //
 // While a gate is closed from the start no job is taken. When it closes later, up
 // to Workers jobs are held by workers that wait for it; they count as running. The

@@ -93,8 +93,14 @@ func scan(r pgx.CollectableRow) (row, error) {
 	return w, err
 }
 
-// plain returns the text of an error without what River puts before it.
-func plain(text string) string { return strings.TrimPrefix(text, "JobCancelError: ") }
+// plain returns the text of an error as the handler gave it, and of River's own in
+// plainer words.
+func plain(text string) string {
+	if text == "Stuck job rescued by JobRescuer" {
+		return "riverjobs: the worker vanished"
+	}
+	return strings.TrimPrefix(text, "JobCancelError: ")
+}
 
 // Find implements [jobs.Engine].
 func (e *Engine) Find(ctx context.Context, id string) (jobs.State, *jobs.Delivery, error) {

@@ -20,13 +20,25 @@ import (
 
 const (
 	gateLook   = 250 * time.Millisecond // how often a closed gate is asked, at least: it may open early
-	parkTime   = 10 * time.Second       // how long a worker holds a job while it waits for the gate
-	settleTime = 15 * time.Second       // how long a worker tries to settle a job
 	rescueWait = 5 * time.Second        // how long after all that a job counts as lost
 	troubleIn  = 100 * time.Millisecond // the first wait after trouble with the database,
 	troubleTo  = 2 * time.Second        // and the longest
 	grace      = time.Second            // how long handlers have to return once their contexts have ended
 )
+
+// times are how long a worker may have a job at most: River takes it for lost after
+// the sum of them and the budget.
+type times struct {
+	park   time.Duration // waiting for the gate and for its turn
+	settle time.Duration // getting the outcome into the database
+}
+
+func timesOf(c jobs.RunConfig) times {
+	return times{
+		park:   min(c.Budget/3, 10*time.Second),
+		settle: min(max(c.Budget/2, 5*time.Second), 15*time.Second),
+	}
+}
 
 // config is what all clients of River have in common.
 func (e *Engine) config() *river.Config {
@@ -47,6 +59,7 @@ func (e *Engine) config() *river.Config {
 type run struct {
 	*Engine
 	jobs.RunConfig
+	times
 	handler jobs.Handler
 	name    string                // of the client, in River's tables
 	client  *river.Client[pgx.Tx] // set before any work comes
@@ -66,7 +79,7 @@ func (e *Engine) Run(ctx context.Context, c jobs.RunConfig, h jobs.Handler) erro
 	c = c.WithDefaults()
 	c.Queues = slices.Compact(slices.Sorted(slices.Values(c.Queues)))
 	r := &run{
-		Engine: e, RunConfig: c, handler: h,
+		Engine: e, RunConfig: c, times: timesOf(c), handler: h,
 		name:  "sparekey_" + rand.Text(),
 		stop:  ctx.Done(),
 		slots: make(chan struct{}, c.Workers),
@@ -102,7 +115,7 @@ func (r *run) startClient(ctx context.Context) error {
 	c.ID = r.name
 	c.Logger = slog.New(complaints{r.OnError})
 	c.RetryPolicy = atOnce{}
-	c.JobTimeout = parkTime + r.Budget + settleTime
+	c.JobTimeout = r.park + r.Budget + r.settle
 	c.RescueStuckJobsAfter = c.JobTimeout + rescueWait
 	c.Workers = river.NewWorkers()
 	river.AddWorker(c.Workers, &worker{run: r})
@@ -117,7 +130,7 @@ func (r *run) startClient(ctx context.Context) error {
 	}})
 	go func() {
 		for event := range events { // until the client stops
-			r.settle(event.Job.ID)
+			r.word(event.Job.ID)
 		}
 	}()
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
@@ -179,7 +192,7 @@ func (r *run) giveBack(ctx context.Context) error {
 		ids = append(ids, id)
 	}
 	r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	ctx, cancel := context.WithTimeout(ctx, r.settle)
 	defer cancel()
 	_, err := r.db.Pool.Exec(ctx, `UPDATE `+r.table+` SET state = 'available', attempt = greatest(attempt - 1, 0), scheduled_at = now()
 		WHERE id = ANY ($1) AND state = 'running' AND attempted_by[array_upper(attempted_by, 1)] = $2`, ids, r.name)

@@ -57,7 +57,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[work]) error {
 		return nil
 	}
 	// If River cannot settle the job, no word comes of it.
-	time.AfterFunc(settleTime, func() { r.leave(job.ID, h) })
+	time.AfterFunc(r.settle, func() { r.leave(job.ID, h) })
 	return err
 }
 
@@ -81,14 +81,14 @@ func (atOnce) NextRetry(*rivertype.JobRow) time.Time { return time.Now() }
 // take notes who has a job. That River hands it out again says that it has settled
 // it before, even if its word is still on the way.
 func (r *run) take(id int64, h *held) {
-	r.settle(id)
+	r.word(id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held[id] = h
 }
 
-// settle is called when River has put into the database what became of a job.
-func (r *run) settle(id int64) {
+// word is called when River has put into the database what became of a job.
+func (r *run) word(id int64) {
 	r.mu.Lock()
 	h := r.held[id]
 	if h == nil || !h.told {
@@ -118,7 +118,7 @@ func (r *run) enter(ctx context.Context, job *river.Job[work]) error {
 	if i < 0 {
 		return fmt.Errorf("riverjobs: nobody asked for queue %q", job.Queue)
 	}
-	for deadline := time.Now().Add(parkTime); ; {
+	for deadline := time.Now().Add(r.park); ; {
 		left := time.Until(deadline)
 		wait := r.Gate.Ready(ctx, r.Queues[i])
 		switch {
@@ -252,7 +252,7 @@ func (r *run) known(ctx context.Context, d jobs.Delivery) bool {
 // a failed one.
 func (r *run) finish(ctx context.Context, job *river.Job[work], d jobs.Delivery, o jobs.Outcome, h *held) (jobs.Outcome, error) {
 	// What the handler found is worth more than the end of its time.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.settle)
 	defer cancel()
 	for wait := troubleIn; ; wait = min(2*wait, troubleTo) {
 		err := r.commit(ctx, job, d, o, h)
