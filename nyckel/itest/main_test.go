@@ -12,15 +12,16 @@ var (
 	seed = flag.Uint64("seed", 1, "of what is random")
 )
 
-// TestMain runs the tests, or, if the environment says so, the process that they
-// kill.
+// TestMain runs the tests, or, if the environment says so, a process that they kill.
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(victimEnv); spec != "" {
-		if err := runVictim(spec); err != nil {
-			fmt.Fprintln(os.Stderr, "victim:", err)
-			os.Exit(1)
+	for env, run := range map[string]func(string) error{victimEnv: runVictim, moverEnv: runMove} {
+		if spec := os.Getenv(env); spec != "" {
+			if err := run(spec); err != nil {
+				fmt.Fprintln(os.Stderr, "child:", err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	os.Exit(m.Run())
 }
