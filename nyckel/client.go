@@ -29,6 +29,7 @@ type Client struct {
 	base       *url.URL
 	functions  map[string]*function
 	defaults   callOptions
+	pins       Pins   // nil if nothing changes them
 	identity   string // stands for the account in cache keys
 	http       *http.Client
 	limiter    *transport.Limiter
@@ -47,7 +48,7 @@ type Function struct {
 
 	// Model pins the model that answers. "" means the newest. The service does
 	// not fall back to the newest when it does not know the model, and neither
-	// does the client.
+	// does the client. [WithPins] can change the pin while the client is in use.
 	Model string
 
 	// Fields are those of a function that reads tables. Nil means that they are not
@@ -85,6 +86,7 @@ func New(options ...Option) (*Client, error) {
 		base:      base,
 		functions: make(map[string]*function, len(o.functions)),
 		defaults:  o.call,
+		pins:      o.pins,
 		identity:  identity(base, o),
 		http:      httpClient(o.httpClient),
 		limiter:   transport.NewLimiter(accountLimit(o.limit)),

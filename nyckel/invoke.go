@@ -58,7 +58,10 @@ func trailFor(ctx context.Context) (context.Context, *telemetry.Trail) {
 // ask makes the call and reads its answer, which is of the type T. trail is the one
 // in ctx.
 func ask[T any](ctx context.Context, c *Client, q *question, trail *telemetry.Trail) (*T, error) {
-	ctx = policy.WithCall(ctx, policy.Call{Function: q.function.name, Model: q.call.model, Identity: c.identity, Replayable: true})
+	ctx = policy.WithCall(ctx, policy.Call{
+		Function: q.function.name, Model: q.call.model, Identity: c.identity, Replayable: true,
+		Priority: policy.CallOf(ctx).Priority, // the caller's to set
+	})
 	ctx = expect(q.call.exclude(ctx), q.kind)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, q.url, bytes.NewReader(q.body))
 	if err != nil {
@@ -69,6 +72,9 @@ func ask[T any](ctx context.Context, c *Client, q *question, trail *telemetry.Tr
 	answer, err := fetch(q.function.client, req, q.kind)
 	if err != nil {
 		return nil, describe(err, q.function.name, trail)
+	}
+	if p, ok := answer.(*Prediction); ok {
+		p.Model = q.call.model
 	}
 	return any(answer).(*T), nil
 }

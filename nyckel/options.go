@@ -36,6 +36,7 @@ type clientOptions struct {
 	limit        policy.Limit
 	recorder     Recorder
 	call         callOptions
+	pins         Pins
 }
 
 type callOptions struct {

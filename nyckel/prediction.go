@@ -35,6 +35,10 @@ type Prediction struct {
 	// ExternalID is the caller's own, if the service repeats it.
 	ExternalID string
 
+	// Model is the model that was asked for: the pin, or "" for the newest. The
+	// service does not say which one answered.
+	Model string
+
 	// Answer says where the answer came from.
 	Answer telemetry.Answer
 

@@ -2,7 +2,6 @@ package nyckel
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,7 +29,7 @@ func (c *Client) newQuestion(ctx context.Context, k *kind, name string, input In
 		return nil, err
 	}
 	call := c.defaults
-	call.model = cmp.Or(f.Model, call.model)
+	call.model = c.modelOf(f)
 	for _, option := range options {
 		option.applyToCall(&call)
 	}
