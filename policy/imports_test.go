@@ -34,9 +34,11 @@ var allowed = map[string][]string{
 
 	"telemetry": {"go.opentelemetry.io/otel"},
 	"cache":     {"github.com/hashicorp/golang-lru/v2"},
+	"transport": {"github.com/failsafe-go/failsafe-go", "github.com/hashicorp/golang-lru/v2"},
 
+	"nyckel/batch":       {"go.opentelemetry.io/otel"},
+	"nyckel/jobs":        {"go.opentelemetry.io/otel"},
 	"nyckel/predictions": {"go.opentelemetry.io/otel"},
-	"transport":          {"github.com/failsafe-go/failsafe-go", "github.com/hashicorp/golang-lru/v2"},
 }
 
 // TestImportsGoDown keeps the house in order: imports go down only, and heavy

@@ -1,0 +1,22 @@
+// Package batch gathers calls that are made at the same time, and makes them
+// together: in one array call where the endpoint has such, else one by one, no
+// more than so many at once.
+//
+//	batcher := batch.NewClient(client, batch.Config{})
+//	prediction, err := batcher.Submit(ctx, batch.Request{Function: "ticket_routing", Input: nyckel.Text("Where is my parcel?")})
+//
+// A caller notices nothing of the others. Each has its own context and gets its
+// own outcome: who gives up leaves at once, and a call is broken off only when
+// nobody waits for it any more. Equal inputs are asked once, and each caller gets
+// a copy. An array call that fails as a whole because of one item is split until
+// that item stands alone; the others are answered.
+//
+// # What happens when
+//
+// A request joins the open batch of its group. The batch goes when it is full, or
+// [Config.Delay] after its first request, and when one of [Config.Concurrency]
+// slots is free; while it waits for a slot it takes in more. Past
+// [Config.MaxQueue] waiting requests, Submit refuses.
+//
+// A batcher keeps nothing on disk: what waits in it is lost with the process.
+package batch
