@@ -62,7 +62,7 @@ func ask[T any](ctx context.Context, c *Client, q *question, trail *telemetry.Tr
 		Function: q.function.name, Model: q.call.model, Identity: c.identity, Replayable: true,
 		Priority: policy.CallOf(ctx).Priority, // the caller's to set
 	})
-	ctx = expect(q.call.exclude(ctx), q.kind)
+	ctx, elapsed := withStopwatch(expect(q.call.exclude(ctx), q.kind))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, q.url, bytes.NewReader(q.body))
 	if err != nil {
 		return nil, fmt.Errorf("nyckel: %w", err)
@@ -74,7 +74,7 @@ func ask[T any](ctx context.Context, c *Client, q *question, trail *telemetry.Tr
 		return nil, describe(err, q.function.name, trail)
 	}
 	if p, ok := answer.(*Prediction); ok {
-		p.Model = q.call.model
+		p.Model, p.ServiceTime = q.call.model, time.Duration(elapsed.Load())
 	}
 	return any(answer).(*T), nil
 }

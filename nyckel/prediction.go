@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
@@ -38,6 +39,10 @@ type Prediction struct {
 	// Model is the model that was asked for: the pin, or "" for the newest. The
 	// service does not say which one answered.
 	Model string
+
+	// ServiceTime is how long the service took to begin its answer to the last
+	// attempt, without waits for retries and limits. Zero if it was not asked.
+	ServiceTime time.Duration
 
 	// Answer says where the answer came from.
 	Answer telemetry.Answer

@@ -23,6 +23,7 @@ func newClient(t *testing.T, upstream http.RoundTripper) *nyckel.Client {
 	client, err := nyckel.New(
 		nyckel.WithBaseURL("https://api.test"),
 		nyckel.WithTokenSource(token{}),
+		nyckel.WithLimit(policy.Limit{Off: true}),
 		nyckel.WithHTTPClient(&http.Client{Transport: upstream}),
 		nyckel.WithFunction("tickets", nyckel.Function{ID: "function_1"}),
 		nyckel.WithFunction("mail", nyckel.Function{ID: "function_2"}),

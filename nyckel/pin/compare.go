@@ -24,7 +24,7 @@ type Comparison struct {
 	// Of the incumbent, whose answer the caller got.
 	Label      string
 	Confidence float64
-	Latency    time.Duration // of the attempt that was answered
+	Latency    time.Duration // the service's, without waits of ours
 
 	// Of the candidate. The label is "" if it gave no answer; Failure then says how
 	// that came, in the words of [policy.Class].

@@ -116,6 +116,9 @@ type ShadowStats struct {
 
 // A Shadow asks a candidate about a sample of what a function is asked. It is safe
 // for concurrent use. Without waiting calls it holds no goroutine. Close it.
+//
+// Shadow calls count against the client's limit. While calls have to wait for that,
+// live ones go first; Budget and Concurrency see to it that enough is left for them.
 type Shadow struct {
 	cfg   ShadowConfig
 	calls context.Context // ends when Close gives up
@@ -182,7 +185,7 @@ func (s *Shadow) Observe(id string, input nyckel.Input, p *nyckel.Prediction) {
 	default:
 		s.waiting = append(s.waiting, observed{input, Comparison{
 			Pair: Pair{s.cfg.Function, p.Model, s.cfg.Candidate},
-			ID:   id, Label: labelOf(p), Confidence: p.Confidence, Latency: latencyOf(p.Trail), At: time.Now(),
+			ID:   id, Label: labelOf(p), Confidence: p.Confidence, Latency: p.ServiceTime, At: time.Now(),
 		}})
 		if s.running < s.cfg.Concurrency {
 			s.running++
@@ -205,16 +208,6 @@ func (s *Shadow) spendLocked() bool {
 
 // labelOf returns what labels are compared by.
 func labelOf(p *nyckel.Prediction) string { return cmp.Or(p.LabelName, p.LabelID) }
-
-// latencyOf returns the duration of the last attempt: waits for retries and limits
-// tell nothing of the model.
-func latencyOf(trail *telemetry.Trail) time.Duration {
-	attempts := trail.Attempts()
-	if len(attempts) == 0 {
-		return 0
-	}
-	return attempts[len(attempts)-1].Duration
-}
 
 // work makes calls until none waits.
 func (s *Shadow) work() {
@@ -266,7 +259,7 @@ func (s *Shadow) compare(o observed) *int {
 	case err != nil:
 		o.c.Failure = policy.ErrorOf(err).Verdict.Class.String()
 	default:
-		o.c.CandidateLabel, o.c.CandidateConfidence, o.c.CandidateLatency = labelOf(p), p.Confidence, latencyOf(p.Trail)
+		o.c.CandidateLabel, o.c.CandidateConfidence, o.c.CandidateLatency = labelOf(p), p.Confidence, p.ServiceTime
 	}
 	if err := s.cfg.Records.Add(s.calls, o.c); err != nil {
 		return &s.stats.Unrecorded

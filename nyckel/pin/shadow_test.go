@@ -73,6 +73,7 @@ func (w *world) client(t *testing.T) *nyckel.Client {
 	client, err := nyckel.New(
 		nyckel.WithBaseURL("https://api.test"),
 		nyckel.WithTokenSource(token{}),
+		nyckel.WithLimit(policy.Limit{Off: true}),
 		nyckel.WithHTTPClient(&http.Client{Transport: w.upstream}),
 		nyckel.WithFunction("tickets", nyckel.Function{ID: "function_1", Model: "old"}),
 		nyckel.WithFunction("tickets_shadow", nyckel.Function{ID: "function_1", Stack: pin.ShadowStack()}),
