@@ -39,6 +39,10 @@ var allowed = map[string][]string{
 	"nyckel/batch":       {"go.opentelemetry.io/otel"},
 	"nyckel/jobs":        {"go.opentelemetry.io/otel"},
 	"nyckel/predictions": {"go.opentelemetry.io/otel"},
+
+	// Suites for tests of others.
+	"nyckel/jobs/jobstest":               {"github.com/stretchr/testify"},
+	"nyckel/predictions/predictionstest": {"github.com/stretchr/testify"},
 }
 
 // TestImportsGoDown keeps the house in order: imports go down only, and heavy
