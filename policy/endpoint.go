@@ -40,9 +40,9 @@ type Endpoint struct {
 
 	// RequestBody and ResponseBody translate bodies for an endpoint that speaks
 	// otherwise than the one that the caller addressed. They get the whole body,
-	// at most [MapBytes], and may change it. Answers with a status of 400 or more,
-	// and event streams, are handed on as they are. Nil means that bodies stay as
-	// they are.
+	// at most [MapBytes], and may change it. Answers with a status other than 2xx or
+	// without a body, and event streams, are handed on as they are. Nil means that
+	// bodies stay as they are.
 	RequestBody, ResponseBody func(body []byte) ([]byte, error)
 
 	// Weight is the endpoint's share of the traffic, in proportion to the others'.

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -181,7 +180,7 @@ func (c *crossing) prepare() {
 // end frees what the crossing holds.
 func (c *crossing) end() {
 	if c.held {
-		c.lineage.bucket.Refund()
+		c.release()
 	}
 	if c.opened {
 		c.lineage.over.Store(true)
@@ -208,8 +207,8 @@ func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.
 	resp, err := c.send(to, req)
 	v.judge(telemetry.Judge(req, resp, err, to.Classify))
 	if v.verdict.Class == policy.OK && to.ResponseBody != nil {
-		if err = to.translate(resp); err != nil {
-			v.verdict, resp = untranslated(err), nil
+		if err = v.translate(resp); err != nil {
+			resp = nil
 		}
 	}
 	done = true
@@ -224,15 +223,6 @@ func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.
 	return resp, v.verdict, nil
 }
 
-// untranslated returns the verdict on an answer that could not be translated: that
-// of the translation, if it has one.
-func untranslated(err error) policy.Verdict {
-	if e, ok := errors.AsType[*policy.Error](err); ok {
-		return e.Verdict
-	}
-	return policy.Verdict{Class: policy.Internal, Again: policy.Elsewhere, Executed: policy.Executed}
-}
-
 // send rewrites req for an endpoint and sends it.
 func (c *crossing) send(to *endpoint, req *http.Request) (*http.Response, error) {
 	out, err := c.rewrite(req, to)
@@ -242,17 +232,34 @@ func (c *crossing) send(to *endpoint, req *http.Request) (*http.Response, error)
 	}
 	resp, err := body.Send(c.to[to.index], out)
 	if err == nil && out != req {
-		c.adopt(out, resp)
+		c.adopt(to, out, resp)
 	}
 	return resp, err
 }
 
 // count takes note of a request that was sent.
 func (c *crossing) count() {
-	if c.sent++; c.sent > 1 && c.shared {
+	c.sent++
+	c.held = false
+}
+
+// hold takes a token for the next request, which counts from now on: others of the
+// call may be under way beside it.
+func (c *crossing) hold(now time.Time) bool {
+	c.held = c.lineage.bucket.Reserve(now)
+	if c.held && c.shared {
 		c.lineage.extra.Add(1)
 	}
+	return c.held
+}
+
+// release gives back what hold took.
+func (c *crossing) release() {
 	c.held = false
+	c.lineage.bucket.Refund()
+	if c.shared {
+		c.lineage.extra.Add(-1)
+	}
 }
 
 // finish makes resp, which came from an endpoint, the answer to the caller's
@@ -315,10 +322,8 @@ func (c *crossing) another(failed *endpoint, v policy.Verdict) *endpoint {
 	if next < 0 || !c.replay.possible() {
 		return nil
 	}
-	if c.sent > 0 && !c.held {
-		if c.held = c.lineage.bucket.Reserve(now); !c.held {
-			return nil
-		}
+	if c.sent > 0 && !c.held && !c.hold(now) {
+		return nil
 	}
 	if !c.replay.prepare() {
 		return nil
@@ -331,7 +336,11 @@ func (c *crossing) enough() bool {
 	if !c.shared {
 		return c.sent >= len(c.endpoints)
 	}
-	return c.sent > 0 && (c.lineage.repeated || 1+int(c.lineage.extra.Load()) >= len(c.endpoints))
+	made := 1 + int(c.lineage.extra.Load())
+	if c.held { // it is not made yet
+		made--
+	}
+	return c.sent > 0 && (c.lineage.repeated || made >= len(c.endpoints))
 }
 
 // inTime reports whether the caller's deadline is still to come.

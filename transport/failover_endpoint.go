@@ -3,10 +3,8 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/sparekey/sparekey/policy"
@@ -135,6 +133,10 @@ func (c *crossing) rewrite(req *http.Request, to *endpoint) (*http.Request, erro
 	if own {
 		out = req.WithContext(req.Context())
 		out.Header = copyHeader(req.Header, len(to.Header)+1)
+		if to.base != nil || to.Path != nil {
+			u := *req.URL
+			out.URL = &u
+		}
 	} else {
 		out = c.stripped(req)
 	}
@@ -147,8 +149,11 @@ func (c *crossing) rewrite(req *http.Request, to *endpoint) (*http.Request, erro
 func (f *Failover) stripped(req *http.Request) *http.Request {
 	out := req.WithContext(req.Context())
 	out.Header = f.publicOf(req.Header)
-	if slices.ContainsFunc(slices.Collect(maps.Keys(req.Trailer)), f.cfg.IsSecret) {
-		out.Trailer = f.publicOf(req.Trailer)
+	for name := range req.Trailer {
+		if f.cfg.IsSecret(name) {
+			out.Trailer = f.publicOf(req.Trailer)
+			break
+		}
 	}
 	out.Form, out.PostForm, out.MultipartForm, out.Response = nil, nil, nil, nil
 	u := *req.URL
@@ -232,16 +237,18 @@ func (c *crossing) relocate(out *http.Request, to *endpoint) {
 	if to.base == nil && to.Path == nil {
 		return
 	}
-	u := *out.URL
-	from := &endpoint{base: &url.URL{Scheme: u.Scheme, Host: u.Host}} // an address of its own
+	u := out.URL
+	var from *endpoint
 	if c.origin.index >= 0 && c.endpoints[c.origin.index].base != nil {
 		from = c.endpoints[c.origin.index]
+	} else { // an address of its own
+		from = &endpoint{base: &url.URL{Scheme: u.Scheme, Host: u.Host}}
 	}
 	at := to
 	if at.base == nil {
 		at = from
 	}
-	to.moveTo(at, from, &u)
+	to.moveTo(at, from, u)
 	if u.Host != at.base.Host {
 		u.Host, out.Host = at.base.Host, ""
 	}
@@ -249,7 +256,6 @@ func (c *crossing) relocate(out *http.Request, to *endpoint) {
 	if at.base.RawQuery != "" {
 		u.RawQuery = at.addQuery(u.RawQuery)
 	}
-	out.URL = &u
 }
 
 // moveTo gives u, which is below the base of from, the path that it has below that
@@ -305,14 +311,16 @@ func (e *endpoint) prepare(out *http.Request) error {
 
 // adopt makes resp, which answers out, fit for a caller who addressed another
 // endpoint.
-func (c *crossing) adopt(out *http.Request, resp *http.Response) {
+func (c *crossing) adopt(to *endpoint, out *http.Request, resp *http.Response) {
 	resp.Request = c.req // it has the trail, and none of the endpoint's credentials
-	if out.URL.Host == c.req.URL.Host || resp.Header == nil {
+	if c.origin.own && to.index == c.origin.index || resp.Header == nil {
 		return
 	}
-	delete(resp.Header, "Set-Cookie") // they are for another host
-	if location := resp.Header["Location"]; len(location) > 0 {
-		if u, err := out.URL.Parse(location[0]); err == nil {
+	delete(resp.Header, "Set-Cookie") // they are for another one's callers
+	if location := resp.Header["Location"]; len(location) > 0 && location[0] != "" {
+		base := *out.URL
+		base.RawQuery = "" // it may hold the endpoint's credentials
+		if u, err := base.Parse(location[0]); err == nil {
 			resp.Header["Location"] = []string{u.String()}
 		}
 	}

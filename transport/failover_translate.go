@@ -7,10 +7,10 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/body"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 var errTooLong = errors.New("it is too long")
@@ -38,22 +38,43 @@ func (e *endpoint) translateRequest(out *http.Request) error {
 }
 
 // translate gives resp, a good answer of the endpoint, the body that the caller
-// understands. If that fails, resp is closed.
-func (e *endpoint) translate(resp *http.Response) error {
-	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	if resp.StatusCode == http.StatusSwitchingProtocols || strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream") {
+// understands. If that fails, resp is closed, and the verdict is on that.
+func (v *visit) translate(resp *http.Response) error {
+	if !isTranslated(resp) {
 		return nil
 	}
 	data, err := readAll(resp.Body)
-	if err == nil {
-		data, err = e.ResponseBody(data)
+	if err != nil && err != errTooLong { //nolint:errorlint // ours
+		v.verdict = telemetry.JudgeBody(v.ctx, v.verdict, err)
+	} else {
+		if err == nil {
+			data, err = v.to.ResponseBody(data)
+		}
+		if err != nil {
+			v.verdict = untranslated(err)
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("%w from endpoint %s: %w", ErrNotTranslated, e.Name, err)
+		return fmt.Errorf("%w from endpoint %s: %w", ErrNotTranslated, v.to.Name, err)
 	}
 	resp.Body, resp.ContentLength, resp.TransferEncoding = body.Bytes(data), int64(len(data)), nil
 	resp.Header.Set("Content-Length", strconv.Itoa(len(data)))
 	return nil
+}
+
+// isTranslated reports whether resp has a body that stands for an answer.
+func isTranslated(resp *http.Response) bool {
+	return resp.StatusCode/100 == 2 && resp.StatusCode != http.StatusNoContent &&
+		(resp.Request == nil || resp.Request.Method != http.MethodHead) && !isEventStream(resp.Header)
+}
+
+// untranslated returns the verdict on an answer that could not be translated: that
+// of the translation, if it has one.
+func untranslated(err error) policy.Verdict {
+	if e, ok := errors.AsType[*policy.Error](err); ok {
+		return e.Verdict
+	}
+	return policy.Verdict{Class: policy.Internal, Again: policy.Elsewhere, Executed: policy.Executed}
 }
 
 // readAll reads a body to its end and closes it.
