@@ -15,6 +15,8 @@ func BenchmarkHedge(b *testing.B) {
 	payFor(ready, 10)
 	b.Run("bare", func(b *testing.B) { benchmarkSDK(b, answering{}) })
 	b.Run("off", func(b *testing.B) { benchmarkSDK(b, transport.NewHedge(policy.Hedge{Off: true}).Wrap(answering{})) })
-	b.Run("not repeatable", func(b *testing.B) { benchmarkSDK(b, transport.NewHedge(policy.Hedge{Delay: time.Minute}).Wrap(answering{})) })
+	b.Run("not repeatable", func(b *testing.B) {
+		benchmarkSDK(b, transport.NewHedge(policy.Hedge{Delay: time.Minute}).Wrap(answering{}))
+	})
 	b.Run("ready", func(b *testing.B) { benchmarkSDK(b, ready.Wrap(answering{})) })
 }
