@@ -31,7 +31,8 @@ import (
 // at. If the URL belongs to no endpoint, it is taken for one below a base of its
 // own, and all are strangers to the caller's credentials; a redirect to such a URL
 // is followed to where it says, without them. An answer from an endpoint that was
-// not addressed sets no cookies, and its Location is absolute.
+// not addressed sets no cookies if it is of another host, and its Location is
+// absolute.
 //
 // One Failover is the health of its endpoints, shared by every transport that it
 // wraps. It is safe for concurrent use.

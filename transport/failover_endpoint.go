@@ -316,7 +316,9 @@ func (c *crossing) adopt(to *endpoint, out *http.Request, resp *http.Response) {
 	if c.origin.own && to.index == c.origin.index || resp.Header == nil {
 		return
 	}
-	delete(resp.Header, "Set-Cookie") // they are for another one's callers
+	if out.URL.Host != c.req.URL.Host {
+		delete(resp.Header, "Set-Cookie") // they are for another host
+	}
 	if location := resp.Header["Location"]; len(location) > 0 && location[0] != "" {
 		base := *out.URL
 		base.RawQuery = "" // it may hold the endpoint's credentials
