@@ -104,7 +104,7 @@ func (f *function) sampleState(m *sample) sampleState {
 		Captured: m.captured, Created: m.created, Shows: m.shows,
 	}
 	if f.input != textInput {
-		dumped.Input = m.input.state()
+		dumped.Input = m.state()
 	}
 	if m.annotation != nil {
 		marks := mapped(m.annotation, func(m mark) annotationJSON {
