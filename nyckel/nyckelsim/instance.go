@@ -36,12 +36,8 @@ func Start(addr string, s *Server) (*Instance, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("nyckelsim: %w", err)
-	}
-	if host != "localhost" && !net.ParseIP(host).IsLoopback() {
-		return nil, fmt.Errorf("%w: %s", ErrNotLoopback, addr)
+	if err := checkLoopback(addr); err != nil {
+		return nil, err
 	}
 	i := &Instance{server: s, addr: addr}
 	s.switching.Lock()
@@ -54,6 +50,30 @@ func Start(addr string, s *Server) (*Instance, error) {
 	}
 	s.instances[i] = true
 	return i, nil
+}
+
+// Listen listens on addr, which must be a loopback address as for [Start]. It is
+// for what goes with a simulator, such as an [Admin].
+func Listen(addr string) (net.Listener, error) {
+	if err := checkLoopback(addr); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("nyckelsim: %w", err)
+	}
+	return listener, nil
+}
+
+func checkLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("nyckelsim: %w", err)
+	}
+	if host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return fmt.Errorf("%w: %s", ErrNotLoopback, addr)
+	}
+	return nil
 }
 
 // URL returns the base URL, such as "http://127.0.0.1:41234". It does not change.

@@ -1,6 +1,7 @@
 package nyckelsim_test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -199,6 +200,11 @@ func TestStartAddresses(t *testing.T) {
 				defer instance.Close()
 			}
 			assert.Equal(t, tt.wantError, err != nil, err)
+			listener, listenErr := nyckelsim.Listen(cmp.Or(tt.addr, "127.0.0.1:0"))
+			if listenErr == nil {
+				listener.Close()
+			}
+			assert.Equal(t, err == nil, listenErr == nil, listenErr)
 			if tt.wantRefused {
 				assert.ErrorIs(t, err, nyckelsim.ErrNotLoopback)
 			}

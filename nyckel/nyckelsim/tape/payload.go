@@ -71,7 +71,7 @@ func canonicalJSON(body []byte) (json.RawMessage, bool) {
 	if dec.Decode(&document) != nil {
 		return nil, false
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // as it is
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, false
 	}
 	canonical, err := json.Marshal(redactJSON(document))

@@ -45,7 +45,9 @@ func (r *Recorder) Err() error {
 }
 
 // RoundTrip is the transport's, with the exchange recorded before it returns. An
-// answer whose body breaks off is passed on as it is, and not recorded.
+// answer whose body breaks off is passed on as it is, and not recorded; nor is an
+// exchange with a compressed body, in which no secret would be found. (A transport
+// that asks for compression itself also takes it off.)
 func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(req.URL.Path, tokenPath) {
 		return r.next.RoundTrip(req)
@@ -59,11 +61,14 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	got, whole := peek(resp)
-	if sent != nil && whole {
+	if sent != nil && whole && readable(req.Header) && readable(resp.Header) {
 		r.record(req, *sent, resp, got)
 	}
 	return resp, nil
 }
+
+// readable reports whether a body can be searched for secrets.
+func readable(h http.Header) bool { return h.Get("Content-Encoding") == "" }
 
 // withCopy returns the request's body and a request that still has it. The body
 // is nil if it is too large.

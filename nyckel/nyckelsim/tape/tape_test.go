@@ -220,6 +220,16 @@ func TestBrokenAnswersAreNotRecorded(t *testing.T) {
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
+func TestCompressedAnswersAreNotRecorded(t *testing.T) {
+	zipped := transport(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Encoding": {"gzip"}}, Body: http.NoBody}, nil
+	})
+	var file bytes.Buffer
+	_, err := tape.NewRecorder(zipped, &file).RoundTrip(request("GET", "/x", "", ""))
+	require.NoError(t, err)
+	assert.Empty(t, file.String())
+}
+
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -1,4 +1,4 @@
-package main
+package command_test
 
 import (
 	"bytes"
@@ -12,6 +12,15 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/command"
+)
+
+// Exit codes.
+const (
+	ok      = 0
+	failed  = 1
+	misused = 2
 )
 
 const tickets = "text,label\nwhere is it,delivery\nstill waiting,delivery\nmoney back,refund\nrefund please,refund\n"
@@ -26,6 +35,7 @@ func write(t *testing.T, content string) string {
 
 func TestMisuse(t *testing.T) {
 	broken := write(t, "text,label\nonly one field\n")
+	other := write(t, `{"version":1,"seed":"8"}`)
 	tests := []struct {
 		name string
 		args []string
@@ -40,12 +50,21 @@ func TestMisuse(t *testing.T) {
 		{"broken file", []string{"-train", broken}, broken + ":2: 1 fields, expected 2", misused},
 		{"address of the network", []string{"-addr", "0.0.0.0:0"}, "loopback", misused},
 		{"address out of range", []string{"-addr", "127.0.0.1:99999"}, "99999", failed},
+		{"broken schedule", []string{"-schedule", broken}, "invalid character", misused},
+		{"state of another seed", []string{"-load", other, "-seed", "7"}, "seed 8", misused},
+		{"broken tape", []string{"-replay", broken}, "exchange 1", misused},
+		{"no such tape", []string{"-replay", "no-such.jsonl"}, "no-such.jsonl", misused},
+		{"record what", []string{"-record", broken}, "-upstream", misused},
+		{"bad upstream", []string{"-record", filepath.Join(t.TempDir(), "t"), "-upstream", "nyckel.com"}, "https://", misused},
+		{"two modes", []string{"-record", "x", "-replay", "x", "-upstream", "x"}, "exclude", misused},
+		{"negative delay", []string{"-delay", "-1s"}, "negative", misused},
+		{"admin on the network", []string{"-addr", "127.0.0.1:0", "-admin", ":0"}, "loopback", misused},
 		{"help", []string{"-h"}, "-train", ok},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			assert.Equal(t, tt.code, run(t.Context(), tt.args, &stdout, &stderr))
+			assert.Equal(t, tt.code, command.Run(t.Context(), "nyckelsim", tt.args, &stdout, &stderr))
 			assert.Contains(t, stderr.String(), tt.want)
 			assert.Empty(t, stdout.String())
 		})
@@ -77,7 +96,7 @@ func TestServes(t *testing.T) {
 			out, stdout := io.Pipe()
 			code := make(chan int)
 			go func() {
-				code <- run(ctx, args, stdout, io.Discard)
+				code <- command.Run(ctx, "nyckelsim", args, stdout, io.Discard)
 				stdout.Close()
 			}()
 

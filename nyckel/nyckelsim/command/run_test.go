@@ -1,0 +1,105 @@
+package command_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/command"
+)
+
+// start runs the program on a free port. It returns the URL that follows each
+// mark in what is printed, and stop, which interrupts the program.
+func start(t *testing.T, args []string, marks ...string) (urls []string, stop func()) {
+	t.Helper()
+	ctx, interrupt := context.WithCancel(t.Context())
+	out, stdout := io.Pipe()
+	code := make(chan int)
+	go func() {
+		code <- command.Run(ctx, "nyckelsim", append([]string{"-addr", "127.0.0.1:0"}, args...), stdout, t.Output())
+		stdout.Close()
+	}()
+	printed := readUntil(t, out, "Ctrl-C")
+	for _, mark := range marks {
+		found := regexp.MustCompile(mark + ` +(http\S+)`).FindStringSubmatch(printed)
+		require.NotNil(t, found, printed)
+		urls = append(urls, found[1])
+	}
+	return urls, func() {
+		t.Helper()
+		interrupt()
+		go io.Copy(io.Discard, out)
+		assert.Equal(t, ok, <-code)
+		http.DefaultClient.CloseIdleConnections()
+	}
+}
+
+// send makes a call and returns the body of its answer.
+func send(t *testing.T, method, url, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(answer)
+}
+
+func TestSaveLoadAndAdmin(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.json")
+	args := []string{"-admin", "127.0.0.1:0", "-load", state, "-save", state}
+	_, stop := start(t, append(args, "-train", write(t, tickets), "-name", "kept"), "url", "admin")
+	stop()
+	urls, stop := start(t, args, "url", "admin")
+	defer stop()
+	_, dumped := send(t, "GET", urls[1]+"/state", "")
+	assert.Contains(t, dumped, `"name":"kept"`)
+	saved, err := os.ReadFile(state)
+	require.NoError(t, err)
+	assert.JSONEq(t, string(saved), dumped)
+
+	status, _ := send(t, "PUT", urls[1]+"/faults", `{"name":"x","internal":1}`)
+	assert.Equal(t, 200, status)
+	status, _ = send(t, "GET", urls[0]+"/faults", "")
+	assert.Equal(t, 404, status, "the account itself cannot be steered")
+}
+
+func TestRecordAndReplay(t *testing.T) {
+	real, stop := start(t, nil, "url")
+	file := filepath.Join(t.TempDir(), "tape.jsonl")
+	proxy, stopProxy := start(t, []string{"-record", file, "-upstream", real[0]}, "url")
+	status, recorded := send(t, "GET", proxy[0]+"/v1/functions", "")
+	assert.Equal(t, 401, status)
+	stopProxy()
+	stop()
+
+	player, stop := start(t, []string{"-replay", file}, "url")
+	defer stop()
+	status, replayed := send(t, "GET", player[0]+"/v1/functions", "")
+	assert.Equal(t, 401, status)
+	assert.JSONEq(t, recorded, replayed)
+	status, missed := send(t, "GET", player[0]+"/v1/other", "")
+	assert.Equal(t, 501, status)
+	assert.Contains(t, missed, "Not recorded")
+}
+
+func TestSchedule(t *testing.T) {
+	phases := write(t, `[{"duration":"1h","faults":{"name":"down","refuse":true}}]`)
+	urls, stop := start(t, []string{"-admin", "127.0.0.1:0", "-schedule", phases}, "url", "admin")
+	defer stop()
+	for {
+		if _, faults := send(t, "GET", urls[1]+"/faults", ""); strings.Contains(faults, "down") {
+			break // the schedule begins once the address is printed
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+)
+
+// simulate serves an account until ctx ends.
+func simulate(ctx context.Context, set settings, stdout io.Writer) (err error) {
+	var rows []dataset.Row
+	if set.train != "" {
+		if rows, err = read(set.train); err != nil {
+			return misuse{err}
+		}
+	}
+	var phases []nyckelsim.Phase
+	if set.schedule != "" {
+		if phases, err = readSchedule(set.schedule); err != nil {
+			return misuse{err}
+		}
+	}
+	sim := nyckelsim.New(set.cfg)
+	if set.load != "" {
+		if err := load(sim, set.load); err != nil {
+			return misuse{err}
+		}
+	}
+	instance, err := nyckelsim.Start(set.addr, sim)
+	if err != nil {
+		return err
+	}
+	defer instance.Close() //nolint:errcheck // a second time, unless something failed before
+	if set.admin != "" {
+		admin := nyckelsim.NewAdmin(sim)
+		defer admin.Close() //nolint:errcheck // never fails
+		listener, err := nyckelsim.Listen(set.admin)
+		if err != nil {
+			return err
+		}
+		defer serve(listener, admin)()
+		fmt.Fprintf(stdout, "admin        http://%s\n", listener.Addr())
+	}
+	if len(rows) > 0 {
+		if err := train(sim, set.name, rows, stdout); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(stdout, "url          %s\n", instance.URL())
+	fmt.Fprintf(stdout, "credentials  client_id=sim-client client_secret=sim-secret, POST %s/connect/token\n", instance.URL())
+	fmt.Fprintln(stdout, "Ctrl-C stops it.")
+	if err := nyckelsim.Run(ctx, sim, phases, nil); err != nil && ctx.Err() == nil {
+		return err
+	}
+	<-ctx.Done()
+	if err := instance.Close(); err != nil {
+		return err
+	}
+	if set.save != "" {
+		return save(sim, set.save)
+	}
+	return nil
+}
+
+// serve serves until the function it returns is called.
+func serve(listener net.Listener, handler http.Handler) (stop func()) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(listener) // ends when it is closed
+	}()
+	return func() {
+		_ = server.Close()
+		<-ended
+	}
+}
+
+// read returns the rows of a CSV file.
+func read(path string) ([]dataset.Row, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return dataset.Read(path, f)
+}
+
+// readSchedule returns the phases of a JSON file.
+func readSchedule(path string) ([]nyckelsim.Phase, error) {
+	document, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var phases []nyckelsim.Phase
+	if err := json.Unmarshal(document, &phases); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return phases, nil
+}
+
+// load reads an account that was saved. A file that is not there is none yet.
+func load(sim *nyckelsim.Server, path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := sim.Load(f); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// save writes the account to a new file, which takes the old one's place once it
+// is whole.
+func save(sim *nyckelsim.Server, path string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	err = sim.Dump(f)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// train makes a function that has learned the rows.
+func train(sim *nyckelsim.Server, name string, rows []dataset.Row, stdout io.Writer) error {
+	samples := make([]nyckelsim.Sample, 0, len(rows))
+	labels := map[string]bool{}
+	for _, row := range rows {
+		samples = append(samples, nyckelsim.Sample{Text: row.Text, Label: row.Label})
+		labels[row.Label] = true
+	}
+	id := sim.AddFunction(name)
+	if err := sim.Import(id, samples); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "training on %d samples with %d labels... ", len(samples), len(labels))
+	start := time.Now()
+	model, err := sim.Train(id)
+	if errors.Is(err, nyckelsim.ErrUntrainable) {
+		fmt.Fprintln(stdout, "too few: it takes two labels with two samples each, until then names decide")
+		model = "none"
+	} else if err != nil {
+		return err
+	} else {
+		fmt.Fprintf(stdout, "done in %v\n", time.Since(start).Round(time.Millisecond))
+	}
+	fmt.Fprintf(stdout, "function     %s (%s)\n", id, name)
+	fmt.Fprintf(stdout, "model        %s\n", model)
+	return nil
+}

@@ -1,0 +1,69 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/tape"
+)
+
+// record passes calls on to the service, and records them, until ctx ends.
+func record(ctx context.Context, set settings, stdout io.Writer) (err error) {
+	upstream, err := url.Parse(set.upstream)
+	if err != nil || upstream.Scheme != "https" && upstream.Scheme != "http" || upstream.Host == "" {
+		return misuse{fmt.Errorf("-upstream %q is not a URL such as https://www.nyckel.com", set.upstream)}
+	}
+	file, err := os.OpenFile(set.record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return misuse{err}
+	}
+	recorder := tape.NewRecorder(nil, file)
+	proxy := &httputil.ReverseProxy{
+		Transport: recorder,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(upstream)
+			r.Out.Header.Del("Accept-Encoding") // so that the transport takes compression off
+		},
+	}
+	err = answer(ctx, set.addr, proxy, stdout)
+	if err == nil {
+		err = recorder.Err()
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+// replay answers as was recorded, until ctx ends.
+func replay(ctx context.Context, set settings, stdout io.Writer) error {
+	file, err := os.Open(set.replay)
+	if err != nil {
+		return misuse{err}
+	}
+	player, err := tape.NewPlayer(file)
+	file.Close()
+	if err != nil {
+		return misuse{fmt.Errorf("%s: %w", set.replay, err)}
+	}
+	return answer(ctx, set.addr, player, stdout)
+}
+
+// answer serves until ctx ends.
+func answer(ctx context.Context, addr string, handler http.Handler, stdout io.Writer) error {
+	listener, err := nyckelsim.Listen(addr)
+	if err != nil {
+		return err
+	}
+	defer serve(listener, handler)()
+	fmt.Fprintf(stdout, "url          http://%s\n", listener.Addr())
+	fmt.Fprintln(stdout, "Ctrl-C stops it.")
+	<-ctx.Done()
+	return nil
+}
