@@ -1,6 +1,7 @@
 package nyckelsim_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -126,4 +128,54 @@ func ExampleRun() {
 	// 0 brown-out 20ms
 	// 1 black-out 10ms
 	// <nil> true
+}
+
+// A test steers a simulator that runs elsewhere, by an Admin beside it.
+func ExampleNewAdmin() {
+	sim := nyckelsim.New(nyckelsim.Config{})
+	admin := nyckelsim.NewAdmin(sim)
+	defer admin.Close()
+	server := httptest.NewServer(admin)
+	defer server.Close()
+
+	req, err := http.NewRequest("PUT", server.URL+"/faults", strings.NewReader(`{"name": "brown-out", "unavailable": 0.3, "latency": "200ms"}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	fmt.Println(resp.Status, sim.Faults().Name, sim.Faults().Latency)
+	// Output: 200 OK brown-out 200ms
+}
+
+// What one simulator has learned, another goes on with.
+func ExampleServer_Dump() {
+	sim := nyckelsim.New(nyckelsim.Config{Seed: 1})
+	function := sim.AddFunction("tickets")
+	err := sim.Import(function, []nyckelsim.Sample{
+		{Text: "Where is my parcel?", Label: "delivery"}, {Text: "Not arrived", Label: "delivery"},
+		{Text: "Money back", Label: "refund"}, {Text: "Please refund", Label: "refund"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	models := sim.Models(function)
+	var document bytes.Buffer
+	if err := sim.Dump(&document); err != nil {
+		fmt.Println(err)
+		return
+	}
+	other := nyckelsim.New(nyckelsim.Config{Seed: 1})
+	if err := other.Load(&document); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(models), slices.Equal(models, other.Models(function)))
+	// Output: 1 true
 }

@@ -31,6 +31,10 @@ func FuzzInvoke(f *testing.F) {
 // FuzzCall sends any call that a client can write.
 func FuzzCall(f *testing.F) {
 	c, function := newTrained(f, nyckelsim.Config{Rate: -1, MaxBody: 1 << 16})
+	for name, kinds := range map[string][2]string{"tags": {"Text", "Tags"}, "table": {"Tabular", "Classification"}, "search": {"Text", "Search"}} {
+		c.must("POST", "/v1/functions", `{"name":"`+name+`","input":"`+kinds[0]+`","output":"`+kinds[1]+`"}`)
+	}
+	c.must("POST", "/v1/functions/table/fields", `{"name":"n","type":"Number"}`)
 	path := "/v1/functions/" + function
 	for _, seed := range [][3]string{
 		{"GET", path + "/samples?count=1&sortBy=creation&sortOrder=descending", ""},
@@ -41,6 +45,13 @@ func FuzzCall(f *testing.F) {
 		{"POST", "/connect/token", "grant_type=client_credentials"},
 		{"HEAD", "/v1/functions/%2f..%2f", ""},
 		{"OPTIONS", "*", ""},
+		{"POST", path + "/fields", `{"name":"n","type":"Number"}`},
+		{"POST", "/v1/functions", `{"input":"Tabular","output":"Tags"}`},
+		{"POST", "/v0.9/functions/tags/samples", `{"data":"x","annotation":[{"labelName":"a","present":false}]}`},
+		{"POST", "/v0.9/functions/table/invoke", `{"data":{"n":1.5,"t":"x"}}`},
+		{"POST", "/v1/search-functions/search/invoke?sampleCount=1", `{"sampleId":"sample_0"}`},
+		{"POST", "/v0.9/functions/search/search", `{"data":"x"}`},
+		{"GET", path + "/samples?sampleIds=a,b&createdAfter=2026-01-01T00:00:00Z&searchText=x", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}

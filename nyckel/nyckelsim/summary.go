@@ -38,8 +38,8 @@ type metricsJSON struct {
 	SampleCount     int            `json:"sampleCount"`
 	PredictionCount int            `json:"predictionCount"`
 	IsTraining      bool           `json:"isTraining"`
-	Counts          map[string]int `json:"annotatedLabelCounts,omitempty"`
-	PositiveCounts  map[string]int `json:"positiveAnnotatedLabelCounts,omitempty"`
+	Counts          map[string]int `json:"annotatedLabelCounts,omitzero"`
+	PositiveCounts  map[string]int `json:"positiveAnnotatedLabelCounts,omitzero"`
 	ModelID         string         `json:"modelId,omitempty"`
 }
 

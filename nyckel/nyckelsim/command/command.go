@@ -66,5 +66,5 @@ func Run(ctx context.Context, name string, args []string, stdout, stderr io.Writ
 // A misuse is an error that is the caller's.
 type misuse struct{ error }
 
-func (misuse) Is(target error) bool { return target == errMisuse } //nolint:errorlint // that is what Is is for
+func (misuse) Is(target error) bool { return target == errMisuse }
 func (m misuse) Unwrap() error      { return m.error }
