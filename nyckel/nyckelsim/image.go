@@ -39,7 +39,7 @@ func (s *Server) readImage(ctx context.Context, c content) (reading, error) {
 			return reading{}, err
 		}
 	}
-	picture, err := s.decodeImage(file)
+	picture, err := s.decodeImage(ctx, file)
 	if err != nil {
 		return reading{}, err
 	}
@@ -98,7 +98,7 @@ func (s *Server) fetch(ctx context.Context, url string) ([]byte, error) {
 
 // decodeImage returns the picture in a JPEG, PNG or GIF, on white and no larger
 // than is kept.
-func (s *Server) decodeImage(file []byte) (*image.RGBA, error) {
+func (s *Server) decodeImage(ctx context.Context, file []byte) (*image.RGBA, error) {
 	header, _, err := image.DecodeConfig(bytes.NewReader(file))
 	if err != nil {
 		return nil, badRequest("The image is not a JPEG, PNG or GIF.")
@@ -106,8 +106,11 @@ func (s *Server) decodeImage(file []byte) (*image.RGBA, error) {
 	if header.Width <= 0 || header.Height <= 0 || header.Width > maxPixels/header.Height {
 		return nil, badRequest("The image has %d x %d pixels, not from 1 to %d in all.", header.Width, header.Height, maxPixels)
 	}
-	s.decoding.Lock() // one at a time, for each may take a hundred megabytes
+	s.decoding.Lock() // one at a time, for each may take a hundred megabytes and a second
 	defer s.decoding.Unlock()
+	if ctx.Err() != nil { // the client has left while this one waited
+		panic(http.ErrAbortHandler)
+	}
 	decoded, _, err := image.Decode(bytes.NewReader(file))
 	if err != nil {
 		return nil, badRequest("The image is broken: %v.", err)
