@@ -111,7 +111,7 @@ func (h *Handle) Summary(ctx context.Context) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := carryOut(ctx, h.c, o, asJSON[json.RawMessage]("a summary"))
+	got, err := carryOut(ctx, h.c, o, asJSON[json.RawMessage]("a summary", "object"))
 	return got.value, err
 }
 
@@ -163,7 +163,7 @@ func (h *Handle) Metrics(ctx context.Context) (*Metrics, error) {
 		return nil, err
 	}
 	got, err := carryOut(ctx, h.c, o, func(content []byte) (*Metrics, error) {
-		m, err := asJSON[*Metrics]("metrics")(content)
+		m, err := asJSON[*Metrics]("metrics", "object")(content)
 		if err != nil || m == nil {
 			return nil, cmp.Or(err, errors.New("it has no metrics"))
 		}
@@ -219,7 +219,7 @@ func (c *Client) CreateProject(ctx context.Context, name string) (*Project, erro
 // identified reads the document of a thing, which must have an id.
 func identified[T any](what string, id func(*T) string) reading[*T] {
 	return func(content []byte) (*T, error) {
-		value, err := asJSON[*T](what)(content)
+		value, err := asJSON[*T](what, "object")(content)
 		switch {
 		case err != nil:
 			return nil, err

@@ -118,11 +118,11 @@ func (r reading[T]) check(content []byte) error {
 	return judge(content, maxManaged, err)
 }
 
-// asJSON reads a JSON document of one type.
-func asJSON[T any](what string) reading[T] {
+// asJSON reads what is a JSON object or array, whichever is wanted.
+func asJSON[T any](what, want string) reading[T] {
 	return func(content []byte) (value T, err error) {
 		if err := json.Unmarshal(content, &value); err != nil {
-			return value, misread(err, what, "another")
+			return value, misread(err, what, want)
 		}
 		return value, nil
 	}
@@ -253,8 +253,18 @@ const (
 	visibleWithin = 5 * time.Second
 	pollFunction  = 250 * time.Millisecond
 	pollPart      = 500 * time.Millisecond
-	rereadSample  = time.Second
+	againSample   = time.Second
 )
+
+// onceMore makes a call about a sample that may just have been made, and makes it
+// again after a second if there is none.
+func onceMore[T any](ctx context.Context, call func() (obtained[T], error)) (obtained[T], error) {
+	got, err := call()
+	if errors.Is(err, ErrNotFound) && pause(ctx, againSample) == nil {
+		return call()
+	}
+	return got, err
+}
 
 // untilVisible asks look again and again until what it looks for is there.
 func untilVisible(ctx context.Context, what string, every time.Duration, look func() error) error {

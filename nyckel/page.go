@@ -22,7 +22,7 @@ func list[T any](ctx context.Context, c *Client, o order, what string, byIndex b
 		var none T
 		linked, last := false, ""
 		for range maxPages {
-			got, err := carryOut(ctx, c, o, asJSON[[]T]("a list of "+what))
+			got, err := carryOut(ctx, c, o, asJSON[[]T]("a list of "+what, "array"))
 			if err != nil {
 				yield(none, err)
 				return

@@ -294,10 +294,7 @@ func (h *Handle) Sample(ctx context.Context, id string) (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := carryOut(ctx, h.c, o, readSample)
-	if errors.Is(err, ErrNotFound) && pause(ctx, rereadSample) == nil {
-		got, err = carryOut(ctx, h.c, o, readSample)
-	}
+	got, err := onceMore(ctx, func() (obtained[*Sample], error) { return carryOut(ctx, h.c, o, readSample) })
 	return got.value, err
 }
 
@@ -355,7 +352,8 @@ func (h *Handle) DeleteSamples(ctx context.Context, externalID string) error {
 }
 
 // Annotate says what a sample is, in place of what was said before. The label must
-// be there: see [Handle.EnsureLabels].
+// be there: see [Handle.EnsureLabels]. If the sample is not, it is asked for once more
+// after a second.
 func (h *Handle) Annotate(ctx context.Context, sampleID string, a Annotation) error {
 	const what = "annotate a sample"
 	body, err := a.write()
@@ -367,7 +365,7 @@ func (h *Handle) Annotate(ctx context.Context, sampleID string, a Annotation) er
 		return err
 	}
 	o.body = body
-	_, err = carryOut(ctx, h.c, o, unread)
+	_, err = onceMore(ctx, func() (obtained[struct{}], error) { return carryOut(ctx, h.c, o, unread) })
 	return err
 }
 
@@ -384,7 +382,7 @@ func (h *Handle) AnnotateTags(ctx context.Context, sampleID string, tags ...Anno
 		return err
 	}
 	o.body = body
-	_, err = carryOut(ctx, h.c, o, unread)
+	_, err = onceMore(ctx, func() (obtained[struct{}], error) { return carryOut(ctx, h.c, o, unread) })
 	return err
 }
 
