@@ -89,7 +89,7 @@ func New(options ...Option) (*Client, error) {
 		pins:      o.pins,
 		identity:  identity(base, o),
 		http:      httpClient(o.httpClient),
-		limiter:   transport.NewLimiter(accountLimit(o.limit)),
+		limiter:   transport.NewLimiter(accountLimit(o.limit, o.stacks()...)),
 		inFlight:  accountLimit(o.limit).InFlight,
 		images:    newDarkroom(),
 		recorder:  o.recorder,

@@ -71,6 +71,56 @@ func TestLimitInFlight(t *testing.T) {
 	})
 }
 
+// Time in the queue is not held against the service: what cannot be sent within an
+// attempt's time is refused, and no breaker opens.
+func TestLimitIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, nyckelsim.Config{Latency: 100 * time.Millisecond})
+		client := a.client(t, nyckel.WithStack(policy.Stack{Attempt: policy.Timeout{FirstByte: time.Second}}))
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		refused := 0
+		for range 200 {
+			wg.Go(func() {
+				_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("where is my parcel"))
+				if err != nil {
+					assert.ErrorIs(t, err, transport.ErrLimited)
+					mu.Lock()
+					refused++
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		assert.Positive(t, refused)
+		assert.Equal(t, 200-refused, a.Stats().Invokes)
+		_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("where is my parcel"))
+		assert.NoError(t, err)
+	})
+}
+
+// Who is in a hurry goes first.
+func TestLimitPriority(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, nyckelsim.Config{})
+		client := a.client(t, nyckel.WithLimit(policy.Limit{PerSecond: 1}))
+		invoke := func(priority int) time.Duration {
+			start := time.Now()
+			ctx := policy.WithCall(t.Context(), policy.Call{Priority: priority})
+			_, err := client.Invoke(ctx, "tickets", nyckel.Text("where is my parcel"))
+			assert.NoError(t, err)
+			return time.Since(start)
+		}
+		invoke(0)
+		for range 3 {
+			go invoke(0)
+		}
+		synctest.Wait()
+		assert.Equal(t, time.Second, invoke(1).Round(time.Millisecond))
+		time.Sleep(5 * time.Second)
+	})
+}
+
 func TestLimitErrors(t *testing.T) {
 	_, err := nyckel.New(nyckel.WithCredentials(clientID, clientSecret), nyckel.WithFunction("tickets", nyckel.Function{ID: "function_1"}),
 		nyckel.WithLimit(policy.Limit{Burst: -1}))

@@ -142,7 +142,7 @@ func carryOut[T any](ctx context.Context, c *Client, o order, read reading[T]) (
 
 func attempt[T any](ctx context.Context, c *Client, o order, read reading[T]) (got obtained[T], err error) {
 	ctx, trail := telemetry.NewContext(ctx)
-	ctx = policy.WithCall(ctx, policy.Call{Identity: c.identity, Replayable: o.replayable})
+	ctx = policy.WithCall(ctx, policy.Call{Identity: c.identity, Priority: policy.CallOf(ctx).Priority, Replayable: o.replayable})
 	if read != nil {
 		ctx = expect(ctx, read)
 	}

@@ -113,13 +113,15 @@ func WithRecorder(r Recorder) Option {
 }
 
 // WithLimit sets how much traffic the account bears: all requests of the client
-// together, of whatever function, repeated ones, too. What exceeds it waits its turn
-// for up to MaxWait, and is refused otherwise, with [transport.ErrLimited].
+// together, of whatever function, repeated ones, too. What exceeds it waits its turn,
+// those of a higher [policy.Call.Priority] first, and is refused if that would take
+// longer than MaxWait: with the error ErrLimited of package transport, which no breaker
+// counts. [Client.InvokeAll] waits for as long as it takes.
 //
 // Zero fields mean what holds without the option: 25 per second and 25 in flight,
 // which the service allows an account unless a contract says otherwise; a Burst of 1;
-// 5 s of MaxWait, but not more than half of what the function's stack grants an
-// attempt. The service counts the calls of any one second, so that PerSecond and
+// a MaxWait of 5 s, or half of the least Attempt.FirstByte of the stacks if that is
+// less, since an attempt's time runs while it waits. The service counts the calls of any one second, so that PerSecond and
 // Burst together should not exceed its limit by more than 1: the rate of a client
 // that must answer bursts quickly is better set to 15 with a Burst of 10.
 //
@@ -184,6 +186,17 @@ func Strict() InvokeOption {
 // [policy.RungStatic]. It adds to those that [New] was given.
 func Without(rungs ...string) InvokeOption {
 	return callOption(func(o *callOptions) { o.without = slices.Concat(o.without, rungs) })
+}
+
+// stacks returns all that calls may go through.
+func (o clientOptions) stacks() []policy.Stack {
+	stacks := []policy.Stack{o.stack}
+	for _, f := range o.functions {
+		if f.Stack != nil {
+			stacks = append(stacks, *f.Stack)
+		}
+	}
+	return stacks
 }
 
 // validate reports everything that is wrong with the options.
