@@ -71,8 +71,8 @@ type function struct {
 }
 
 // New returns a Client. It needs credentials ([WithCredentials] or
-// [WithTokenSource]) and at least one function ([WithFunction]). It reports
-// everything that is wrong with the options at once, and makes no call.
+// [WithTokenSource]), and the functions that are to be called ([WithFunction]). It
+// reports everything that is wrong with the options at once, and makes no call.
 func New(options ...Option) (*Client, error) {
 	o := clientOptions{baseURL: DefaultBaseURL}
 	for _, option := range options {
@@ -164,6 +164,9 @@ func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 func (c *Client) function(name string) (*function, error) {
 	if f, ok := c.functions[name]; ok {
 		return f, nil
+	}
+	if len(c.functions) == 0 {
+		return nil, fmt.Errorf("no function %q is configured, nor any other; use WithFunction", name)
 	}
 	return nil, fmt.Errorf("no function %q is configured; there are: %s", name, strings.Join(c.Functions(), ", "))
 }

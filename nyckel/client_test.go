@@ -27,7 +27,7 @@ func TestNewErrors(t *testing.T) {
 		options []nyckel.Option
 		want    string
 	}{
-		{"nothing given", nil, noCredentials + "\nnyckel: no function is configured, use WithFunction"},
+		{"nothing given", nil, noCredentials},
 		{"no credentials", []nyckel.Option{function}, noCredentials},
 		{"no client id", []nyckel.Option{function, nyckel.WithCredentials("", clientSecret)}, halfCredentials},
 		{"no client secret", []nyckel.Option{function, nyckel.WithCredentials(clientID, "")}, halfCredentials},

@@ -14,6 +14,26 @@
 //	…
 //	prediction, err := client.Invoke(ctx, "ticket_routing", nyckel.Text("Where is my parcel?"))
 //
+// # Calls and what they are for
+//
+//	classification     [Client.Invoke], [Client.InvokeAll]
+//	tags               [Client.Tag]
+//	boxes              [Client.Detect]
+//	like samples       [Client.Search]
+//	text in an image   [Client.ReadText]
+//	points             [Client.Locate]
+//	managing           [Client.Function], [Client.FunctionByID], [Client.CreateFunction]
+//
+// An [Input] is a [Text], an [Image] or a [Tabular].
+//
+// # The account's limit
+//
+// The service allows an account 25 calls in a second and 25 in flight, of whatever
+// function. The client keeps to that ([WithLimit]): calls wait their turn, for 5 s at
+// most, and are refused if that is not enough. It counts what goes over the wire, so
+// that it stands below the stacks: answers of a cache are free, and repeated calls
+// are not. While a call waits the time of its attempt runs.
+//
 // # What a repeated call does
 //
 // Invoke is a POST, and is repeated all the same when it fails in a way that may

@@ -306,3 +306,31 @@ func TestTabularImage(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, image.Pt(384, 48), p.Bounds().Size())
 }
+
+func TestTabularOf(t *testing.T) {
+	type Place struct{ City string }
+	type house struct {
+		Street string
+		Rooms  int           `nyckel:"Number of rooms"`
+		Photo  *nyckel.Image `nyckel:"field_3"`
+		Price  *float64
+		Note   string `nyckel:"-"`
+		hidden string
+		Place
+	}
+	price := 2.5
+	row := &house{Street: "Main St", Rooms: 3, Price: &price, Note: "x", hidden: "y", Place: Place{"Bern"}}
+	got, err := nyckel.TabularOf(row)
+	require.NoError(t, err)
+	assert.Equal(t, nyckel.Tabular{"Street": "Main St", "Number of rooms": 3, "Price": 2.5, "City": "Bern"}, got)
+
+	_, err = nyckel.TabularOf(3)
+	assert.EqualError(t, err, "nyckel: TabularOf wants a struct, not int")
+	_, err = nyckel.TabularOf((*house)(nil))
+	assert.EqualError(t, err, "nyckel: TabularOf wants a struct, not *nyckel_test.house")
+	_, err = nyckel.TabularOf(struct {
+		A int
+		B int `nyckel:"A"`
+	}{})
+	assert.ErrorContains(t, err, `is called "A", which is empty or taken`)
+}

@@ -548,6 +548,9 @@ func TestManageNonsense(t *testing.T) {
 		"nyckel: get a sample: the id is empty":                                  errOf(h.Sample(ctx, "")),
 		"nyckel: list labels: the id is empty":                                   errOf(collect(client.FunctionByID("").Labels(ctx))),
 	}
+	bare, err := nyckel.New(nyckel.WithCredentials(clientID, clientSecret))
+	require.NoError(t, err)
+	tests[`nyckel: no function "tickets" is configured, nor any other; use WithFunction`] = errOf(bare.Invoke(ctx, "tickets", nyckel.Text("x")))
 	for want, err := range tests {
 		assert.EqualError(t, err, want)
 	}

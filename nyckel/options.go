@@ -211,9 +211,6 @@ func (o clientOptions) validate() error {
 	case o.source == nil && (!hasID || !hasSecret):
 		errs = append(errs, errors.New("nyckel: WithCredentials needs both a client id and a client secret"))
 	}
-	if len(o.functions) == 0 {
-		errs = append(errs, errors.New("nyckel: no function is configured, use WithFunction"))
-	}
 	for _, name := range o.duplicates {
 		errs = append(errs, fmt.Errorf("nyckel: function %q is configured twice", name))
 	}
