@@ -40,7 +40,8 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := a.send(req, token)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || req.GetBody == nil {
+	bare := req.Body == nil || req.Body == http.NoBody
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || req.GetBody == nil && !bare {
 		return resp, err
 	}
 	fresh, err := a.token(req.Context(), token)
@@ -51,13 +52,13 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if fresh == token { // the source has no other
 		return resp, nil
 	}
-	again, err := req.GetBody()
-	if err != nil {
-		return resp, nil //nolint:nilerr // the service's no is the answer
+	repeated := req.WithContext(req.Context())
+	if !bare {
+		if repeated.Body, err = req.GetBody(); err != nil {
+			return resp, nil //nolint:nilerr // the service's no is the answer
+		}
 	}
 	discard(req, resp)
-	repeated := req.WithContext(req.Context())
-	repeated.Body = again
 	return a.send(repeated, fresh)
 }
 

@@ -1,13 +1,51 @@
 package nyckel
 
 import (
+	"context"
 	"image"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
+
+// Images that are decoded at the same time have no more pixels in sum than one may
+// have, and nobody waits for one whose caller has left.
+func TestDarkroom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDarkroom()
+		leave, err := d.enter(t.Context(), maxPixels)
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		leaveNothing, err := d.enter(ctx, 1)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		leaveNothing()
+		var entered atomic.Int64
+		for range 20 {
+			go func() {
+				leave, err := d.enter(t.Context(), maxPixels/4)
+				assert.NoError(t, err)
+				entered.Add(1)
+				time.Sleep(time.Minute)
+				leave()
+			}()
+		}
+		synctest.Wait()
+		assert.Zero(t, entered.Load())
+		leave()
+		synctest.Wait()
+		assert.EqualValues(t, 3, entered.Load(), "a quarter needs a bit more than one")
+		time.Sleep(time.Hour)
+		assert.EqualValues(t, 20, entered.Load())
+		assert.Empty(t, d.slots)
+	})
+}
 
 func FuzzOrientation(f *testing.F) {
 	f.Add([]byte("\xff\xd8\xff\xe1\x00\x22Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"))

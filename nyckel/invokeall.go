@@ -51,8 +51,7 @@ func Concurrency(n int) AllOption {
 }
 
 // Progress has report called after each input: how many are done, how many of these
-// failed, and how many there are. It is called by one goroutine at a time, in the
-// order of what it tells; what it does holds the others up.
+// failed, and how many there are. It is called on the goroutine of the caller.
 func Progress(report func(done, failed, total int)) AllOption {
 	return allOption(func(o *allOptions) { o.progress = report })
 }
@@ -85,13 +84,19 @@ func (c *Client) InvokeAll(ctx context.Context, name string, inputs []Input, opt
 	const mostAtOnce = 1000 // where the account has no limit
 	workers := cmp.Or(o.concurrency, max(c.inFlight, 0), mostAtOnce)
 	outcomes := make([]Outcome, len(inputs))
-	done := make(chan bool, workers) // an input is; says whether it failed
+	done := make(chan bool, len(inputs)) // an input is; says whether it failed. Nobody has to wait to say so
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // a report that panics is the end
 	var next atomic.Int64
+	var cut atomic.Bool // ctx ended before an input was answered
 	var wg sync.WaitGroup
 	for range min(workers, len(inputs)) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(inputs); i = int(next.Add(1)) - 1 {
 				outcomes[i] = c.invokeItem(ctx, name, i, inputs[i], o)
+				if outcomes[i].Err != nil && ctx.Err() != nil {
+					cut.Store(true)
+				}
 				done <- outcomes[i].Err != nil
 			}
 		})
@@ -106,7 +111,7 @@ func (c *Client) InvokeAll(ctx context.Context, name string, inputs []Input, opt
 		}
 	}
 	wg.Wait()
-	if ctx.Err() != nil && failed > 0 {
+	if cut.Load() {
 		return outcomes, context.Cause(ctx)
 	}
 	return outcomes, nil

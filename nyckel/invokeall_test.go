@@ -37,7 +37,8 @@ func TestInvokeAllUsesTheRate(t *testing.T) {
 	const n, scale = 10_000, 40
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount(t, nyckelsim.Config{Rate: 25 * scale, Concurrency: 25 * scale, Latency: 100 * time.Millisecond})
-		client := a.client(t, nyckel.WithLimit(policy.Limit{PerSecond: 25 * scale, InFlight: 25 * scale}))
+		client := a.client(t, nyckel.WithLimit(policy.Limit{PerSecond: 25 * scale, InFlight: 25 * scale}),
+			nyckel.WithHTTPClient(inMemory(a.Server))) // a thousand connections are many for the race detector
 		start := time.Now()
 		outcomes, err := client.InvokeAll(t.Context(), "tickets", texts(n))
 		took := time.Since(start)
@@ -164,6 +165,24 @@ func TestInvokeAllCancelled(t *testing.T) {
 			}
 		}
 		assert.Equal(t, 48, answered, "25 per second but for those that were under way")
+	})
+}
+
+// A report that panics ends the rest.
+func TestInvokeAllReportPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(func(req *http.Request) (*http.Response, error) {
+			time.Sleep(time.Millisecond)
+			return predict("spam", 0.75)(req)
+		})
+		client := s.client(t, once)
+		assert.PanicsWithValue(t, "enough", func() {
+			_, _ = client.InvokeAll(t.Context(), "tickets", texts(1000), nyckel.Concurrency(1), nyckel.Progress(func(done, _, _ int) {
+				panic("enough")
+			}))
+		})
+		time.Sleep(time.Second)
+		assert.LessOrEqual(t, s.calls.Calls(), 2)
 	})
 }
 

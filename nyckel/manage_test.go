@@ -503,6 +503,14 @@ func TestPagesEnd(t *testing.T) {
 	assert.Equal(t, 1, s.calls.Calls())
 }
 
+// A request without a body gets another token, too.
+func TestManageRenewsToken(t *testing.T) {
+	s := newService(answer(http.StatusUnauthorized, `{"message":"expired"}`), answer(http.StatusOK, `{"id":"label_1"}`))
+	_, err := handle(t, s.client(t, once)).Label(t.Context(), "label_1")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"token-1", "token-2"}, s.bearers())
+}
+
 // An id is one segment of the path, whatever is in it.
 func TestManageIDs(t *testing.T) {
 	s := newService(answer(http.StatusOK, `{"id":"x"}`))

@@ -20,19 +20,19 @@ const maxPages = 10_000
 func list[T any](ctx context.Context, c *Client, o order, what string, byIndex bool, count int, id func(T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		linked, last := false, ""
+		linked, counted, last := false, false, "" // last: the id of the first item of the page before
 		for range maxPages {
 			got, err := carryOut(ctx, c, o, asJSON[[]T]("a list of "+what, "array"))
 			if err != nil {
 				yield(none, err)
 				return
 			}
-			if n := len(got.value); n > 0 && id != nil {
-				if first := id(got.value[0]); first == last && first != "" { // startIndex was passed over
+			if len(got.value) > 0 {
+				first := id(got.value[0])
+				if counted && first == last && first != "" { // startIndex was passed over
 					return
-				} else {
-					last = first
 				}
+				last = first
 			}
 			for _, item := range got.value {
 				if !yield(item, nil) {
@@ -42,11 +42,12 @@ func list[T any](ctx context.Context, c *Client, o order, what string, byIndex b
 			target, ok := nextLink(strings.Join(got.header.Values("Link"), ", "))
 			switch {
 			case ok:
-				linked = true
+				linked, counted = true, false
 				o.url, err = follow(o.url, target)
 			case linked || !byIndex || len(got.value) < count:
 				return
 			default:
+				counted = true
 				o.url, err = nextIndex(o.url, len(got.value))
 			}
 			if err != nil {
