@@ -1,13 +1,9 @@
 package predictions
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sparekey/sparekey/telemetry"
@@ -64,27 +60,25 @@ type Performance struct {
 
 // Performance returns figures by function, model and period, in that order.
 func (s *Store) Performance(ctx context.Context, scope Scope) ([]Performance, error) {
-	query, args := s.grouped(scope, joinTruths, nil, `COUNT(*), COUNT(t.label),
+	var figures []Performance
+	err := s.eachGroup(ctx, scope, `SELECT COUNT(*), COUNT(t.label),
 		COALESCE(SUM(CASE WHEN t.label = p.label THEN 1 ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN t.label = p.label THEN (1 - p.confidence) * (1 - p.confidence)
 			WHEN t.label IS NOT NULL THEN p.confidence * p.confidence END), 0.0),
-		SUM(p.confidence)`)
-	var figures []Performance
-	err := s.each(ctx, query, args, func(scan func(...any) error) error {
-		var f Performance
-		var period int64
-		var squares, confidences float64
-		if err := scan(&f.Function, &f.Model, &period, &f.N, &f.Known, &f.Correct, &squares, &confidences); err != nil {
-			return err
-		}
-		f.Start = scope.start(period)
-		f.Accuracy = ratio(float64(f.Correct), f.Known)
-		f.Low, f.High = Wilson(f.Correct, f.Known)
-		f.Brier = ratio(squares, f.Known)
-		f.Confidence = ratio(confidences, f.N)
-		figures = append(figures, f)
-		return nil
-	})
+		COALESCE(SUM(p.confidence), 0.0) FROM sparekey_predictions p`+joinTruths+inGroup,
+		func(g Group, scan func(...any) error) error {
+			f := Performance{Group: g}
+			var squares, confidences float64
+			if err := scan(&f.N, &f.Known, &f.Correct, &squares, &confidences); err != nil || f.N == 0 {
+				return err
+			}
+			f.Accuracy = ratio(float64(f.Correct), f.Known)
+			f.Low, f.High = Wilson(f.Correct, f.Known)
+			f.Brier = ratio(squares, f.Known)
+			f.Confidence = ratio(confidences, f.N)
+			figures = append(figures, f)
+			return nil
+		})
 	return figures, err
 }
 
@@ -98,23 +92,17 @@ type Confusion struct {
 // Confusion returns the counts of all pairs that occurred, by function, model and
 // period, the most frequent pair first.
 func (s *Store) Confusion(ctx context.Context, scope Scope) ([]Confusion, error) {
-	query, args := s.grouped(scope, joinTruths, []string{"t.label", "p.label"}, "COUNT(*)")
 	var figures []Confusion
-	err := s.each(ctx, query, args, func(scan func(...any) error) error {
-		var f Confusion
-		var period int64
-		var truth *string
-		if err := scan(&f.Function, &f.Model, &period, &truth, &f.Label, &f.N); err != nil || truth == nil {
-			return err
-		}
-		f.Start, f.Truth = scope.start(period), *truth
-		figures = append(figures, f)
-		return nil
-	})
-	slices.SortStableFunc(figures, func(a, b Confusion) int {
-		return cmp.Or(strings.Compare(a.Function, b.Function), strings.Compare(a.Model, b.Model), a.Start.Compare(b.Start), b.N-a.N,
-			strings.Compare(a.Truth, b.Truth), strings.Compare(a.Label, b.Label))
-	})
+	err := s.eachGroup(ctx, scope, `SELECT t.label, p.label, COUNT(*) FROM sparekey_predictions p JOIN `+truthOf+inGroup+
+		` GROUP BY t.label, p.label ORDER BY 3 DESC, 1, 2`,
+		func(g Group, scan func(...any) error) error {
+			f := Confusion{Group: g}
+			if err := scan(&f.Truth, &f.Label, &f.N); err != nil {
+				return err
+			}
+			figures = append(figures, f)
+			return nil
+		})
 	return figures, err
 }
 
@@ -147,32 +135,30 @@ type Bin struct {
 
 // Calibration returns reliability tables by function, model and period.
 func (s *Store) Calibration(ctx context.Context, scope Scope) ([]Calibration, error) {
-	query, args := s.grouped(scope, joinTruths, []string{s.dialect.bin(10)}, `COUNT(*), COUNT(t.label),
-		COALESCE(SUM(CASE WHEN t.label = p.label THEN 1 ELSE 0 END), 0),
-		COALESCE(SUM(CASE WHEN t.label IS NOT NULL THEN p.confidence END), 0.0)`)
 	var figures []Calibration
-	err := s.each(ctx, query, args, func(scan func(...any) error) error {
-		var g Group
-		var period int64
-		var bin, n int
-		var b Bin
-		var confidences float64
-		if err := scan(&g.Function, &g.Model, &period, &bin, &n, &b.N, &b.Correct, &confidences); err != nil {
-			return err
-		}
-		g.Start = scope.start(period)
-		if len(figures) == 0 || figures[len(figures)-1].Group != g {
-			figures = append(figures, Calibration{Group: g})
-		}
-		b.Confidence = ratio(confidences, b.N)
-		b.Accuracy = ratio(float64(b.Correct), b.N)
-		b.Low, b.High = Wilson(b.Correct, b.N)
-		c := &figures[len(figures)-1]
-		c.N += n
-		c.Known += b.N
-		c.Bins[bin] = b
-		return nil
-	})
+	err := s.eachGroup(ctx, scope, `SELECT `+s.dialect.bin(10)+`, COUNT(*), COUNT(t.label),
+		COALESCE(SUM(CASE WHEN t.label = p.label THEN 1 ELSE 0 END), 0),
+		COALESCE(SUM(CASE WHEN t.label IS NOT NULL THEN p.confidence END), 0.0) FROM sparekey_predictions p`+joinTruths+inGroup+
+		` GROUP BY 1`,
+		func(g Group, scan func(...any) error) error {
+			var bin, n int
+			var b Bin
+			var confidences float64
+			if err := scan(&bin, &n, &b.N, &b.Correct, &confidences); err != nil {
+				return err
+			}
+			if len(figures) == 0 || figures[len(figures)-1].Group != g {
+				figures = append(figures, Calibration{Group: g})
+			}
+			b.Confidence = ratio(confidences, b.N)
+			b.Accuracy = ratio(float64(b.Correct), b.N)
+			b.Low, b.High = Wilson(b.Correct, b.N)
+			c := &figures[len(figures)-1]
+			c.N += n
+			c.Known += b.N
+			c.Bins[bin] = b
+			return nil
+		})
 	for i := range figures {
 		figures[i].finish()
 	}
@@ -224,21 +210,6 @@ func (s *Store) Sources(ctx context.Context, scope Scope) ([]SourceShare, error)
 		shares[i].Share = ratio(float64(f.N), totals[key{f.Function, f.Start}])
 	}
 	return shares, err
-}
-
-// grouped returns a query over live predictions by function, model, period and
-// what else is given.
-func (s *Store) grouped(scope Scope, join string, more []string, figures string) (query string, args []any) {
-	where, period := scope.conditions()
-	where.texts = append(where.texts, "p.source = 'live'")
-	groups := append([]string{"p.function", "p.model", period}, more...)
-	by := make([]string, len(groups))
-	for i := range by {
-		by[i] = strconv.Itoa(i + 1) // by position: an expression with parameters is not equal to itself
-	}
-	order := strings.Join(by, ", ")
-	return "SELECT " + strings.Join(groups, ", ") + ", " + figures + " FROM sparekey_predictions p" + join +
-		where.text() + " GROUP BY " + order + " ORDER BY " + order, where.args
 }
 
 // each calls fn with each row of a query.

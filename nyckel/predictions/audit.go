@@ -109,9 +109,12 @@ func (s *Store) page(ctx context.Context, q Query, n int) ([]Entry, error) {
 	return page, rows.Err()
 }
 
-// joinTruths finds the truth of each prediction p.
-const joinTruths = ` LEFT JOIN sparekey_truths t
+// truthOf is the truth t of a prediction p; joinTruths keeps those without one.
+const (
+	truthOf = `sparekey_truths t
 	ON t.function = p.function AND t.sample = COALESCE(p.external_id, p.id) AND t.current = 1`
+	joinTruths = " LEFT JOIN " + truthOf
+)
 
 var prefixed = "p." + strings.ReplaceAll(strings.Join(strings.Fields(columns), " "), ", ", ", p.")
 

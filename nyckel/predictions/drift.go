@@ -82,25 +82,31 @@ func newProfile() *profile { return &profile{labels: make(map[string]int)} }
 
 func (s *Store) profiles(ctx context.Context, scope Scope) (map[Group]*profile, error) {
 	profiles := make(map[Group]*profile)
-	query, args := s.grouped(scope, "", []string{"p.label", s.dialect.bin(steps)}, "COUNT(*)")
-	err := s.each(ctx, query, args, func(scan func(...any) error) error {
-		var g Group
-		var period int64
-		var label string
-		var step, n int
-		if err := scan(&g.Function, &g.Model, &period, &label, &step, &n); err != nil {
-			return err
-		}
-		g.Start = scope.start(period)
+	of := func(g Group) *profile {
 		if profiles[g] == nil {
 			profiles[g] = newProfile()
 		}
-		p := profiles[g]
-		p.n += n
-		p.labels[label] += n
-		p.confidences[step] += n
-		return nil
-	})
+		return profiles[g]
+	}
+	err := s.eachGroup(ctx, scope, "SELECT p.label, COUNT(*) FROM sparekey_predictions p"+inGroup+" GROUP BY p.label",
+		func(g Group, scan func(...any) error) error {
+			var label string
+			var n int
+			err := scan(&label, &n)
+			of(g).n += n
+			of(g).labels[label] += n
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	err = s.eachGroup(ctx, scope, "SELECT "+s.dialect.bin(steps)+", COUNT(*) FROM sparekey_predictions p"+inGroup+" GROUP BY 1",
+		func(g Group, scan func(...any) error) error {
+			var step, n int
+			err := scan(&step, &n)
+			of(g).confidences[step] += n
+			return err
+		})
 	return profiles, err
 }
 

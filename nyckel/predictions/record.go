@@ -76,6 +76,10 @@ func (s *Store) insertSome(ctx context.Context, tx *sql.Tx, rows []row) error {
 			inputs[r.id] = r
 		}
 	}
+	if len(inputs) == 0 && len(rows) == maxRows { // what a batch consists of
+		_, err := tx.StmtContext(ctx, s.many).ExecContext(ctx, args...)
+		return err
+	}
 	query := s.inserts(len(rows))
 	if len(inputs) == 0 {
 		_, err := tx.ExecContext(ctx, query, args...)

@@ -40,6 +40,7 @@ type Store struct {
 	db      *sql.DB
 	dialect Dialect
 	options Options
+	many    *sql.Stmt  // inserts maxRows rows
 	group   *committer // nil on PostgreSQL, which groups commits by itself
 }
 
@@ -55,6 +56,9 @@ func Open(ctx context.Context, db *sql.DB, d Dialect, options Options) (*Store, 
 		return nil, err
 	}
 	s := &Store{db: db, dialect: d, options: options}
+	if s.many, err = db.PrepareContext(ctx, s.inserts(maxRows)); err != nil {
+		return nil, fmt.Errorf("predictions: %w", err)
+	}
 	if d == SQLite {
 		s.group = newCommitter(db)
 	}
@@ -74,10 +78,11 @@ func (s *Store) Close() error {
 	if s.group != nil {
 		s.group.close()
 	}
+	err := s.many.Close()
 	if s.options.OwnDB {
-		return s.db.Close()
+		err = errors.Join(err, s.db.Close())
 	}
-	return nil
+	return err
 }
 
 // Update calls fn in a transaction and commits what it wrote, unless it returns an

@@ -162,5 +162,6 @@ const (
 	SubmitDone      SubmitState = "done"      // the service has it
 	SubmitLater     SubmitState = "later"     // tried; to be tried again
 	SubmitAmbiguous SubmitState = "ambiguous" // several samples have the external id: never guessed
-	SubmitRefused   SubmitState = "refused"   // the service does not want it
+	SubmitRefused   SubmitState = "refused"   // the service does not want it, or cannot be told
+	SubmitSkipped   SubmitState = "skipped"   // it confirms a prediction, and was not drawn
 )

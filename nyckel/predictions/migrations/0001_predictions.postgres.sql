@@ -24,6 +24,7 @@ CREATE TABLE sparekey_predictions (
 );
 
 CREATE INDEX sparekey_predictions_at ON sparekey_predictions (function, at, seq);
+CREATE INDEX sparekey_predictions_live ON sparekey_predictions (function, model, at) WHERE source = 'live';
 CREATE INDEX sparekey_predictions_external ON sparekey_predictions (external_id, function) WHERE external_id IS NOT NULL;
 
 -- What was predicted stays; only the sample may become known, once.
@@ -75,10 +76,10 @@ CREATE TABLE sparekey_truths (
 	by_whom      TEXT NOT NULL,
 	at           BIGINT NOT NULL,
 	current      SMALLINT NOT NULL CHECK (current IN (0, 1)),
-	submit       TEXT NOT NULL CHECK (submit IN ('open', 'done', 'later', 'ambiguous', 'refused')),
+	submit       TEXT NOT NULL CHECK (submit IN ('open', 'done', 'later', 'ambiguous', 'refused', 'skipped')),
 	submitted_at BIGINT,
 	submit_error TEXT NOT NULL
 );
 
-CREATE UNIQUE INDEX sparekey_truths_current ON sparekey_truths (function, sample) WHERE current = 1;
+CREATE UNIQUE INDEX sparekey_truths_current ON sparekey_truths (sample, function) WHERE current = 1;
 CREATE INDEX sparekey_truths_submit ON sparekey_truths (submit, seq) WHERE current = 1;

@@ -24,6 +24,7 @@ CREATE TABLE sparekey_predictions (
 ) STRICT;
 
 CREATE INDEX sparekey_predictions_at ON sparekey_predictions (function, at, seq);
+CREATE INDEX sparekey_predictions_live ON sparekey_predictions (function, model, at) WHERE source = 'live';
 CREATE INDEX sparekey_predictions_external ON sparekey_predictions (external_id, function) WHERE external_id IS NOT NULL;
 
 -- What was predicted stays; only the sample may become known, once.
@@ -68,10 +69,10 @@ CREATE TABLE sparekey_truths (
 	by_whom      TEXT NOT NULL,
 	at           INTEGER NOT NULL,
 	current      INTEGER NOT NULL CHECK (current IN (0, 1)),
-	submit       TEXT NOT NULL CHECK (submit IN ('open', 'done', 'later', 'ambiguous', 'refused')),
+	submit       TEXT NOT NULL CHECK (submit IN ('open', 'done', 'later', 'ambiguous', 'refused', 'skipped')),
 	submitted_at INTEGER,
 	submit_error TEXT NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX sparekey_truths_current ON sparekey_truths (function, sample) WHERE current = 1;
+CREATE UNIQUE INDEX sparekey_truths_current ON sparekey_truths (sample, function) WHERE current = 1;
 CREATE INDEX sparekey_truths_submit ON sparekey_truths (submit, seq) WHERE current = 1;

@@ -1,0 +1,282 @@
+package predictions
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/policy"
+)
+
+// SubmitOptions configure a [Submitter]. The zero value submits corrections only.
+type SubmitOptions struct {
+	// Confirmations is the share, 0 to 1, of the truths that the prediction had got
+	// right which are submitted as well. Corrections always are. Which ones are
+	// drawn depends on the sample alone, so that a second run draws the same.
+	Confirmations float64
+
+	// Skip leaves a truth alone, as a doubtful one should be: it stays open. Nil
+	// leaves none.
+	Skip func(Truth) bool
+}
+
+// A Submitter tells the service the truths that the store knows, as annotations of
+// samples, from which its next model learns. What became of each truth is in the
+// store, so that a submitter that was killed goes on where it was; a truth that
+// was on its way is sent again, which does no harm. Only the current truth of a
+// sample is sent, and a correction takes the place of what was sent before.
+//
+// The sample is that of the prediction, where the service said which it is, or the
+// one with the external id. None yet means later; several mean that none of them
+// is touched.
+//
+// Let one submitter at a time work on a store.
+type Submitter struct {
+	store   *Store
+	client  *nyckel.Client
+	options SubmitOptions
+}
+
+// NewSubmitter returns a submitter for the functions of a client, whose limit it
+// keeps. It panics if the share of confirmations is not between 0 and 1.
+func NewSubmitter(store *Store, client *nyckel.Client, options SubmitOptions) *Submitter {
+	if !(options.Confirmations >= 0 && options.Confirmations <= 1) {
+		panic(fmt.Sprintf("predictions: share of confirmations is %v, want 0 to 1", options.Confirmations))
+	}
+	return &Submitter{store: store, client: client, options: options}
+}
+
+// Submitted says what became of the truths of one run.
+type Submitted struct {
+	Done, Later, Ambiguous, Refused, Skipped int
+}
+
+// open is a truth that the service has not been told.
+type open struct {
+	seq              int64
+	function, sample string
+	truth            Truth
+}
+
+// Submit works once through the truths of one function that are open or that were
+// put off. The error says why it stopped before the end: the service cannot be
+// reached, wants no more for now, or does not know us. What it did until then
+// stands.
+func (s *Submitter) Submit(ctx context.Context, function string) (Submitted, error) {
+	var done Submitted
+	handle, err := s.client.Function(function)
+	if err != nil {
+		return done, err
+	}
+	for after := int64(0); ; {
+		page, err := s.store.openTruths(ctx, function, after)
+		if err != nil || len(page) == 0 {
+			return done, err
+		}
+		for _, o := range page {
+			after = o.seq
+			if s.options.Skip != nil && s.options.Skip(o.truth) {
+				continue
+			}
+			state, reason := s.submit(ctx, handle, o)
+			if err := s.store.submitted(ctx, o, state, reason); err != nil {
+				return done, err
+			}
+			done.count(state)
+			if stops(ctx, reason) {
+				return done, reason
+			}
+		}
+	}
+}
+
+func (d *Submitted) count(state SubmitState) {
+	switch state {
+	case SubmitDone:
+		d.Done++
+	case SubmitLater:
+		d.Later++
+	case SubmitAmbiguous:
+		d.Ambiguous++
+	case SubmitRefused:
+		d.Refused++
+	case SubmitSkipped:
+		d.Skipped++
+	}
+}
+
+// errNoSample means that the sample is not there, as yet.
+var errNoSample = errors.New("no sample has the external id yet")
+
+// submit tells the service one truth. The reason explains a state that is not done.
+func (s *Submitter) submit(ctx context.Context, handle *nyckel.Handle, o open) (SubmitState, error) {
+	p, err := s.store.predicted(ctx, o)
+	if err != nil {
+		return SubmitLater, err
+	}
+	if p.label == o.truth.Label && !drawn(o, s.options.Confirmations) {
+		return SubmitSkipped, nil
+	}
+	switch {
+	case len(p.samples) > 1:
+		return SubmitAmbiguous, fmt.Errorf("%d samples have the external id", len(p.samples))
+	case len(p.samples) == 0 && p.nameless:
+		return SubmitRefused, errors.New("the prediction has neither a sample id nor an external id")
+	case len(p.samples) == 0:
+		sample, err := find(ctx, handle, o.sample)
+		if errors.Is(err, nyckel.ErrAmbiguous) {
+			return SubmitAmbiguous, err
+		}
+		if err != nil {
+			return SubmitLater, err
+		}
+		if err := s.store.setSample(ctx, o, sample); err != nil {
+			return SubmitLater, err
+		}
+		p.samples = []string{sample}
+	}
+	err = handle.Annotate(ctx, p.samples[0], nyckel.Annotation{LabelName: o.truth.Label})
+	switch classOf(err) {
+	case policy.OK:
+		return SubmitDone, nil
+	case policy.Invalid, policy.Conflict, policy.Filtered:
+		return SubmitRefused, err
+	}
+	return SubmitLater, err
+}
+
+// find returns the id of the one sample with that external id.
+func find(ctx context.Context, handle *nyckel.Handle, externalID string) (string, error) {
+	var id string
+	for sample, err := range handle.Samples(ctx, nyckel.SampleFilter{ExternalID: externalID, NoData: true}) {
+		switch {
+		case err != nil:
+			return "", err
+		case id != "" && sample.ID != id:
+			return "", nyckel.ErrAmbiguous
+		}
+		id = sample.ID
+	}
+	if id == "" {
+		return "", errNoSample
+	}
+	return id, nil
+}
+
+// classOf returns the verdict on a call: OK if it went well, Unknown if it was not
+// made.
+func classOf(err error) policy.Class {
+	if err == nil {
+		return policy.OK
+	}
+	if e := policy.ErrorOf(err); e != nil {
+		return e.Verdict.Class
+	}
+	return policy.Unknown
+}
+
+// stops reports whether the next truth would fare no better.
+func stops(ctx context.Context, reason error) bool {
+	switch classOf(reason) {
+	case policy.RateLimited, policy.QuotaExceeded, policy.Unauthenticated, policy.Forbidden, policy.Overloaded, policy.Unreachable,
+		policy.Refused, policy.Canceled:
+		return true
+	}
+	return reason != nil && ctx.Err() != nil
+}
+
+// drawn reports whether a confirmation is among the share that is submitted.
+func drawn(o open, share float64) bool {
+	h := fnv.New64a()
+	h.Write([]byte(o.function + "\x00" + o.sample))
+	// FNV's high bits differ little between short texts; this mixes them.
+	mixed := h.Sum64() * 0x9e3779b97f4a7c15
+	mixed ^= mixed >> 32
+	mixed *= 0x9e3779b97f4a7c15
+	return float64(mixed>>11)/(1<<53) < share || share == 1
+}
+
+// openTruths returns some of the current truths that are to be submitted.
+func (s *Store) openTruths(ctx context.Context, function string, after int64) ([]open, error) {
+	var page []open
+	err := s.each(ctx, `SELECT seq, sample, label, by_whom, at FROM sparekey_truths
+		WHERE current = 1 AND submit IN ('open', 'later') AND function = $1 AND seq > $2 ORDER BY seq LIMIT 200`, []any{function, after},
+		func(scan func(...any) error) error {
+			o := open{function: function}
+			var at int64
+			if err := scan(&o.seq, &o.sample, &o.truth.Label, &o.truth.By, &at); err != nil {
+				return err
+			}
+			o.truth.Function, o.truth.ExternalID, o.truth.At = function, o.sample, time.UnixMicro(at)
+			page = append(page, o)
+			return nil
+		})
+	return page, err
+}
+
+// submitted writes down what became of a truth, unless it was corrected meanwhile:
+// then the correction is what is open.
+func (s *Store) submitted(ctx context.Context, o open, state SubmitState, reason error) error {
+	text := ""
+	if reason != nil {
+		text = plain(reason.Error())
+	}
+	// Not under ctx, whose end may be the reason.
+	return s.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, s.dialect.sql("UPDATE sparekey_truths SET submit = $1, submitted_at = $2, submit_error = $3 WHERE seq = $4"),
+			string(state), time.Now().UnixMicro(), text, o.seq)
+		if err != nil {
+			return fmt.Errorf("predictions: submit: %w", err)
+		}
+		return nil
+	})
+}
+
+// predicted is what the store knows of a sample.
+type predicted struct {
+	label    string   // what the last live answer said
+	samples  []string // the service's ids of it
+	nameless bool     // the sample is a prediction without an external id
+}
+
+func (s *Store) predicted(ctx context.Context, o open) (predicted, error) {
+	var p predicted
+	seen := make(map[string]bool)
+	err := s.each(ctx, `SELECT label, sample_id, source, 0, seq FROM sparekey_predictions WHERE external_id = $1 AND function = $2
+		UNION ALL SELECT label, sample_id, source, 1, seq FROM sparekey_predictions WHERE id = $1 AND function = $2 AND external_id IS NULL
+		ORDER BY seq`, []any{o.sample, o.function},
+		func(scan func(...any) error) error {
+			var label, sample, source string
+			var nameless int
+			var seq int64
+			if err := scan(&label, &sample, &source, &nameless, &seq); err != nil {
+				return err
+			}
+			if source == "live" {
+				p.label = label
+			}
+			if sample != "" && !seen[sample] {
+				seen[sample] = true
+				p.samples = append(p.samples, sample)
+			}
+			p.nameless = p.nameless || nameless == 1
+			return nil
+		})
+	return p, err
+}
+
+// setSample writes down which sample the predictions were about.
+func (s *Store) setSample(ctx context.Context, o open, sample string) error {
+	return s.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, s.dialect.sql("UPDATE sparekey_predictions SET sample_id = $1 WHERE function = $2 AND external_id = $3 AND sample_id = ''"),
+			sample, o.function, o.sample)
+		if err != nil {
+			return fmt.Errorf("predictions: submit: %w", err)
+		}
+		return nil
+	})
+}
