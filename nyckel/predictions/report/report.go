@@ -1,0 +1,201 @@
+// Package report draws what a prediction store knows as one HTML page: accuracy
+// over time, reliability, drift and where the answers came from. The page has
+// everything within itself, needs no script and no network, and gives each plot's
+// figures as a table as well.
+package report
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sparekey/sparekey/nyckel/predictions"
+)
+
+// Options say what a report is about. The zero value means every function and all
+// time, by days.
+type Options struct {
+	// Title is the page's. "" means "Predictions".
+	Title string
+
+	// Function, if set, is the only one.
+	Function string
+
+	// From and To are the first moment and the first one after. Zero means
+	// unbounded.
+	From, To time.Time
+
+	// Step is the length of a period. Zero means 24 hours.
+	Step time.Duration
+
+	// Base is what drift is measured against. Its zero value means the first four
+	// periods in which there were predictions.
+	Base predictions.Span
+}
+
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"percent": percent, "figure": func(x float64) string { return fmt.Sprintf("%.3f", x) }, "model": modelName,
+}).Parse(pageText))
+
+// Write writes the page about a store. Figures that rest on truths say how many:
+// those are rarely known for a random part of the predictions.
+func Write(ctx context.Context, w io.Writer, store *predictions.Store, o Options) error {
+	o.Title = cmp.Or(o.Title, "Predictions")
+	o.Step = cmp.Or(o.Step, 24*time.Hour)
+	sections, err := read(ctx, store, o)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	err = page.Execute(&b, struct {
+		Options
+		Made     time.Time
+		Sections []*section
+	}{o, time.Now().UTC().Truncate(time.Second), sections})
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}
+
+// A section is what the page says about one function.
+type section struct {
+	Function    string
+	N, Known    int
+	Performance []predictions.Performance
+	Whole       []predictions.Performance // by model, over all periods
+	Calibration []predictions.Calibration
+	Drift       []predictions.Drift
+	Sources     []predictions.SourceShare
+	Confusion   []predictions.Confusion // the most frequent mistakes
+
+	layout string // of times
+	step   time.Duration
+}
+
+// read asks the store for the figures of all sections.
+func read(ctx context.Context, store *predictions.Store, o Options) ([]*section, error) {
+	scope := predictions.Scope{Function: o.Function, From: o.From, To: o.To, Step: o.Step}
+	sources, err := store.Sources(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	var sections []*section
+	for _, share := range sources {
+		if len(sections) == 0 || sections[len(sections)-1].Function != share.Function {
+			sections = append(sections, newSection(share.Function, o.Step))
+		}
+		s := sections[len(sections)-1]
+		s.Sources = append(s.Sources, share)
+	}
+	for _, s := range sections {
+		scope.Function = s.Function
+		if err := s.read(ctx, store, scope, o.Base); err != nil {
+			return nil, err
+		}
+	}
+	return sections, nil
+}
+
+func newSection(function string, step time.Duration) *section {
+	layout := "2006-01-02"
+	if step < 24*time.Hour {
+		layout = "2006-01-02 15:04"
+	}
+	return &section{Function: function, layout: layout, step: step}
+}
+
+// mistakes is how many pairs of the confusion are shown.
+const mistakes = 10
+
+func (s *section) read(ctx context.Context, store *predictions.Store, scope predictions.Scope, base predictions.Span) (err error) {
+	if s.Performance, err = store.Performance(ctx, scope); err != nil {
+		return err
+	}
+	whole := scope
+	whole.Step = 0
+	if s.Whole, err = store.Performance(ctx, whole); err != nil {
+		return err
+	}
+	for _, p := range s.Whole {
+		s.N += p.N
+		s.Known += p.Known
+	}
+	if s.Calibration, err = store.Calibration(ctx, whole); err != nil {
+		return err
+	}
+	if base == (predictions.Span{}) {
+		base = s.firstPeriods()
+	}
+	if s.Drift, err = store.Drift(ctx, base, scope); err != nil {
+		return err
+	}
+	confusion, err := store.Confusion(ctx, whole)
+	for _, c := range confusion {
+		if c.Truth != c.Label {
+			s.Confusion = append(s.Confusion, c)
+		}
+	}
+	slices.SortStableFunc(s.Confusion, func(a, b predictions.Confusion) int { return b.N - a.N })
+	s.Confusion = s.Confusion[:min(len(s.Confusion), mistakes)]
+	return err
+}
+
+// firstPeriods returns the first four periods with predictions.
+func (s *section) firstPeriods() predictions.Span {
+	var starts []time.Time
+	for _, p := range s.Performance {
+		starts = append(starts, p.Start)
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	starts = slices.CompactFunc(starts, time.Time.Equal)
+	if len(starts) == 0 {
+		return predictions.Span{}
+	}
+	return predictions.Span{From: starts[0], To: starts[min(len(starts), 4)-1].Add(s.step)}
+}
+
+// Day writes a time as the tables do.
+func (s *section) Day(t time.Time) string { return t.Format(s.layout) }
+
+// Models are the models, the one with the most predictions first.
+func (s *section) Models() []string {
+	whole := slices.Clone(s.Whole)
+	slices.SortStableFunc(whole, func(a, b predictions.Performance) int { return b.N - a.N })
+	var models []string
+	for _, p := range whole {
+		models = append(models, p.Model)
+	}
+	return models
+}
+
+func modelName(model string) string { return cmp.Or(model, "unpinned") }
+
+func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
+
+// Change names the label whose share changed most.
+func (s *section) Change(d predictions.Drift) string {
+	var most predictions.LabelShare
+	for _, l := range d.Labels {
+		if math.Abs(l.Now-l.Base) > math.Abs(most.Now-most.Base) {
+			most = l
+		}
+	}
+	if most.Label == "" {
+		return "–"
+	}
+	return fmt.Sprintf("%s %s → %s", most.Label, percent(most.Base), percent(most.Now))
+}
