@@ -31,6 +31,10 @@ type backend struct {
 	// while until the jobs of a dead process are found.
 	slow bool
 
+	// recovers bounds the time in which the jobs of a process that died are done
+	// again.
+	recovers time.Duration
+
 	// check looks over a database that nobody uses. Nil means that there is nothing
 	// to look at.
 	check func(t testing.TB, name string)
@@ -54,9 +58,10 @@ func (o *opened) close() error {
 // backends are those under test, by name.
 var backends = map[string]backend{
 	"sqlite": {
-		create: func(t *testing.T) string { return filepath.Join(t.TempDir(), "jobs.db") },
-		open:   openSQLiteBackend,
-		check:  checkIntegrity,
+		create:   func(t *testing.T) string { return filepath.Join(t.TempDir(), "jobs.db") },
+		open:     openSQLiteBackend,
+		check:    checkIntegrity,
+		recovers: 35 * time.Second,
 	},
 }
 

@@ -1,0 +1,135 @@
+package itest_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/jobs"
+	"github.com/sparekey/sparekey/nyckel/jobs/jobstest"
+	"github.com/sparekey/sparekey/nyckel/jobs/sqlitejobs"
+	"github.com/sparekey/sparekey/nyckel/predictions"
+	"github.com/sparekey/sparekey/nyckel/sqlite"
+)
+
+// A database of a later version is left alone, with a clear error.
+func TestSQLiteNewerSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "jobs.db")
+	engine, store := openSQLite(t, path, sqlitejobs.Options{})
+	require.NoError(t, engine.Close())
+	_, err := store.DB().Exec(`INSERT INTO sparekey_migrations (name, number, file, checksum, executed_at)
+		VALUES ('jobs', 2, '0002_later.sqlite.sql', '', 0)`)
+	require.NoError(t, err)
+	_, err = sqlitejobs.New(t.Context(), store, sqlitejobs.Options{})
+	assert.ErrorIs(t, err, predictions.ErrNewerSchema)
+	assert.ErrorContains(t, err, "0002_later.sqlite.sql")
+}
+
+func TestSQLiteOptions(t *testing.T) {
+	for want, o := range map[string]sqlitejobs.Options{
+		"Lease is 1ms":       {Lease: time.Millisecond},
+		"Poll is 1µs":        {Poll: time.Microsecond},
+		"ByteBound is 1000,": {ByteBound: 1000},
+	} {
+		_, err := sqlitejobs.New(t.Context(), nil, o)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+// The bytes of the payloads are bounded, too.
+func TestSQLiteByteBound(t *testing.T) {
+	engine, _ := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{ByteBound: 2 * jobs.MaxPayload})
+	payload := make([]byte, jobs.MaxPayload)
+	_, err := engine.Enqueue(t.Context(), jobs.Job{ID: "a", Payload: payload}, jobs.Job{ID: "b", Payload: payload})
+	require.NoError(t, err)
+	_, err = engine.Enqueue(t.Context(), jobs.Job{ID: "c", Payload: []byte("x")})
+	assert.ErrorIs(t, err, jobs.ErrFull)
+	_, err = engine.Enqueue(t.Context(), jobs.Job{ID: "d"})
+	assert.NoError(t, err, "it weighs nothing")
+}
+
+// A job that is enqueued in a transaction is there if and when that is committed.
+func TestSQLiteEnqueueTx(t *testing.T) {
+	engine, store := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{})
+	for id, end := range map[string]error{"kept": nil, "dropped": os.ErrInvalid} {
+		err := store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+			receipts, err := engine.EnqueueTx(ctx, tx, jobs.Job{ID: id})
+			require.NoError(t, err)
+			require.True(t, receipts[0].New)
+			return end
+		})
+		require.ErrorIs(t, err, end)
+	}
+	awaitState(t, engine, "kept", jobs.Waiting)
+	awaitState(t, engine, "dropped", jobs.Unknown)
+}
+
+// While the database cannot be written to, what was done is not lost: it is settled
+// when it can, and the handler is not called again.
+func TestSQLiteTroubleWhileSettling(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "jobs.db")
+	engine, store := openSQLite(t, path, sqlitejobs.Options{})
+	_, err := engine.Enqueue(t.Context(), jobs.Job{ID: "job"})
+	require.NoError(t, err)
+	var calls, troubles atomic.Int64
+	work(t, engine, jobs.RunConfig{OnError: func(error) { troubles.Add(1) }}, func(context.Context, jobs.Delivery) jobs.Outcome {
+		calls.Add(1)
+		_, err := store.DB().Exec(`CREATE TRIGGER stuck BEFORE DELETE ON sparekey_jobs BEGIN SELECT RAISE(ABORT, 'stuck'); END;
+			CREATE TRIGGER stuck2 BEFORE UPDATE ON sparekey_jobs WHEN new.state <> 2 BEGIN SELECT RAISE(ABORT, 'stuck'); END`)
+		assert.NoError(t, err)
+		return jobs.Done(jobstest.Answer("yes"))
+	})
+	require.Eventually(t, func() bool { return troubles.Load() > 3 }, 30*time.Second, time.Millisecond)
+	_, err = store.DB().Exec(`DROP TRIGGER stuck; DROP TRIGGER stuck2`)
+	require.NoError(t, err)
+	awaitState(t, engine, "job", jobs.Recorded)
+	assert.EqualValues(t, 1, calls.Load())
+}
+
+// A full disk is a clear error to who enqueues, and the end of nothing: what was
+// accepted is there, and is done once there is room.
+func TestSQLiteFullDisk(t *testing.T) {
+	folder := smallDisk(t, "4m")
+	ctx := context.Background()
+	db, err := sqlite.Open(ctx, filepath.Join(folder, "jobs.db"), sqlite.Options{})
+	require.NoError(t, err)
+	store, err := predictions.Open(ctx, db, predictions.SQLite, predictions.Options{OwnDB: true})
+	require.NoError(t, err)
+	defer store.Close()
+	engine, err := sqlitejobs.New(ctx, store, sqlitejobs.Options{})
+	require.NoError(t, err)
+	defer engine.Close()
+
+	ballast := filepath.Join(folder, "ballast")
+	require.NoError(t, os.WriteFile(ballast, make([]byte, 1<<20), 0o600))
+	accepted := 0
+	payload := []byte(strings.Repeat("x", 20_000))
+	for ; err == nil && accepted < 1000; accepted++ {
+		_, err = engine.Enqueue(ctx, jobs.Job{ID: jobID(accepted), Payload: payload})
+	}
+	accepted--
+	require.Error(t, err)
+	require.ErrorContains(t, err, "full")
+	require.Greater(t, accepted, 20)
+
+	var troubles atomic.Int64
+	work(t, engine, jobs.RunConfig{OnError: func(error) { troubles.Add(1) }}, func(context.Context, jobs.Delivery) jobs.Outcome {
+		return jobs.Done(jobstest.Answer("yes"))
+	})
+	time.Sleep(200 * time.Millisecond)
+	require.NoError(t, os.Remove(ballast))
+	for i := range accepted {
+		awaitState(t, engine, jobID(i), jobs.Recorded)
+	}
+	_, err = engine.Enqueue(ctx, jobs.Job{ID: "more", Payload: payload})
+	assert.NoError(t, err)
+	t.Logf("%d jobs accepted on a disk of 4 MiB before it was full, all done; Run met trouble %d times", accepted, troubles.Load())
+}
