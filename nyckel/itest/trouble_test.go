@@ -17,7 +17,6 @@ import (
 	"github.com/sparekey/sparekey/nyckel/jobs/jobstest"
 	"github.com/sparekey/sparekey/nyckel/jobs/sqlitejobs"
 	"github.com/sparekey/sparekey/nyckel/predictions"
-	"github.com/sparekey/sparekey/nyckel/sqlite"
 )
 
 // A database of a later version is left alone, with a clear error.
@@ -97,20 +96,13 @@ func TestSQLiteTroubleWhileSettling(t *testing.T) {
 // A full disk is a clear error to who enqueues, and the end of nothing: what was
 // accepted is there, and is done once there is room.
 func TestSQLiteFullDisk(t *testing.T) {
-	folder := smallDisk(t, "4m")
+	folder := smallDisk(t, "24m")
 	ctx := context.Background()
-	db, err := sqlite.Open(ctx, filepath.Join(folder, "jobs.db"), sqlite.Options{})
-	require.NoError(t, err)
-	store, err := predictions.Open(ctx, db, predictions.SQLite, predictions.Options{OwnDB: true})
-	require.NoError(t, err)
-	defer store.Close()
-	engine, err := sqlitejobs.New(ctx, store, sqlitejobs.Options{})
-	require.NoError(t, err)
-	defer engine.Close()
-
+	engine, _ := openSQLite(t, filepath.Join(folder, "jobs.db"), sqlitejobs.Options{})
 	ballast := filepath.Join(folder, "ballast")
-	require.NoError(t, os.WriteFile(ballast, make([]byte, 1<<20), 0o600))
+	require.NoError(t, os.WriteFile(ballast, make([]byte, 12<<20), 0o600))
 	accepted := 0
+	var err error
 	payload := []byte(strings.Repeat("x", 20_000))
 	for ; err == nil && accepted < 1000; accepted++ {
 		_, err = engine.Enqueue(ctx, jobs.Job{ID: jobID(accepted), Payload: payload})
@@ -121,7 +113,7 @@ func TestSQLiteFullDisk(t *testing.T) {
 	require.Greater(t, accepted, 20)
 
 	var troubles atomic.Int64
-	work(t, engine, jobs.RunConfig{OnError: func(error) { troubles.Add(1) }}, func(context.Context, jobs.Delivery) jobs.Outcome {
+	work(t, engine, jobs.RunConfig{OnError: func(error) { troubles.Add(1) }}, func(_ context.Context, d jobs.Delivery) jobs.Outcome {
 		return jobs.Done(jobstest.Answer("yes"))
 	})
 	time.Sleep(200 * time.Millisecond)
@@ -131,5 +123,5 @@ func TestSQLiteFullDisk(t *testing.T) {
 	}
 	_, err = engine.Enqueue(ctx, jobs.Job{ID: "more", Payload: payload})
 	assert.NoError(t, err)
-	t.Logf("%d jobs accepted on a disk of 4 MiB before it was full, all done; Run met trouble %d times", accepted, troubles.Load())
+	t.Logf("%d jobs accepted on a disk of 12 MiB before it was full, all done; Run met trouble %d times", accepted, troubles.Load())
 }
