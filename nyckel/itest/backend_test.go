@@ -70,6 +70,10 @@ func openSQLiteBackend(ctx context.Context, path string, lease time.Duration) (*
 	if err != nil {
 		return nil, err
 	}
+	return openOn(ctx, db, lease)
+}
+
+func openOn(ctx context.Context, db *sql.DB, lease time.Duration) (*opened, error) {
 	store, err := predictions.Open(ctx, db, predictions.SQLite, predictions.Options{OwnDB: true})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -79,6 +83,18 @@ func openSQLiteBackend(ctx context.Context, path string, lease time.Duration) (*
 		return nil, errors.Join(err, store.Close())
 	}
 	return &opened{Engine: engine, store: store}, nil
+}
+
+// careless is a backend that does not sync its commits. It is not under test: it
+// shows that a test can see what is lost.
+const careless = "careless"
+
+func openCareless(ctx context.Context, path string, lease time.Duration) (*opened, error) {
+	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)")
+	if err != nil {
+		return nil, err
+	}
+	return openOn(ctx, db, lease)
 }
 
 // scalar returns the only value of a query.

@@ -54,7 +54,11 @@ func runVictim(text string) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
-	engine, err := backends[spec.Backend].open(ctx, spec.Name, spec.Lease)
+	open := openCareless
+	if b, ok := backends[spec.Backend]; ok {
+		open = b.open
+	}
+	engine, err := open(ctx, spec.Name, spec.Lease)
 	if err != nil {
 		return err
 	}
