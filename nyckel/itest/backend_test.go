@@ -48,7 +48,7 @@ type opened struct {
 }
 
 func (o *opened) close() error {
-	err := errors.Join(o.Engine.Close(), o.store.Close())
+	err := errors.Join(o.Close(), o.store.Close())
 	if o.db != nil {
 		err = errors.Join(err, o.db.Close())
 	}
