@@ -94,7 +94,7 @@ func TestMove(t *testing.T) {
 
 	to, err := openRiverBackend(ctx, dsn, 0)
 	require.NoError(t, err)
-	defer to.close() //nolint:errcheck // the test has ended
+	defer to.close()
 	db := to.store.DB()
 	assert.Equal(t, recorded+1, scalar[int](t, db, "SELECT count(*) FROM sparekey_predictions"))
 	assert.Equal(t, recorded+1, scalar[int](t, db, "SELECT count(*) FROM sparekey_inputs"))
@@ -129,7 +129,7 @@ func fillOld(t *testing.T, old *opened, recorded, waiting int) {
 	ctx := t.Context()
 	store, err := predictions.Open(ctx, old.store.DB(), predictions.SQLite, predictions.Options{KeepInputs: true, KeepLabels: true})
 	require.NoError(t, err)
-	defer store.Close() //nolint:errcheck // it has nothing left to write
+	defer store.Close()
 	ps := make([]predictions.Prediction, 0, 1000)
 	for i := range recorded + 1 {
 		p := jobstest.Answer(labelOf(i))
@@ -168,10 +168,10 @@ func TestMoveDiffers(t *testing.T) {
 	ctx := t.Context()
 	from, err := openSQLiteBackend(ctx, filepath.Join(t.TempDir(), "old.db"), 0)
 	require.NoError(t, err)
-	defer from.close() //nolint:errcheck // the test has ended
+	defer from.close()
 	to, err := openRiverBackend(ctx, pgtest.New(t), 0)
 	require.NoError(t, err)
-	defer to.close() //nolint:errcheck // the test has ended
+	defer to.close()
 	for side, label := range map[*opened]string{from: "here", to: "there"} {
 		p := jobstest.Answer(label)
 		p.ID = "same"

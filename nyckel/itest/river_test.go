@@ -43,7 +43,7 @@ func init() {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer o.close() //nolint:errcheck // it was only read
+			defer o.close()
 			if n := scalar[int](t, o.store.DB(), "SELECT count(*) FROM sparekey_river_inputs"); n != 0 {
 				t.Errorf("%d inputs are left over", n)
 			}

@@ -144,7 +144,7 @@ func (e *Engine) migrate(ctx context.Context) error {
 	if err := e.createSchema(ctx, conn); err != nil {
 		return err
 	}
-	if err := e.migrateRiver(ctx); err != nil {
+	if err := e.migrateRiver(ctx, conn); err != nil {
 		return fmt.Errorf("migrations of River: %w", err)
 	}
 	return nil
@@ -166,22 +166,26 @@ func (e *Engine) createSchema(ctx context.Context, conn *pgxpool.Conn) error {
 	return err
 }
 
-func (e *Engine) migrateRiver(ctx context.Context) error {
+func (e *Engine) migrateRiver(ctx context.Context, conn *pgxpool.Conn) error {
 	m, err := rivermigrate.New(riverpgxv5.New(e.db.Pool), &rivermigrate.Config{Schema: e.options.Schema, Logger: quiet})
 	if err != nil {
 		return err
 	}
-	done, err := m.ExistingVersions(ctx)
-	if err != nil {
+	table := pgx.Identifier{e.options.Schema, "river_migration"}.Sanitize()
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&there); err != nil {
 		return err
 	}
-	known := m.AllVersions()
-	for _, v := range done {
-		if newest := known[len(known)-1].Version; v.Version > newest {
-			return fmt.Errorf("%w: it has version %d, want at most %d", predictions.ErrNewerSchema, v.Version, newest)
+	version, newest := 0, m.AllVersions()[len(m.AllVersions())-1].Version
+	if there {
+		if err := conn.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM "+table+" WHERE line = 'main'").Scan(&version); err != nil {
+			return err
 		}
 	}
-	if len(done) == len(known) {
+	switch {
+	case version > newest:
+		return fmt.Errorf("%w: it has version %d, want at most %d", predictions.ErrNewerSchema, version, newest)
+	case version == newest:
 		return nil
 	}
 	_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)

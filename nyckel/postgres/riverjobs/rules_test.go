@@ -1,0 +1,279 @@
+package riverjobs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/jobs"
+	"github.com/sparekey/sparekey/nyckel/jobs/jobstest"
+	"github.com/sparekey/sparekey/nyckel/postgres"
+	"github.com/sparekey/sparekey/nyckel/postgres/pgtest"
+	"github.com/sparekey/sparekey/nyckel/postgres/riverjobs"
+	"github.com/sparekey/sparekey/nyckel/predictions"
+)
+
+// start runs an engine until the end of the test.
+func start(t *testing.T, e *riverjobs.Engine, c jobs.RunConfig, h jobs.Handler) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx, c, h) }()
+	t.Cleanup(func() {
+		cancel()
+		assert.NoError(t, <-ended)
+	})
+}
+
+func awaitState(t *testing.T, e *riverjobs.Engine, id string, want jobs.State) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		state, _, err := e.Find(t.Context(), id)
+		return err == nil && state == want
+	}, 20*time.Second, 2*time.Millisecond, "%s never became %v", id, want)
+}
+
+func done(context.Context, jobs.Delivery) jobs.Outcome { return jobs.Done(jobstest.Answer("yes")) }
+
+// TestEnqueueDuringCompletion enqueues a job whose completion is about to be
+// committed: the statement that finds it waits, and its own snapshot is too old to
+// show the prediction.
+func TestEnqueueDuringCompletion(t *testing.T) {
+	ctx := t.Context()
+	e, store, db := open(t, pgtest.New(t), riverjobs.Options{})
+	_, err := e.Enqueue(ctx, jobs.Job{ID: "job"})
+	require.NoError(t, err)
+
+	type answer struct {
+		receipts []jobs.Receipt
+		err      error
+	}
+	answers := make(chan answer, 1)
+	err = db.InTx(ctx, func(tx *postgres.Tx) error {
+		p := jobstest.Answer("yes")
+		p.ID = "job"
+		require.NoError(t, store.RecordTx(ctx, tx.SQL, p))
+		_, err := tx.SQL.ExecContext(ctx, "DELETE FROM sparekey_river_inputs WHERE id = 'job'")
+		require.NoError(t, err)
+		go func() {
+			receipts, err := e.Enqueue(ctx, jobs.Job{ID: "job"})
+			answers <- answer{receipts, err}
+		}()
+		require.Eventually(t, func() bool {
+			var n int
+			err := db.Pool.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+				AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO sparekey_river_inputs%'`).Scan(&n)
+			return err == nil && n == 1
+		}, 20*time.Second, time.Millisecond)
+		return nil
+	})
+	require.NoError(t, err)
+	a := <-answers
+	require.NoError(t, a.err)
+	assert.Equal(t, []jobs.Receipt{{ID: "job", State: jobs.Recorded}}, a.receipts)
+}
+
+// TestRescuedJob has a job taken for lost while its worker is still at it, so that
+// two do it. It is recorded once, and nothing is left of it.
+func TestRescuedJob(t *testing.T) {
+	ctx := t.Context()
+	e, store, db := open(t, pgtest.New(t), riverjobs.Options{})
+	_, err := e.Enqueue(ctx, jobs.Job{ID: "job"})
+	require.NoError(t, err)
+	called, release := make(chan int, 2), make(chan struct{})
+	start(t, e, jobs.RunConfig{}, func(_ context.Context, d jobs.Delivery) jobs.Outcome {
+		called <- d.Attempt
+		if d.Attempt == 1 {
+			<-release
+		}
+		return jobs.Done(jobstest.Answer(fmt.Sprint("of attempt ", d.Attempt)))
+	})
+	require.Equal(t, 1, <-called)
+	_, err = db.Pool.Exec(ctx, "UPDATE sparekey_public.river_job SET state = 'available' WHERE state = 'running'")
+	require.NoError(t, err)
+	require.Equal(t, 2, <-called)
+	awaitState(t, e, "job", jobs.Recorded)
+	close(release)
+	require.Eventually(t, func() bool {
+		var left int
+		err := db.Pool.QueryRow(ctx, "SELECT count(*) FROM sparekey_public.river_job WHERE state <> 'completed'").Scan(&left)
+		return err == nil && left == 0
+	}, 20*time.Second, 5*time.Millisecond)
+	for entry, err := range store.Audit(ctx, predictions.Query{ID: "job"}) {
+		require.NoError(t, err)
+		assert.Equal(t, "of attempt 2", entry.Label)
+	}
+}
+
+// TestGateCloses closes the gate over waiting jobs. Workers hold a few of them for
+// a while, then put them back; no attempt counts.
+func TestGateCloses(t *testing.T) {
+	ctx := t.Context()
+	e, _, db := open(t, pgtest.New(t), riverjobs.Options{})
+	var closed atomic.Bool
+	var calls atomic.Int64
+	gate := jobs.GateFunc(func(context.Context, string) time.Duration {
+		if closed.Load() {
+			return time.Minute
+		}
+		return 0
+	})
+	const n = 40
+	start(t, e, jobs.RunConfig{Workers: 4, Budget: 300 * time.Millisecond, Gate: gate}, func(ctx context.Context, d jobs.Delivery) jobs.Outcome {
+		assert.Equal(t, 1, d.Attempt)
+		calls.Add(1)
+		return done(ctx, d)
+	})
+	_, err := e.Enqueue(ctx, jobs.Job{ID: "first"})
+	require.NoError(t, err)
+	awaitState(t, e, "first", jobs.Recorded) // the gate was open
+	closed.Store(true)
+	all := make([]jobs.Job, n)
+	for i := range all {
+		all[i].ID = fmt.Sprint("job-", i)
+	}
+	_, err = e.Enqueue(ctx, all...)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var snoozed int
+		err := db.Pool.QueryRow(ctx, "SELECT count(*) FROM sparekey_public.river_job WHERE metadata ? 'snoozes'").Scan(&snoozed)
+		return err == nil && snoozed >= 8
+	}, 20*time.Second, 5*time.Millisecond, "no job was put back")
+	assert.EqualValues(t, 1, calls.Load())
+	var running int
+	require.NoError(t, db.Pool.QueryRow(ctx, "SELECT count(*) FROM sparekey_public.river_job WHERE state = 'running'").Scan(&running))
+	assert.LessOrEqual(t, running, 4)
+	closed.Store(false)
+	begin := time.Now()
+	require.Eventually(t, func() bool { return calls.Load() > 1 }, 20*time.Second, time.Millisecond)
+	assert.Less(t, time.Since(begin), 2*time.Second)
+	require.Eventually(t, func() bool { return calls.Load() == n+1 }, 20*time.Second, 5*time.Millisecond)
+}
+
+// TestQueueNames uses queues with names that River does not take.
+func TestQueueNames(t *testing.T) {
+	e, _, _ := open(t, pgtest.New(t), riverjobs.Options{})
+	names := []string{"Größe A", "größe a", "made-idle", strings.Repeat("x", jobs.MaxName), "plain"}
+	for _, name := range names {
+		_, err := e.Enqueue(t.Context(), jobs.Job{ID: name, Queue: name})
+		require.NoError(t, err)
+	}
+	start(t, e, jobs.RunConfig{Queues: append(names, "plain")}, func(ctx context.Context, d jobs.Delivery) jobs.Outcome {
+		assert.Equal(t, d.ID, d.Queue)
+		return done(ctx, d)
+	})
+	for _, name := range names {
+		awaitState(t, e, name, jobs.Recorded)
+	}
+	all, err := e.Stats(t.Context())
+	require.NoError(t, err)
+	var found []string
+	for _, s := range all {
+		found = append(found, s.Queue)
+	}
+	assert.ElementsMatch(t, names, found)
+}
+
+// TestServerRestarts kills the server under a worker, which goes on when it is back.
+func TestServerRestarts(t *testing.T) {
+	server := pgtest.Start(t)
+	e, store, _ := open(t, server.Database(t), riverjobs.Options{})
+	var calls, troubles atomic.Int64
+	restarted := make(chan struct{})
+	start(t, e, jobs.RunConfig{OnError: func(error) { troubles.Add(1) }}, func(ctx context.Context, d jobs.Delivery) jobs.Outcome {
+		calls.Add(1)
+		if d.ID == "during" {
+			server.Kill()
+			go func() {
+				time.Sleep(100 * time.Millisecond)
+				assert.NoError(t, server.Restart())
+				close(restarted)
+			}()
+		}
+		return done(ctx, d)
+	})
+	_, err := e.Enqueue(t.Context(), jobs.Job{ID: "during"})
+	require.NoError(t, err)
+	<-restarted
+	awaitState(t, e, "during", jobs.Recorded)
+	assert.EqualValues(t, 1, calls.Load(), "what the handler found was kept over the outage")
+	assert.Positive(t, troubles.Load())
+	require.Eventually(t, func() bool {
+		_, err := e.Enqueue(t.Context(), jobs.Job{ID: "after"})
+		return err == nil
+	}, 20*time.Second, 10*time.Millisecond)
+	awaitState(t, e, "after", jobs.Recorded)
+	has, err := store.Has(t.Context(), "during", "after")
+	require.NoError(t, err)
+	assert.Len(t, has, 2)
+}
+
+func TestBury(t *testing.T) {
+	e, _, _ := open(t, pgtest.New(t), riverjobs.Options{Bound: 1})
+	died := time.Now().Add(-time.Hour).Truncate(time.Microsecond)
+	d := jobs.DeadJob{Delivery: jobs.Delivery{Job: jobs.Job{ID: "dead", Payload: []byte("x")}, Attempt: 3, LastError: "no good"}, DiedAt: died}
+	for _, isNew := range []bool{true, false} {
+		receipts, err := e.Bury(t.Context(), d, d)
+		require.NoError(t, err)
+		assert.Equal(t, []jobs.Receipt{{ID: "dead", New: isNew, State: jobs.Dead}, {ID: "dead", State: jobs.Dead}}, receipts)
+	}
+	state, found, err := e.Find(t.Context(), "dead")
+	require.NoError(t, err)
+	assert.Equal(t, jobs.Dead, state)
+	assert.Equal(t, "no good", found.LastError)
+	for dead, err := range e.DeadLetters(t.Context(), "") {
+		require.NoError(t, err)
+		assert.True(t, dead.DiedAt.Equal(died))
+		assert.Equal(t, 3, dead.Attempt)
+	}
+	_, err = e.Enqueue(t.Context(), jobs.Job{ID: "living"}) // the dead take no room
+	require.NoError(t, err)
+	_, err = e.Enqueue(t.Context(), jobs.Job{ID: "another"})
+	require.ErrorIs(t, err, jobs.ErrFull)
+}
+
+func TestNewRefuses(t *testing.T) {
+	ctx := t.Context()
+	dsn := pgtest.New(t)
+	_, store, db := open(t, dsn, riverjobs.Options{})
+
+	other, err := postgres.Open(ctx, dsn, postgres.Options{MaxConns: 3})
+	require.NoError(t, err)
+	defer other.Close()
+	_, err = riverjobs.New(ctx, other, store, riverjobs.Options{})
+	require.ErrorContains(t, err, "at most 3 connections")
+	_, err = riverjobs.New(ctx, db, store, riverjobs.Options{ByteBound: 10})
+	require.ErrorContains(t, err, "ByteBound")
+
+	_, err = db.Pool.Exec(ctx, "INSERT INTO sparekey_public.river_migration (line, version) VALUES ('main', 1000)")
+	require.NoError(t, err)
+	_, err = riverjobs.New(ctx, db, store, riverjobs.Options{})
+	require.True(t, errors.Is(err, predictions.ErrNewerSchema), "error = %v", err)
+}
+
+// TestNewAtOnce starts many processes on an empty database.
+func TestNewAtOnce(t *testing.T) {
+	dsn := pgtest.New(t)
+	db, err := postgres.Open(t.Context(), dsn, postgres.Options{})
+	require.NoError(t, err)
+	defer db.Close()
+	store, err := predictions.Open(t.Context(), db.SQL, predictions.PostgreSQL, predictions.Options{})
+	require.NoError(t, err)
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			_, err := riverjobs.New(t.Context(), db, store, riverjobs.Options{})
+			errs <- err
+		}()
+	}
+	for range 4 {
+		assert.NoError(t, <-errs)
+	}
+}
