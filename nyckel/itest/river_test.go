@@ -28,8 +28,9 @@ func init() {
 			server.Unlock()
 			return s.Database(t)
 		},
-		open: openRiverBackend,
-		slow: true,
+		open:     openRiverBackend,
+		slow:     true,
+		recovers: 105 * time.Second,
 		killServer: func(t *testing.T) {
 			server.Lock()
 			defer server.Unlock()

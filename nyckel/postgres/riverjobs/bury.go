@@ -3,9 +3,7 @@ package riverjobs
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river/rivertype"
@@ -17,24 +15,17 @@ import (
 // from another engine. It does not heed the bounds, of which dead jobs are no part.
 // As with Enqueue, one whose ID is known changes nothing.
 func (e *Engine) Bury(ctx context.Context, dead ...jobs.DeadJob) ([]jobs.Receipt, error) {
-	errs := []error{e.ready()}
 	living := make([]jobs.Job, len(dead))
 	byID := make(map[string]jobs.DeadJob, len(dead))
-	now := time.Now()
 	for i, d := range dead {
-		errs = append(errs, d.Validate())
-		living[i], byID[d.ID] = d.WithDefaults(now), d
+		living[i], byID[d.ID] = d.Job, d
 	}
-	if err := errors.Join(errs...); err != nil || len(dead) == 0 {
+	living, now, err := e.check(ctx, living)
+	if err != nil || len(dead) == 0 {
 		return nil, err
 	}
-	for _, j := range living {
-		if err := e.note(ctx, j.Queue); err != nil {
-			return nil, fmt.Errorf("riverjobs: bury: %w", err)
-		}
-	}
 	var receipts []jobs.Receipt
-	err := pgx.BeginFunc(ctx, e.db.Pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, e.db.Pool, func(tx pgx.Tx) error {
 		added, err := insertInputs(ctx, tx, living, now)
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
+	"github.com/sparekey/sparekey/nyckel/postgres"
 )
 
 // errRecorded means that a job was recorded while it was enqueued again.
@@ -18,55 +19,90 @@ var errRecorded = errors.New("riverjobs: recorded meanwhile")
 
 // Enqueue implements [jobs.Engine]. The bounds are not exact.
 func (e *Engine) Enqueue(ctx context.Context, js ...jobs.Job) ([]jobs.Receipt, error) {
+	js, now, err := e.check(ctx, js)
+	if err != nil || len(js) == 0 {
+		return nil, err
+	}
+	for {
+		var receipts []jobs.Receipt
+		undo := func() {}
+		err := pgx.BeginFunc(ctx, e.db.Pool, func(tx pgx.Tx) (err error) {
+			receipts, undo, err = e.enqueue(ctx, tx, js, now)
+			return err
+		})
+		if err == nil {
+			return receipts, nil
+		}
+		undo()
+		if !errors.Is(err, errRecorded) { // else it is known the next time
+			return nil, failed(err)
+		}
+	}
+}
+
+// EnqueueTx is Enqueue within a transaction of the caller: the jobs are there if and
+// when that is committed. After an error it must be rolled back.
+func (e *Engine) EnqueueTx(ctx context.Context, tx *postgres.Tx, js ...jobs.Job) (receipts []jobs.Receipt, err error) {
+	js, now, err := e.check(ctx, js)
+	if err != nil || len(js) == 0 {
+		return nil, err
+	}
+	err = tx.Pgx(func(px pgx.Tx) error {
+		// What is rolled back counts until the queue is counted the next time.
+		receipts, _, err = e.enqueue(ctx, px, js, now)
+		return err
+	})
+	if err != nil {
+		return nil, failed(err)
+	}
+	return receipts, nil
+}
+
+// failed says where an error comes from, unless it says so itself.
+func failed(err error) error {
+	if errors.Is(err, jobs.ErrFull) {
+		return err
+	}
+	return fmt.Errorf("riverjobs: enqueue: %w", err)
+}
+
+// check reports what is wrong with the jobs, and returns them with their defaults.
+func (e *Engine) check(ctx context.Context, js []jobs.Job) ([]jobs.Job, time.Time, error) {
 	errs := []error{e.ready()}
 	for _, j := range js {
 		errs = append(errs, j.Validate())
 	}
-	if err := errors.Join(errs...); err != nil || len(js) == 0 {
-		return nil, err
-	}
 	now := time.Now()
+	if err := errors.Join(errs...); err != nil {
+		return nil, now, err
+	}
 	filled := make([]jobs.Job, len(js))
 	for i, j := range js {
 		filled[i] = j.WithDefaults(now)
 		filled[i].RunAt = j.RunAt // River has a shorter way for zero
 		if err := e.note(ctx, filled[i].Queue); err != nil {
-			return nil, fmt.Errorf("riverjobs: enqueue: %w", err)
+			return nil, now, failed(err)
 		}
 	}
-	for {
-		receipts, err := e.enqueue(ctx, filled, now)
-		switch {
-		case errors.Is(err, errRecorded): // the next time it is known
-		case err != nil && !errors.Is(err, jobs.ErrFull):
-			return nil, fmt.Errorf("riverjobs: enqueue: %w", err)
-		default:
-			return receipts, err
-		}
-	}
+	return filled, now, nil
 }
 
-func (e *Engine) enqueue(ctx context.Context, js []jobs.Job, now time.Time) (receipts []jobs.Receipt, err error) {
-	undo := func() {}
-	err = pgx.BeginFunc(ctx, e.db.Pool, func(tx pgx.Tx) error {
-		added, err := insertInputs(ctx, tx, js, now)
-		if err != nil {
-			return err
-		}
-		if undo, err = e.bound(ctx, tx, added); err != nil {
-			return err
-		}
-		if err := e.insertJobs(ctx, tx, added); err != nil {
-			return err
-		}
-		receipts, err = e.receipts(ctx, tx, js, added)
-		return err
-	})
+// enqueue enqueues jobs in a transaction. If that is not committed, undo is to be
+// called.
+func (e *Engine) enqueue(ctx context.Context, tx pgx.Tx, js []jobs.Job, now time.Time) (receipts []jobs.Receipt, undo func(), err error) {
+	undo = func() {}
+	added, err := insertInputs(ctx, tx, js, now)
 	if err != nil {
-		undo()
-		return nil, err
+		return nil, undo, err
 	}
-	return receipts, nil
+	if undo, err = e.bound(ctx, tx, added); err != nil {
+		return nil, undo, err
+	}
+	if err := e.insertJobs(ctx, tx, added); err != nil {
+		return nil, undo, err
+	}
+	receipts, err = e.receipts(ctx, tx, js, added)
+	return receipts, undo, err
 }
 
 // insertInputs inserts the inputs of jobs whose ids are not known, and returns

@@ -80,6 +80,30 @@ func TestEnqueueDuringCompletion(t *testing.T) {
 	assert.Equal(t, []jobs.Receipt{{ID: "job", State: jobs.Recorded}}, a.receipts)
 }
 
+func TestEnqueueTx(t *testing.T) {
+	ctx := t.Context()
+	e, store, db := open(t, pgtest.New(t), riverjobs.Options{})
+	p := jobstest.Answer("yes")
+	p.ID = "beside"
+	enqueue := func(end error) error {
+		return db.InTx(ctx, func(tx *postgres.Tx) error {
+			require.NoError(t, store.RecordTx(ctx, tx.SQL, p))
+			receipts, err := e.EnqueueTx(ctx, tx, jobs.Job{ID: "job"})
+			require.NoError(t, err)
+			assert.Equal(t, []jobs.Receipt{{ID: "job", New: true, State: jobs.Waiting}}, receipts)
+			return end
+		})
+	}
+	changed := errors.New("changed my mind")
+	require.ErrorIs(t, enqueue(changed), changed)
+	state, _, err := e.Find(ctx, "job")
+	require.NoError(t, err)
+	assert.Equal(t, jobs.Unknown, state)
+	require.NoError(t, enqueue(nil))
+	start(t, e, jobs.RunConfig{}, done)
+	awaitState(t, e, "job", jobs.Recorded)
+}
+
 // TestRescuedJob has a job taken for lost while its worker is still at it, so that
 // two do it. It is recorded once, and nothing is left of it.
 func TestRescuedJob(t *testing.T) {
