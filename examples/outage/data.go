@@ -1,22 +1,15 @@
 package main
 
 import (
-	"bytes"
-	_ "embed"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/sparekey/sparekey/examples/internal/tickets"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 )
-
-//go:embed corpus.csv
-var corpus []byte
-
-// corpusName is what messages call the texts that come with the demo.
-const corpusName = "corpus.csv"
 
 // heldBack is the share of the texts that is asked instead of trained on, when
 // both come from one file.
@@ -32,11 +25,11 @@ type data struct {
 
 func loadData(o options) (*data, error) {
 	if o.train == "" {
-		rows, err := dataset.Read(corpusName, bytes.NewReader(corpus))
+		rows, err := tickets.Rows()
 		if err != nil {
 			return nil, err
 		}
-		d := split(corpusName, rows, o.seed)
+		d := split(tickets.Name, rows, o.seed)
 		d.own = true
 		return d, nil
 	}

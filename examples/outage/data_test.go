@@ -12,12 +12,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/examples/internal/tickets"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 )
 
 // The texts that come with the demo.
 func TestCorpus(t *testing.T) {
-	rows, err := dataset.Read(corpusName, bytes.NewReader(corpus))
+	rows, err := tickets.Rows()
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, len(rows), 600)
 	assert.GreaterOrEqual(t, len(labelsOf(rows)), 12)
