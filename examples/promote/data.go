@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/sparekey/sparekey/examples/internal/tickets"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+)
+
+// data is what the models learn and what they are asked.
+type data struct {
+	source string        // what messages call the texts
+	first  []dataset.Row // what the first model learns
+	later  []dataset.Row // what is imported later
+	ask    []dataset.Row
+}
+
+// Shares of each label's texts: of those that are learned, what the first model
+// gets; of all, what is held back to be asked if there is no file of questions.
+const (
+	firstShare = 0.3
+	heldBack   = 0.4
+)
+
+func loadData(o options) (*data, error) {
+	rows, err := readTrain(o.train)
+	if err != nil {
+		return nil, err
+	}
+	d := &data{source: rows.name}
+	random := rand.New(rand.NewPCG(o.seed, 1))
+	learned := rows.rows
+	if o.input == "" {
+		d.ask, learned = split(random, learned, heldBack)
+	} else if d.ask, err = readFile(o.input); err != nil {
+		return nil, err
+	}
+	d.first, d.later = split(random, learned, firstShare)
+	d.ask = unseen(d.ask, learned)
+	random.Shuffle(len(d.ask), func(i, j int) { d.ask[i], d.ask[j] = d.ask[j], d.ask[i] })
+	return d, d.check()
+}
+
+type named struct {
+	name string
+	rows []dataset.Row
+}
+
+func readTrain(name string) (named, error) {
+	if name == "" {
+		rows, err := tickets.Rows()
+		return named{tickets.Name, rows}, err
+	}
+	rows, err := readFile(name)
+	return named{name, rows}, err
+}
+
+func readFile(name string) ([]dataset.Row, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return dataset.Read(name, f)
+}
+
+// split takes a share of each label's rows, chosen by random.
+func split(random *rand.Rand, rows []dataset.Row, share float64) (taken, rest []dataset.Row) {
+	byLabel := map[string][]dataset.Row{}
+	for _, row := range rows {
+		byLabel[row.Label] = append(byLabel[row.Label], row)
+	}
+	for _, label := range slices.Sorted(maps.Keys(byLabel)) {
+		group := byLabel[label]
+		random.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
+		n := int(share * float64(len(group)))
+		taken, rest = append(taken, group[:n]...), append(rest, group[n:]...)
+	}
+	return taken, rest
+}
+
+// unseen returns the rows whose text is not learned, case and white space aside.
+func unseen(rows, learned []dataset.Row) []dataset.Row {
+	fold := func(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
+	known := map[string]bool{}
+	for _, row := range learned {
+		known[fold(row.Text)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(rows), func(row dataset.Row) bool { return known[fold(row.Text)] })
+}
+
+// check refuses data from which no demo can be made.
+func (d *data) check() error {
+	perLabel := map[string]int{}
+	for _, row := range d.first {
+		perLabel[row.Label]++
+	}
+	trainable := 0
+	for _, n := range perLabel {
+		if n >= 2 {
+			trainable++
+		}
+	}
+	if trainable < 3 {
+		return fmt.Errorf("%s: %d labels have enough texts for the first model, expected at least 3 with 2 texts or more of %.0f %%", d.source, trainable, 100*firstShare)
+	}
+	const enough = 200
+	if len(d.ask) < enough {
+		return fmt.Errorf("%s: %d texts to ask that no model has seen, expected at least %d: fewer prove nothing", d.source, len(d.ask), enough)
+	}
+	return nil
+}
+
+// samples are rows as the simulator imports them.
+func samples(rows []dataset.Row) []nyckelsim.Sample {
+	out := make([]nyckelsim.Sample, len(rows))
+	for i, row := range rows {
+		out[i] = nyckelsim.Sample{Text: row.Text, Label: row.Label}
+	}
+	return out
+}
+
+// mixedUp returns rows whose every third label is taken for the one after it.
+func mixedUp(rows []dataset.Row) []dataset.Row {
+	labels := map[string]bool{}
+	for _, row := range rows {
+		labels[row.Label] = true
+	}
+	names := slices.Sorted(maps.Keys(labels))
+	wrong := map[string]string{}
+	for i := 0; i < len(names); i += 3 {
+		wrong[names[i]] = names[(i+1)%len(names)]
+	}
+	out := slices.Clone(rows)
+	for i := range out {
+		if label, ok := wrong[out[i].Label]; ok {
+			out[i].Label = label
+		}
+	}
+	return out
+}
