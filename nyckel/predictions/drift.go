@@ -42,17 +42,20 @@ type LabelShare struct {
 	Base, Now float64
 }
 
-// Drift compares each period of the scope with a base, by function and model.
+// Drift compares each period of the scope with a base, by function and model. The
+// zero base is the first four periods of the scope in which the model predicted.
 // There is no figure for a model without predictions in the period.
 func (s *Store) Drift(ctx context.Context, base Span, scope Scope) ([]Drift, error) {
-	baseScope := Scope{Function: scope.Function, From: base.From, To: base.To}
-	baseProfiles, err := s.profiles(ctx, baseScope)
-	if err != nil {
-		return nil, err
-	}
 	profiles, err := s.profiles(ctx, scope)
 	if err != nil {
 		return nil, err
+	}
+	baseProfiles := firstOf(profiles)
+	if base != (Span{}) {
+		baseProfiles, err = s.profiles(ctx, Scope{Function: scope.Function, From: base.From, To: base.To})
+		if err != nil {
+			return nil, err
+		}
 	}
 	var figures []Drift
 	for group, now := range profiles {
@@ -108,6 +111,34 @@ func (s *Store) profiles(ctx context.Context, scope Scope) (map[Group]*profile, 
 			return err
 		})
 	return profiles, err
+}
+
+// firstOf returns the first four profiles of each model as one.
+func firstOf(profiles map[Group]*profile) map[Group]*profile {
+	const periods = 4
+	bases := make(map[Group]*profile)
+	added := make(map[Group]int)
+	groups := slices.SortedFunc(maps.Keys(profiles), func(a, b Group) int { return a.Start.Compare(b.Start) })
+	for _, g := range groups {
+		model := Group{Function: g.Function, Model: g.Model}
+		if bases[model] == nil {
+			bases[model] = newProfile()
+		}
+		if added[model]++; added[model] <= periods {
+			bases[model].add(profiles[g])
+		}
+	}
+	return bases
+}
+
+func (p *profile) add(more *profile) {
+	p.n += more.n
+	for label, n := range more.labels {
+		p.labels[label] += n
+	}
+	for step, n := range more.confidences {
+		p.confidences[step] += n
+	}
 }
 
 func (p *profile) drift(g Group, base *profile) Drift {

@@ -88,6 +88,7 @@ func figures(t *testing.T, s *predictions.Store) {
 			checkSources(t, s, scope, all)
 			base := predictions.Span{To: noon.Add(5 * day)}
 			checkDrift(t, s, scope, base, groups, grouped(all, predictions.Scope{Function: scope.Function, To: base.To}))
+			checkDrift(t, s, scope, predictions.Span{}, groups, beginnings(groups))
 		})
 	}
 }
@@ -276,6 +277,24 @@ func checkDrift(t *testing.T, s *predictions.Store, scope predictions.Scope, bas
 			near(t, "share of a label now", l.Now, share(now, l.Label))
 		}
 	}
+}
+
+// beginnings returns the first four periods of each model as one group.
+func beginnings(groups map[predictions.Group][]known) map[predictions.Group][]known {
+	first := make(map[predictions.Group][]known)
+	for g := range groups {
+		earlier := 0
+		for other := range groups {
+			if other.Function == g.Function && other.Model == g.Model && other.Start.Before(g.Start) {
+				earlier++
+			}
+		}
+		if earlier < 4 {
+			model := predictions.Group{Function: g.Function, Model: g.Model}
+			first[model] = append(first[model], groups[g]...)
+		}
+	}
+	return first
 }
 
 func share(ks []known, label string) float64 {

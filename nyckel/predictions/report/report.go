@@ -35,8 +35,8 @@ type Options struct {
 	// Step is the length of a period. Zero means 24 hours.
 	Step time.Duration
 
-	// Base is what drift is measured against. Its zero value means the first four
-	// periods in which there were predictions.
+	// Base is what drift is measured against. Its zero value means each model's
+	// first four periods.
 	Base predictions.Span
 }
 
@@ -81,6 +81,8 @@ type section struct {
 	Drift       []predictions.Drift
 	Sources     []predictions.SourceShare
 	Confusion   []predictions.Confusion // the most frequent mistakes
+
+	OwnBase bool // drift is measured against each model's own beginning
 
 	layout string // of times
 	step   time.Duration
@@ -137,9 +139,7 @@ func (s *section) read(ctx context.Context, store *predictions.Store, scope pred
 	if s.Calibration, err = store.Calibration(ctx, whole); err != nil {
 		return err
 	}
-	if base == (predictions.Span{}) {
-		base = s.firstPeriods()
-	}
+	s.OwnBase = base == (predictions.Span{})
 	if s.Drift, err = store.Drift(ctx, base, scope); err != nil {
 		return err
 	}
@@ -152,20 +152,6 @@ func (s *section) read(ctx context.Context, store *predictions.Store, scope pred
 	slices.SortStableFunc(s.Confusion, func(a, b predictions.Confusion) int { return b.N - a.N })
 	s.Confusion = s.Confusion[:min(len(s.Confusion), mistakes)]
 	return err
-}
-
-// firstPeriods returns the first four periods with predictions.
-func (s *section) firstPeriods() predictions.Span {
-	var starts []time.Time
-	for _, p := range s.Performance {
-		starts = append(starts, p.Start)
-	}
-	slices.SortFunc(starts, time.Time.Compare)
-	starts = slices.CompactFunc(starts, time.Time.Equal)
-	if len(starts) == 0 {
-		return predictions.Span{}
-	}
-	return predictions.Span{From: starts[0], To: starts[min(len(starts), 4)-1].Add(s.step)}
 }
 
 // Day writes a time as the tables do.

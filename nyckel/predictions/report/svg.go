@@ -13,7 +13,7 @@ import (
 // The size of a plot, and of the margins around what it plots.
 const (
 	width, height             = 640.0, 300.0
-	left, right, top1, bottom = 52.0, 14.0, 12.0, 44.0
+	left, right, top1, bottom = 52.0, 26.0, 12.0, 44.0
 )
 
 // A plot is one picture.
@@ -129,10 +129,14 @@ func (p *plot) draw(lines []line, rules []rule) template.HTML {
 		x2, y2 := p.at(p.x.max, p.y.max)
 		d.add(`<line class="rule" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, x1, y1, x2, y2)
 	}
+	named := height // where the last rule that has its name is
 	for _, r := range rules {
 		x, y := p.at(p.x.max, r.y)
-		d.add(`<line class="rule" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/><text x="%.1f" y="%.1f" class="tick end">%s</text>`,
-			left, y, x, y, x-3, y-4, r.name)
+		d.add(`<line class="rule" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, left, y, x, y)
+		if named-y > 14 {
+			named = y
+			d.add(`<text x="%.1f" y="%.1f" class="tick">%s</text>`, x+3, y+4, r.name)
+		}
 	}
 	for i, l := range lines {
 		p.drawLine(d, l, (float64(i)-float64(len(lines)-1)/2)*3)
