@@ -13,7 +13,7 @@ import (
 // The size of a plot, and of the margins around what it plots.
 const (
 	width, height             = 640.0, 300.0
-	left, right, top1, bottom = 52.0, 26.0, 12.0, 44.0
+	left, right, top1, bottom = 52.0, 36.0, 12.0, 44.0
 )
 
 // A plot is one picture.
