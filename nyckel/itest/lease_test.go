@@ -43,6 +43,7 @@ func awaitState(t *testing.T, e jobs.Engine, id string, want jobs.State) {
 // A worker whose lease ran out, since its process was asleep, say, learns of it and
 // can change nothing any more.
 func TestSQLiteLateResultCountsForNothing(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "jobs.db")
 	first, store := openSQLite(t, path, sqlitejobs.Options{Lease: 600 * time.Millisecond})
 	second, _ := openSQLite(t, path, sqlitejobs.Options{})
@@ -66,20 +67,27 @@ func TestSQLiteLateResultCountsForNothing(t *testing.T) {
 	require.NoError(t, err)
 	assert.ErrorContains(t, <-told, "lease ran out", "the handler is told")
 
+	taken2, go2 := make(chan struct{}), make(chan struct{})
 	work(t, second, jobs.RunConfig{}, func(_ context.Context, d jobs.Delivery) jobs.Outcome {
 		assert.Equal(t, 2, d.Attempt)
 		assert.Contains(t, d.LastError, "vanished")
+		close(taken2)
+		<-go2
 		return jobs.Done(jobstest.Answer("second"))
 	})
-	awaitState(t, second, "job", jobs.Recorded)
+	<-taken2
 	close(late)
 	require.Eventually(t, func() bool { return lost.Load() == 1 }, 10*time.Second, time.Millisecond)
+	awaitState(t, second, "job", jobs.Running)
+	close(go2)
+	awaitState(t, second, "job", jobs.Recorded)
 	assert.Zero(t, settled.Load())
 	assert.Equal(t, "second", scalar[string](t, store.DB(), `SELECT label FROM sparekey_predictions WHERE id = 'job'`))
 }
 
 // A lease is renewed for as long as the handler runs.
 func TestSQLiteLeaseIsRenewed(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "jobs.db")
 	first, _ := openSQLite(t, path, sqlitejobs.Options{Lease: 500 * time.Millisecond})
 	second, _ := openSQLite(t, path, sqlitejobs.Options{Lease: 500 * time.Millisecond})
@@ -127,6 +135,7 @@ func TestRecovery(t *testing.T) {
 func TestRetrySurvivesRestart(t *testing.T) {
 	for name, b := range backends {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			const wait = time.Second
 			database := b.create(t)
 			var at []time.Time

@@ -66,7 +66,10 @@ func TestOutage(t *testing.T) {
 		openFor = 15 * time.Second
 	}
 	for name, b := range backends {
-		t.Run(name, func(t *testing.T) { outage(t, b, openFor) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outage(t, b, openFor)
+		})
 	}
 }
 
