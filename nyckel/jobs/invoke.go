@@ -47,7 +47,7 @@ type Call struct {
 
 // Text returns a call that asks a function about a text.
 func Text(function, text string) Call {
-	data, _ := json.Marshal(text) //nolint:errcheck // a string has no error
+	data, _ := json.Marshal(text) // a string has no error
 	return Call{Function: function, Data: data}
 }
 

@@ -76,7 +76,7 @@ func TestInvokeRecordsTheAnswer(t *testing.T) {
 	assert.Len(t, p.Labels, 1)
 	require.Equal(t, 1, calls.Calls())
 	sent := calls.Requests()[0]
-	assert.JSONEq(t, `{"data":"money <back>","externalId":"job-1"}`, string(sent.Body))
+	assert.JSONEq(t, `{"data":"money <back>","externalId":"job-1"}`, sent.Body)
 	assert.True(t, strings.HasSuffix(sent.URL, "?capture=false&labelCount=2&modelId=m1"), sent.URL)
 }
 
@@ -84,7 +84,7 @@ func TestInvokeSendsRows(t *testing.T) {
 	client, calls := newClient(t, once, noLimit, answer(200, `{"labelName":"a","confidence":1}`))
 	o := deliver(t, client, jobs.Call{Function: "mail", Data: []byte(`{"sum":12.50,"city":"Bern"}`), ExternalID: "mine"})
 	require.Equal(t, jobs.Finished, o.Ending, "%v", o.Err)
-	assert.JSONEq(t, `{"data":{"city":"Bern","sum":12.50},"externalId":"mine"}`, string(calls.Requests()[0].Body))
+	assert.JSONEq(t, `{"data":{"city":"Bern","sum":12.50},"externalId":"mine"}`, calls.Requests()[0].Body)
 }
 
 func TestInvokeOutcomes(t *testing.T) {

@@ -124,7 +124,7 @@ func (m *measured) recentStats(ctx context.Context) ([]Stats, error) {
 	if !m.asked.IsZero() && time.Since(m.asked) < statsFor {
 		return m.stats, nil
 	}
-	all, err := m.Engine.Stats(ctx)
+	all, err := m.Stats(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func meter(t *testing.T) func() map[string]float64 {
 		points := map[string]float64{}
 		note := func(name string, attributes attribute.Set, value float64) {
 			for _, a := range attributes.ToSlice() {
-				name += " " + a.Value.Emit()
+				name += " " + a.Value.String()
 			}
 			points[name] = value
 		}

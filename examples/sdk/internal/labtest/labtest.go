@@ -5,12 +5,12 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
-	"testing"          //nolint:depguard // for tests only
-	"testing/synctest" //nolint:depguard // for tests only
+	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/assert"  //nolint:depguard // for tests only
-	"github.com/stretchr/testify/require" //nolint:depguard // for tests only
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/examples/sdk/internal/lab"
 	"github.com/sparekey/sparekey/policy"
