@@ -46,8 +46,10 @@ func (e *Engine) config() *river.Config {
 		Schema: e.options.Schema,
 		Logger: quiet,
 		// River's own 100 ms and 1 s would bound 16 workers to 160 jobs a second.
+		// River announces at most one insertion per cooldown, so that about one
+		// job in four is found only by the next poll.
 		FetchCooldown:     10 * time.Millisecond,
-		FetchPollInterval: 250 * time.Millisecond,
+		FetchPollInterval: 100 * time.Millisecond,
 		// Dead jobs stay until somebody decides. What is done is in the store.
 		CancelledJobRetentionPeriod: -1,
 		DiscardedJobRetentionPeriod: -1,
