@@ -18,6 +18,8 @@ import (
 
 // A Prediction is one answer as it was given, from whatever source.
 type Prediction struct {
+	// ID, Function, Model, ExternalID and Label have at most 512 bytes each.
+
 	// ID tells predictions apart: a second one with the same ID is not recorded.
 	// "" means a new UUID of version 7.
 	ID string
@@ -102,6 +104,11 @@ func (p Prediction) withDefaults(hashKey []byte) Prediction {
 	return p
 }
 
+// maxIndexed is how many bytes ids, labels and names may have. An entry of an index
+// of PostgreSQL holds 2,704 bytes, and the largest has four of them.
+const maxIndexed = 512
+
+// validate refuses what one of the databases could not hold.
 func (p Prediction) validate() error {
 	switch {
 	case p.Function == "":
@@ -110,6 +117,11 @@ func (p Prediction) validate() error {
 		return fmt.Errorf("predictions: prediction %q: confidence %v is not between 0 and 1", p.ID, p.Confidence)
 	case !(p.Similarity >= 0 && p.Similarity <= 1):
 		return fmt.Errorf("predictions: prediction %q: similarity %v is not between 0 and 1", p.ID, p.Similarity)
+	}
+	for _, text := range []string{p.ID, p.Function, p.Model, p.ExternalID, p.Label} {
+		if len(text) > maxIndexed {
+			return fmt.Errorf("predictions: prediction %.40q: %.40q… is longer than %d bytes", p.ID, text, maxIndexed)
+		}
 	}
 	return checkText(p.ID, p.Function, p.Model, p.SampleID, p.ExternalID, p.Label, p.LabelID, string(p.Source), p.Rule, p.TraceID)
 }

@@ -3,6 +3,7 @@ package predictions
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,14 +16,16 @@ import (
 
 // RecordPrediction puts the prediction of a call into the queue: give the writer
 // to nyckel.WithRecorder. A call that failed predicted nothing and is passed over.
-// The trace is that of the caller's context.
+// The trace is that of the caller's context. What cannot be recorded at all, as its
+// label is too long for one, goes to OnError.
 func (w *Writer) RecordPrediction(ctx context.Context, r nyckel.Record) {
 	if r.Prediction == nil {
 		return
 	}
-	// What is dropped is counted, and a record that makes no sense cannot come
-	// from a client.
-	_ = w.Put(ctx, FromRecord(ctx, r))
+	err := w.Put(ctx, FromRecord(ctx, r))
+	if err != nil && !errors.Is(err, ErrDropped) && w.options.OnError != nil { // a drop is counted, and told, by itself
+		w.options.OnError(err)
+	}
 }
 
 // FromRecord returns the prediction of a call that was answered.

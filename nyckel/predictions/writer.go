@@ -29,6 +29,7 @@ type WriterOptions struct {
 	OnDrop func(Prediction)
 
 	// OnError is told of each attempt to record that failed, and will be repeated.
+	// It may be called from several goroutines.
 	OnError func(error)
 }
 

@@ -30,7 +30,7 @@ func batch(from, n int) []predictions.Prediction {
 			ID: fmt.Sprintf("job-%08d", k), Function: "tickets", Model: "model_" + strconv.Itoa(k%3), ExternalID: fmt.Sprintf("ticket-%08d", k),
 			InputHash: make([]byte, 32), Label: "label " + strconv.Itoa(k%20), LabelID: "label_" + strconv.Itoa(k%20), Confidence: float64(k%997) / 997,
 			Attempts: 1, Latency: 120 * time.Millisecond, TraceID: "0102030405060708090a0b0c0d0e0f10",
-			At: start.Add(time.Duration(k) * 60 * 24 * time.Hour / 1_000_000),
+			At: start.Add(time.Duration(k) * (60 * 24 * time.Hour / 1_000_000)),
 		}
 	}
 	return ps

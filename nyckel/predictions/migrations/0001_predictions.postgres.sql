@@ -24,7 +24,8 @@ CREATE TABLE sparekey_predictions (
 );
 
 CREATE INDEX sparekey_predictions_at ON sparekey_predictions (function, at, seq);
-CREATE INDEX sparekey_predictions_live ON sparekey_predictions (function, model, at) WHERE source = 'live';
+-- With what the analyses read, so that they need not visit the table.
+CREATE INDEX sparekey_predictions_live ON sparekey_predictions (function, model, at, confidence, label, external_id) WHERE source = 'live';
 CREATE INDEX sparekey_predictions_external ON sparekey_predictions (external_id, function) WHERE external_id IS NOT NULL;
 
 -- What was predicted stays; only the sample may become known, once.

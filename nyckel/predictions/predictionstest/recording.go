@@ -3,6 +3,7 @@ package predictionstest
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
@@ -34,6 +35,14 @@ func full() predictions.Prediction {
 }
 
 func roundTrip(t *testing.T, s *predictions.Store) {
+	long := func() string {
+		var b strings.Builder
+		for b.Len() < 512 {
+			b.WriteString(rand.Text()) // which no database can compress
+		}
+		return b.String()[:512]
+	}
+	must(t, s.Record(t.Context(), predictions.Prediction{ID: long(), Function: long(), Model: long(), ExternalID: long(), Label: long()}))
 	keep := reopen(t, s, predictions.Options{KeepInputs: true, KeepLabels: true})
 	must(t, keep.Record(t.Context(), full()))
 	got := one(t, s, predictions.Query{ID: "job-1"}).Prediction
@@ -83,6 +92,7 @@ func refused(t *testing.T, s *predictions.Store) {
 		"confidence NaN":  func(p *predictions.Prediction) { p.Confidence = math.NaN() },
 		"similarity -1":   func(p *predictions.Prediction) { p.Similarity = -1 },
 		"a zero":          func(p *predictions.Prediction) { p.Label = "a\x00b" },
+		"a long label":    func(p *predictions.Prediction) { p.Label = strings.Repeat("x", 513) },
 		"not UTF-8":       func(p *predictions.Prediction) { p.Label = "\xff" },
 	} {
 		bad := predictions.Prediction{ID: "bad", Function: "f", Label: "x"}
