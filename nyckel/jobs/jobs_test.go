@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,12 +118,15 @@ func TestHandlerCallHasABudget(t *testing.T) {
 // small is an engine of which only Enqueue works: it has room for so many jobs.
 type small struct {
 	jobs.Engine
+	mu    sync.Mutex
 	room  int
 	calls []int // how many jobs each call of Enqueue had
 	err   error
 }
 
 func (s *small) Enqueue(_ context.Context, js ...jobs.Job) ([]jobs.Receipt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.calls = append(s.calls, len(js))
 	if s.err != nil {
 		return nil, s.err
@@ -143,7 +147,11 @@ func TestEnqueueWait(t *testing.T) {
 	t.Run("takes the room there is and waits for more", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			e := &small{room: 3}
-			time.AfterFunc(2500*time.Millisecond, func() { e.room = 100 })
+			time.AfterFunc(2500*time.Millisecond, func() {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				e.room = 100
+			})
 			begin := time.Now()
 			receipts, err := jobs.EnqueueWait(t.Context(), e, js...)
 			require.NoError(t, err)
