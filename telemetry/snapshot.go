@@ -31,6 +31,9 @@ type FunctionSnapshot struct {
 	// another endpoint's answers, "failed" or "canceled".
 	Calls map[string]uint64
 
+	// Minute are those of Calls that ended in the last 60 seconds that are over.
+	Minute map[string]uint64
+
 	// Seconds are the last 60 seconds that are over, the oldest first.
 	Seconds []SecondSnapshot
 
@@ -168,9 +171,15 @@ func (a *activity) report(now time.Time, f *FunctionSnapshot) {
 	took, calls := a.quantiles(now, 0.5, 0.95, 0.99)
 	f.P50, f.P95, f.P99, f.Recent = took[0], took[1], took[2], calls
 	last := uint32(now.Unix()) - 1
+	f.Minute = make(map[string]uint64, numOutcomes)
 	f.Seconds = make([]SecondSnapshot, recentSeconds)
 	for i := range f.Seconds {
 		counts := a.second(last - uint32(recentSeconds-1-i))
+		for o, n := range counts {
+			if n > 0 {
+				f.Minute[outcomeNames[o]] += uint64(n)
+			}
+		}
 		f.Seconds[i] = SecondSnapshot{
 			Live:     counts[outcomeLive] + counts[outcomeOther],
 			Cached:   counts[outcomeCache],

@@ -69,6 +69,7 @@ func TestSnapshot(t *testing.T) {
 			sum.Failed += second.Failed
 		}
 		assert.Equal(t, telemetry.SecondSnapshot{Live: 6, Failed: 10}, sum)
+		assert.Equal(t, map[string]uint64{"live": 6, "failed": 10}, f.Minute)
 		assert.InDelta(t, 0.1, f.P50.Seconds(), 0.0125)
 
 		states := map[string]policy.BreakerState{}
@@ -92,6 +93,11 @@ func TestSnapshot(t *testing.T) {
 		s = transport.Snapshot(rt)
 		require.Len(t, s.Events, 2)
 		assert.Equal(t, "two.test:80: closed to isolated, by manual (maintenance)", s.Events[0].Text, "the newest first")
+
+		time.Sleep(time.Minute)
+		f = transport.Snapshot(rt).Functions[0]
+		assert.Empty(t, f.Minute, "long over")
+		assert.Equal(t, uint64(10), f.Calls["failed"])
 	})
 }
 
