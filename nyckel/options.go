@@ -37,6 +37,7 @@ type clientOptions struct {
 	recorder     Recorder
 	call         callOptions
 	pins         Pins
+	errs         []error // of options that could not be taken
 }
 
 type callOptions struct {
@@ -201,9 +202,10 @@ func (o clientOptions) stacks() []policy.Stack {
 
 // validate reports everything that is wrong with the options.
 func (o clientOptions) validate() error {
-	var errs []error
+	errs := slices.Clone(o.errs)
 	hasID, hasSecret := o.clientID != "", o.clientSecret.reveal() != ""
 	switch {
+	case len(errs) > 0: // which would have brought them, maybe
 	case o.source != nil && (hasID || hasSecret):
 		errs = append(errs, errors.New("nyckel: WithCredentials and WithTokenSource exclude each other"))
 	case o.source == nil && !hasID && !hasSecret:
