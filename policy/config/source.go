@@ -22,7 +22,8 @@ type Source struct {
 // A place is where a value stands.
 type place struct {
 	line, column int
-	broken       bool // the value was not understood
+	text         string // of a single value, references not replaced
+	broken       bool   // the value was not understood
 }
 
 // FromElsewhere reports whether the value at path has a reference, and so may be a
@@ -34,6 +35,16 @@ func (s *Source) Has(path string) bool {
 	_, ok := s.places[path]
 	return ok
 }
+
+// Line returns the line of the value at path, or of the nearest around it.
+func (s *Source) Line(path string) int {
+	at, _ := s.nearest(path)
+	return at.line
+}
+
+// Text returns the single value at path as it stands in the file, with its
+// references, or "" if there is none.
+func (s *Source) Text(path string) string { return s.places[path].text }
 
 // Errors returns what was wrong with the file itself.
 func (s *Source) Errors() []*Error { return s.errs }
@@ -77,7 +88,14 @@ func (s *Source) nearest(path string) (place, string) {
 }
 
 func (s *Source) record(path string, node *yaml.Node) {
-	s.places[path] = place{line: node.Line, column: node.Column}
+	at := place{line: node.Line, column: node.Column}
+	for node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if node.Kind == yaml.ScalarNode {
+		at.text = node.Value
+	}
+	s.places[path] = at
 }
 
 // report adds what is wrong at node, which path leads to.

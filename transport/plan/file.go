@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/config"
 )
 
 // A File is what a configuration file says.
@@ -61,10 +62,13 @@ type Function struct {
 // A Plan is a file that was checked, so that stacks can be built by it. It is not
 // changed once it is made, and safe for concurrent use.
 type Plan struct {
-	file func() *File // a func, since there is no verb of fmt that looks behind one
+	file   func() *File          // a func, since there is no verb of fmt that looks behind one
+	source func() *config.Source // where it stands; returns nil for a plan that was written in Go
 }
 
-func newPlan(f File) *Plan { return &Plan{file: func() *File { return &f }} }
+func newPlan(f File, source *config.Source) *Plan {
+	return &Plan{file: func() *File { return &f }, source: func() *config.Source { return source }}
+}
 
 // New checks a file that was written in Go, and returns it as a plan. Its errors
 // name the fields.
@@ -73,7 +77,7 @@ func New(f File) (*Plan, error) {
 	if err := joined(check(f, asInGo)); err != nil {
 		return nil, err
 	}
-	return newPlan(f), nil
+	return newPlan(f, nil), nil
 }
 
 // complete returns a copy of f in which everything knows its own name, and each

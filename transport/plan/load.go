@@ -34,7 +34,7 @@ func Parse(name string, data []byte, lookup func(reference string) (string, bool
 	if err := located(check(f, config.Key), f, source); err != nil {
 		return nil, err
 	}
-	return newPlan(f), nil
+	return newPlan(f, source), nil
 }
 
 // Decode reads a file as [Parse] does, but only as far as its form goes, which is

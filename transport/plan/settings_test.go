@@ -1,0 +1,93 @@
+package plan_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport/plan"
+)
+
+// wholePlan returns the plan of a file with everything, all of whose references are
+// secrets but for one that nobody has set.
+func wholePlan(t *testing.T) *plan.Plan {
+	t.Helper()
+	data, err := os.ReadFile("testdata/whole.yaml")
+	require.NoError(t, err)
+	p, err := plan.Parse("whole.yaml", data, func(name string) (string, bool, error) {
+		return "canary-" + name, name != "NYCKEL_BASE_URL", nil
+	})
+	require.NoError(t, err)
+	return p
+}
+
+func TestSettings(t *testing.T) {
+	got := map[string]string{}
+	for _, s := range wholePlan(t).Settings() {
+		got[s.Owner+" "+s.Key] = fmt.Sprintf("%s, %s %d", s.Value, s.Origin, s.Line)
+	}
+	for setting, want := range map[string]string{
+		"accounts.main client_id":                                      "${NYCKEL_CLIENT_ID}, file 6",
+		"accounts.main client_secret":                                  "********, file 7",
+		"accounts.main base_url":                                       "${NYCKEL_BASE_URL:-https://www.nyckel.com}, file 8",
+		"accounts.main limit.per_second":                               "25, file 9",
+		"endpoints.us header.Authorization":                            "********, file 12",
+		"endpoints.us weight":                                          "3, file 12",
+		"functions.ticket_routing id":                                  "function_0123456789abcdef, file 32",
+		"functions.ticket_routing account":                             "main, built-in 0",
+		"functions.ticket_routing total":                               "10s, defaults 16",
+		"functions.ticket_routing hedge":                               "null, file 34",
+		"functions.ticket_routing retry.attempts":                      "2, file 35",
+		"functions.ticket_routing retry.backoff.base":                  "200ms, defaults 22",
+		"functions.ticket_routing retry.backoff.factor":                "2, built-in 0",
+		"functions.ticket_routing fallback.rules[0].label":             "billing, file 42",
+		"functions.ticket_routing fallback.labels":                     "[billing, triage], file 37",
+		"functions.ticket_routing retry.classes.rate_limited.attempts": "5, defaults 24",
+		"functions.ticket_routing throttle":                            "null, built-in 0",
+		"functions.chat classify":                                      "openai, file 46",
+		"functions.chat retry.attempts":                                "4, defaults 21",
+		"functions.chat failover.endpoints[0]":                         "us, file 51",
+		"functions.chat failover.endpoints[2].header.Api-Key":          "********, file 53",
+		"functions.chat failover.strategy":                             "round_robin, file 49",
+		"functions.chat breaker.window":                                "1m, defaults 25",
+		"functions.chat limit.max_wait":                                "2s, built-in 0", // of the total
+	} {
+		assert.Equal(t, want, got[setting], setting)
+	}
+}
+
+// No secret is among the settings, wherever it came from.
+func TestSettingsSecrets(t *testing.T) {
+	assert.NotContains(t, fmt.Sprint(wholePlan(t).Settings()), "canary")
+
+	p, err := plan.Parse("literal.yaml", []byte(`
+version: 1
+accounts: {main: {client_id: me, client_secret: canary-1}}
+endpoints: {a: {url: "https://a.test/?key=canary-2", header: {X-Api-Key: canary-3}}}
+functions:
+  f: {failover: {endpoints: [a, {name: b, url: "https://b.test", header: {Authorization: canary-4}}]}}
+`), nil)
+	require.NoError(t, err)
+	settings := fmt.Sprint(p.Settings())
+	assert.NotContains(t, settings, "canary")
+	assert.Equal(t, 4, strings.Count(settings, "********"), settings)
+}
+
+// Of a plan in Go it is known what was set, but not where.
+func TestSettingsInGo(t *testing.T) {
+	p, err := plan.New(plan.File{Version: 1, Functions: map[string]plan.Function{
+		"f": {Stack: policy.Stack{Retry: policy.Retry{Attempts: 7}}},
+	}})
+	require.NoError(t, err)
+	got := map[string]plan.Setting{}
+	for _, s := range p.Settings() {
+		got[s.Key] = s
+	}
+	assert.Equal(t, plan.Setting{Owner: "functions.f", Key: "retry.attempts", Value: "7", Origin: plan.FromOwner}, got["retry.attempts"])
+	assert.Equal(t, plan.Setting{Owner: "functions.f", Key: "total", Value: "30s", Origin: plan.BuiltIn}, got["total"])
+}
