@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/transport/plan"
+)
+
+func TestCheck(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	got := d.run("check", "CONFIG")
+	assert.Equal(t, result{exitOK, d.config() + " is right: 2 functions, 1 account, 0 endpoints\n", ""}, got)
+}
+
+func TestCheckDefaultFile(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	t.Chdir(d.folder)
+	assert.Equal(t, "sparekey.yaml is right: 2 functions, 1 account, 0 endpoints\n", d.run("check").out)
+}
+
+func TestCheckProblems(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	name := d.file("broken.yaml", "version: 1\ndefaults:\n  retry: {atempts: 3}\n  total: soon\n")
+	got := d.run("check", name)
+	assert.Equal(t, exitMisuse, got.code)
+	assert.Empty(t, got.out)
+	assert.Contains(t, got.errOut, name+":3:11: defaults.retry: has the unknown key \"atempts\"; did you mean attempts?\n    3 |   retry: {atempts: 3}\n      |           ^\n")
+	assert.Contains(t, got.errOut, name+":4:10: defaults.total: ")
+
+	got = d.run("check", "-json", name)
+	assert.Equal(t, exitMisuse, got.code)
+	var out checked
+	require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+	assert.False(t, out.OK)
+	require.Len(t, out.Problems, 2)
+	assert.Equal(t, problem{3, 11, "defaults.retry: has the unknown key \"atempts\"; did you mean attempts?"}, out.Problems[0])
+}
+
+func TestCheckMissing(t *testing.T) {
+	got := run(t, "check", "no such file")
+	assert.Equal(t, exitMisuse, got.code)
+	assert.Contains(t, got.errOut, "sparekey: plan: open no such file")
+	assert.Equal(t, exitMisuse, run(t, "check", "one", "two").code)
+}
+
+func TestCheckPrint(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	got := d.run("check", "CONFIG", "-print")
+	assert.Equal(t, exitOK, got.code)
+	assert.Contains(t, got.out, "accounts.main\n  client_id      client-5f1c")
+	assert.Regexp(t, `client_secret  \*{8} +`+d.config()+":3\n", got.out)
+	assert.Regexp(t, `\n  total +10s +`+d.config()+":9\n", got.out)
+	assert.Regexp(t, `\n  retry.attempts +3 +defaults, `+d.config()+":5\n", got.out)
+	assert.Regexp(t, `\n  retry.backoff.max +20s +built-in\n`, got.out)
+	assert.Equal(t, 2, strings.Count(got.out, "At worst 3 requests;"), got.out)
+
+	got = d.run("check", "CONFIG", "-print", "-function", "tickets")
+	assert.NotContains(t, got.out, "foreign")
+	assert.NotContains(t, got.out, "accounts")
+	assert.Equal(t, 1, strings.Count(got.out, "At worst"))
+
+	got = d.run("check", "CONFIG", "-print", "-function", "tikets")
+	assert.Equal(t, result{exitMisuse, "", "sparekey: no function \"tikets\"; there are: foreign, tickets\n"}, got)
+}
+
+func TestCheckPrintJSON(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	got := d.run("check", "CONFIG", "-print", "-json", "-function", "tickets")
+	var out checked
+	require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+	assert.True(t, out.OK)
+	assert.Contains(t, out.Settings, setting{"functions.tickets", "total", "10s", "file", 9})
+	assert.Contains(t, out.Settings, setting{"functions.tickets", "retry.attempts", "3", "defaults", 5})
+	assert.Equal(t, 3, out.Worst["tickets"].Calls)
+	assert.EqualValues(t, 10_000, out.Worst["tickets"].EndMS)
+}
+
+func TestSchema(t *testing.T) {
+	assert.Equal(t, result{exitOK, string(plan.Schema()), ""}, run(t, "schema"))
+	assert.Equal(t, exitMisuse, run(t, "schema", "file").code)
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+)
+
+func TestInvoke(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	got := d.run("invoke", "tickets", "where is the parcel", "-config", "CONFIG")
+	assert.Equal(t, exitOK, got.code)
+	assert.Regexp(t, `^delivery  0\.\d{3}  live\n$`, got.out)
+	assert.Empty(t, got.errOut)
+
+	d.stdin = "please refund me\n"
+	got = d.run("invoke", "-config", "CONFIG", "-labels", "2", "tickets", "-")
+	assert.Regexp(t, `^refund  0\.\d{3}  live\n  refund  0\.\d{3}\n  delivery  0\.\d{3}\n$`, got.out)
+}
+
+// Two refused attempts, the waits between them, and the answer, to the millisecond.
+func TestInvokeExplain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{Latency: 100 * time.Millisecond})
+		require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
+		time.AfterFunc(500*time.Millisecond, func() { assert.NoError(t, d.SetFaults(nyckelsim.Faults{})) })
+		got := d.run("invoke", "tickets", "where is the parcel", "-config", "CONFIG", "-explain")
+		assert.Equal(t, exitOK, got.code)
+		_, diagram, _ := strings.Cut(got.out, "\n")
+		assert.Equal(t, `
+tickets: live in 700ms
+       0s  |#                               |  #1       503 overloaded after 0s
+       0s  |.........                       |  wait     200ms
+    200ms  |         #                      |  #2       503 overloaded after 0s
+    200ms  |         ..................     |  wait     400ms
+    600ms  |                           #####|  #3       200 ok after 100ms
+`, diagram)
+	})
+}
+
+func TestInvokeDegraded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
+		got := d.run("invoke", "tickets", "my money please", "-config", "CONFIG")
+		assert.Equal(t, result{exitDegraded, "refund  0.500  rule (rule refunds, since overloaded)\n", ""}, got)
+
+		got = d.run("invoke", "tickets", "my money please", "-config", "CONFIG", "-json")
+		assert.Equal(t, exitDegraded, got.code)
+		var out invoked
+		require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+		assert.Equal(t, "rule", out.Source)
+		assert.True(t, out.Degraded)
+		assert.Equal(t, "refunds", out.Rule)
+		assert.Equal(t, "overloaded", out.Cause)
+		assert.Equal(t, []attempt{
+			{Number: 1, Status: 503, Class: "overloaded"},
+			{Number: 2, StartMS: 200, WaitMS: 200, Status: 503, Class: "overloaded"},
+			{Number: 3, StartMS: 600, WaitMS: 400, Status: 503, Class: "overloaded"},
+		}, out.Attempts)
+	})
+}
+
+func TestInvokeFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
+		got := d.run("invoke", "tickets", "hello", "-config", "CONFIG", "-explain")
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.out, "tickets: no answer in 600ms\n")
+		assert.Contains(t, got.errOut, "sparekey: tickets: overloaded")
+
+		got = d.run("invoke", "tickets", "hello", "-config", "CONFIG", "-json")
+		assert.Equal(t, exitFailed, got.code)
+		var out invoked
+		require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+		assert.Empty(t, out.Source)
+		assert.Equal(t, "overloaded", out.Error.Class)
+		assert.Len(t, out.Attempts, 3)
+	})
+}
+
+func TestInvokeInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{Latency: time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		time.AfterFunc(time.Millisecond, cancel)
+		start := time.Now()
+		got := d.runWith(ctx, "invoke", "tickets", "refund", "-config", "CONFIG")
+		assert.Equal(t, exitFailed, got.code)
+		assert.Equal(t, time.Millisecond, time.Since(start))
+	})
+}
+
+func TestInvokeMisuse(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	d.file("no.png", "this is no image")
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no function", []string{}, "an argument is missing: sparekey invoke FUNCTION"},
+		{"nothing to ask", []string{"tickets"}, "want one of a text, -file and -row, got 0"},
+		{"two inputs", []string{"tickets", "text", "-row", "{}"}, "want one of a text, -file and -row, got 2"},
+		{"one too many", []string{"tickets", "a", "b"}, `unexpected argument "b"`},
+		{"unknown function", []string{"tikets", "text"}, `no function "tikets"; there are: foreign, tickets`},
+		{"of another client", []string{"foreign", "text"}, `function "foreign" has no id`},
+		{"no such image", []string{"tickets", "-file", "nowhere.png"}, "-file: stat nowhere.png"},
+		{"no image", []string{"tickets", "-file", d.folder + "/no.png"}, "no.png"},
+		{"broken row", []string{"tickets", "-row", "{amount: 3}"}, "-row is no JSON object"},
+		{"null", []string{"tickets", "-row", "null"}, "-row is no JSON object"},
+		{"two rows", []string{"tickets", "-row", "{} {}"}, "something behind"},
+		{"labels", []string{"tickets", "text", "-labels", "-1"}, "LabelCount is -1"},
+		{"number", []string{"tickets", "text", "-labels", "few"}, "invalid value"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := d.run(append([]string{"invoke", "-config", "CONFIG"}, tt.args...)...)
+			assert.Equal(t, exitMisuse, got.code)
+			assert.Empty(t, got.out)
+			assert.Contains(t, got.errOut, tt.want)
+		})
+	}
+	got := d.run("invoke", "tickets", "text", "-config", "nowhere.yaml")
+	assert.Equal(t, exitMisuse, got.code)
+	assert.Contains(t, got.errOut, "nowhere.yaml")
+}
+
+// What follows "--" is a text, whatever it looks like.
+func TestInvokeDashes(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	assert.Equal(t, exitOK, d.run("invoke", "-config", "CONFIG", "--", "tickets", "-parcel-").code)
+	assert.Equal(t, exitOK, d.run("invoke", "tickets", "-config", "CONFIG", "--", "-parcel-").code)
+}

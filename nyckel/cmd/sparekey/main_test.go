@@ -1,0 +1,47 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}} {
+		got := run(t, args...)
+		assert.Equal(t, exitOK, got.code)
+		assert.Contains(t, got.out, "usage: sparekey COMMAND")
+		assert.Empty(t, got.errOut)
+	}
+	got := run(t)
+	assert.Equal(t, exitMisuse, got.code)
+	assert.Contains(t, got.errOut, "usage: sparekey COMMAND")
+	assert.Empty(t, got.out)
+
+	got = run(t, "chekc")
+	assert.Equal(t, result{exitMisuse, "", "sparekey: no command \"chekc\"; \"sparekey help\" lists them\n"}, got)
+}
+
+// Each subcommand tells its flags on one screen, and stumbles over those it does not
+// have.
+func TestHelp(t *testing.T) {
+	for _, c := range commands() {
+		t.Run(c.name, func(t *testing.T) {
+			args := strings.Fields(c.name)
+			if c.name == "rules" {
+				args = append(args, "test")
+			}
+			got := run(t, append(args, "-h")...)
+			assert.Equal(t, exitOK, got.code)
+			assert.Empty(t, got.errOut)
+			assert.LessOrEqual(t, strings.Count(got.out, "\n"), 24)
+			assert.Contains(t, got.out, "sparekey "+c.name)
+
+			got = run(t, append(args, "-no-such-flag")...)
+			assert.Equal(t, exitMisuse, got.code)
+			assert.Empty(t, got.out)
+			assert.Contains(t, got.errOut, "flag provided but not defined: -no-such-flag")
+		})
+	}
+}
