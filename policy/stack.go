@@ -20,6 +20,10 @@ type Stack struct {
 	// none.
 	Logger *slog.Logger
 
+	// Traceparent says that attempts carry traceparent, by which the service can tell
+	// what trace they are part of. Baggage is never added.
+	Traceparent bool
+
 	// Responses makes responses of refusals, for an SDK above the stack. Nil means
 	// that they stay errors.
 	Responses *Responses

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sparekey/sparekey/policy"
@@ -38,6 +39,11 @@ func (l *attemptLayer) CloseIdleConnections() { body.CloseIdle(l.next) }
 
 func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	trail := FromContext(req.Context())
+	if l.cfg.Probe {
+		var ctx context.Context
+		ctx, trail = NewContext(req.Context())
+		req = req.WithContext(ctx)
+	}
 	if trail == nil {
 		return body.Send(l.next, req)
 	}
@@ -80,9 +86,14 @@ func (a *attempt) startSpan(req *http.Request) *http.Request {
 		return req
 	}
 	if a.span.IsRecording() {
-		a.span.SetAttributes(requestAttributes(req, a.Number)...)
+		a.span.SetAttributes(a.requestAttributes(req)...)
 	}
-	return req.WithContext(a.ctx)
+	if !a.layer.cfg.Traceparent {
+		return req.WithContext(a.ctx)
+	}
+	req = req.Clone(a.ctx)
+	propagation.TraceContext{}.Inject(a.ctx, propagation.HeaderCarrier(req.Header))
+	return req
 }
 
 // attempt is an Attempt that is under way. The Attempt in it is guarded by the
@@ -91,6 +102,7 @@ type attempt struct {
 	Attempt
 	trail *Trail
 	layer *attemptLayer
+	kind  string          // what the metrics call it
 	ctx   context.Context // with the span
 	span  trace.Span
 
@@ -109,7 +121,11 @@ func (t *Trail) begin(l *attemptLayer, hedge bool) *attempt {
 	a.trail, a.layer = t, l
 	a.Number = len(t.attempts) + t.dropped + 1
 	a.Start = time.Now()
-	a.Hedge = hedge
+	a.Hedge, a.Endpoint = hedge, l.cfg.Endpoint
+	a.kind = l.kindLocked(t, a)
+	if !hedge {
+		t.endpoint = a.Endpoint
+	}
 	if t.ended {
 		return a
 	}
@@ -137,35 +153,50 @@ func (a *attempt) end(v policy.Verdict) {
 	}
 	function, status := a.trail.function, a.status
 	a.trail.mu.Unlock()
+	function = cmp.Or(function, a.layer.cfg.Function)
 
-	a.layer.recorder.attempted(a.ctx, function, a.kind(), status, duration, v)
+	failure := errorType(status, v, "")
+	a.layer.recorder.attempted(a.ctx, function, a.kind, a.Endpoint, status, duration, failure)
 	if a.span.IsRecording() {
 		if status != 0 {
 			a.span.SetAttributes(keyStatus.Int(status))
 		}
-		if v.Class != policy.OK && v.Class != policy.Canceled {
-			a.span.SetAttributes(keyErrorType.String(errorType(status, v)))
+		if failure != "" {
+			a.span.SetAttributes(keyErrorType.String(failure))
 			a.span.SetStatus(codes.Error, "")
 		}
 	}
 	a.span.End()
 }
 
-// kind returns what the metrics call the attempt.
-func (a *attempt) kind() string {
+// The kinds of attempts.
+const (
+	kindFirst    = "first"
+	kindRetry    = "retry"
+	kindHedge    = "hedge"
+	kindFailover = "failover" // at another endpoint than the one before it
+	kindProbe    = "probe"    // whether an endpoint is back
+)
+
+// kindLocked returns what the metrics call an attempt of t.
+func (l *attemptLayer) kindLocked(t *Trail, a *attempt) string {
 	switch {
+	case l.cfg.Probe:
+		return kindProbe
 	case a.Hedge:
-		return "hedge"
-	case a.Number > 1:
-		return "retry"
+		return kindHedge
+	case a.Number == 1:
+		return kindFirst
+	case a.Endpoint != t.endpoint:
+		return kindFailover
 	}
-	return "first"
+	return kindRetry
 }
 
 // requestAttributes are those that the conventions for HTTP client spans ask
 // for. The URL goes without its user, query and fragment, which may hold what
 // is nobody's business.
-func requestAttributes(req *http.Request, number int) []attribute.KeyValue {
+func (a *attempt) requestAttributes(req *http.Request) []attribute.KeyValue {
 	url := *req.URL
 	url.User, url.RawQuery, url.Fragment, url.RawFragment, url.ForceQuery = nil, "", "", "", false
 	attributes := []attribute.KeyValue{
@@ -174,8 +205,14 @@ func requestAttributes(req *http.Request, number int) []attribute.KeyValue {
 		keyServer.String(url.Hostname()),
 		keyPort.Int(port(url.Scheme, url.Port())),
 	}
-	if number > 1 {
-		attributes = append(attributes, keyResend.Int(number-1))
+	if a.Number > 1 {
+		attributes = append(attributes, keyResend.Int(a.Number-1))
+	}
+	if a.kind != kindFirst {
+		attributes = append(attributes, keyKind.String(a.kind))
+	}
+	if a.Endpoint != "" {
+		attributes = append(attributes, keyEndpoint.String(a.Endpoint))
 	}
 	return attributes
 }
@@ -191,13 +228,4 @@ func port(scheme, explicit string) int {
 		return 443
 	}
 	return 80
-}
-
-// errorType is the value of error.type: the status if one came and is an error,
-// else the class.
-func errorType(status int, v policy.Verdict) string {
-	if status >= http.StatusBadRequest {
-		return strconv.Itoa(status)
-	}
-	return v.Class.String()
 }

@@ -27,6 +27,18 @@ type Config struct {
 	// Classify decides what an outcome means. Nil means [policy.Classify].
 	Classify policy.Classifier
 
+	// Endpoint names the endpoint that an attempt goes to, for [ObserveAttempt]. May
+	// be "", and should be where there is only one.
+	Endpoint string
+
+	// Probe says that the requests ask whether an endpoint is back, and are part of no
+	// call.
+	Probe bool
+
+	// Traceparent says that attempts carry traceparent and tracestate, by which the
+	// service can tell what trace they are part of. Baggage is never sent.
+	Traceparent bool
+
 	// Events gets what an operator should know of. Nil means that nobody does.
 	Events *Events
 }
@@ -57,6 +69,7 @@ func (l *callLayer) CloseIdleConnections() { body.CloseIdle(l.next) }
 func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, trail := l.claim(req.Context())
 	call := &call{layer: l, trail: trail}
+	call.counted = l.recorder.began(ctx, trail.function)
 	ctx, call.span = l.recorder.startCall(ctx, trail.start, trail.function)
 	call.req = *req.WithContext(ctx) // a copy that is inlined, and so not made twice
 
@@ -104,6 +117,7 @@ type call struct {
 	req     http.Request // the one that is sent, with the trail and the span
 	span    trace.Span
 	verdict policy.Verdict
+	counted bool // among those under way
 }
 
 // fail ends the call with an error.
@@ -160,33 +174,42 @@ func (c *call) BodyEnd(err error) error {
 
 // end closes the span and records the duration.
 func (c *call) end(v policy.Verdict) {
+	ctx, waited := c.req.Context(), c.trail.Waited()
 	function, answer, duration := c.trail.finish()
-	failed := v.Class != policy.OK && v.Class != policy.Canceled
+	failure := errorType(0, v, c.trail.lastReason())
+	failed := failure != ""
 	c.layer.activity.ended(c.trail.start.Add(duration), outcomeOf(answer.Source, failed, v.Class == policy.Canceled), duration)
 	if failed && (v.Class == policy.QuotaExceeded || v.Class == policy.Unauthenticated) {
 		c.layer.cfg.Events.Failed(function, v.Class)
 	}
-	c.layer.recorder.called(c.req.Context(), function, duration, answer, v, failed)
+	c.layer.recorder.called(ctx, function, duration, waited, answer.Source, failure, v.Class)
+	if c.counted {
+		c.layer.recorder.over(ctx, function)
+	}
 	if c.span.IsRecording() {
-		c.describe(answer, v, failed)
+		c.describe(answer, failure)
 	}
 	c.span.End()
 }
 
-func (c *call) describe(answer Answer, v policy.Verdict, failed bool) {
+func (c *call) describe(answer Answer, failure string) {
 	attributes := []attribute.KeyValue{keyAttempts.Int(c.trail.AttemptCount())}
-	if function := c.trail.Function(); function != "" {
-		attributes = append(attributes, keyFunction.String(function))
+	set := func(key attribute.Key, value string) {
+		if value != "" {
+			attributes = append(attributes, key.String(value))
+		}
 	}
-	if answer.Source != "" {
-		attributes = append(attributes, keySource.String(string(answer.Source)))
-	}
+	set(keyFunction, c.trail.Function())
+	set(keyModel, policy.CallOf(c.req.Context()).Model)
+	set(keySource, string(answer.Source))
 	attributes = append(attributes, answer.attributes()...)
+	set(keyResult, c.trail.lookup())
+	set(keyReason, c.trail.lastReason())
 	if answer.Degraded() {
-		attributes = append(attributes, keyCause.String(answer.Cause.String()))
+		set(keyCause, classText(answer.Cause))
 	}
-	if failed {
-		attributes = append(attributes, keyErrorType.String(v.Class.String()))
+	if failure != "" {
+		set(keyErrorType, failure)
 		c.span.SetStatus(codes.Error, "")
 	}
 	c.span.SetAttributes(attributes...)

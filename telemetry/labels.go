@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
@@ -8,34 +9,56 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// labels are what a duration is recorded with. Those that are zero are left out.
+// labels are what a measurement is made with. Those that are zero are left out.
+// They must come from bounded sets.
 type labels struct {
-	function  string
-	source    Source
-	kind      string
-	status    int
-	errorType string
+	function string
+	status   int
+	more     [3]label
+}
+
+type label struct {
+	key   attribute.Key
+	value string
 }
 
 func (l labels) attributes() []attribute.KeyValue {
-	attributes := functionAttributes(l.function)
-	if l.source != "" {
-		attributes = append(attributes, keySource.String(string(l.source)))
-	}
-	if l.kind != "" {
-		attributes = append(attributes, keyKind.String(l.kind))
+	attributes := make([]attribute.KeyValue, 0, 2+len(l.more))
+	if l.function != "" {
+		attributes = append(attributes, keyFunction.String(l.function))
 	}
 	if l.status != 0 {
 		attributes = append(attributes, keyStatus.Int(l.status))
 	}
-	if l.errorType != "" {
-		attributes = append(attributes, keyErrorType.String(l.errorType))
+	for _, m := range l.more {
+		if m.value != "" {
+			attributes = append(attributes, m.key.String(m.value))
+		}
 	}
 	return attributes
 }
 
-// maxSets bounds how many attribute sets a recorder remembers. What exceeds it is
-// made anew each time.
+// A counter is an instrument that adds, and what it has added with.
+type counter struct {
+	metric.Int64Counter
+	sets
+}
+
+func (c *counter) count(ctx context.Context, l labels) {
+	if c.Enabled(ctx) {
+		c.Add(ctx, 1, c.of(l).add...)
+	}
+}
+
+// A histogram is an instrument that records durations in seconds, and what it has
+// recorded with.
+type histogram struct {
+	metric.Float64Histogram
+	sets
+}
+
+// maxSets bounds how many attribute sets an instrument remembers. What exceeds it
+// is made anew each time.
 const maxSets = 512
 
 // sets remembers the attribute sets of labels, since to make one costs more than
@@ -47,20 +70,21 @@ type sets struct {
 	made map[labels]*set // guarded by mu
 }
 
-// A set is what labels come to. It does not change.
+// A set is what labels come to, as options. It does not change.
 type set struct {
-	labels  labels
-	options []metric.RecordOption
+	labels labels
+	add    []metric.AddOption
+	record []metric.RecordOption
 }
 
-// of returns the options to record with. They must not be changed.
-func (s *sets) of(l labels) []metric.RecordOption {
+// of returns the options to measure with. They must not be changed.
+func (s *sets) of(l labels) *set {
 	if last := s.last.Load(); last != nil && last.labels == l {
-		return last.options
+		return last
 	}
 	found := s.find(l)
 	s.last.Store(found)
-	return found.options
+	return found
 }
 
 func (s *sets) find(l labels) *set {
@@ -70,7 +94,7 @@ func (s *sets) find(l labels) *set {
 	if ok {
 		return found
 	}
-	found = &set{l, []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(l.attributes()...))}}
+	found = newSet(l)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.made == nil {
@@ -80,4 +104,9 @@ func (s *sets) find(l labels) *set {
 		s.made[l] = found
 	}
 	return found
+}
+
+func newSet(l labels) *set {
+	option := metric.WithAttributeSet(attribute.NewSet(l.attributes()...))
+	return &set{labels: l, add: []metric.AddOption{option}, record: []metric.RecordOption{option}}
 }

@@ -36,17 +36,17 @@ func TestLogRecords(t *testing.T) {
 		{"a good answer is no news", upstream(200, ""), nil, ""},
 		{"a failure is in the trail", upstream(500, ""), nil, ""},
 		{"quota", upstream(402, `{"message":"secret"}`), nil,
-			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing class=quota_exceeded`},
+			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=quota_exceeded`},
 		{"credentials", upstream(401, `{"message":"secret"}`), nil,
-			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing class=unauthenticated`},
+			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=unauthenticated`},
 		{"retry", upstream(503, ""), repeat(2),
-			`level=DEBUG msg=retrying event.name=sparekey.retry wait=1s class=overloaded`},
+			`level=DEBUG msg=retrying event.name=sparekey.retry wait=1s error.type=overloaded`},
 		{"refusal", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
 			trail.Refused(req.Context(), &policy.Refusal{Layer: "breaker", Reason: "breaker_open", Err: errors.New("open")})
 		}), `level=DEBUG msg=refused event.name=sparekey.refused layer=breaker reason=breaker_open`},
 		{"fallback", upstream(200, ""), report(func(req *http.Request, _ *telemetry.Trail) {
 			telemetry.Mark(req, http.Header{}, telemetry.Answer{Source: telemetry.Rule, Rule: "billing", Cause: policy.TimedOut})
-		}), `level=DEBUG msg="answered in the service's place" event.name=sparekey.fallback function=ticket_routing source=rule cause=timed_out rule=billing`},
+		}), `level=WARN msg="answered in the service's place" event.name=sparekey.fallback function=ticket_routing source=rule cause=timed_out rule=billing count=1`},
 		{"rung that fails", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
 			trail.RungFailed(req.Context(), "mine", errors.New("panic with a string"))
 		}), `level=ERROR msg="rung failed" event.name=sparekey.rung.failed function=ticket_routing rung=mine error="panic with a string"`},

@@ -97,13 +97,13 @@ func TestObserve(t *testing.T) {
 			layers: []func(http.RoundTripper) http.RoundTripper{repeat(3)},
 			wantSpans: `
 				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 http.response.status_code=503 error.type=503 Error 0s
-				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 http.request.resend_count=1 http.response.status_code=200 0s
+				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 http.request.resend_count=1 sparekey.attempt.kind=retry http.response.status_code=200 0s
 				predict ticket_routing internal sparekey.attempt.count=2 sparekey.function.name=ticket_routing sparekey.answer.source=live 1s`,
 			wantMetrics: `
 				sparekey.client.attempt.duration s error.type=503 http.response.status_code=503 sparekey.attempt.kind=first sparekey.function.name=ticket_routing 1 in 0s
 				sparekey.client.attempt.duration s http.response.status_code=200 sparekey.attempt.kind=retry sparekey.function.name=ticket_routing 1 in 0s
 				sparekey.client.prediction.duration s sparekey.answer.source=live sparekey.function.name=ticket_routing 1 in 1s
-				sparekey.client.retry.delay s 1 in 1s`,
+				sparekey.client.retry.delay s sparekey.function.name=ticket_routing 1 in 1s`,
 		},
 		{
 			name:     "no connection",
@@ -113,13 +113,13 @@ func TestObserve(t *testing.T) {
 			wantErr:  true,
 			wantSpans: `
 				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 error.type=unreachable Error 0s
-				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 http.request.resend_count=1 error.type=unreachable Error 0s
+				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 http.request.resend_count=1 sparekey.attempt.kind=retry error.type=unreachable Error 0s
 				predict ticket_routing internal sparekey.attempt.count=2 sparekey.function.name=ticket_routing error.type=unreachable Error 1s`,
 			wantMetrics: `
 				sparekey.client.attempt.duration s error.type=unreachable sparekey.attempt.kind=first sparekey.function.name=ticket_routing 1 in 0s
 				sparekey.client.attempt.duration s error.type=unreachable sparekey.attempt.kind=retry sparekey.function.name=ticket_routing 1 in 0s
 				sparekey.client.prediction.duration s error.type=unreachable sparekey.function.name=ticket_routing 1 in 1s
-				sparekey.client.retry.delay s 1 in 1s`,
+				sparekey.client.retry.delay s sparekey.function.name=ticket_routing 1 in 1s`,
 		},
 		{
 			name:     "the service's own no",
@@ -164,9 +164,9 @@ func TestObserve(t *testing.T) {
 			}},
 			wantErr: true,
 			wantSpans: `
-				call internal sparekey.attempt.count=0 error.type=refused Error 0s`,
+				call internal sparekey.attempt.count=0 sparekey.rejection.reason=breaker_open error.type=breaker_open Error 0s`,
 			wantMetrics: `
-				sparekey.client.prediction.duration s error.type=refused 1 in 0s
+				sparekey.client.prediction.duration s error.type=breaker_open 1 in 0s
 				sparekey.client.rejections {rejection} sparekey.rejection.reason=breaker_open 1`,
 		},
 		{
@@ -206,7 +206,7 @@ func TestObserve(t *testing.T) {
 				})
 			}},
 			wantSpans: `
-				call internal sparekey.attempt.count=0 sparekey.answer.source=cache sparekey.answer.age=60 0s`,
+				call internal sparekey.attempt.count=0 sparekey.answer.source=cache sparekey.answer.age=60 sparekey.cache.result=hit 0s`,
 			wantMetrics: `
 				sparekey.client.cache.lookups {lookup} sparekey.cache.result=hit 1
 				sparekey.client.prediction.duration s sparekey.answer.source=cache 1 in 0s`,
@@ -427,7 +427,7 @@ func TestObservePanic(t *testing.T) {
 	for _, span := range spans {
 		assert.Equal(t, codes.Error, span.Status.Code)
 	}
-	assert.Equal(t, 2, strings.Count(sdk.measured(t), "error.type=unknown"))
+	assert.Equal(t, 2, strings.Count(sdk.measured(t), "error.type=_OTHER"))
 }
 
 // TestObservePanicInClassify: the spans end, and nobody gets the response, so it

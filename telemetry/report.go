@@ -51,8 +51,8 @@ func (t *Trail) Stopped(reason string, retryAt time.Time) {
 		return
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.ended {
+		t.mu.Unlock()
 		return
 	}
 	if len(t.notes) < maxKept {
@@ -61,6 +61,18 @@ func (t *Trail) Stopped(reason string, retryAt time.Time) {
 	if !retryAt.IsZero() {
 		t.retryAt = retryAt
 	}
+	function := t.function
+	t.mu.Unlock()
+	t.recorder.retrySkipped(context.Background(), function, reason)
+}
+
+// boundedSkip returns the reason for which a retry was not made.
+func boundedSkip(reason string) string {
+	switch reason {
+	case NoBudget, NoTime, NoPatience, NoReplay, NotSafe, NoneLeft:
+		return reason
+	}
+	return otherError
 }
 
 // Refused says that a layer refused the call.
@@ -75,17 +87,43 @@ func (t *Trail) Refused(ctx context.Context, r *policy.Refusal) {
 	if !t.ended && !r.RetryAt.IsZero() {
 		t.retryAt = r.RetryAt
 	}
+	if !t.ended {
+		t.reason = boundedReason(r.Reason)
+	}
+	function := t.function
 	t.mu.Unlock()
-	t.recorder.refused(ctx, r)
+	t.recorder.refused(ctx, function, r)
+}
+
+// What a hedge comes to.
+const (
+	HedgeWon    = "won"
+	HedgeLost   = "lost"   // another request of the call was answered first, or the caller left
+	HedgeFailed = "failed" // before there was an answer
+)
+
+// Hedged says what a request came to that was sent beside an earlier one: [HedgeWon],
+// [HedgeLost] or [HedgeFailed].
+func (t *Trail) Hedged(ctx context.Context, outcome string) {
+	if t != nil {
+		t.recorder.hedged(ctx, t.Function(), outcome)
+	}
 }
 
 // LookedUp says what a cache lookup came to: "hit", "stale", "miss", "joined" or
 // "bypass"; with "refresh" that an answer is fetched behind the caller, and with
 // "uncaptured" that the service does not hear of what was asked.
 func (t *Trail) LookedUp(ctx context.Context, result string) {
-	if t != nil {
-		t.recorder.lookedUp(ctx, result)
+	if t == nil {
+		return
 	}
+	t.mu.Lock()
+	if !t.ended && t.looked == "" {
+		t.looked = result
+	}
+	function := t.function
+	t.mu.Unlock()
+	t.recorder.lookedUp(ctx, function, result)
 }
 
 // What the comparison of a rung's answer with the live one comes to.
@@ -114,7 +152,7 @@ func (t *Trail) RungFailed(ctx context.Context, rung string, err error) {
 // Changed says that the call changed the state of a breaker.
 func (t *Trail) Changed(ctx context.Context, tr policy.Transition) {
 	if t != nil {
-		t.recorder.changed(ctx, tr)
+		t.recorder.changed(ctx, t.Function(), tr)
 	}
 }
 
@@ -122,5 +160,5 @@ func (t *Trail) Changed(ctx context.Context, tr policy.Transition) {
 // it is isolated by hand: it counts it and logs it the way a trail does. A nil
 // logger gets no record.
 func Changed(ctx context.Context, logger *slog.Logger, tr policy.Transition) {
-	newRecorder(Config{Logger: logger}).changed(ctx, tr)
+	newRecorder(Config{Logger: logger}).changed(ctx, "", tr)
 }

@@ -22,7 +22,7 @@ func TestChangedOutsideOfCalls(t *testing.T) {
 	}
 	telemetry.Changed(t.Context(), newLogger(&log), isolation)
 	telemetry.Changed(t.Context(), nil, isolation)
-	assert.Equal(t, "sparekey.client.breaker.transitions {transition} sparekey.breaker.state=isolated 2\n", sdk.measured(t))
-	assert.Equal(t, `level=INFO msg="breaker isolated" event.name=sparekey.breaker.isolated breaker=api.test from=closed `+
+	assert.Equal(t, "sparekey.client.breaker.transitions {transition} sparekey.breaker.state=isolated sparekey.breaker.trigger=manual 2\n", sdk.measured(t))
+	assert.Equal(t, `level=WARN msg="breaker isolated" event.name=sparekey.breaker.isolated breaker=api.test from=closed `+
 		`trigger=manual reason="moving house" until=2026-05-01T12:00:00.000Z`+"\n", log.String())
 }

@@ -33,6 +33,9 @@ type Trail struct {
 	waited   time.Duration // all waits
 	pending  time.Duration // the wait before the next attempt
 	refusals []Refused     // at most maxKept
+	reason   string        // of the last refusal
+	looked   string        // what the first cache lookup came to
+	endpoint string        // of the last attempt that was no hedge
 	notes    []Note        // at most maxKept
 	retryAt  time.Time     // when a new call makes sense, zero if nobody said
 
@@ -70,6 +73,9 @@ type Attempt struct {
 	// that lost to another and was still under way when the call ended stays in
 	// the trail as it was then.
 	Hedge bool
+
+	// Endpoint is the name of the endpoint that was asked, "" if there is only one.
+	Endpoint string
 }
 
 // A Refused is a refusal that the call met.
@@ -83,6 +89,20 @@ type Refused struct {
 // A Note says what a layer left undone, and why.
 type Note struct {
 	Layer, Reason string
+}
+
+// lastReason returns the reason of the last refusal, "" if there was none.
+func (t *Trail) lastReason() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reason
+}
+
+// lookup returns what the first cache lookup came to, "" if there was none.
+func (t *Trail) lookup() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.looked
 }
 
 // The reasons for which the retry layer does not repeat a failed attempt that

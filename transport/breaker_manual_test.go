@@ -345,7 +345,7 @@ func TestBreakerByHandIsLogged(t *testing.T) {
 	breaker := transport.NewBreaker(stack.Breaker)
 	breaker.Isolate("moving house", time.Time{})
 	breaker.Close("moved in")
-	assert.Equal(t, `level=INFO msg="breaker isolated" event.name=sparekey.breaker.isolated breaker=eu from=closed trigger=manual reason="moving house"
-level=INFO msg="breaker closed" event.name=sparekey.breaker.closed breaker=eu from=isolated trigger=manual reason="moved in"
+	assert.Equal(t, `level=WARN msg="breaker isolated" event.name=sparekey.breaker.isolated breaker=eu from=closed trigger=manual reason="moving house"
+level=WARN msg="breaker closed" event.name=sparekey.breaker.closed breaker=eu from=isolated trigger=manual reason="moved in"
 `, log.String())
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 // ErrNoToken is matched by the error of an endpoint whose token could not be had.
@@ -28,6 +29,8 @@ type endpoint struct {
 	escaped        string   // path of base, as it is sent
 	rewrites       bool     // the requests of callers who address it, too
 	hasCredentials bool
+
+	observeProbe Layer
 }
 
 func newEndpoint(index int, e policy.Endpoint) *endpoint {
@@ -44,6 +47,7 @@ func newEndpoint(index int, e policy.Endpoint) *endpoint {
 	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
 	known.base, known.escaped = base, base.EscapedPath()
 	known.rewrites = known.rewrites || base.RawQuery != ""
+	known.observeProbe = telemetry.ObserveAttempt(telemetry.Config{Endpoint: e.Name, Classify: e.Classify, Probe: true})
 	return known
 }
 

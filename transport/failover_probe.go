@@ -43,7 +43,7 @@ func (f *Failover) isBack(ctx context.Context, next http.RoundTripper, e *endpoi
 	if err != nil || e.prepare(req) != nil {
 		return false
 	}
-	resp, err := body.Send(next, req) //nolint:bodyclose // Discard closes it
+	resp, err := body.Send(e.observeProbe(next), req) //nolint:bodyclose // Discard closes it
 	if err != nil {
 		return false
 	}

@@ -47,6 +47,7 @@ type runner struct {
 	number int // the first request is 0
 	branch *telemetry.Branch
 	done   bool // its outcome was taken
+	won    bool // the call ended with its answer
 }
 
 // An outcome is what a runner came to.
@@ -228,7 +229,7 @@ func settles(v policy.Verdict) bool {
 
 // won ends the race with an answer.
 func (c *race) won(o outcome) {
-	c.decided = true
+	c.decided, o.won = true, true
 	took := time.Since(c.start)
 	if first := c.runners[0]; o.number == 0 || !first.done {
 		c.times.add(took) // or more, but that is all the same above the delay
@@ -285,6 +286,17 @@ func (c *race) lost(o outcome) (*http.Response, error) {
 	return lastAnswer(c.caller, nil, c.err, c.kept)
 }
 
+// came returns what a hedge came to.
+func (r *runner) came() string {
+	switch {
+	case r.won:
+		return telemetry.HedgeWon
+	case r.done:
+		return telemetry.HedgeFailed
+	}
+	return telemetry.HedgeLost
+}
+
 // end lets go of those that are still under way. After an answer they have a while
 // to be answered, too; else they are cancelled at once.
 func (c *race) end() {
@@ -293,6 +305,9 @@ func (c *race) end() {
 		c.lineage.over.Store(true)
 	}
 	for _, r := range c.runners {
+		if r.number > 0 {
+			telemetry.FromContext(c.caller).Hedged(c.caller, r.came())
+		}
 		switch {
 		case r.done:
 		case c.decided:

@@ -164,7 +164,7 @@ func hedgeBeside(hedge policy.Hedge, retry *policy.Retry) Layer {
 // each, or for each endpoint if there is a failover.
 func toEndpoints(s policy.Stack) Layer {
 	if s.Failover == nil {
-		return toHosts(s)
+		return toHosts(s, observed(s))
 	}
 	endpoints := make(map[string]policy.Endpoint, len(s.Failover.Endpoints))
 	for _, e := range s.Failover.Endpoints {
@@ -172,30 +172,34 @@ func toEndpoints(s policy.Stack) Layer {
 	}
 	newLayer := func(name string) Layer {
 		e := endpoints[name]
-		if e.URL == "" { // it may have several hosts
-			return toHosts(s.ForEndpoint(e))
+		own := observed(s.ForEndpoint(e))
+		if len(endpoints) > 1 {
+			own.Endpoint = name
 		}
-		return toHost(s.ForEndpoint(e))
+		if e.URL == "" { // it may have several hosts
+			return toHosts(s.ForEndpoint(e), own)
+		}
+		return toHost(s.ForEndpoint(e), own)
 	}
 	return func(next http.RoundTripper) http.RoundTripper {
 		f := NewFailover(*s.Failover, newLayer)
-		f.astray = toHosts(s)
+		f.astray = toHosts(s, observed(s))
 		return f.Wrap(next)
 	}
 }
 
 // toHosts returns the layers around requests that go to any host.
-func toHosts(s policy.Stack) Layer {
-	return join(throttlePerHost(s.Throttle), perHost(s.Breaker, s.Limit), telemetry.ObserveAttempt(observed(s)), Streams(*s.Streams))
+func toHosts(s policy.Stack, attempt telemetry.Config) Layer {
+	return join(throttlePerHost(s.Throttle), perHost(s.Breaker, s.Limit), telemetry.ObserveAttempt(attempt), Streams(*s.Streams))
 }
 
 // toHost returns those around requests that go to one.
-func toHost(s policy.Stack) Layer {
+func toHost(s policy.Stack, attempt telemetry.Config) Layer {
 	var throttle Layer
 	if s.Throttle != nil {
 		throttle = NewThrottle(*s.Throttle).Wrap
 	}
-	return join(throttle, NewBreaker(s.Breaker).Wrap, NewLimiter(s.Limit).Wrap, telemetry.ObserveAttempt(observed(s)), Streams(*s.Streams))
+	return join(throttle, NewBreaker(s.Breaker).Wrap, NewLimiter(s.Limit).Wrap, telemetry.ObserveAttempt(attempt), Streams(*s.Streams))
 }
 
 func join(layers ...Layer) Layer {
@@ -203,7 +207,7 @@ func join(layers ...Layer) Layer {
 }
 
 func observed(s policy.Stack) telemetry.Config {
-	return telemetry.Config{Function: s.Function, Logger: s.Logger, Classify: s.Classify}
+	return telemetry.Config{Function: s.Function, Logger: s.Logger, Classify: s.Classify, Traceparent: s.Traceparent}
 }
 
 // Failovers returns the failovers among the layers of rt, outermost first: to look

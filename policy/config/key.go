@@ -58,7 +58,7 @@ func Suggest(name string, known []string) string {
 	switch {
 	case best != "":
 		return "; did you mean " + best + "?"
-	case len(known) > 0 && len(known) <= 16:
+	case len(known) > 0 && len(known) <= 20:
 		return "; known are " + strings.Join(known, ", ")
 	}
 	return ""

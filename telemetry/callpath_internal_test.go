@@ -1,0 +1,139 @@
+package telemetry
+
+import (
+	"context"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// TestNoAttributeSetsOnTheCallPath: options with attributes are sorted and hashed
+// before anybody asks whether there is an SDK, so that only what is made once makes
+// them: a func whose name begins with "new", or with "observe", which is asked when
+// metrics are collected. Jobs go through a database, and are not looked at.
+func TestNoAttributeSetsOnTheCallPath(t *testing.T) {
+	fset, looked := token.NewFileSet(), 0
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (path == "../nyckel/jobs" || path == "../examples" || strings.HasPrefix(entry.Name(), ".") && path != "..") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		looked++
+		for _, decl := range file.Decls {
+			f, isFunc := decl.(*ast.FuncDecl)
+			if isFunc && madeOnce(f.Name.Name) {
+				continue
+			}
+			ast.Inspect(decl, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok && makesSet(s) {
+					t.Errorf("%s: %s.%s on the path of a call", fset.Position(s.Pos()), s.X, s.Sel.Name)
+				}
+				return true
+			})
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Greater(t, looked, 200)
+}
+
+func madeOnce(name string) bool {
+	return strings.HasPrefix(name, "new") || strings.HasPrefix(name, "observe") ||
+		name == "result" // of the metrics of nyckel/batch: for its constructor
+}
+
+func makesSet(s *ast.SelectorExpr) bool {
+	pkg, ok := s.X.(*ast.Ident)
+	if !ok {
+		return false
+	}
+	switch pkg.Name + "." + s.Sel.Name {
+	case "metric.WithAttributes", "metric.WithAttributeSet", "attribute.NewSet":
+		return true
+	}
+	return false
+}
+
+// TestEventsCostNoMemory: no event does, neither without an SDK nor, once its
+// series exists, with one.
+func TestEventsCostNoMemory(t *testing.T) {
+	ctx := context.Background()
+	refusal := &policy.Refusal{Layer: "breaker", Reason: "breaker_open"}
+	degraded := Answer{Source: Rule, Cause: policy.Overloaded, Rule: "r"}
+	events := map[string]func(*recorder){
+		"called": func(r *recorder) { r.called(ctx, "f", time.Second, time.Second, Live, "", policy.OK) },
+		"failed": func(r *recorder) { r.called(ctx, "f", time.Second, 0, "", "503", policy.Overloaded) },
+		"under way": func(r *recorder) {
+			if r.began(ctx, "f") {
+				r.over(ctx, "f")
+			}
+		},
+		"attempted":  func(r *recorder) { r.attempted(ctx, "f", kindRetry, "eu", 503, time.Second, "503") },
+		"retrying":   func(r *recorder) { r.retrying(ctx, time.Second, policy.Overloaded) },
+		"skipped":    func(r *recorder) { r.retrySkipped(ctx, "f", NoBudget) },
+		"hedged":     func(r *recorder) { r.hedged(ctx, "f", HedgeWon) },
+		"refused":    func(r *recorder) { r.refused(ctx, "f", refusal) },
+		"fallback":   func(r *recorder) { r.fallback(ctx, "f", degraded) },
+		"compared":   func(r *recorder) { r.compared(ctx, "f", "rules", Agreed) },
+		"looked up":  func(r *recorder) { r.lookedUp(ctx, "f", "hit") },
+		"no breaker": func(r *recorder) { r.lookedUp(ctx, "", "miss") },
+	}
+	for _, installed := range []bool{false, true} {
+		otel.SetMeterProvider(metricnoop.NewMeterProvider())
+		if installed {
+			otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())))
+		}
+		r := newRecorder(Config{})
+		for name, event := range events {
+			allocs := testing.AllocsPerRun(200, func() { event(r) })
+			assert.Zero(t, allocs, "%s, SDK: %v", name, installed)
+		}
+	}
+	otel.SetMeterProvider(metricnoop.NewMeterProvider())
+}
+
+// TestQuiet: the first of a function is told at once, and then one in 10 s, with
+// the number.
+func TestQuiet(t *testing.T) {
+	var q quiet
+	start := time.Unix(1000, 0)
+	tell := func(function string, after time.Duration, wantSince int) {
+		t.Helper()
+		since, due := q.tell(function, start.Add(after))
+		assert.Equal(t, wantSince, since)
+		assert.Equal(t, wantSince > 0, due)
+	}
+	tell("a", 0, 1)
+	tell("a", 1, 0)
+	tell("b", 1, 1)
+	tell("a", quietFor-1, 0)
+	tell("a", quietFor, 3)
+	tell("a", 2*quietFor-1, 0)
+	tell("a", 2*quietFor+1, 2)
+	for i := range 2 * maxQuiet {
+		q.tell(string(rune('a'+i)), start)
+	}
+	assert.LessOrEqual(t, len(q.last), maxQuiet)
+}

@@ -1,0 +1,76 @@
+package telemetry
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// otherError is what the conventions call an error that has no name here.
+const otherError = "_OTHER"
+
+// errorType returns the value of error.type, the same for spans, metrics and log
+// records, "" for what is no error: an answer, or a caller who left. The values are
+// bounded:
+//
+//	400 … 599            the status of an attempt that was answered with it
+//	breaker_open …       the reason of a refusal, as [policy.Refusal] has them
+//	timed_out …          the class of anything else, as [policy.Class] has them
+//	_OTHER               what has none of these
+//
+// A call's is never a status, since a class says more: quota_exceeded, say, for one
+// 429 and rate_limited for another. Status is zero for it, and reason is that of the
+// refusal that it met last, "" if it met none.
+func errorType(status int, v policy.Verdict, reason string) string {
+	switch {
+	case v.Class == policy.OK || v.Class == policy.Canceled:
+		return ""
+	case status >= http.StatusBadRequest:
+		return statusText(status)
+	case v.Class == policy.Refused && reason != "":
+		return boundedReason(reason)
+	}
+	return classText(v.Class)
+}
+
+// classText returns what error.type and its like call a class.
+func classText(c policy.Class) string {
+	if c == policy.Unknown || !slices.Contains(classes, c) {
+		return otherError
+	}
+	return c.String()
+}
+
+var classes = policy.Classes()
+
+// statusText returns a status as text, which costs no memory.
+func statusText(status int) string {
+	if i := status - http.StatusBadRequest; i >= 0 && i < len(statusTexts) {
+		return statusTexts[i]
+	}
+	return otherError
+}
+
+var statusTexts = func() (all [200]string) {
+	for i := range all {
+		all[i] = strconv.Itoa(http.StatusBadRequest + i)
+	}
+	return all
+}()
+
+// reasons are those of refusals.
+var reasons = []string{
+	"breaker_open", "breaker_isolated", "concurrency_limit", "rate_limit", "deadline",
+	"queue_full", "queue_timeout", "throttled", "token", "body",
+}
+
+// boundedReason returns the reason of a refusal, which a layer of another module may
+// have made up.
+func boundedReason(reason string) string {
+	if slices.Contains(reasons, reason) {
+		return reason
+	}
+	return otherError
+}
