@@ -32,11 +32,8 @@ var floors = [][]string{
 var allowed = map[string][]string{
 	"policy/config": {"go.yaml.in/yaml/v4"},
 
-	"telemetry":            {"go.opentelemetry.io/otel"},
-	"cache":                {"github.com/hashicorp/golang-lru/v2"},
-	"nyckel/jobs":          {"go.opentelemetry.io/otel"},
-	"nyckel/jobs/jobstest": {"github.com/stretchr/testify"},
-
+	"telemetry": {"go.opentelemetry.io/otel"},
+	"cache":     {"github.com/hashicorp/golang-lru/v2"},
 	"transport": {"github.com/failsafe-go/failsafe-go", "github.com/hashicorp/golang-lru/v2"},
 
 	"nyckel/batch":       {"go.opentelemetry.io/otel"},

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/predictions"
 	"github.com/sparekey/sparekey/policy"
@@ -83,10 +81,10 @@ func Invoke(client *nyckel.Client) Handler {
 		if err != nil {
 			return outcomeOf(err)
 		}
-		p := call.prediction(answer, time.Since(begin))
-		if span := trace.SpanContextFromContext(ctx); span.IsValid() {
-			p.TraceID = span.TraceID().String()
-		}
+		p := predictions.FromRecord(ctx, nyckel.Record{
+			Function: call.Function, Model: answer.Model, ExternalID: call.ExternalID, Input: call.Data,
+			Prediction: answer, Start: begin, Latency: time.Since(begin), Trail: answer.Trail,
+		})
 		return Done(p)
 	}
 }
@@ -128,30 +126,6 @@ func readInput(data json.RawMessage) (nyckel.Input, error) {
 		return nyckel.Tabular(value), nil
 	}
 	return nil, errors.New("neither a text nor an object")
-}
-
-// prediction returns what is recorded of an answer.
-func (c Call) prediction(answer *nyckel.Prediction, took time.Duration) predictions.Prediction {
-	p := predictions.Prediction{
-		Function:   c.Function,
-		Model:      c.Model,
-		SampleID:   answer.SampleID,
-		ExternalID: c.ExternalID,
-		Input:      c.Data,
-		Label:      answer.LabelName,
-		LabelID:    answer.LabelID,
-		Confidence: answer.Confidence,
-		Source:     answer.Answer.Source,
-		Similarity: answer.Answer.Similarity,
-		Rule:       answer.Answer.Rule,
-		Verdict:    answer.Answer.Cause,
-		Attempts:   answer.Trail.AttemptCount(),
-		Latency:    took,
-	}
-	for _, l := range answer.Labels {
-		p.Labels = append(p.Labels, predictions.LabelConfidence{Label: l.LabelName, LabelID: l.LabelID, Confidence: l.Confidence})
-	}
-	return p
 }
 
 // accountTrouble is how long jobs wait that met trouble of the account, which takes

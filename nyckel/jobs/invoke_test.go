@@ -36,7 +36,7 @@ func newClient(t *testing.T, stack policy.Stack, limit policy.Limit, steps ...tr
 			return calls.RoundTrip(req)
 		})}),
 		nyckel.WithFunction("tickets", nyckel.Function{ID: "function_1"}),
-		nyckel.WithFunction("mail", nyckel.Function{ID: "function_2"}),
+		nyckel.WithFunction("mail", nyckel.Function{ID: "function_2", Model: "m2"}),
 		nyckel.WithStack(stack),
 		nyckel.WithLimit(limit),
 	)
@@ -84,7 +84,16 @@ func TestInvokeSendsRows(t *testing.T) {
 	client, calls := newClient(t, once, noLimit, answer(200, `{"labelName":"a","confidence":1}`))
 	o := deliver(t, client, jobs.Call{Function: "mail", Data: []byte(`{"sum":12.50,"city":"Bern"}`), ExternalID: "mine"})
 	require.Equal(t, jobs.Finished, o.Ending, "%v", o.Err)
+	assert.Equal(t, "m2", o.Predictions[0].Model, "the client's pin")
 	assert.JSONEq(t, `{"data":{"city":"Bern","sum":12.50},"externalId":"mine"}`, calls.Requests()[0].Body)
+}
+
+// What the service says can be recorded, whatever it is.
+func TestInvokeRecordsAnyLabel(t *testing.T) {
+	client, _ := newClient(t, once, noLimit, answer(200, `{"labelName":"a\u0000b","labelId":"l1","confidence":1}`))
+	o := deliver(t, client, jobs.Text("tickets", "hello"))
+	require.Equal(t, jobs.Finished, o.Ending, "%v", o.Err)
+	assert.Equal(t, "a\uFFFDb", o.Predictions[0].Label)
 }
 
 func TestInvokeOutcomes(t *testing.T) {
