@@ -37,9 +37,14 @@ type Figures struct {
 	Elapsed time.Duration // since the Progress was made
 	Rate    float64       // jobs per second that were done or failed, of the last 10 s
 	Left    time.Duration // at that rate; zero if it cannot be told
+
+	// Held is how long jobs have been kept waiting by a gate that [Progress.Gate]
+	// watches, zero if it is open. Of several queues it is that held longest.
+	Held time.Duration
 }
 
 // String returns, for example, "120 of 1000 done (12 %), 3 failed, 45.1/s, 20s left".
+// From one second on it says that jobs are held.
 func (f Figures) String() string {
 	var b strings.Builder
 	b.WriteString(strconv.Itoa(f.Done))
@@ -57,6 +62,9 @@ func (f Figures) String() string {
 	if f.Left > 0 {
 		fmt.Fprintf(&b, ", %v left", f.Left.Round(time.Second))
 	}
+	if f.Held >= time.Second {
+		fmt.Fprintf(&b, ", held for %v", f.Held.Truncate(time.Second))
+	}
 	return b.String()
 }
 
@@ -73,9 +81,12 @@ type Progress struct {
 	terminal bool
 
 	mu      sync.Mutex
-	figures Figures          // without those that are worked out; guarded by mu, as all below
-	recent  [rateSeconds]int // jobs that ended, by second
-	latest  int              // the second of the last one, since start
+	figures Figures              // without those that are worked out; guarded by mu, as all below
+	recent  [rateSeconds]int     // jobs that ended, by second
+	latest  int                  // the second of the last one, since start
+	closed  map[string]time.Time // queues whose gate is closed, and since when
+
+	output sync.Mutex // held while something is written to cfg.Output
 }
 
 // rateSeconds is what the rate is taken of.
@@ -83,7 +94,7 @@ const rateSeconds = 10
 
 // NewProgress returns a Progress that begins now. It starts nothing.
 func NewProgress(cfg ProgressConfig) *Progress {
-	p := &Progress{cfg: cfg, start: time.Now(), terminal: isTerminal(cfg.Output)}
+	p := &Progress{cfg: cfg, start: time.Now(), terminal: isTerminal(cfg.Output), closed: map[string]time.Time{}}
 	if p.cfg.Every <= 0 {
 		p.cfg.Every = 250 * time.Millisecond
 		if cfg.Output != nil && !p.terminal && cfg.OnFigures == nil {
@@ -147,10 +158,67 @@ func (p *Progress) Figures() Figures {
 	if span > 0 {
 		f.Rate = float64(sum) / span.Seconds()
 	}
+	for _, since := range p.closed {
+		f.Held = max(f.Held, time.Since(since))
+	}
 	if left := f.Total - f.Done - f.Failed; left > 0 && f.Rate > 0 {
 		f.Left = time.Duration(min(float64(left)/f.Rate*float64(time.Second), 1<<62))
 	}
 	return f
+}
+
+// Gate returns a gate that does what g does, while the figures tell for how long it
+// has been closed.
+func (p *Progress) Gate(g Gate) Gate {
+	watched := &watchedGate{g, p}
+	if rationed, ok := g.(Rationed); ok {
+		return &watchedRation{watched, rationed}
+	}
+	return watched
+}
+
+type watchedGate struct {
+	Gate
+	progress *Progress
+}
+
+// Ready implements [Gate].
+func (g *watchedGate) Ready(ctx context.Context, queue string) time.Duration {
+	wait := g.Gate.Ready(ctx, queue)
+	p := g.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.closed[queue]; wait <= 0 {
+		delete(p.closed, queue)
+	} else if !known {
+		p.closed[queue] = time.Now()
+	}
+	return wait
+}
+
+// A watchedRation is a watchedGate whose gate is [Rationed].
+type watchedRation struct {
+	*watchedGate
+	rationed Rationed
+}
+
+// Ration implements [Rationed].
+func (g *watchedRation) Ration(ctx context.Context, queue string, n int) int {
+	return g.rationed.Ration(ctx, queue, n)
+}
+
+// Note writes a line of the program's own to Output, which on a terminal would
+// otherwise run into the one that changes.
+func (p *Progress) Note(text string) {
+	p.output.Lock()
+	defer p.output.Unlock()
+	switch {
+	case p.cfg.Output == nil:
+	case p.terminal:
+		fmt.Fprintf(p.cfg.Output, "\r%s\x1b[K\n", text)
+	default:
+		fmt.Fprintln(p.cfg.Output, text)
+	}
 }
 
 // Show shows the progress until ctx ends, and once more then.
@@ -172,6 +240,8 @@ func (p *Progress) show(last bool) {
 	if p.cfg.OnFigures != nil {
 		p.cfg.OnFigures(f)
 	}
+	p.output.Lock()
+	defer p.output.Unlock()
 	switch {
 	case p.cfg.Output == nil:
 	case !p.terminal:

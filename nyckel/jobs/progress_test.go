@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
 )
@@ -75,7 +76,52 @@ func TestFiguresString(t *testing.T) {
 	for want, f := range map[string]jobs.Figures{
 		"0 done, 0.0/s": {},
 		"7 of 10 done (80 %), 1 failed, 0.5/s, 4s left": {Done: 7, Failed: 1, Total: 10, Rate: 0.5, Left: 4 * time.Second},
+		"3 done, 0.0/s":              {Done: 3, Held: time.Second - 1},
+		"3 done, 0.0/s, held for 2s": {Done: 3, Held: 3*time.Second - 1},
 	} {
 		assert.Equal(t, want, f.String())
 	}
+}
+
+// A gate is a Rationed one that can be closed.
+type gate struct{ wait time.Duration }
+
+func (g *gate) Ready(context.Context, string) time.Duration   { return g.wait }
+func (g *gate) Ration(_ context.Context, _ string, n int) int { return n / 2 }
+
+func TestProgressGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := jobs.NewProgress(jobs.ProgressConfig{})
+		var g gate
+		watched, ok := p.Gate(&g).(jobs.Rationed)
+		require.True(t, ok)
+		assert.Equal(t, 4, watched.Ration(t.Context(), "a", 8))
+		assert.Zero(t, watched.Ready(t.Context(), "a"))
+		time.Sleep(time.Second)
+		assert.Zero(t, p.Figures().Held)
+
+		g.wait = time.Minute
+		assert.Equal(t, time.Minute, watched.Ready(t.Context(), "a"))
+		time.Sleep(time.Second)
+		watched.Ready(t.Context(), "a")
+		watched.Ready(t.Context(), "b")
+		time.Sleep(time.Second)
+		assert.Equal(t, 2*time.Second, p.Figures().Held, "since it closed first, and of the queue held longest")
+
+		g.wait = 0
+		watched.Ready(t.Context(), "a")
+		assert.Equal(t, time.Second, p.Figures().Held, "the other queue's")
+		watched.Ready(t.Context(), "b")
+		assert.Zero(t, p.Figures().Held)
+
+		_, ok = p.Gate(jobs.GateFunc(func(context.Context, string) time.Duration { return 0 })).(jobs.Rationed)
+		assert.False(t, ok, "it gets no rations that it did not have")
+	})
+}
+
+func TestProgressNote(t *testing.T) {
+	var out strings.Builder
+	jobs.NewProgress(jobs.ProgressConfig{Output: &out}).Note("the service is down")
+	assert.Equal(t, "the service is down\n", out.String())
+	jobs.NewProgress(jobs.ProgressConfig{}).Note("nobody hears it")
 }
