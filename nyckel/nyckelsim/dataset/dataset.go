@@ -31,9 +31,24 @@ type Row struct {
 // label, broken quoting or bytes that are not UTF-8, and on a file without rows.
 // The error of r itself is wrapped.
 func Read(name string, r io.Reader) ([]Row, error) {
-	f := file{name: name, csv: csv.NewReader(withoutBOM(r))}
+	return read(name, r, "label", "category")
+}
+
+// ReadTexts reads texts that need no labels: it does what [Read] does, but passes
+// over labels, too.
+func ReadTexts(name string, r io.Reader) ([]Row, error) {
+	return read(name, r)
+}
+
+// read reads a file with a column that has one of the labels' names, if there are
+// such names.
+func read(name string, r io.Reader, labels ...string) ([]Row, error) {
+	f := file{name: name, csv: csv.NewReader(withoutBOM(r)), label: -1, expected: `"text"`}
+	if len(labels) > 0 {
+		f.expected = `"text,label" or "text,category"`
+	}
 	f.csv.FieldsPerRecord = -1 // counted by row, with a message of its own
-	if err := f.header(); err != nil {
+	if err := f.header(labels); err != nil {
 		return nil, err
 	}
 	var rows []Row
@@ -57,15 +72,16 @@ func Read(name string, r io.Reader) ([]Row, error) {
 type file struct {
 	name        string
 	csv         *csv.Reader
-	columns     int // in the header
-	text, label int // which of them
+	columns     int    // in the header
+	text, label int    // which of them; no label is -1
+	expected    string // as header
 }
 
 // header reads the line that names the columns.
-func (f *file) header() error {
+func (f *file) header(labels []string) error {
 	record, err := f.csv.Read()
 	if errors.Is(err, io.EOF) {
-		return f.errorf(1, `empty file, expected the header "text,label" or "text,category"`)
+		return f.errorf(1, "empty file, expected the header %s", f.expected)
 	}
 	if err != nil {
 		return f.wrap(err)
@@ -74,7 +90,9 @@ func (f *file) header() error {
 	if f.text, err = f.column(record, "text"); err != nil {
 		return err
 	}
-	f.label, err = f.column(record, "label", "category")
+	if len(labels) > 0 {
+		f.label, err = f.column(record, labels...)
+	}
 	return err
 }
 
@@ -91,8 +109,8 @@ func (f *file) column(header []string, names ...string) (int, error) {
 		found = i
 	}
 	if found < 0 {
-		return 0, f.errorf(f.line(), "no column %s in the header %q, expected \"text,label\" or \"text,category\"",
-			strings.Join(names, " or "), strings.Join(header, ","))
+		return 0, f.errorf(f.line(), "no column %s in the header %q, expected %s",
+			strings.Join(names, " or "), strings.Join(header, ","), f.expected)
 	}
 	return found, nil
 }
@@ -113,11 +131,14 @@ func (f *file) row() (Row, error) {
 			return Row{}, f.errorf(line, "field %d is not valid UTF-8, expected the file to be UTF-8", i+1)
 		}
 	}
-	row := Row{Text: record[f.text], Label: record[f.label], Line: line}
+	row := Row{Text: record[f.text], Line: line}
+	if f.label >= 0 {
+		row.Label = record[f.label]
+	}
 	switch {
 	case strings.TrimSpace(row.Text) == "":
 		return Row{}, f.errorf(line, "empty text, expected one in each row")
-	case strings.TrimSpace(row.Label) == "":
+	case f.label >= 0 && strings.TrimSpace(row.Label) == "":
 		return Row{}, f.errorf(line, "empty label, expected one in each row")
 	}
 	return row, nil

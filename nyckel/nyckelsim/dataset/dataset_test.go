@@ -69,6 +69,24 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
+func TestReadTexts(t *testing.T) {
+	got, err := dataset.ReadTexts("f.csv", strings.NewReader("id,Text,label\n1,hello,\n2,\"bye,\nbye\",x\n3,again,\n"))
+	require.NoError(t, err)
+	assert.Equal(t, []dataset.Row{{Text: "hello", Line: 2}, {Text: "bye,\nbye", Line: 3}, {Text: "again", Line: 5}}, got)
+
+	for file, want := range map[string]string{
+		"":                  `f.csv:1: empty file, expected the header "text"`,
+		"hello\n":           `f.csv:1: no column text in the header "hello", expected "text"`,
+		"text\nhello\n \n":  "f.csv:3: empty text, expected one in each row",
+		"text,id\nhello\n":  "f.csv:2: 1 fields, expected 2 as in the header",
+		"text,text\nx,y\n":  `f.csv:1: columns "text" and "text", expected one of them`,
+		"text\n\"hello\n\n": "f.csv:2: broken quoting",
+	} {
+		_, err := dataset.ReadTexts("f.csv", strings.NewReader(file))
+		assert.ErrorContains(t, err, want)
+	}
+}
+
 func TestReadReaderFails(t *testing.T) {
 	errDisk := errors.New("disk on fire")
 	for _, before := range []string{"", "text,label\n", "text,label\nx,y\n"} {
@@ -120,4 +138,10 @@ func ExampleRead() {
 	// Output:
 	// [{Where is my parcel? delivery 2}] <nil>
 	// tickets.csv:2: 1 fields, expected 2 as in the header
+}
+
+func ExampleReadTexts() {
+	rows, err := dataset.ReadTexts("questions.csv", strings.NewReader("id,text\n17,Where is my parcel?\n"))
+	fmt.Println(rows[0].Text, rows[0].Line, err)
+	// Output: Where is my parcel? 2 <nil>
 }
