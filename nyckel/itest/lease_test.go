@@ -53,7 +53,7 @@ func TestSQLiteLateResultCountsForNothing(t *testing.T) {
 	var settled, lost atomic.Int64
 	taken, told, late := make(chan struct{}), make(chan error, 1), make(chan struct{})
 	work(t, first, jobs.RunConfig{
-		Workers:   1, // who is busy with the job, and so does not take it again
+		Workers:   1, // busy, so that it does not take the job again itself
 		OnSettled: func(jobs.Settled) { settled.Add(1) },
 		OnError:   func(error) { lost.Add(1) },
 	}, func(ctx context.Context, _ jobs.Delivery) jobs.Outcome {
