@@ -132,7 +132,7 @@ func (o *order) parse(data []byte, action string) error {
 	if err := decoder.Decode(o); err != nil {
 		return fmt.Errorf("the body is not what is wanted: %w", err)
 	}
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // it comes as it is
+	if _, err := decoder.Token(); err != io.EOF {
 		return errors.New("the body goes on after the object")
 	}
 	o.Reason = strings.TrimSpace(o.Reason)

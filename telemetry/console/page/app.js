@@ -62,6 +62,9 @@ const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFracti
 const count = n => (n < 10000 ? String(n) : compact.format(n));
 const nameOf = name => name || "(no name)";
 
+// broken is a name that may go on in the next line after a mark within it.
+const broken = name => nameOf(name).split(/(?<=[_.:/-])/).flatMap((part, i) => (i ? [h("wbr", { key: i }), part] : [part]));
+
 // percent never rounds up to all, nor down to nothing.
 function percent(share) {
   if (!share) return "0 %";
@@ -203,13 +206,13 @@ function functionRows(f, s) {
   const row = h("tr", { key: f.name, id, role: "row", class: trouble },
     h("th", { scope: "row", role: "rowheader" },
       h("button", { type: "button", class: "toggle", "aria-expanded": String(open), "aria-controls": id + "-more", onclick: toggle },
-        h("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, h("path", { d: "M2 0L9 5L2 10Z" })), h("span", null, nameOf(f.name)))),
+        h("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, h("path", { d: "M2 0L9 5L2 10Z" })), h("span", null, broken(f.name)))),
     cell("Breaker", breaker ? stateOf(breaker.state) : h("span", { class: "soft" }, "none yet"),
       f.breakers.length > 1 && h("span", { class: "small soft" }, `${alike} of ${f.breakers.length}`),
       breaker && h("span", { class: "small soft" }, stateNote(breaker, s.at))),
     cell("Calls a second", h("div", { class: "rate" }, spark(f), h("span", { class: "figure nowrap" }, figures.rate.toFixed(figures.rate < 10 ? 1 : 0)))),
     cell("Answered", figures.all
-      ? [h("span", { class: "figure" }, percent(figures.answered)), h("div", { class: "small soft" }, percent(figures.stoodIn) + " by stand-ins")]
+      ? [h("span", { class: "figure" }, percent(figures.answered)), h("div", { class: "small soft nowrap" }, percent(figures.stoodIn) + " stand-ins")]
       : h("span", { class: "soft" }, "no calls")),
     cell("Latency", h("dl", { class: "quantiles" }, ["p50", "p95", "p99"].flatMap(p => [h("dt", { key: p }, p), h("dd", { key: p }, seconds(f[p]))]))),
     cell("Answers by source", bar(f.minute), keys(f.minute)),
@@ -221,9 +224,9 @@ function functionRows(f, s) {
 function cacheOf(c) {
   const asked = c.hits + c.stale + c.misses;
   return [
-    h("span", { class: "figure" }, asked ? percent((c.hits + c.stale) / asked) : "–"), " hits",
+    h("span", { class: "figure" }, asked ? percent((c.hits + c.stale) / asked) : "–"), h("span", { class: "nowrap" }, " hits"),
     meter(c.maxEntries ? c.entries / c.maxEntries : c.bytes / c.maxBytes, 1),
-    h("div", { class: "small soft" }, count(c.entries) + (c.maxEntries > 0 ? " of " + count(c.maxEntries) : "") + ", " + bytes(c.bytes)),
+    h("div", { class: "small soft" }, h("span", { class: "nowrap" }, count(c.entries) + (c.maxEntries > 0 ? " of " + count(c.maxEntries) : "")), ", ", h("span", { class: "nowrap" }, bytes(c.bytes))),
   ];
 }
 
@@ -231,9 +234,9 @@ function headRoom(f) {
   const inFlight = f.limiters.reduce((n, l) => n + l.inFlight, 0), bound = f.limiters.reduce((n, l) => n + l.bound, 0);
   const queued = f.limiters.reduce((n, l) => n + l.queued, 0);
   return [
-    f.limiters.length > 0 && [h("span", { class: "figure" }, inFlight + (bound ? " / " + bound : "")), " in flight", bound > 0 && meter(inFlight, bound)],
+    f.limiters.length > 0 && [h("span", { class: "figure" }, inFlight + (bound ? " / " + bound : "")), h("span", { class: "nowrap" }, " in flight"), bound > 0 && meter(inFlight, bound)],
     queued > 0 && h("div", { class: "small" }, queued + " queued"),
-    f.budget && h("div", { class: "small soft" }, "retries: " + f.budget.tokens + (f.budget.burst ? " of " + Math.floor(f.budget.burst) : "")),
+    f.budget && h("div", { class: "small soft nowrap" }, "retries: " + f.budget.tokens + (f.budget.burst ? " of " + Math.floor(f.budget.burst) : "")),
   ];
 }
 
@@ -242,15 +245,15 @@ function details(f, s) {
   const part = (title, wide, ...kids) => h("section", { key: title, class: wide ? "wide" : null }, h("h3", null, title), kids);
   const about = nameOf(f.name);
   return h("div", { class: "parts" },
-    f.breakers.length > 0 && part("Breakers", true, table(`Breakers of ${about}`, ["Breaker", "State", "Window", ...(can("isolate") ? [""] : [])], f.breakers.map(b => [b.name, nameOf(b.name),
+    f.breakers.length > 0 && part("Breakers", true, table(`Breakers of ${about}`, ["Breaker", "State", "Window", ...(can("isolate") ? [""] : [])], f.breakers.map(b => [b.name, broken(b.name),
       [stateOf(b.state), h("span", { class: "small soft" }, stateNote(b, s.at))],
       b.state === "closed" ? `${b.calls} calls, ${b.faults} faults${b.slow ? `, ${b.slow} slow` : ""}` : b.since ? "since " + clock(b.since) : "",
       ...(can("isolate") ? [breakerAction(f, b)] : [])]))),
     f.endpoints.length > 0 && part("Endpoints", true, table(`Endpoints of ${about}`, ["Endpoint", "Health", "Answers in", "In flight", "Asked", "Faults"], f.endpoints.map(e => [e.name,
-      nameOf(e.name) + (e.region ? ` (${e.region})` : ""), health(e, s.at), seconds(e.latency), e.inFlight, count(e.asked), count(e.faults)]))),
+      [broken(e.name), e.region && h("span", { class: "small soft" }, ` ${e.region}`)], health(e, s.at), seconds(e.latency), e.inFlight, count(e.asked), count(e.faults)]))),
     f.limiters.length > 0 && part("Limits", false, table(`Limits of ${about}`, ["Limiter", "In flight", "Queued", "Rate"], f.limiters.map((l, i) => [l.name + i,
-      nameOf(l.name), l.inFlight + (l.bound ? " of " + l.bound : ""), l.queued, l.perSecond ? +l.perSecond.toFixed(1) + " /s" : "any"]))),
-    f.throttles.length > 0 && part("Throttles", false, table(`Throttles of ${about}`, ["Throttle", "Refuses now"], f.throttles.map((t, i) => [t.name + i, nameOf(t.name), percent(t.refused)]))),
+      broken(l.name), l.inFlight + (l.bound ? " of " + l.bound : ""), l.queued, l.perSecond ? +l.perSecond.toFixed(1) + " /s" : "any"]))),
+    f.throttles.length > 0 && part("Throttles", false, table(`Throttles of ${about}`, ["Throttle", "Refuses now"], f.throttles.map((t, i) => [t.name + i, broken(t.name), percent(t.refused)]))),
     f.fidelity.length > 0 && part("Fidelity of stand-ins", false, table(`Fidelity of the stand-ins of ${about}`, ["Rung", "Has an answer", "Agrees with live"], f.fidelity.map(r => [r.rung, r.rung,
       percent(r.asked ? r.answered / r.asked : 0), r.answered ? `${percent(r.agreed / r.answered)} of ${count(r.answered)}` : "–"]))),
     part("Since the start", false, bar(f.calls), keys(f.calls),
@@ -259,8 +262,8 @@ function details(f, s) {
 }
 
 function health(e, now) {
-  if (e.ejected && until(e.ejected, now) > 0) return [stateOf("open"), h("span", { class: "small soft" }, "out for " + span(until(e.ejected, now)))];
-  if (e.resting && until(e.resting, now) > 0) return h("span", { class: "state half_open" }, shape("half_open"), "rests " + span(until(e.resting, now)));
+  if (e.ejected && until(e.ejected, now) > 0) return h("span", { class: "state open" }, shape("open"), "out for " + span(until(e.ejected, now)));
+  if (e.resting && until(e.resting, now) > 0) return h("span", { class: "state half_open" }, shape("half_open"), "rests for " + span(until(e.resting, now)));
   return h("span", { class: "state closed" }, shape("closed"), "in use");
 }
 
@@ -301,7 +304,7 @@ function verdict(s) {
 
 function configBanner({ config }) {
   draw(at("config"), !config ? [] : [config.problems
-    ? h("div", { class: "banner bad" }, h("p", null, h("b", null, `${config.name} was not taken.`), ` What is in force is of ${clock(config.appliedAt)}.`), h("pre", { tabindex: 0, "aria-label": "Problems of the file" }, config.problems))
+    ? h("div", { class: "banner bad" }, h("p", null, h("b", null, `${config.name} was not taken.`), ` What is in force is of ${clock(config.appliedAt)}.`), h("pre", { tabindex: 0, role: "region", "aria-label": "Problems of the file" }, config.problems))
     : h("p", { class: "banner" }, h("b", null, config.name), ` is in force since ${config.appliedAt ? clock(config.appliedAt) : "the start"}.`)]);
 }
 
@@ -319,7 +322,7 @@ function events(s) {
 
 function functions(s) {
   const used = sources.filter(name => s.functions.some(f => f.minute?.[name]));
-  draw(at("legend"), [h("p", { class: "small soft" }, used.length ? "Figures are of the last minute." : "Nothing was called in the last minute.")]);
+  draw(at("legend"), [h("p", { class: "small soft" }, used.length ? "Calls, answers and their sources are of the last minute." : "Nothing was called in the last minute.")]);
   const heads = ["Function", "Breaker", "Calls a second", "Answered", "Latency", "Answers by source", "Cache", "Head-room"];
   draw(at("table"), [s.functions.length ? h("div", { class: "card" }, h("table", { class: "main", role: "table", "aria-labelledby": "functions" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads.map(head => h("th", { scope: "col", role: "columnheader" }, head)))),
