@@ -4,6 +4,7 @@
 //	sparekey schema                        its JSON Schema, for editors
 //	sparekey sim -train tickets.csv        a simulated account on a loopback port
 //	sparekey invoke tickets "Where is it?" one prediction, and how it came about
+//	sparekey rules test -data x.csv        how good the rules of a fallback are
 //
 // Each tells its flags with -h. They may stand before and after other arguments; what
 // follows "--" is none.
@@ -62,6 +63,7 @@ func commands() []subcommand {
 		{"schema", "the JSON Schema of the configuration file, for editors", (*program).schema},
 		{"sim", "a simulated account on a loopback port", (*program).sim},
 		{"invoke", "one prediction, and how it came about", (*program).invoke},
+		{"rules", "\"rules test\" tells how good the rules of a fallback are", (*program).rules},
 	}
 }
 

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+)
+
+// A recorded is an input with what was answered to it once, or is right.
+type recorded struct {
+	line    int
+	data    []byte // JSON: a text, an image in a data URI, a row
+	label   string
+	truth   string        // "" if it is not known
+	latency time.Duration // zero if it is not known
+}
+
+// rightLabel is the label that counts as right.
+func (r recorded) rightLabel() string {
+	if r.truth != "" {
+		return r.truth
+	}
+	return r.label
+}
+
+// formats says what files readRecorded takes.
+const formats = "CSV with the columns text,label (or category), JSON lines with the members\ndata and label, or what a store of predictions exports"
+
+// readRecorded reads a file of recorded inputs. Its errors name the line.
+func readRecorded(name string) ([]recorded, error) {
+	if name == "" {
+		return nil, misuse("-data is missing: a file with recorded inputs")
+	}
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return nil, misuseError{err}
+	}
+	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
+	var all []recorded
+	switch first, _, _ := bytes.Cut(content, []byte("\n")); {
+	case bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")):
+		all, err = readLines(name, content)
+	case hasColumn(first, "input"):
+		all, err = readExported(name, content)
+	default:
+		all, err = readLabelled(name, content)
+	}
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("%s: no input with a label, expected one at least", name)
+	}
+	if err != nil {
+		return nil, misuseError{err}
+	}
+	return all, nil
+}
+
+func hasColumn(header []byte, name string) bool {
+	return slices.Contains(strings.Split(strings.TrimSpace(string(header)), ","), name)
+}
+
+// readLabelled reads texts and labels.
+func readLabelled(name string, content []byte) ([]recorded, error) {
+	rows, err := dataset.Read(name, bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	all := make([]recorded, len(rows))
+	for i, row := range rows {
+		all[i] = recorded{line: row.Line, data: quote(row.Text), label: row.Label}
+	}
+	return all, nil
+}
+
+func quote(text string) []byte {
+	data, _ := json.Marshal(text) // a string always can
+	return data
+}
+
+// A line is an object of a file of JSON lines.
+type line struct {
+	Data      json.RawMessage `json:"data"`
+	Input     string          `json:"input"` // JSON within a text, as exported
+	Label     string          `json:"label"`
+	Truth     string          `json:"truth"`
+	LatencyMS float64         `json:"latencyMs"`
+}
+
+// recorded returns what a line says. It reports false for one without an answer, as
+// of a call that failed, or whose input was not kept.
+func (l line) recorded(number int) (recorded, bool, error) {
+	if l.Input != "" {
+		l.Data = json.RawMessage(l.Input)
+	}
+	switch data := bytes.TrimSpace(l.Data); {
+	case len(data) == 0, l.Label == "" && l.Truth == "":
+		return recorded{}, false, nil
+	case !json.Valid(data):
+		return recorded{}, false, errors.New("the input is no JSON")
+	case data[0] != '"' && data[0] != '{':
+		return recorded{}, false, errors.New("the input is neither a text nor an object")
+	default:
+		latency := time.Duration(l.LatencyMS * float64(time.Millisecond))
+		return recorded{number, data, l.Label, l.Truth, latency}, true, nil
+	}
+}
+
+// maxLine bounds a line of a file: an image with room.
+const maxLine = 64 << 20
+
+func readLines(name string, content []byte) ([]recorded, error) {
+	var all []recorded
+	lines := bufio.NewScanner(bytes.NewReader(content))
+	lines.Buffer(nil, maxLine)
+	for n := 1; lines.Scan(); n++ {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		var l line
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return nil, fmt.Errorf("%s:%d: no object with data and label: %w", name, n, err)
+		}
+		r, ok, err := l.recorded(n)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+		if ok {
+			r.data = bytes.Clone(r.data)
+			all = append(all, r)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return all, nil
+}
+
+// readExported reads the CSV of a store of predictions.
+func readExported(name string, content []byte) ([]recorded, error) {
+	rows := csv.NewReader(bytes.NewReader(content))
+	header, err := rows.Read()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	var all []recorded
+	for {
+		row, err := rows.Read()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			if at, ok := errors.AsType[*csv.ParseError](err); ok {
+				return nil, fmt.Errorf("%s:%d: %w", name, at.Line, at.Err)
+			}
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		number, _ := rows.FieldPos(0)
+		l, err := lineOf(header, row)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
+		}
+		r, ok, err := l.recorded(number)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
+		}
+		if ok {
+			all = append(all, r)
+		}
+	}
+}
+
+func lineOf(header, row []string) (line, error) {
+	var l line
+	for i, column := range header {
+		switch column {
+		case "input":
+			l.Input = row[i]
+		case "label":
+			l.Label = row[i]
+		case "truth":
+			l.Truth = row[i]
+		case "latencyMs":
+			if _, err := fmt.Sscan(row[i], &l.LatencyMS); row[i] != "" && err != nil {
+				return l, fmt.Errorf("latencyMs is %q, want a number", row[i])
+			}
+		}
+	}
+	return l, nil
+}
+
+// input returns what to ask about.
+func (r recorded) input() (nyckel.Input, error) {
+	if r.data[0] == '{' {
+		return rowOf(r.data)
+	}
+	var text string
+	if err := json.Unmarshal(r.data, &text); err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(text, "data:image/") {
+		return nyckel.ImageDataURI(text), nil
+	}
+	return nyckel.Text(text), nil
+}

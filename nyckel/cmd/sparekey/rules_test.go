@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+)
+
+const rulesFile = `
+rules:
+  - {name: refunds, any: [{words: [refund]}], label: billing, confidence: 0.5}
+  - {name: courtesy, any: [{words: [please]}], label: general, confidence: 0.1}
+  - {name: parcels, any: [{words: [parcel]}], label: delivery, confidence: 0.5}
+  - {name: rockets, any: [{words: [rocket]}], label: space, confidence: 0.1}
+static: {label: general, confidence: 0.1}
+`
+
+// Of refunds, 4 of 4 are right; courtesy matches what refunds takes; of parcels, 1 of
+// 2 is right; 2 are left to the static answer, of which 1 is right.
+const labelled = `text,label
+refund please,billing
+a refund please,billing
+my refund,billing
+the refund,billing
+a parcel,delivery
+parcel money,billing
+hello,general
+money,billing
+`
+
+func TestRules(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	rules, data := d.file("rules.yaml", rulesFile), d.file("data.csv", labelled)
+	got := d.run("rules", "test", "-rules", rules, "-data", data)
+	assert.Equal(t, exitOK, got.code)
+	assert.Empty(t, got.errOut)
+	assert.Equal(t, `RULE      MATCHED  ANSWERED  RIGHT  PRECISION  COVERAGE  CLAIMS  SUPPORTED  
+refunds   4        4         4      100.0 %    50.0 %    0.50    0.60       
+courtesy  2        0         0      –          0.0 %     0.10    0.00       shadowed by refunds (2)
+parcels   2        2         1      50.0 %     25.0 %    0.50    0.12       claims too much
+rockets   0        0         0      –          0.0 %     0.10    0.00       matches nothing
+(static)  2        2         1      50.0 %     25.0 %    0.10    0.12       
+
+8 inputs, 0 without an answer
+`, got.out)
+}
+
+func TestRulesJSON(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	rules, data := d.file("rules.yaml", rulesFile), d.file("data.csv", labelled)
+	got := d.run("rules", "test", "-rules", rules, "-data", data, "-json")
+	var out tested
+	require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+	assert.Equal(t, 8, out.Samples)
+	assert.Zero(t, out.Left)
+	require.Len(t, out.Rules, 5)
+	assert.Equal(t, testedRule{Rule: "courtesy", Matched: 2, Claimed: 0.1, ShadowedBy: map[string]int{"refunds": 2}}, out.Rules[1])
+	// Wilson's one-sided bound at 95 %, z = 1.645, of 4 of 4: 4 / (4 + z²).
+	assert.InDelta(t, 4/(4+1.6449*1.6449), out.Rules[0].Supported, 1e-3)
+}
+
+// The rules of a configuration file, and inputs that a store exported, of which only
+// those with an answer count.
+func TestRulesOfConfig(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	data := d.file("data.jsonl", `{"input":"\"a refund\"","label":"delivery","truth":"refund"}
+{"input":"","label":"refund"}
+
+{"data":"where is it","label":"delivery"}
+{"data":{"subject":"my money"},"label":"refund"}
+`)
+	got := d.run("rules", "test", "-config", "CONFIG", "-data", data, "-json")
+	var out tested
+	require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+	assert.Equal(t, 3, out.Samples)
+	assert.Equal(t, 1, out.Left)
+	require.Len(t, out.Rules, 1)
+	assert.Equal(t, []int{2, 2, 2}, []int{out.Rules[0].Matched, out.Rules[0].Answered, out.Rules[0].Right})
+	assert.Equal(t, got, d.run("rules", "test", "-config", "CONFIG", "-data", data, "-json", "-function", "tickets"))
+}
+
+func TestRulesMisuse(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	rules, data := d.file("rules.yaml", rulesFile), d.file("data.csv", labelled)
+	broken := d.file("broken.csv", "text,label\nfine,a\ntoo,many,fields\n")
+	noJSON := d.file("broken.jsonl", "{\"data\":\"fine\",\"label\":\"a\"}\n{\"data\":\n")
+	number := d.file("number.jsonl", `{"data":7,"label":"a"}`)
+	exported := d.file("exported.csv", "label,latencyMs,input\na,soon,\"\"\"text\"\"\"\n")
+	wrong := d.file("wrong.yaml", "rules:\n  - {name: a, any: [{words: []}], label: x}\n")
+	empty := d.file("empty.yaml", "labels: [a]\n")
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no data", []string{"-rules", rules}, "-data is missing"},
+		{"no such data", []string{"-rules", rules, "-data", "nowhere.csv"}, "open nowhere.csv"},
+		{"broken row", []string{"-rules", rules, "-data", broken}, "broken.csv:3: 3 fields, expected 2"},
+		{"broken line", []string{"-rules", rules, "-data", noJSON}, "broken.jsonl:2: no object with data and label"},
+		{"a number", []string{"-rules", rules, "-data", number}, "number.jsonl:1: the input is neither a text nor an object"},
+		{"a broken export", []string{"-rules", rules, "-data", exported}, `exported.csv:2: latencyMs is "soon", want a number`},
+		{"no such rules", []string{"-rules", "nowhere.yaml", "-data", data}, "open nowhere.yaml"},
+		{"wrong rules", []string{"-rules", wrong, "-data", data}, "wrong.yaml:2:"},
+		{"no rules", []string{"-rules", empty, "-data", data}, "neither rules nor static is set"},
+		{"unknown function", []string{"-config", "CONFIG", "-function", "x", "-data", data}, `no function "x"`},
+		{"function without", []string{"-config", "CONFIG", "-function", "foreign", "-data", data}, `function "foreign" has no fallback`},
+		{"no such configuration", []string{"-config", "nowhere.yaml", "-data", data}, "open nowhere.yaml"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := d.run(append([]string{"rules", "test"}, tt.args...)...)
+			assert.Equal(t, exitMisuse, got.code)
+			assert.Empty(t, got.out)
+			assert.Contains(t, got.errOut, tt.want)
+		})
+	}
+	assert.Contains(t, run(t, "rules", "tset").errOut, "want sparekey rules test")
+}
