@@ -5,6 +5,7 @@
 //	sparekey sim -train tickets.csv        a simulated account on a loopback port
 //	sparekey invoke tickets "Where is it?" one prediction, and how it came about
 //	sparekey rules test -data x.csv        how good the rules of a fallback are
+//	sparekey replay -data x.jsonl          recorded inputs, put to another model or file
 //
 // Each tells its flags with -h. They may stand before and after other arguments; what
 // follows "--" is none.
@@ -64,6 +65,7 @@ func commands() []subcommand {
 		{"sim", "a simulated account on a loopback port", (*program).sim},
 		{"invoke", "one prediction, and how it came about", (*program).invoke},
 		{"rules", "\"rules test\" tells how good the rules of a fallback are", (*program).rules},
+		{"replay", "put recorded inputs to another model or file", (*program).replay},
 	}
 }
 

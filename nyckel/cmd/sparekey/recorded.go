@@ -34,9 +34,6 @@ func (r recorded) rightLabel() string {
 	return r.label
 }
 
-// formats says what files readRecorded takes.
-const formats = "CSV with the columns text,label (or category), JSON lines with the members\ndata and label, or what a store of predictions exports"
-
 // readRecorded reads a file of recorded inputs. Its errors name the line.
 func readRecorded(name string) ([]recorded, error) {
 	if name == "" {

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// A replayHead is the first line of a state: what it is of.
+type replayHead struct {
+	Function string `json:"function"`
+	Model    string `json:"model"`
+	Inputs   int    `json:"inputs"`
+	Data     string `json:"data"` // their sum
+}
+
+func (r *replaying) head() replayHead {
+	sum := sha256.New()
+	for _, input := range r.inputs {
+		fmt.Fprintf(sum, "%d\n%s\n", len(input.data), input.data)
+	}
+	return replayHead{r.function, r.model, len(r.inputs), hex.EncodeToString(sum.Sum(nil))}
+}
+
+// open reads the answers of an earlier run, if there was one, and keeps those of this
+// one behind them.
+func (r *replaying) open(name string) error {
+	content, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return misuseError{err}
+	}
+	content = content[:bytes.LastIndexByte(content, '\n')+1] // a line that was cut short is asked again
+	if err := r.goOn(name, content); err != nil {
+		return err
+	}
+	if r.state, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return misuseError{err}
+	}
+	if err := r.state.Truncate(int64(len(content))); err != nil {
+		return err
+	}
+	if _, err := r.state.Seek(int64(len(content)), 0); err != nil {
+		return err
+	}
+	if len(content) == 0 {
+		return r.write(r.head())
+	}
+	return nil
+}
+
+// goOn takes over the answers in a state.
+func (r *replaying) goOn(name string, content []byte) error {
+	if len(content) == 0 {
+		return nil
+	}
+	lines := bytes.Split(bytes.TrimSuffix(content, []byte("\n")), []byte("\n"))
+	var head replayHead
+	if err := json.Unmarshal(lines[0], &head); err != nil || head.Data == "" {
+		return misuse("%s:1: is no state of a replay", name)
+	}
+	if head != r.head() {
+		return misuse("%s: is the state of another replay: of %d inputs, function %q, model %q", name, head.Inputs, head.Function, head.Model)
+	}
+	for n, one := range lines[1:] {
+		var a replayed
+		if err := json.Unmarshal(one, &a); err != nil || a.Index < 0 || a.Index >= len(r.inputs) {
+			return misuse("%s:%d: is no answer to one of the inputs", name, n+2)
+		}
+		r.answers[a.Index] = a
+	}
+	return nil
+}
+
+// keep takes an answer in.
+func (r *replaying) keep(a replayed) error {
+	r.answers[a.Index] = a
+	if r.state == nil {
+		return nil
+	}
+	return r.write(a)
+}
+
+func (r *replaying) write(v any) error {
+	content, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = r.state.Write(append(content, '\n'))
+	return err
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+)
+
+// Six inputs, of which the fourth was answered otherwise.
+const recordedFile = `{"data":"where is my parcel","label":"delivery","truth":"delivery","latencyMs":50}
+{"data":"the parcel has not arrived","label":"delivery","latencyMs":60}
+{"data":"my parcel is late","label":"delivery","latencyMs":70}
+{"data":"I want my money back","label":"delivery","truth":"refund","latencyMs":80}
+{"data":"please refund my money","label":"refund","latencyMs":90}
+{"data":"the refund did not come","label":"refund","latencyMs":100}
+`
+
+func TestReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{Latency: 30 * time.Millisecond})
+		data := d.file("data.jsonl", recordedFile)
+		got := d.run("replay", "-config", "CONFIG", "-data", data)
+		assert.Equal(t, result{exitOK, `6 inputs, 6 answered, 0 failed
+labels as recorded: 5 of 6, 83.3 % (43.6–97.0 %)
+right, of 2 whose truth is known: 100.0 %, was 50.0 %
+service time: half within 30.0 ms, 95 % within 30.0 ms
+recorded, waits included: half within 70.0 ms, 95 % within 100.0 ms; half -40.0 ms, 95 % -70.0 ms
+    1  delivery → refund (line 4)
+`, "6 of 6, 0 failed\n"}, got)
+
+		got = d.run("replay", "-config", "CONFIG", "-data", data, "-json")
+		var out replayReport
+		require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+		assert.Equal(t, []change{{"delivery", "refund", 1, 4}}, out.Changes)
+		assert.Equal(t, []int{6, 6, 0, 5, 2, 2, 1}, []int{out.Inputs, out.Answered, out.Failed, out.Agreed, out.Truths, out.Right, out.WasRight})
+	})
+}
+
+// Another model says something else.
+func TestReplayModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		first := d.Models(d.function)[0]
+		d.learn("where is my parcel", "lost", "the parcel has not arrived", "lost", "my parcel is late", "lost")
+		data := d.file("data.jsonl", recordedFile)
+		got := d.run("replay", "-config", "CONFIG", "-data", data)
+		assert.Contains(t, got.out, "    3  delivery → lost (line 1)\n")
+		got = d.run("replay", "-config", "CONFIG", "-data", data, "-model", first)
+		assert.NotContains(t, got.out, "lost")
+	})
+}
+
+// A replay keeps to the account's limit, and goes on where it was stopped.
+func TestReplayResumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		d.file("sparekey.yaml", strings.Replace(read(t, d.config()), "limit: {off: true}", "limit: {per_second: 1, burst: 1}", 1))
+		data, state := d.file("data.jsonl", recordedFile), filepath.Join(d.folder, "state")
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(2500*time.Millisecond, cancel)
+		start := time.Now()
+		got := d.runWith(ctx, "replay", "-config", "CONFIG", "-data", data, "-state", state)
+		assert.Equal(t, 2500*time.Millisecond, time.Since(start), "ends at once")
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.errOut, "stopped after 3 of 6 inputs; the same command goes on from here")
+		assert.Equal(t, 3, d.Stats().Invokes)
+		assert.Equal(t, 4, strings.Count(read(t, state), "\n"), "a head and three answers")
+
+		// The process was killed while it wrote.
+		d.file("state", read(t, state)+`{"index":5,"lab`)
+		got = d.run("replay", "-config", "CONFIG", "-data", data, "-state", state)
+		assert.Equal(t, exitOK, got.code)
+		assert.Contains(t, got.out, "6 inputs, 6 answered, 0 failed\n")
+		assert.Equal(t, 6, d.Stats().Invokes, "none was asked again")
+
+		got = d.run("replay", "-config", "CONFIG", "-data", data, "-state", state)
+		assert.Contains(t, got.out, "6 answered")
+		assert.Equal(t, 6, d.Stats().Invokes, "all are known")
+	})
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(content)
+}
+
+// An answer of a rule is none here.
+func TestReplayFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
+		data := d.file("data.csv", "text,category\nmy money,refund\nmy refund,refund\n")
+		got := d.run("replay", "-config", "CONFIG", "-data", data)
+		assert.Equal(t, exitFailed, got.code)
+		assert.Equal(t, "2 inputs, 0 answered, 2 failed\n", got.out)
+		assert.Contains(t, got.errOut, "2 of 2 inputs were not answered: line ")
+	})
+}
+
+func TestReplayMisuse(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	data := d.file("data.jsonl", recordedFile)
+	noState := d.file("nostate", "hello\n")
+	other := d.file("other", `{"function":"tickets","model":"model_9","inputs":6,"data":"0"}`+"\n")
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no data", nil, "-data is missing"},
+		{"no such data", []string{"-data", "nowhere"}, "open nowhere"},
+		{"broken row", []string{"-data", d.file("b.csv", "text,label\na,b\nc\n")}, "b.csv:3: 1 fields, expected 2"},
+		{"unknown function", []string{"-data", data, "-function", "x"}, `no function "x"`},
+		{"no file", []string{"-data", data, "-config", "nowhere"}, "open nowhere"},
+		{"no state", []string{"-data", data, "-state", noState}, "nostate:1: is no state of a replay"},
+		{"of something else", []string{"-data", data, "-state", other}, `is the state of another replay: of 6 inputs, function "tickets", model "model_9"`},
+		{"argument", []string{"-data", data, "more"}, `unexpected argument "more"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := d.run(append([]string{"replay", "-config", "CONFIG"}, tt.args...)...)
+			assert.Equal(t, exitMisuse, got.code)
+			assert.Empty(t, got.out)
+			assert.Contains(t, got.errOut, tt.want)
+		})
+	}
+	assert.Zero(t, d.Stats().Requests)
+}
