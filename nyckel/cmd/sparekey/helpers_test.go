@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,11 +90,22 @@ func (d *desk) run(args ...string) result { return d.runWith(d.t.Context(), args
 
 func (d *desk) runWith(ctx context.Context, args ...string) result {
 	d.t.Helper()
+	return d.runAs(ctx, d.wire.Client(), args...)
+}
+
+// runOver runs the command with another HTTP client.
+func (d *desk) runOver(client *http.Client, args ...string) result {
+	d.t.Helper()
+	return d.runAs(d.t.Context(), client, args...)
+}
+
+func (d *desk) runAs(ctx context.Context, client *http.Client, args ...string) result {
+	d.t.Helper()
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "CONFIG", d.config())
 	}
 	var out, errOut bytes.Buffer
-	p := &program{stdin: strings.NewReader(d.stdin), stdout: &out, stderr: &errOut, http: d.wire.Client()}
+	p := &program{stdin: strings.NewReader(d.stdin), stdout: &out, stderr: &errOut, http: client}
 	code := p.run(ctx, args)
 	for _, text := range []string{out.String(), errOut.String()} {
 		if strings.Contains(text, clientSecret) {

@@ -6,6 +6,7 @@
 //	sparekey invoke tickets "Where is it?" one prediction, and how it came about
 //	sparekey rules test -data x.csv        how good the rules of a fallback are
 //	sparekey replay -data x.jsonl          recorded inputs, put to another model or file
+//	sparekey doctor                        what stands between here and the service
 //
 // Each tells its flags with -h. They may stand before and after other arguments; what
 // follows "--" is none.
@@ -66,6 +67,7 @@ func commands() []subcommand {
 		{"invoke", "one prediction, and how it came about", (*program).invoke},
 		{"rules", "\"rules test\" tells how good the rules of a fallback are", (*program).rules},
 		{"replay", "put recorded inputs to another model or file", (*program).replay},
+		{"doctor", "what stands between here and the service", (*program).doctor},
 	}
 }
 

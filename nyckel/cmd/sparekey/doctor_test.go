@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/transport/transporttest"
+)
+
+func TestDoctor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{Latency: 20 * time.Millisecond})
+		got := d.run("doctor", "-config", "CONFIG")
+		assert.Equal(t, exitOK, got.code)
+		assert.Empty(t, got.errOut)
+		assert.Regexp(t, `^skipped  dns      .*
+ok       connect  to .*
+skipped  tls      base_url begins with http://
+ok       clock    within 1s of the service's
+ok       token    good for 1h0m0s
+ok       invoke   tickets answered "(delivery|refund)" with 0\.\d{3} after 20ms
+ok       limits   no answer of \d names a rate limit; the client keeps to none by itself
+$`, got.out)
+	})
+}
+
+// A doctored account is one whose answers go through a handler of the test's.
+func doctored(t *testing.T, wrap func(http.Handler) http.Handler) *desk {
+	d := newDesk(t, nyckelsim.Config{})
+	d.wire = transporttest.NewServer(t, wrap(d.Server))
+	return d
+}
+
+func states(t *testing.T, got result) map[string]finding {
+	t.Helper()
+	var findings []finding
+	require.NoError(t, json.Unmarshal([]byte(got.out), &findings), got)
+	all := map[string]finding{}
+	for _, f := range findings {
+		all[f.Step] = f
+	}
+	require.Len(t, all, 7, "each step once")
+	return all
+}
+
+func TestDoctorWrongSecret(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	d.file("secret", "another")
+	got := d.run("doctor", "-config", "CONFIG", "-json")
+	assert.Equal(t, exitFailed, got.code)
+	found := states(t, got)
+	assert.Equal(t, stateFailed, found["token"].State)
+	assert.Contains(t, found["token"].Hint, "compare client_id and client_secret of account main")
+	assert.Equal(t, finding{"invoke", stateSkipped, "without a token there is no call", ""}, found["invoke"])
+	assert.NotContains(t, got.out, "another")
+}
+
+// A service that repeats the secret does not get it shown; one that names limits is
+// heard.
+func TestDoctorEcho(t *testing.T) {
+	d := doctored(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-RateLimit-Remaining", "7")
+			if r.URL.Path == "/connect/token" {
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = w.Write([]byte(`{"error":"no ` + clientSecret + `"}`))
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	found := states(t, d.run("doctor", "-config", "CONFIG", "-json"))
+	assert.Equal(t, "400 Bad Request: no ********", found["token"].Text)
+	assert.Equal(t, finding{"limits", stateOK, "X-Ratelimit-Remaining: 7", ""}, found["limits"])
+}
+
+func TestDoctorClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := doctored(t, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Date", time.Now().Add(-10*time.Minute).UTC().Format(http.TimeFormat))
+				next.ServeHTTP(w, r)
+			})
+		})
+		got := d.run("doctor", "-config", "CONFIG", "-json")
+		assert.Equal(t, exitFailed, got.code)
+		found := states(t, got)
+		assert.Equal(t, finding{"clock", stateFailed, "this machine is 10m0s ahead of the service",
+			"set the clock: certificates, tokens and Retry-After depend on it"}, found["clock"])
+		assert.Equal(t, stateOK, found["invoke"].State)
+	})
+}
+
+func TestDoctorTLS(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	server := httptest.NewTLSServer(d.Server)
+	defer server.Close()
+	server.Config.ErrorLog = nil
+	d.file("sparekey.yaml", strings.Replace(read(t, d.config()), d.wire.URL, server.URL, 1))
+	d.wire = nil
+
+	got := d.runOver(server.Client(), "doctor", "-config", "CONFIG", "-json")
+	assert.Equal(t, exitOK, got.code, got.out)
+	found := states(t, got)
+	assert.Regexp(t, `^TLS 1\.3, certificate good until \d{4}-\d\d-\d\d$`, found["tls"].Text)
+
+	got = d.runOver(&http.Client{Transport: &http.Transport{}}, "doctor", "-config", "CONFIG", "-json")
+	assert.Equal(t, exitFailed, got.code)
+	found = states(t, got)
+	assert.Equal(t, stateFailed, found["tls"].State)
+	assert.Contains(t, found["tls"].Hint, "an authority that this machine does not know")
+	assert.Equal(t, stateSkipped, found["token"].State)
+}
+
+func TestDoctorUnreachable(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	sim, err := nyckelsim.Start("127.0.0.1:0", d.Server)
+	require.NoError(t, err)
+	require.NoError(t, sim.Close())
+	d.file("sparekey.yaml", strings.Replace(read(t, d.config()), d.wire.URL, sim.URL(), 1))
+	got := d.runOver(&http.Client{Transport: &http.Transport{}}, "doctor", "-config", "CONFIG")
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.out, "failed   connect  dial tcp 127.0.0.1:")
+	assert.Contains(t, got.out, "                   is there a firewall")
+	for _, step := range []string{"dns", "tls", "clock", "token", "invoke", "limits"} {
+		assert.Contains(t, got.out, "skipped  "+step+" ")
+	}
+}
+
+func TestDoctorMisuse(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	without := d.file("without.yaml", "version: 1\n")
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no file", []string{"-config", "nowhere"}, "open nowhere"},
+		{"no account", []string{"-config", without}, "the file has 0 accounts"},
+		{"unknown account", []string{"-config", "CONFIG", "-account", "x"}, `no account "x"`},
+		{"unknown function", []string{"-config", "CONFIG", "-function", "x"}, `no function "x"`},
+		{"of another account", []string{"-config", "CONFIG", "-function", "tickets", "-account", "x"}, `function "tickets" is not of account "x", but of "main"`},
+		{"argument", []string{"-config", "CONFIG", "now"}, `unexpected argument "now"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := d.run(append([]string{"doctor"}, tt.args...)...)
+			assert.Equal(t, exitMisuse, got.code)
+			assert.Contains(t, got.errOut, tt.want)
+			assert.Empty(t, got.out)
+		})
+	}
+}
