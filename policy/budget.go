@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -62,7 +63,7 @@ func (b Budget) validateNumbers(name string) error {
 // wait cannot all find the same last token. Who does not use his token after
 // all gives it back.
 type Bucket struct {
-	settings Budget
+	settings atomic.Pointer[Budget]
 
 	mu     sync.Mutex
 	tokens float64   // guarded by mu
@@ -75,12 +76,28 @@ func NewBucket(b Budget) *Bucket {
 		panic(err)
 	}
 	b = b.withDefaults()
-	return &Bucket{settings: b, tokens: b.Burst}
+	bucket := &Bucket{tokens: b.Burst}
+	bucket.settings.Store(&b)
+	return bucket
+}
+
+// Change gives the bucket other settings from now on. It keeps the tokens that it
+// has, as many as it may hold. It panics as [NewBucket] does.
+func (b *Bucket) Change(to Budget, now time.Time) {
+	if err := to.validateNumbers("Budget"); err != nil {
+		panic(err)
+	}
+	to = to.withDefaults()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refillLocked(now)
+	b.tokens = min(b.tokens, to.Burst)
+	b.settings.Store(&to)
 }
 
 // Reserve takes a token out and reports whether there was one.
 func (b *Bucket) Reserve(now time.Time) bool {
-	if b.settings.Off {
+	if b.settings.Load().Off {
 		return true
 	}
 	b.mu.Lock()
@@ -101,11 +118,11 @@ const dust = 1e-10
 func (b *Bucket) Refund() { b.add(1) }
 
 // Deposit pays in for one success.
-func (b *Bucket) Deposit() { b.add(max(0, b.settings.Ratio)) }
+func (b *Bucket) Deposit() { b.add(max(0, b.settings.Load().Ratio)) }
 
 // Withdraw takes back what was paid in for a success that turned out to be none
 // when its body broke.
-func (b *Bucket) Withdraw() { b.add(-max(0, b.settings.Ratio)) }
+func (b *Bucket) Withdraw() { b.add(-max(0, b.settings.Load().Ratio)) }
 
 // Tokens returns how many whole extra requests could be made now.
 func (b *Bucket) Tokens(now time.Time) int {
@@ -116,20 +133,21 @@ func (b *Bucket) Tokens(now time.Time) int {
 }
 
 // Burst returns how many tokens the bucket holds at most.
-func (b *Bucket) Burst() float64 { return b.settings.Burst }
+func (b *Bucket) Burst() float64 { return b.settings.Load().Burst }
 
 func (b *Bucket) add(tokens float64) {
-	if b.settings.Off {
+	if b.settings.Load().Off {
 		return
 	}
 	b.mu.Lock()
-	b.tokens = min(b.settings.Burst, max(0, b.tokens+tokens))
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	b.tokens = min(b.settings.Load().Burst, max(0, b.tokens+tokens))
 }
 
 func (b *Bucket) refillLocked(now time.Time) {
 	if passed := now.Sub(b.last); !b.last.IsZero() && passed > 0 {
-		b.tokens = min(b.settings.Burst, b.tokens+passed.Seconds()*max(0, b.settings.PerSecond))
+		settings := b.settings.Load()
+		b.tokens = min(settings.Burst, b.tokens+passed.Seconds()*max(0, settings.PerSecond))
 	}
 	if now.After(b.last) {
 		b.last = now

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"math"
 	"math/big"
 	"math/rand/v2"
 	"sync"
@@ -203,4 +204,38 @@ func TestBucketConcurrent(t *testing.T) {
 	if spent := reserved.Load() - refunded.Load(); spent+int64(left) > 150 {
 		t.Errorf("%d tokens are spent and %d left, want at most 150 in all", spent, left)
 	}
+}
+
+// A bucket keeps its tokens when its settings change, as many as it may hold.
+func TestBucketChange(t *testing.T) {
+	now := time.Now()
+	tokens := func(b *policy.Bucket, want int) {
+		t.Helper()
+		if got := b.Tokens(now); got != want {
+			t.Errorf("Tokens = %d, want %d", got, want)
+		}
+	}
+	b := policy.NewBucket(policy.Budget{Burst: 10, PerSecond: 1})
+	for range 6 {
+		b.Reserve(now)
+	}
+	now = now.Add(time.Second)
+	b.Change(policy.Budget{Burst: 100, PerSecond: 2}, now)
+	tokens(b, 5) // the second that has passed pays what it did
+	now = now.Add(time.Second)
+	tokens(b, 7)
+	b.Change(policy.Budget{Burst: 3}, now)
+	tokens(b, 3)
+	b.Change(policy.Budget{Off: true}, now)
+	for range 5 {
+		if !b.Reserve(now) {
+			t.Fatal("a bucket that is off has no bound")
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("Change did not panic for a NaN")
+		}
+	}()
+	b.Change(policy.Budget{Ratio: math.NaN()}, now)
 }

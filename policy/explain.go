@@ -305,7 +305,7 @@ func oneAfterTheOther(all []costs) costs {
 func (r Retry) mostAttempts() int {
 	budget := r.Budget
 	if r.Bucket != nil {
-		budget = r.Bucket.settings
+		budget = *r.Bucket.settings.Load()
 	}
 	if !budget.Off && budget.Burst < 1-dust {
 		return 1

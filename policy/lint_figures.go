@@ -101,7 +101,7 @@ var hopeless = map[Class]string{
 func (r Retry) lintBudget() error {
 	budget, name := r.Budget, "Retry.Budget"
 	if r.Bucket != nil {
-		budget, name = r.Bucket.settings, "the budget of Retry.Bucket"
+		budget, name = *r.Bucket.settings.Load(), "the budget of Retry.Bucket"
 	}
 	switch {
 	case budget.Off:
@@ -142,7 +142,7 @@ func lintHedge(h Hedge, around bound) []error {
 		errs = append(errs, finding("Hedge.Delay %v must be below %v: the call is over before it is hedged; shorten it, or leave it out to follow the live times", h.Delay, around))
 	}
 	if h.Bucket != nil {
-		if budget := h.Bucket.settings; !budget.Off && budget.Burst < 1-dust {
+		if budget := h.Bucket.settings.Load(); !budget.Off && budget.Burst < 1-dust {
 			errs = append(errs, finding("the budget of Hedge.Bucket has a Burst of %v: it never holds a whole token, so nothing is hedged; set Burst to 1 or more, or Hedge.Off", budget.Burst))
 		}
 	}
