@@ -127,7 +127,7 @@ func HTTP(cfg HTTPConfig) Layer {
 	}
 	return func(next http.RoundTripper) http.RoundTripper {
 		c := &httpCache{cfg: cfg, store: store, next: next, flights: newFlights(min(cfg.MaxEntryBytes, readAhead), store)}
-		c.maxBytes = store.cfg.MaxEntryBytes - itemOverhead
+		c.maxBytes = store.config().MaxEntryBytes - itemOverhead
 		c.maxStale = max(cfg.MaxStale, 0)
 		return c
 	}
@@ -394,8 +394,8 @@ func (c *httpCache) Unwrap() http.RoundTripper { return c.next }
 
 func (c *httpCache) Part() policy.Part {
 	return policy.Part{Kind: policy.KindCache, Name: "http", Settings: policy.Cache{
-		MaxBytes:       c.store.cfg.MaxBytes,
-		MaxEntries:     c.store.cfg.MaxEntries,
+		MaxBytes:       c.store.config().MaxBytes,
+		MaxEntries:     c.store.config().MaxEntries,
 		MaxEntryBytes:  c.cfg.MaxEntryBytes,
 		StaleIfError:   c.cfg.MaxStale,
 		SoftTimeout:    c.cfg.SoftTimeout,

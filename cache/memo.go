@@ -42,6 +42,7 @@ type Memo struct {
 	cfg       policy.Cache
 	handOn    bool
 	store     *Store
+	owns      bool // the store, whose bounds are then its own
 	flights   *flights
 	refreshes refreshes
 	alike     *likeness
@@ -54,31 +55,61 @@ func NewMemo(cfg PredictionsConfig) *Memo {
 	if err := cfg.Validate(); err != nil {
 		panic("cache: " + err.Error())
 	}
-	settings, store := cfg.WithDefaults(), cfg.Store
-	settings.MaxEntryBytes = min(settings.MaxEntryBytes, maxBody)
+	settings, store := settingsOf(cfg), cfg.Store
 	if store == nil {
-		store = storeFor(settings)
+		store = NewStore(boundsOf(settings))
 	}
+	return newMemo(cfg, settings, store, newLikeness(settings, cfg.Codec, store))
+}
+
+func newMemo(cfg PredictionsConfig, settings policy.Cache, store *Store, alike *likeness) *Memo {
 	return &Memo{
 		cfg:       settings,
 		handOn:    cfg.HandOnFailures,
 		store:     store,
+		owns:      cfg.Store == nil,
 		flights:   newFlights(settings.MaxEntryBytes, store),
 		refreshes: newRefreshes(settings),
-		alike:     newLikeness(settings, cfg.Codec, store),
+		alike:     alike,
 		random:    rand.Float64,
 	}
 }
 
-// storeFor returns a store with the bounds of the settings.
-func storeFor(c policy.Cache) *Store {
+func settingsOf(cfg PredictionsConfig) policy.Cache {
+	settings := cfg.WithDefaults()
+	settings.MaxEntryBytes = min(settings.MaxEntryBytes, maxBody)
+	return settings
+}
+
+// With returns a Memo of other settings that has the answers of this one, as many as
+// they allow: first those that were asked for again, then the newest. An answer
+// keeps its lifetime. What was found out about similar questions is kept if
+// Cache.Similar is the same. From now on the new bounds hold for the earlier Memo,
+// too, which is to be used no more. With panics as [NewMemo] does.
+//
+// Where either of the two was given a [Store], nothing is handed on but what that
+// holds.
+func (m *Memo) With(cfg PredictionsConfig) *Memo {
+	if cfg.Store != nil || !m.owns {
+		return NewMemo(cfg)
+	}
+	if err := cfg.Validate(); err != nil {
+		panic("cache: " + err.Error())
+	}
+	settings := settingsOf(cfg)
+	m.store.resize(boundsOf(settings))
+	return newMemo(cfg, settings, m.store, m.alike.with(settings, cfg.Codec, m.store))
+}
+
+// boundsOf returns the bounds that the settings give a store.
+func boundsOf(c policy.Cache) StoreConfig {
 	const header = 64 << 10 // comes on top of the body, which is what MaxEntryBytes bounds
-	return NewStore(StoreConfig{
+	return StoreConfig{
 		MaxBytes:      c.MaxBytes,
 		MaxEntries:    c.MaxEntries,
 		MaxEntryBytes: min(c.MaxEntryBytes+header, c.MaxBytes),
 		IdentityShare: c.IdentityShare,
-	})
+	}
 }
 
 // Predictions returns the layer of a [Memo] that nobody else knows: see

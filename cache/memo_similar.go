@@ -23,8 +23,9 @@ const maxLabel = 256
 // likeness finds the answers to much alike questions. Nil finds none.
 type likeness struct {
 	*similar
-	cfg   policy.Similar
-	codec policy.Codec
+	cfg    policy.Similar
+	codec  policy.Codec
+	unhook func() // from the store
 }
 
 // newLikeness returns what cfg says, nil if nothing. As many questions are
@@ -37,10 +38,28 @@ func newLikeness(cfg policy.Cache, codec policy.Codec, store *Store) *likeness {
 	if codec == nil {
 		codec = policy.Classification{}
 	}
-	texts := min(int64(store.cfg.MaxEntries), max(store.cfg.MaxBytes/4/bytesPerText, 1))
-	l := &likeness{newSimilar(*cfg.Similar, int(texts)), *cfg.Similar, codec}
-	store.onDrop(l.forget)
+	bounds := store.config()
+	texts := min(int64(bounds.MaxEntries), max(bounds.MaxBytes/4/bytesPerText, 1))
+	l := &likeness{similar: newSimilar(*cfg.Similar, int(texts)), cfg: *cfg.Similar, codec: codec}
+	l.unhook = store.onDrop(l.forget)
 	return l
+}
+
+// with returns what other settings say, which knows what l does if they say the
+// same.
+func (l *likeness) with(cfg policy.Cache, codec policy.Codec, store *Store) *likeness {
+	if l == nil {
+		return newLikeness(cfg, codec, store)
+	}
+	if cfg.Similar == nil || *cfg.Similar != l.cfg {
+		l.unhook()
+		return newLikeness(cfg, codec, store)
+	}
+	other := *l
+	if other.codec = codec; codec == nil {
+		other.codec = policy.Classification{}
+	}
+	return &other
 }
 
 // Similar returns the answer to an earlier question that is much like the one of

@@ -13,6 +13,7 @@ type item struct {
 	bytes    int64  // with what the store takes itself
 	function *tally // nil if it belongs to none
 	identity uint64
+	stored   time.Time
 }
 
 // itemOverhead is what the store takes for an item, its key included, in bytes: a

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -59,8 +60,8 @@ func (c StoreConfig) Validate() error {
 // when it is next asked for or when its turn comes. A Store starts no goroutine,
 // has nothing to close and is safe for concurrent use.
 type Store struct {
-	cfg      StoreConfig
-	shards   []*shard
+	layout   atomic.Pointer[layout]
+	resizing sync.Mutex
 	purges   purges
 	inFlight atomic.Int64 // bytes
 	watchers watchers
@@ -74,13 +75,32 @@ func NewStore(cfg StoreConfig) *Store {
 	if err := cfg.Validate(); err != nil {
 		panic("cache: " + err.Error())
 	}
-	s := &Store{cfg: cfg.WithDefaults()}
-	s.shards = make([]*shard, numShards(s.cfg))
-	for i := range s.shards {
-		s.shards[i] = newShard(s)
-	}
+	s := &Store{}
+	s.layout.Store(newLayout(s, cfg.WithDefaults()))
 	return s
 }
+
+// A layout is the bounds of a store and the parts that it falls into. It does not
+// change: see [Store.resize].
+type layout struct {
+	cfg    StoreConfig
+	shards []*shard
+}
+
+func newLayout(s *Store, cfg StoreConfig) *layout {
+	l := &layout{cfg: cfg, shards: make([]*shard, numShards(cfg))}
+	for i := range l.shards {
+		l.shards[i] = newShard(s, l)
+	}
+	return l
+}
+
+func (l *layout) shard(k key) *shard {
+	return l.shards[binary.LittleEndian.Uint64(k[:])%uint64(len(l.shards))]
+}
+
+// config returns the bounds that are in force.
+func (s *Store) config() StoreConfig { return s.layout.Load().cfg }
 
 // numShards returns into how many parts a store falls, each with a lock and a
 // share of the bounds: as many as leave each room for one answer of any allowed
@@ -103,8 +123,7 @@ type held interface {
 
 // get returns what is held under k, or nil, and counts that as a use of it.
 func (s *Store) get(k key, now time.Time) held {
-	sh := s.shard(k)
-	sh.mu.Lock()
+	sh := s.lock(k)
 	h := sh.get(k, now)
 	gone := sh.takeGone()
 	sh.mu.Unlock()
@@ -114,8 +133,7 @@ func (s *Store) get(k key, now time.Time) held {
 
 // peek returns what is held under k, or nil, and leaves all as it is.
 func (s *Store) peek(k key, now time.Time) held {
-	sh := s.shard(k)
-	sh.mu.Lock()
+	sh := s.lock(k)
 	defer sh.mu.Unlock()
 	return sh.peek(k, now)
 }
@@ -127,9 +145,8 @@ func (s *Store) peek(k key, now time.Time) held {
 //
 // Change runs under a lock: it must be quick and leave the store alone.
 func (s *Store) update(k key, began epoch, now time.Time, change func(old held) held) {
-	sh := s.shard(k)
 	s.watchers.tell(func() []key {
-		sh.mu.Lock()
+		sh := s.lock(k)
 		defer sh.mu.Unlock()
 		sh.update(k, began, now, change)
 		return sh.takeGone()
@@ -139,8 +156,34 @@ func (s *Store) update(k key, began epoch, now time.Time, change func(old held) 
 // epoch returns what tells update of the purges from now on.
 func (s *Store) epoch() epoch { return s.purges.epoch() }
 
-func (s *Store) shard(k key) *shard {
-	return s.shards[binary.LittleEndian.Uint64(k[:])%uint64(len(s.shards))]
+// lock returns the shard of k, locked.
+func (s *Store) lock(k key) *shard {
+	for {
+		l := s.layout.Load()
+		sh := l.shard(k)
+		sh.mu.Lock()
+		if s.layout.Load() == l {
+			return sh
+		}
+		sh.mu.Unlock() // what it held is elsewhere now
+	}
+}
+
+// each calls f for every shard, locked, one after the other, and then tells of what
+// f dropped. What is put in by others meanwhile f may see, or not.
+func (s *Store) each(f func(sh *shard)) {
+	var gone []key
+	defer func() { s.watchers.tell(gone) }()
+	for again := true; again; {
+		l := s.layout.Load()
+		for _, sh := range l.shards {
+			sh.mu.Lock()
+			f(sh)
+			gone = append(gone, sh.takeGone()...)
+			sh.mu.Unlock()
+		}
+		again = s.layout.Load() != l
+	}
 }
 
 // reserve takes n bytes of the budget for an answer that is coming in, and makes
@@ -151,18 +194,15 @@ func (s *Store) reserve(n int64) bool {
 		s.inFlight.Add(-n)
 		return false
 	}
-	for _, sh := range s.shards {
-		sh.mu.Lock()
-		sh.makeRoom()
-		gone := sh.takeGone()
-		sh.mu.Unlock()
-		s.watchers.tell(gone)
-	}
+	s.each((*shard).makeRoom)
 	return true
 }
 
 // maxInFlight is less than the whole budget, so that slow origins do not push out
 // all that is known.
-func (s *Store) maxInFlight() int64 { return max(s.cfg.MaxBytes/2, s.cfg.MaxEntryBytes) }
+func (s *Store) maxInFlight() int64 {
+	cfg := s.config()
+	return max(cfg.MaxBytes/2, cfg.MaxEntryBytes)
+}
 
 func (s *Store) release(n int64) { s.inFlight.Add(-n) }

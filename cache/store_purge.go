@@ -45,23 +45,20 @@ func (s *Store) PurgeFunction(function string) { s.purgeFunction(nameHash(functi
 
 func (s *Store) purgeFunction(id uint64) {
 	s.purges.add(func(_ key, of owner) bool { return id != 0 && of.function == id })
-	for _, sh := range s.shards {
-		sh.mu.Lock()
+	s.each(func(sh *shard) {
 		if of := sh.functions[id]; of != nil {
 			of.purged = true
 			sh.purged.add(of.entries, of.bytes)
 			delete(sh.functions, id)
 		}
-		sh.mu.Unlock()
-	}
+	})
 }
 
 // purgeKey forgets what is held under k, and does not keep what was asked for
 // before.
 func (s *Store) purgeKey(k key) {
 	s.purges.add(func(other key, _ owner) bool { return other == k })
-	sh := s.shard(k)
-	sh.mu.Lock()
+	sh := s.lock(k)
 	sh.drop(k, purged)
 	gone := sh.takeGone()
 	sh.mu.Unlock()
@@ -71,8 +68,7 @@ func (s *Store) purgeKey(k key) {
 // purge drops all that match, and keeps none that was asked for before.
 func (s *Store) purge(match func(key, owner) bool) {
 	s.purges.add(match) // first, so that what comes later than the sweep knows of it
-	for _, sh := range s.shards {
-		sh.mu.Lock()
+	s.each(func(sh *shard) {
 		for _, in := range []*segment{&sh.once, &sh.again} {
 			for _, k := range in.lru.Keys() {
 				if item, _ := in.lru.Peek(k); match(k, item.held.owner()) {
@@ -80,10 +76,7 @@ func (s *Store) purge(match func(key, owner) bool) {
 				}
 			}
 		}
-		gone := sh.takeGone()
-		sh.mu.Unlock()
-		s.watchers.tell(gone)
-	}
+	})
 }
 
 // An epoch counts the purges of a store.

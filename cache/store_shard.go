@@ -9,7 +9,8 @@ import (
 // what was asked for again from what was stored and not asked for since, and
 // forgets the latter first: most questions are asked once.
 type shard struct {
-	store *Store
+	store  *Store
+	layout *layout // that it is part of
 
 	mu        sync.Mutex
 	once      segment           // stored, not used since; guarded by mu, as all that follows
@@ -33,9 +34,10 @@ func (t *tally) add(entries int, bytes int64) {
 	t.bytes += bytes
 }
 
-func newShard(s *Store) *shard {
+func newShard(s *Store, l *layout) *shard {
 	return &shard{
 		store:     s,
+		layout:    l,
 		once:      newSegment(),
 		again:     newSegment(),
 		functions: make(map[uint64]*tally),
@@ -123,10 +125,11 @@ func (sh *shard) update(k key, began epoch, now time.Time, change func(old held)
 	if sh.bounded(item) {
 		item.bytes += linkOverhead
 	}
-	if item.bytes > sh.store.cfg.MaxEntryBytes || sh.bounded(item) && item.bytes > sh.shareBytes() {
+	if item.bytes > sh.layout.cfg.MaxEntryBytes || sh.bounded(item) && item.bytes > sh.shareBytes() {
 		sh.drop(k, removed)
 		return
 	}
+	item.stored = now
 	sh.put(k, item, of.function)
 	sh.sweep(now)
 	sh.makeRoom()
@@ -140,6 +143,11 @@ func (sh *shard) put(k key, item item, function uint64) {
 	} else {
 		sh.forget(k)
 	}
+	sh.putIn(in, k, item, function)
+}
+
+// putIn holds a new item in one of the segments.
+func (sh *shard) putIn(in *segment, k key, item item, function uint64) {
 	if function != 0 {
 		item.function = sh.functions[function]
 		if item.function == nil {
@@ -234,10 +242,10 @@ func (sh *shard) bytes() int64 {
 
 // maxBytes returns what the shard may hold beside what is in flight.
 func (sh *shard) maxBytes() int64 {
-	return max(sh.store.cfg.MaxBytes-sh.store.inFlight.Load(), 0) / int64(len(sh.store.shards))
+	return max(sh.layout.cfg.MaxBytes-sh.store.inFlight.Load(), 0) / int64(len(sh.layout.shards))
 }
 
-func (sh *shard) maxEntries() int { return sh.store.cfg.MaxEntries / len(sh.store.shards) }
+func (sh *shard) maxEntries() int { return sh.layout.cfg.MaxEntries / len(sh.layout.shards) }
 
 func (sh *shard) takeGone() []key {
 	gone := sh.gone

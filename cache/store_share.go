@@ -51,17 +51,17 @@ func (s shares) touch(identity uint64, k key) {
 
 // bounded reports whether the owner of the item has a share of his own.
 func (sh *shard) bounded(item item) bool {
-	return sh.store.cfg.IdentityShare < 1 && item.identity != 0
+	return sh.layout.cfg.IdentityShare < 1 && item.identity != 0
 }
 
 func (sh *shard) shareBytes() int64 {
-	return int64(sh.store.cfg.IdentityShare * float64(sh.maxBytes()))
+	return int64(sh.layout.cfg.IdentityShare * float64(sh.maxBytes()))
 }
 
 // makeRoomOf drops what an identity has over its share, but one item.
 func (sh *shard) makeRoomOf(identity uint64) {
 	maxBytes := sh.shareBytes()
-	maxEntries := max(1, int(sh.store.cfg.IdentityShare*float64(sh.maxEntries())))
+	maxEntries := max(1, int(sh.layout.cfg.IdentityShare*float64(sh.maxEntries())))
 	for own := sh.shares[identity]; own.keys.Len() > 1 && (own.bytes > maxBytes || own.keys.Len() > maxEntries); {
 		k, _, _ := own.keys.GetOldest()
 		sh.drop(k, crowded)

@@ -40,7 +40,7 @@ func (s *Store) Stats() Stats {
 		Bypasses:       s.lookups[bypass].Load(),
 		UncapturedHits: s.uncaptured.Load(),
 	}
-	for _, sh := range s.shards {
+	for _, sh := range s.layout.Load().shards {
 		sh.addStats(&stats)
 	}
 	return stats

@@ -57,7 +57,7 @@ func TestStoreAgainstModel(t *testing.T) {
 			store := NewStore(StoreConfig{
 				MaxBytes: maxBytes, MaxEntries: maxEntries, MaxEntryBytes: 16 << 10, IdentityShare: share,
 			})
-			require.Len(t, store.shards, 16)
+			require.Len(t, store.layout.Load().shards, 16)
 			model := make(map[key]*block)
 			store.onDrop(func(k key) { delete(model, k) })
 			live := func(b *block, now time.Time) bool { return b != nil && now.Before(b.end) }
@@ -128,7 +128,7 @@ func TestStoreAgainstModel(t *testing.T) {
 			store.Purge()
 			assert.Empty(t, model)
 			assert.Zero(t, store.Stats().Entries)
-			for _, sh := range store.shards {
+			for _, sh := range store.layout.Load().shards {
 				assert.Zero(t, sh.bytes()+sh.purged.bytes, "bytes after a purge")
 				assert.Empty(t, sh.functions)
 				assert.Empty(t, sh.shares)
@@ -142,13 +142,13 @@ func checkBudget(t *testing.T, s *Store, operation int) {
 	t.Helper()
 	var bytes int64
 	var entries int
-	for _, sh := range s.shards {
+	for _, sh := range s.layout.Load().shards {
 		bytes += sh.bytes()
 		entries += sh.once.len() + sh.again.len()
 	}
-	if bytes+s.inFlight.Load() > s.cfg.MaxBytes || entries > s.cfg.MaxEntries {
+	if bytes+s.inFlight.Load() > s.config().MaxBytes || entries > s.config().MaxEntries {
 		t.Fatalf("operation %d: %d bytes in %d entries and %d in flight, want at most %d in %d",
-			operation, bytes, entries, s.inFlight.Load(), s.cfg.MaxBytes, s.cfg.MaxEntries)
+			operation, bytes, entries, s.inFlight.Load(), s.config().MaxBytes, s.config().MaxEntries)
 	}
 }
 
@@ -158,17 +158,17 @@ func checkAccounts(t *testing.T, s *Store, model map[key]*block) {
 	var bytes int64
 	for _, b := range model {
 		bytes += b.bytes + itemOverhead
-		if s.cfg.IdentityShare < 1 && b.of.identity != 0 {
+		if s.config().IdentityShare < 1 && b.of.identity != 0 {
 			bytes += linkOverhead
 		}
 	}
-	for _, sh := range s.shards {
+	for _, sh := range s.layout.Load().shards {
 		bytes += int64(len(sh.shares)) * shareOverhead
 	}
 	stats := s.Stats()
 	require.Equal(t, len(model), stats.Entries)
 	require.Equal(t, bytes, stats.Bytes)
-	for _, sh := range s.shards {
+	for _, sh := range s.layout.Load().shards {
 		held := make(map[uint64]int64)
 		for _, in := range []*segment{&sh.once, &sh.again} {
 			var sum int64
@@ -183,7 +183,7 @@ func checkAccounts(t *testing.T, s *Store, model map[key]*block) {
 		require.Len(t, sh.shares, len(held))
 		for id, bytes := range held {
 			require.Equal(t, bytes, sh.shares[id].bytes)
-			require.LessOrEqual(t, bytes, s.cfg.MaxBytes*3/10/16, "share of an identity")
+			require.LessOrEqual(t, bytes, s.config().MaxBytes*3/10/16, "share of an identity")
 		}
 	}
 }
@@ -273,7 +273,7 @@ func BenchmarkStore(b *testing.B) {
 		for b.Loop() {
 			before := heap()
 			s := fill(*operations)
-			b.ReportMetric(float64(heap()-before)/float64(s.cfg.MaxBytes), "heap/budget")
+			b.ReportMetric(float64(heap()-before)/float64(s.config().MaxBytes), "heap/budget")
 			runtime.KeepAlive(s)
 		}
 	})
@@ -293,7 +293,7 @@ func BenchmarkStore(b *testing.B) {
 				keep(s, keyNumber(i), start, e)
 				s.get(keyNumber(i-i%5), start)
 			}
-			b.ReportMetric(float64(heap()-before)/float64(s.cfg.MaxBytes), "heap/budget")
+			b.ReportMetric(float64(heap()-before)/float64(s.config().MaxBytes), "heap/budget")
 			runtime.KeepAlive(s)
 		}
 	}
@@ -439,6 +439,6 @@ func TestStoreShards(t *testing.T) {
 		{StoreConfig{MaxEntries: 1}, 1},
 		{StoreConfig{MaxEntries: 200}, 2},
 	} {
-		assert.Len(t, NewStore(tt.cfg).shards, tt.want, "%+v", tt.cfg)
+		assert.Len(t, NewStore(tt.cfg).layout.Load().shards, tt.want, "%+v", tt.cfg)
 	}
 }
