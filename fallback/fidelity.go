@@ -98,8 +98,8 @@ type fidelity struct {
 	functions map[string]map[string][]FidelityFigure // guarded by mu
 }
 
-func newFidelity(rungs int) fidelity {
-	return fidelity{rungs: rungs, functions: map[string]map[string][]FidelityFigure{}}
+func newFidelity(rungs int) *fidelity {
+	return &fidelity{rungs: rungs, functions: map[string]map[string][]FidelityFigure{}}
 }
 
 // record counts what the rungs would have given where the service answered with

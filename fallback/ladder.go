@@ -49,7 +49,7 @@ type LadderConfig struct {
 // OnPanic.
 type Ladder struct {
 	cfg        LadderConfig
-	fidelity   fidelity
+	fidelity   *fidelity    // shared with those that go on with it
 	foreign    bool         // some rungs are not our own
 	rehearsals atomic.Int32 // of such rungs, that are under way
 }
@@ -90,6 +90,17 @@ func checkRungs(rungs []Rung) error {
 		taken[r.Name] = true
 	}
 	return nil
+}
+
+// With returns a ladder of other settings that goes on with the figures of this one,
+// if its rungs have the same names in the same order. It panics as [NewLadder] does.
+func (l *Ladder) With(cfg LadderConfig) *Ladder {
+	other := NewLadder(cfg)
+	same := slices.EqualFunc(l.cfg.Rungs, cfg.Rungs, func(a, b Rung) bool { return a.Name == b.Name })
+	if same {
+		other.fidelity = l.fidelity
+	}
+	return other
 }
 
 // Layer returns a layer with a ladder of its own, for programs that bring their
