@@ -52,6 +52,10 @@ const (
 	latencySpan   = 30 // seconds; what is shown is of one to two of them
 )
 
+// An Activity is what [ObserveCall] counts for a [Snapshot]. Layers with the same one
+// count together. Its zero value has seen no call; it is safe for concurrent use.
+type Activity struct{ seen activity }
+
 // An activity counts what went through lately: calls a second by outcome, and how
 // long they took. To count takes no lock and no memory.
 type activity struct {

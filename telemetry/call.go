@@ -39,6 +39,10 @@ type Config struct {
 	// service can tell what trace they are part of. Baggage is never sent.
 	Traceparent bool
 
+	// Activity counts the calls, with those of others that have the same one. Nil
+	// means one of its own.
+	Activity *Activity
+
 	// Events gets what an operator should know of. Nil means that nobody does.
 	Events *Events
 }
@@ -50,9 +54,11 @@ type Config struct {
 // carries the trail, so that [TrailOf] finds it.
 func ObserveCall(cfg Config) func(http.RoundTripper) http.RoundTripper {
 	recorder := newRecorder(cfg)
-	var seen activity
+	if cfg.Activity == nil {
+		cfg.Activity = new(Activity)
+	}
 	return func(next http.RoundTripper) http.RoundTripper {
-		return &callLayer{cfg: cfg, recorder: recorder, activity: &seen, next: next}
+		return &callLayer{cfg: cfg, recorder: recorder, activity: &cfg.Activity.seen, next: next}
 	}
 }
 
