@@ -75,6 +75,12 @@ func newAdaptive(cfg policy.Adaptive) *adaptive {
 	}
 }
 
+// change sets other bounds for the bound.
+func (a *adaptive) change(cfg policy.Adaptive) {
+	a.min, a.max, a.tolerance = float64(cfg.Min), float64(cfg.Max), cfg.Tolerance
+	a.bound = min(a.max, max(a.min, a.bound))
+}
+
 // allowed returns how many requests may be in flight.
 func (a *adaptive) allowed() int { return int(min(a.bound, math.MaxInt32)) } // more may not fit into an int
 

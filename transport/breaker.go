@@ -43,6 +43,21 @@ func NewBreaker(cfg policy.Breaker) *Breaker {
 	return &Breaker{cfg: cfg, machine: newMachine(cfg)}
 }
 
+// With returns a Breaker of other settings for the same server: the two have one
+// state, and what was counted is kept, unless the new settings count within another
+// window. From now on that state changes by the new settings, also where requests
+// go through the earlier Breaker, which is to be used no more. It panics if the
+// settings are not valid.
+func (b *Breaker) With(cfg policy.Breaker) *Breaker {
+	other := NewBreaker(cfg)
+	other.machine = b.machine
+	other.takeOver()
+	return other
+}
+
+// takeOver makes the settings those by which the state changes.
+func (b *Breaker) takeOver() { b.machine.change(b.cfg, time.Now()) }
+
 // State returns the state. An open or isolated breaker whose time is up counts as
 // half open.
 func (b *Breaker) State() policy.BreakerState { return b.Snapshot().State }

@@ -19,17 +19,61 @@ type recent struct {
 	faults circuitbreaker.CircuitBreaker[any]
 	slow   circuitbreaker.CircuitBreaker[any] // nil if no call is slow
 	tally  tally
+	last   []mark    // if the last calls count, those, each at its number modulo their count
+	noted  int       // how many calls there were of which that is kept
+	patchy time.Time // until when the circuits do not know all that the window of time holds
 
 	tooManyFaults, tooManySlow bool // so they found
 }
 
 func newRecent(cfg *policy.Breaker) *recent {
 	r := &recent{cfg: cfg, tally: tally{slice: cfg.Window / numSlices}}
-	r.faults = r.circuit(cfg.Ratio, &r.tooManyFaults)
-	if cfg.SlowCall > 0 {
-		r.slow = r.circuit(cfg.SlowRatio, &r.tooManySlow)
-	}
+	r.begin()
 	return r
+}
+
+// begin makes circuits that know of no call.
+func (r *recent) begin() {
+	r.tooManyFaults, r.tooManySlow = false, false
+	r.faults = r.circuit(r.cfg.Ratio, &r.tooManyFaults)
+	r.slow = nil
+	if r.cfg.SlowCall > 0 {
+		r.slow = r.circuit(r.cfg.SlowRatio, &r.tooManySlow)
+	}
+}
+
+// A reach is which calls a breaker counts: those of a time, or so many.
+type reach struct {
+	window time.Duration
+	calls  int
+}
+
+func windowOf(cfg policy.Breaker) reach {
+	if cfg.LastCalls > 0 {
+		return reach{calls: cfg.LastCalls}
+	}
+	return reach{window: cfg.Window}
+}
+
+// judgesOtherwise reports whether the same calls may be too many faults or slow
+// ones by one's settings and not by the other's.
+func judgesOtherwise(a, b policy.Breaker) bool {
+	return a.Ratio != b.Ratio || a.MinCalls != b.MinCalls || max(a.SlowCall, 0) != max(b.SlowCall, 0) || a.SlowRatio != b.SlowRatio
+}
+
+// retune has the calls that are held judged by other settings, when the next one
+// comes.
+func (r *recent) retune(now time.Time) {
+	r.begin()
+	if r.cfg.LastCalls <= 0 {
+		r.patchy = now.Add(r.cfg.Window)
+		return
+	}
+	// The next call will take the place of the oldest, which must not count then.
+	for n := max(0, r.noted-r.cfg.LastCalls+1); n < r.noted; n++ {
+		call := r.last[n%len(r.last)]
+		r.note(call.fault, call.slow)
+	}
 }
 
 // circuit returns a circuit breaker that opens, and sets tooMany, when ratio of
@@ -53,12 +97,14 @@ func share(ratio float64, all int) uint {
 
 // record adds a call and returns the reason to open, or "" if there is none.
 func (r *recent) record(now time.Time, fault, slow bool) string {
-	note(r.faults, fault)
-	if r.slow != nil {
-		note(r.slow, slow)
-	}
+	r.note(fault, slow)
 	if r.cfg.LastCalls <= 0 {
 		r.tally.add(now, fault, slow)
+	} else {
+		r.keep(mark{fault, slow})
+	}
+	if now.Before(r.patchy) {
+		return r.judge(now)
 	}
 	switch {
 	case !r.tooManyFaults && !r.tooManySlow:
@@ -69,6 +115,51 @@ func (r *recent) record(now time.Time, fault, slow bool) string {
 		return policy.TooManyFaults
 	}
 	return policy.TooManySlow
+}
+
+// judge returns the reason to open that there is in all that the window of time
+// holds, as circuits do that know it. Those that found one in a part start anew.
+func (r *recent) judge(now time.Time) string {
+	reason := r.reason(r.figures(now))
+	if reason == "" && (r.tooManyFaults || r.tooManySlow) {
+		r.begin()
+		r.patchy = now.Add(r.cfg.Window)
+	}
+	return reason
+}
+
+func (r *recent) reason(f figures) string {
+	share := func(n int) float64 { return math.Round(100*float64(n)/float64(f.calls)) / 100 }
+	switch {
+	case f.calls < r.cfg.MinCalls:
+		return ""
+	case share(f.faults) >= r.cfg.Ratio:
+		return policy.TooManyFaults
+	case r.slow != nil && share(f.slow) >= r.cfg.SlowRatio:
+		return policy.TooManySlow
+	}
+	return ""
+}
+
+// A mark is what is kept of a call.
+type mark struct{ fault, slow bool }
+
+// keep keeps one of the last calls.
+func (r *recent) keep(call mark) {
+	if len(r.last) < r.cfg.LastCalls {
+		r.last = append(r.last, call)
+	} else {
+		r.last[r.noted%len(r.last)] = call
+	}
+	r.noted++
+}
+
+// note tells the circuits of a call.
+func (r *recent) note(fault, slow bool) {
+	note(r.faults, fault)
+	if r.slow != nil {
+		note(r.slow, slow)
+	}
 }
 
 func note(circuit circuitbreaker.CircuitBreaker[any], failure bool) {

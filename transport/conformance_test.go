@@ -38,6 +38,7 @@ func candidates() []candidate {
 		{"Streams that are held", func() transport.Layer { return transport.Streams(policy.Streams{HoldBytes: 4 << 10}) }, nil},
 		{"Responses", func() transport.Layer { return transport.Responses(policy.Responses{Errors: true}) },
 			[]transporttest.Option{transporttest.MayReplace()}},
+		{"Live", liveLayer, append(repeat, transporttest.MayRefuse())},
 		{"Faults", func() transport.Layer { return transport.NewFaults(policy.Faults{Mix: late}).Wrap }, nil},
 	}
 }
@@ -50,6 +51,21 @@ var twoAccounts = policy.Failover{
 
 // late makes an answer take longer, which is the one fault that breaks no rule.
 var late = []policy.Fault{{Kind: policy.FaultLatency, Rate: 1, Delay: 100 * time.Millisecond}}
+
+// liveLayer is a stack whose settings have changed.
+func liveLayer() transport.Layer {
+	live, err := transport.NewLive(policy.Stack{})
+	if err != nil {
+		panic(err)
+	}
+	return func(next http.RoundTripper) http.RoundTripper {
+		rt := live.Wrap(next)
+		if err := live.Apply(policy.Stack{Total: 29 * time.Second}); err != nil {
+			panic(err)
+		}
+		return rt
+	}
+}
 
 func breakerFor(string) transport.Layer { return transport.NewBreaker(policy.Breaker{}).Wrap }
 

@@ -40,9 +40,10 @@ type Failover struct {
 	cfg       policy.Failover
 	endpoints []*endpoint
 	rotation  *rotation
-	bucket    *policy.Bucket // for calls that no retry layer makes
-	limits    policy.Retry   // of replays and of discarding
-	astray    Layer          // around requests to no endpoint; may be nil
+	bucket    *policy.Bucket     // for calls that no retry layer makes
+	limits    policy.Retry       // of replays and of discarding
+	astray    Layer              // around requests to no endpoint; may be nil
+	servers   map[string]*server // of the endpoints that have one each, by name
 	usual     map[string]bool
 }
 

@@ -32,7 +32,7 @@ func (r *rotation) inTurnLocked(pool uint64, weight func(*member) float64) int {
 	best, total := -1, 0.0
 	for ; pool != 0; pool &= pool - 1 {
 		i := bits.TrailingZeros64(pool)
-		m := &r.members[i]
+		m := r.members[i]
 		m.turn += weight(m)
 		total += weight(m)
 		if best < 0 || m.turn > r.members[best].turn {

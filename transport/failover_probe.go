@@ -62,7 +62,7 @@ type checkups struct {
 func (r *rotation) probeDue(index int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := &r.members[index]
+	m := r.members[index]
 	m.returnLocked(now, r.cfg.Ejection)
 	return !m.out.IsZero() && m.checkups.take(now, r.cfg.Probe)
 }
@@ -86,7 +86,7 @@ func (p *checkups) take(now time.Time, cfg policy.Probe) bool {
 func (r *rotation) rejoin(index int, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m := &r.members[index]; !m.out.IsZero() {
+	if m := r.members[index]; !m.out.IsZero() {
 		m.rejoinLocked(now, r.cfg.Ejection)
 		m.unproven = false
 	}

@@ -15,8 +15,8 @@ type rotation struct {
 	cfg policy.Failover
 	all uint64
 
-	mu      sync.Mutex
-	members []member // guarded by mu
+	mu      *sync.Mutex // of all rotations that share members
+	members []*member   // guarded by mu
 }
 
 // A member is what is known of an endpoint.
@@ -52,11 +52,10 @@ const restAtMost = 60 * time.Second
 const leastShare = 0.1
 
 func newRotation(cfg policy.Failover) *rotation {
-	r := &rotation{cfg: cfg, members: make([]member, len(cfg.Endpoints))}
+	r := &rotation{cfg: cfg, mu: new(sync.Mutex), members: make([]*member, len(cfg.Endpoints))}
 	for i, e := range cfg.Endpoints {
 		r.all |= 1 << i
-		r.members[i].weight = e.Weight
-		r.members[i].away = cfg.Region != "" && e.Region != cfg.Region
+		r.members[i] = &member{weight: e.Weight, away: cfg.Region != "" && e.Region != cfg.Region}
 	}
 	return r
 }
@@ -79,7 +78,7 @@ func (r *rotation) availableLocked(now time.Time) uint64 {
 	var in, resting uint64
 	well := 0
 	for i := range r.members {
-		m := &r.members[i]
+		m := r.members[i]
 		m.returnLocked(now, r.cfg.Ejection)
 		if m.out.IsZero() {
 			in |= 1 << i
@@ -120,7 +119,7 @@ func (r *rotation) preferredLocked(now time.Time, pool uint64) uint64 {
 	var warming, away uint64
 	for rest := pool; rest != 0; rest &= rest - 1 {
 		i := bits.TrailingZeros64(rest)
-		m := &r.members[i]
+		m := r.members[i]
 		if m.unproven && m.trying || !m.back.IsZero() && r.cfg.Random() >= m.shareLocked(now, r.cfg.Ejection.SlowStart) {
 			warming |= 1 << i
 		}
@@ -148,7 +147,7 @@ func orElse(set, other uint64) uint64 {
 func (r *rotation) begin(index int, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := &r.members[index]
+	m := r.members[index]
 	m.inFlight++
 	m.asked++
 	m.trying = m.unproven
@@ -162,7 +161,7 @@ func (r *rotation) answered(index int, start time.Time, v policy.Verdict) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := &r.members[index]
+	m := r.members[index]
 	m.unheard--
 	m.heardAt = now
 	if v.Class == policy.OK || v.Class == policy.TimedOut {
@@ -178,7 +177,7 @@ func (r *rotation) end(to *endpoint, start time.Time, v policy.Verdict) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := &r.members[to.index]
+	m := r.members[to.index]
 	m.inFlight--
 	if !start.Before(m.since) {
 		m.trying = false

@@ -36,7 +36,7 @@ func (f *Failover) State() []EndpointState {
 	defer r.mu.Unlock()
 	states := make([]EndpointState, len(r.members))
 	for i := range r.members {
-		m, e := &r.members[i], f.endpoints[i]
+		m, e := r.members[i], f.endpoints[i]
 		m.returnLocked(now, r.cfg.Ejection)
 		states[i] = EndpointState{
 			Name: e.Name, Region: e.Region, Ejected: m.out,

@@ -14,13 +14,12 @@ import (
 // gate is what a limiter's requests pass: it counts those inside, spends the
 // tokens of the rate and keeps the queue.
 type gate struct {
-	cfg   policy.Limit
-	bound *adaptive // nil unless the bound adapts; guarded by mu, except for being nil
-	pace  *pace     // nil unless the rate is bounded; likewise
-	quota quota     // what the server tells of its own; guarded by mu
-
 	mu       sync.Mutex
-	inFlight int         // guarded by mu, as all below
+	cfg      policy.Limit // guarded by mu, as all below
+	bound    *adaptive    // nil unless the bound adapts
+	pace     *pace        // nil unless the rate is bounded
+	quota    quota        // what the server tells of its own
+	inFlight int
 	queue    waitlist    // who waits, in the order in which they are let in
 	wake     *time.Timer // for the next token, if somebody waits for it
 }
@@ -41,6 +40,31 @@ func newGate(cfg policy.Limit) *gate {
 		g.pace = newPace(cfg.PerSecond, cfg.Burst)
 	}
 	return g
+}
+
+// change gives the gate other bounds from now on. The requests in flight and those
+// that wait stay, and so does what was learnt, as far as it is within the bounds.
+func (g *gate) change(to policy.Limit, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cfg = to
+	switch {
+	case to.InFlight != 0:
+		g.bound = nil
+	case g.bound == nil:
+		g.bound = newAdaptive(to.Adaptive)
+	default:
+		g.bound.change(to.Adaptive)
+	}
+	switch {
+	case to.PerSecond <= 0:
+		g.pace = nil
+	case g.pace == nil:
+		g.pace = newPace(to.PerSecond, to.Burst)
+	default:
+		g.pace.change(to.PerSecond, to.Burst, now)
+	}
+	g.dispatchLocked(now)
 }
 
 // enter waits until a request may go on. Who entered must leave.
@@ -116,23 +140,23 @@ func (g *gate) queueUpLocked(ctx context.Context, priority int, now time.Time) (
 	switch {
 	case g.cfg.MaxQueue < 0 || g.cfg.MaxWait < 0:
 		if g.fullLocked() {
-			return nil, g.refuse("concurrency_limit", now, wait)
+			return nil, g.refuseLocked("concurrency_limit", now, wait)
 		}
-		return nil, g.refuse("rate_limit", now, wait)
+		return nil, g.refuseLocked("rate_limit", now, wait)
 	case hasDeadline && !now.Add(wait).Before(deadline):
-		return nil, g.refuse("deadline", now, wait)
+		return nil, g.refuseLocked("deadline", now, wait)
 	case wait > g.cfg.MaxWait:
-		return nil, g.refuse("rate_limit", now, wait)
+		return nil, g.refuseLocked("rate_limit", now, wait)
 	}
 	if g.queue.len() >= g.cfg.MaxQueue {
 		last := g.queue.last()
 		if last.priority >= priority {
-			return nil, g.refuse("queue_full", now, wait)
+			return nil, g.refuseLocked("queue_full", now, wait)
 		}
 		g.queue.remove(last)
-		last.ready <- g.refuse("queue_full", now, g.waitLocked(last.priority, now))
+		last.ready <- g.refuseLocked("queue_full", now, g.waitLocked(last.priority, now))
 	}
-	w := &waiter{priority: priority, ready: make(chan error, 1)}
+	w := &waiter{priority: priority, patience: g.cfg.MaxWait, ready: make(chan error, 1)}
 	g.queue.add(w)
 	g.dispatchLocked(now)
 	return w, nil
@@ -146,7 +170,7 @@ func (g *gate) waitLocked(priority int, now time.Time) time.Duration {
 
 // await waits for a place in the queue to come up.
 func (g *gate) await(ctx context.Context, w *waiter) (admission, error) {
-	timer := time.NewTimer(g.cfg.MaxWait)
+	timer := time.NewTimer(w.patience)
 	defer timer.Stop()
 	select {
 	case err := <-w.ready:
@@ -183,9 +207,9 @@ func (g *gate) leftLocked(ctx context.Context, w *waiter, now time.Time) error {
 	cause := context.Cause(ctx)
 	switch wait := g.waitLocked(w.priority, now); {
 	case cause == nil:
-		return g.refuse("queue_timeout", now, wait)
+		return g.refuseLocked("queue_timeout", now, wait)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		refusal := g.refuse("deadline", now, wait)
+		refusal := g.refuseLocked("deadline", now, wait)
 		refusal.Err = fmt.Errorf("%w: %w", refusal.Err, cause)
 		return refusal
 	}
@@ -268,9 +292,6 @@ func (g *gate) hear(h http.Header, in admission) (usedUp bool) {
 	return usedUp
 }
 
-// learns reports whether the gate has a use for verdicts.
-func (g *gate) learns() bool { return g.bound != nil || g.pace != nil }
-
 // learn adjusts the bounds to what a request came to.
 // A server whose figures say that a limit is used up has said how fast it may be
 // asked: no rate need be guessed.
@@ -279,15 +300,14 @@ func (g *gate) learn(v policy.Verdict, in admission, usedUp bool) {
 		return
 	}
 	throttled := v.Class == policy.RateLimited
-	if !throttled && g.bound == nil {
-		return
-	}
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case throttled && g.pace != nil:
 		g.pace.slowDown(in.at, now, v.Wait)
+	case g.bound == nil:
+		return
 	case throttled:
 		g.bound.throttled(in.at, now)
 	case v.Class == policy.OK:
@@ -312,8 +332,8 @@ func (g *gate) state(now time.Time) LimiterState {
 	return s
 }
 
-// refuse returns a refusal that tells when to come back if the rate does.
-func (g *gate) refuse(reason string, now time.Time, wait time.Duration) *policy.Refusal {
+// refuseLocked returns a refusal that tells when to come back if the rate does.
+func (g *gate) refuseLocked(reason string, now time.Time, wait time.Duration) *policy.Refusal {
 	refusal := &policy.Refusal{Layer: "limiter", Reason: reason, Err: ErrLimited}
 	if g.cfg.Name != "" {
 		refusal.Err = fmt.Errorf("%w: %s", ErrLimited, g.cfg.Name)

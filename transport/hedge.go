@@ -51,6 +51,18 @@ func NewHedge(cfg policy.Hedge) *Hedge {
 	return h
 }
 
+// With returns a Hedge of other settings that knows what this one does: how long
+// requests take, and what hedges were paid for. From now on what both count counts
+// by the new settings; the earlier Hedge is to be used no more. It panics if the
+// settings are not valid.
+func (h *Hedge) With(cfg policy.Hedge) *Hedge {
+	other := NewHedge(cfg)
+	other.times, other.leash = h.times, h.leash
+	other.times.change(other.cfg.Quantile)
+	other.leash.change(other.cfg.Ratio)
+	return other
+}
+
 // Delay returns how long a request is given now before it is hedged, zero if that
 // is not known yet.
 func (h *Hedge) Delay() time.Duration {

@@ -10,13 +10,12 @@ import (
 // power of two, so that it is right to 9 %, whose counts are halved whenever it is
 // full, so that it forgets.
 type latencies struct {
-	quantile float64
-
-	mu     sync.Mutex
-	counts [latencySteps]uint32 // guarded by mu, as all below
-	total  uint32
-	fresh  uint32        // since current was made
-	latest time.Duration // the quantile; zero while there is too little to tell
+	mu       sync.Mutex
+	quantile float64 // guarded by mu, as all below
+	counts   [latencySteps]uint32
+	total    uint32
+	fresh    uint32        // since latest was made
+	latest   time.Duration // the quantile; zero while there is too little to tell
 }
 
 const (
@@ -26,6 +25,15 @@ const (
 )
 
 func newLatencies(quantile float64) *latencies { return &latencies{quantile: quantile} }
+
+// change has it be another quantile.
+func (l *latencies) change(quantile float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.quantile = quantile; l.latest > 0 {
+		l.latest = l.quantileLocked()
+	}
+}
 
 // add counts a time.
 func (l *latencies) add(d time.Duration) {

@@ -6,11 +6,10 @@ import "sync"
 // account in hedges that begins empty, so that what was spent is never more than
 // what was paid in, and may be in debt.
 type leash struct {
-	ratio float64 // of a hedge, that a good answer pays
-
 	mu      sync.Mutex
-	balance float64 // guarded by mu, as below
-	useless int     // hedges in a row
+	ratio   float64 // of a hedge, that a good answer pays; guarded by mu, as all below
+	balance float64
+	useless int // hedges in a row
 }
 
 const (
@@ -20,6 +19,13 @@ const (
 	dearest   = 6    // times that the price is doubled
 	leashDust = 1e-9 // what a sum of fractions may fall short of the whole
 )
+
+// change has good answers pay another ratio.
+func (l *leash) change(ratio float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ratio = ratio
+}
 
 // slack reports whether a hedge could start now.
 func (l *leash) slack() bool {

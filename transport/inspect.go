@@ -121,6 +121,8 @@ const (
 // look returns what rt is and what it wraps, nil at the end.
 func look(rt http.RoundTripper) (part policy.Part, below http.RoundTripper, kind step) {
 	switch rt := rt.(type) {
+	case *live:
+		return policy.Part{}, rt.chain.Load().rt, nothing
 	case *perKey:
 		return policy.Part{Key: nameOf(rt.key)}, rt.sample(), keyBegin
 	case *sampleEnd:
@@ -181,7 +183,7 @@ func nameOf(f any) string {
 // end.
 func (p *perKey) sample() http.RoundTripper {
 	end := &sampleEnd{p.next, keyEnd}
-	if layer := p.newLayer(""); layer != nil {
+	if layer, _ := p.newLayer("", nil); layer != nil {
 		return layer(end)
 	}
 	return end

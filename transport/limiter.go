@@ -51,6 +51,21 @@ func NewLimiter(cfg policy.Limit) *Limiter {
 	return &Limiter{cfg: cfg, gate: newGate(cfg)}
 }
 
+// With returns a Limiter of other settings with the same requests in flight and in
+// its queue. What was learnt of the server is kept, and the tokens of the rate, as
+// many as the new burst allows. From now on these bounds hold, also for requests
+// that go through the earlier Limiter, which is to be used no more. It panics if the
+// settings are not valid.
+func (l *Limiter) With(cfg policy.Limit) *Limiter {
+	other := NewLimiter(cfg)
+	other.gate = l.gate
+	other.takeOver()
+	return other
+}
+
+// takeOver makes the settings those that hold.
+func (l *Limiter) takeOver() { l.gate.change(l.cfg, time.Now()) }
+
 // A LimiterState is what a [Limiter] looks like at one moment.
 type LimiterState struct {
 	// InFlight is how many requests are in flight, Queued how many wait.
@@ -105,8 +120,11 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 	}()
 	resp, err := body.Send(l.next, req)
 	usedUp := err == nil && l.gate.hear(resp.Header, in)
-	if l.gate.learns() {
-		l.gate.learn(telemetry.Judge(req, resp, err, l.cfg.Classify), in, usedUp)
+	if adapts := l.cfg.InFlight == 0; adapts || l.cfg.PerSecond > 0 {
+		v := telemetry.Judge(req, resp, err, l.cfg.Classify)
+		if adapts || v.Class == policy.RateLimited {
+			l.gate.learn(v, in, usedUp)
+		}
 	}
 	if err != nil {
 		return nil, err

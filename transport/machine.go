@@ -13,21 +13,20 @@ import (
 // one stay in one state: the outcome of a call that began in an earlier one counts
 // for nothing.
 type machine struct {
-	cfg policy.Breaker
-
 	// calm is the generation while the breaker is closed and no time that was set
 	// can change anything, else zero. It lets calls begin without the lock.
 	calm atomic.Uint64
 
 	mu         sync.Mutex
-	state      policy.BreakerState // guarded by mu, as all below
-	generation uint64              // counts stays in a state, from 1
-	recent     *recent             // calls of a closed breaker
-	probes     probes              // of one that is half open
-	openings   int                 // in a row, without a close between them
-	until      time.Time           // when an open or isolated breaker becomes half open
-	refusal    *policy.Refusal     // with which it refuses until then
-	order      order               // by hand, if one is in force
+	cfg        policy.Breaker // guarded by mu, as all below
+	state      policy.BreakerState
+	generation uint64          // counts stays in a state, from 1
+	recent     *recent         // calls of a closed breaker
+	probes     probes          // of one that is half open
+	openings   int             // in a row, without a close between them
+	until      time.Time       // when an open or isolated breaker becomes half open
+	refusal    *policy.Refusal // with which it refuses until then
+	order      order           // by hand, if one is in force
 	last       policy.Transition
 	news       []policy.Transition // that nobody has been told of yet
 }
@@ -52,6 +51,22 @@ func newMachine(cfg policy.Breaker) *machine {
 	m.enterLocked(policy.Closed)
 	m.settleDownLocked()
 	return m
+}
+
+// change gives the breaker other settings, for what it decides from now on. What it
+// has counted is kept, unless it counts within another window now.
+func (m *machine) change(to policy.Breaker, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	from := m.cfg
+	m.cfg = to
+	switch {
+	case m.recent == nil:
+	case windowOf(from) != windowOf(to):
+		m.recent = newRecent(&m.cfg)
+	case judgesOtherwise(from, to):
+		m.recent.retune(now)
+	}
 }
 
 // pass returns a permit at once if the breaker is closed and stays so for now.

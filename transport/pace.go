@@ -31,11 +31,20 @@ const (
 )
 
 func newPace(perSecond float64, burst int) *pace {
-	return &pace{
-		allowed: perSecond,
-		full:    float64(burst) + perSecond/float64(time.Second),
-		tokens:  float64(burst),
-	}
+	p := &pace{tokens: float64(burst)}
+	p.allow(perSecond, burst)
+	return p
+}
+
+func (p *pace) allow(perSecond float64, burst int) {
+	p.allowed, p.full = perSecond, float64(burst)+perSecond/float64(time.Second)
+}
+
+// change allows another rate from now on.
+func (p *pace) change(perSecond float64, burst int, now time.Time) {
+	p.advance(now)
+	p.allow(perSecond, burst)
+	p.tokens = min(p.tokens, float64(burst))
 }
 
 // rate returns the rate that is let through now, in tokens per second.

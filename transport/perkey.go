@@ -31,6 +31,12 @@ const (
 //
 // key and newLayer must be safe for concurrent use; newLayer must not be slow.
 func PerKey(key func(*http.Request) string, newLayer func(key string) Layer) Layer {
+	return perKeyOf(key, func(key string, _ *server) (Layer, *server) { return newLayer(key), nil })
+}
+
+// perKeyOf returns such a layer for servers, each of which newLayer has go on with
+// what is known of it, if anything is.
+func perKeyOf(key func(*http.Request) string, newLayer func(key string, known *server) (Layer, *server)) Layer {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return &perKey{key: key, newLayer: newLayer, next: next, once: newKeyed(), again: newKeyed()}
 	}
@@ -58,17 +64,19 @@ func Authority(req *http.Request) string {
 
 type perKey struct {
 	key      func(*http.Request) string
-	newLayer func(key string) Layer
+	newLayer func(key string, known *server) (Layer, *server)
 	next     http.RoundTripper
 
 	mu    sync.Mutex
 	once  *simplelru.LRU[string, *keyed] // keys used once; guarded by mu, as all below
 	again *simplelru.LRU[string, *keyed] // keys used more than once
+	heir  *perKey                        // the one that took over; may be nil
 }
 
 // keyed is what a key stands for.
 type keyed struct {
 	owner *perKey
+	known *server // may be nil
 	rt    http.RoundTripper
 	busy  int // requests under way; guarded by owner.mu
 }
@@ -117,12 +125,51 @@ func (p *perKey) findLocked(key string) *keyed {
 		p.again.Add(key, k)
 		return k
 	}
-	k := &keyed{owner: p, rt: p.next}
-	if layer := p.newLayer(key); layer != nil {
-		k.rt = layer(p.next)
+	var known *server
+	if p.heir != nil {
+		known = p.heir.server(key)
 	}
+	k := p.keyed(key, known)
 	p.once.Add(key, k)
 	return k
+}
+
+// keyed returns what a new key stands for.
+func (p *perKey) keyed(key string, known *server) *keyed {
+	k := &keyed{owner: p, rt: p.next}
+	var layer Layer
+	if layer, k.known = p.newLayer(key, known); layer != nil {
+		k.rt = layer(p.next)
+	}
+	return k
+}
+
+// server returns the server that key stands for.
+func (p *perKey) server(key string) *server {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.trimLocked()
+	return p.findLocked(key).known
+}
+
+// inherit takes over the keys of another layer, which must not have an heir yet. What
+// that meets from now on, in requests that are still under way, it has from p.
+func (p *perKey) inherit(from *perKey) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, keys := range []struct {
+		to, from *simplelru.LRU[string, *keyed]
+	}{{p.once, from.once}, {p.again, from.again}} {
+		for _, key := range keys.from.Keys() {
+			k, _ := keys.from.Peek(key)
+			taken := p.keyed(key, k.known)
+			taken.known.takeOver()
+			keys.to.Add(key, taken)
+		}
+	}
+	from.heir = p
 }
 
 // trimLocked lets go of a key or two if there are too many.

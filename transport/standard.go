@@ -1,10 +1,10 @@
 package transport
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/fallback"
@@ -42,41 +42,121 @@ func Standard(s policy.Stack) Layer {
 // of its ladder, which [Fidelity] finds. Each has throttles, breakers, limits and
 // a [Failover] of its own; [Failovers] finds that.
 func Build(s policy.Stack) (Layer, error) {
+	a, err := assemble(s, shared{})
+	if err != nil {
+		return nil, err
+	}
+	return func(next http.RoundTripper) http.RoundTripper { return a.around(next).rt }, nil
+}
+
+// An assembly is a stack that is ready to be put around transports.
+type assembly struct {
+	stack   policy.Stack // with its defaults
+	shared  shared
+	above   []Layer // the layers that all transports share
+	attempt Layer   // around those that send
+}
+
+// shared is the part of a stack's state that all transports share. What is nil is
+// not known yet.
+type shared struct {
+	activity *telemetry.Activity
+	events   *telemetry.Events
+	bucket   *policy.Bucket // unless the stack was given one
+	hedge    *Hedge
+	memo     *cache.Memo
+	ladder   *fallback.Ladder
+}
+
+// assemble returns an assembly of s that goes on with what is known. If there is an
+// error, that is as it was.
+func assemble(s policy.Stack, known shared) (*assembly, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("transport: invalid stack: %w", err)
 	}
 	s = s.WithDefaults()
+	rules, err := newRules(s)
+	if err != nil {
+		return nil, fmt.Errorf("transport: invalid stack: %w", err)
+	}
+	a := &assembly{shared: known}
 	call := observed(s)
-	call.Events = new(telemetry.Events)
+	call.Activity, call.Events = a.observers()
 	s.Breaker.OnTransition = alsoTo(call.Events, s.Function, s.Breaker.OnTransition)
-	layers := []Layer{telemetry.ObserveCall(call)}
+	a.above = []Layer{telemetry.ObserveCall(call)}
 	if s.Responses != nil {
-		layers = append(layers, Responses(*s.Responses))
+		a.above = append(a.above, Responses(*s.Responses))
 	}
-	memo := newMemo(s)
-	if s.Fallback != nil {
-		ladder, err := newLadder(s, memo)
-		if err != nil {
-			return nil, fmt.Errorf("transport: invalid stack: %w", err)
-		}
-		layers = append(layers, ladder.Wrap)
+	a.shared.memo = newMemo(s, known.memo)
+	a.shared.ladder = newLadder(s, a.shared.memo, rules, known.ladder)
+	if a.shared.ladder != nil {
+		a.above = append(a.above, a.shared.ladder.Wrap)
 	}
-	if memo != nil {
-		layers = append(layers, memo.Wrap)
+	if a.shared.memo != nil {
+		a.above = append(a.above, a.shared.memo.Wrap)
 	}
 	total, attempt := timeouts(s.Total, s.Attempt)
+	a.budget(&s.Retry)
 	var hedge Layer
 	if s.Hedge != nil && !s.Hedge.Off {
 		attempt = Timeout(s.Attempt) // a hedge's context is not the call's
-		hedge = hedgeBeside(*s.Hedge, &s.Retry)
+		hedge = a.hedgeBeside(*s.Hedge, s.Retry)
 	}
-	layers = append(layers, total, hedge, Retry(s.Retry), toEndpoints(s), attempt)
-	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }, nil
+	a.above = append(a.above, total, hedge, Retry(s.Retry))
+	a.stack, a.attempt = s, attempt
+	return a, nil
+}
+
+// observers returns what counts the calls and where events go.
+func (a *assembly) observers() (*telemetry.Activity, *telemetry.Events) {
+	if a.shared.activity == nil {
+		a.shared.activity, a.shared.events = new(telemetry.Activity), new(telemetry.Events)
+	}
+	return a.shared.activity, a.shared.events
+}
+
+// budget gives the retry layer its bucket.
+func (a *assembly) budget(retry *policy.Retry) {
+	switch {
+	case retry.Bucket != nil:
+		return
+	case a.shared.bucket == nil:
+		a.shared.bucket = policy.NewBucket(retry.Budget)
+	default:
+		a.shared.bucket.Change(retry.Budget, time.Now())
+	}
+	retry.Bucket = a.shared.bucket
+}
+
+// hedgeBeside returns the layer that hedges, on one budget with retries.
+func (a *assembly) hedgeBeside(hedge policy.Hedge, retry policy.Retry) Layer {
+	if hedge.Bucket == nil {
+		hedge.Bucket = retry.Bucket
+	}
+	if a.shared.hedge == nil {
+		a.shared.hedge = NewHedge(hedge)
+	} else {
+		a.shared.hedge = a.shared.hedge.With(hedge)
+	}
+	return a.shared.hedge.Wrap
+}
+
+// A chain is a stack around one transport.
+type chain struct {
+	rt      http.RoundTripper // all of it
+	servers http.RoundTripper // from the choice of a server on
+}
+
+// around returns the stack around a transport.
+func (a *assembly) around(next http.RoundTripper) *chain {
+	c := &chain{servers: toEndpoints(a.stack)(Chain(next, a.attempt))}
+	c.rt = Chain(c.servers, a.above...)
+	return c
 }
 
 // newMemo returns the cache of s, nil if it has none. Where there is a ladder, that
 // says whether and when an answer past its lifetime makes up for a failure.
-func newMemo(s policy.Stack) *cache.Memo {
+func newMemo(s policy.Stack, known *cache.Memo) *cache.Memo {
 	if s.Cache == nil || s.Cache.Off {
 		return nil
 	}
@@ -84,23 +164,31 @@ func newMemo(s policy.Stack) *cache.Memo {
 	if s.Fallback != nil {
 		cfg.Codec, cfg.HandOnFailures = s.Fallback.Codec, true
 	}
+	if known != nil {
+		return known.With(cfg)
+	}
 	return cache.NewMemo(cfg)
 }
 
-// newLadder returns the ladder of the rungs that s sets up, in their order.
-func newLadder(s policy.Stack, memo *cache.Memo) (*fallback.Ladder, error) {
+// newRules returns what answers by the rules of s, nil if it has none.
+func newRules(s policy.Stack) (*fallback.Fallback, error) {
+	if s.Fallback == nil || len(s.Fallback.Rules) == 0 && s.Fallback.Static == nil {
+		return nil, nil
+	}
+	return fallback.New(*s.Fallback)
+}
+
+// newLadder returns the ladder of the rungs that s sets up, in their order, nil if it
+// has none.
+func newLadder(s policy.Stack, memo *cache.Memo, rules *fallback.Fallback, known *fallback.Ladder) *fallback.Ladder {
+	if s.Fallback == nil {
+		return nil
+	}
 	cfg := fallback.LadderConfig{
 		Function: s.Function,
 		Fidelity: s.Fallback.Fidelity,
 		Codec:    s.Fallback.Codec,
 		Classify: s.Fallback.Classify,
-	}
-	var rules *fallback.Fallback
-	if len(s.Fallback.Rules) > 0 || s.Fallback.Static != nil {
-		var err error
-		if rules, err = fallback.New(*s.Fallback); err != nil {
-			return nil, err
-		}
 	}
 	for _, name := range s.LadderRungs() {
 		switch name {
@@ -114,7 +202,10 @@ func newLadder(s policy.Stack, memo *cache.Memo) (*fallback.Ladder, error) {
 			cfg.Rungs = append(cfg.Rungs, rules.Static())
 		}
 	}
-	return fallback.NewLadder(cfg), nil
+	if known != nil {
+		return known.With(cfg)
+	}
+	return fallback.NewLadder(cfg)
 }
 
 // Fidelity returns how the rungs of the fallback ladders among the layers of rt
@@ -149,17 +240,6 @@ func SimilarStats(rt http.RoundTripper) []cache.SimilarStats {
 	return stats
 }
 
-// hedgeBeside returns the layer that hedges, on one budget with retries.
-func hedgeBeside(hedge policy.Hedge, retry *policy.Retry) Layer {
-	if hedge.Bucket == nil {
-		if retry.Bucket == nil {
-			retry.Bucket = policy.NewBucket(retry.Budget)
-		}
-		hedge.Bucket = retry.Bucket
-	}
-	return NewHedge(hedge).Wrap
-}
-
 // toEndpoints returns what stands around attempts on their way to a host: layers for
 // each, or for each endpoint if there is a failover.
 func toEndpoints(s policy.Stack) Layer {
@@ -170,36 +250,41 @@ func toEndpoints(s policy.Stack) Layer {
 	for _, e := range s.Failover.Endpoints {
 		endpoints[e.Name] = e
 	}
-	newLayer := func(name string) Layer {
-		e := endpoints[name]
-		own := observed(s.ForEndpoint(e))
-		if len(endpoints) > 1 {
-			own.Endpoint = name
-		}
-		if e.URL == "" { // it may have several hosts
-			return toHosts(s.ForEndpoint(e), own)
-		}
-		return toHost(s.ForEndpoint(e), own)
-	}
 	return func(next http.RoundTripper) http.RoundTripper {
-		f := NewFailover(*s.Failover, newLayer)
-		f.astray = toHosts(s, observed(s))
+		servers := make(map[string]*server, len(endpoints))
+		f := NewFailover(*s.Failover, func(name string) Layer {
+			e := endpoints[name]
+			own := s.ForEndpoint(e)
+			attempt := observed(own)
+			if len(endpoints) > 1 {
+				attempt.Endpoint = name
+			}
+			if e.URL == "" { // it may have several hosts
+				return toHosts(own, attempt)
+			}
+			servers[name] = newServer(own, nil)
+			return join(servers[name].Wrap, onTheWire(own, attempt))
+		})
+		f.astray, f.servers = toHosts(s, observed(s)), servers
 		return f.Wrap(next)
 	}
 }
 
 // toHosts returns the layers around requests that go to any host.
 func toHosts(s policy.Stack, attempt telemetry.Config) Layer {
-	return join(throttlePerHost(s.Throttle), perHost(s.Breaker, s.Limit), telemetry.ObserveAttempt(attempt), Streams(*s.Streams))
+	var servers Layer
+	if throttles := s.Throttle != nil && !s.Throttle.Off; throttles || !s.Breaker.Off || !s.Limit.Off {
+		servers = perKeyOf(Authority, func(authority string, known *server) (Layer, *server) {
+			sv := newServer(s.ForEndpoint(policy.Endpoint{Name: authority}), known)
+			return sv.Wrap, sv
+		})
+	}
+	return join(servers, onTheWire(s, attempt))
 }
 
-// toHost returns those around requests that go to one.
-func toHost(s policy.Stack, attempt telemetry.Config) Layer {
-	var throttle Layer
-	if s.Throttle != nil {
-		throttle = NewThrottle(*s.Throttle).Wrap
-	}
-	return join(throttle, NewBreaker(s.Breaker).Wrap, NewLimiter(s.Limit).Wrap, telemetry.ObserveAttempt(attempt), Streams(*s.Streams))
+// onTheWire returns the layers around an attempt that is sent.
+func onTheWire(s policy.Stack, attempt telemetry.Config) Layer {
+	return join(telemetry.ObserveAttempt(attempt), Streams(*s.Streams))
 }
 
 func join(layers ...Layer) Layer {
@@ -232,16 +317,4 @@ func alsoTo(events *telemetry.Events, function string, hook func(context.Context
 			hook(ctx, tr)
 		}
 	}
-}
-
-// perHost returns a layer with a breaker and a limiter for each host.
-func perHost(breaker policy.Breaker, limit policy.Limit) Layer {
-	if breaker.Off && limit.Off {
-		return nil
-	}
-	return PerKey(Authority, func(authority string) Layer {
-		b, l := breaker, limit
-		b.Name, l.Name = cmp.Or(b.Name, authority), cmp.Or(l.Name, authority)
-		return join(NewBreaker(b).Wrap, NewLimiter(l).Wrap)
-	})
 }

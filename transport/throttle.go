@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +45,20 @@ func NewThrottle(cfg policy.Throttle) *Throttle {
 	return &Throttle{cfg: cfg, load: newLoad(cfg)}
 }
 
+// With returns a Throttle of other settings for the same server. What was counted is
+// kept, unless another Window counts. From now on the share is that of the new
+// settings, also of requests that go through the earlier Throttle, which is to be
+// used no more. It panics if the settings are not valid.
+func (t *Throttle) With(cfg policy.Throttle) *Throttle {
+	other := NewThrottle(cfg)
+	other.load = t.load
+	other.takeOver()
+	return other
+}
+
+// takeOver makes the settings those that count.
+func (t *Throttle) takeOver() { t.load.change(t.cfg, time.Now()) }
+
 // Refusing returns the share of requests that is refused now, 0 to
 // [policy.Throttle.MaxRefused].
 func (t *Throttle) Refusing() float64 { return t.load.excess(time.Now()) }
@@ -57,18 +70,6 @@ func (t *Throttle) Wrap(next http.RoundTripper) http.RoundTripper {
 		return next
 	}
 	return &throttle{Throttle: t, next: next}
-}
-
-// throttlePerHost returns a layer with a throttle for each host, nil without cfg.
-func throttlePerHost(cfg *policy.Throttle) Layer {
-	if cfg == nil || cfg.Off {
-		return nil
-	}
-	return PerKey(Authority, func(authority string) Layer {
-		own := *cfg
-		own.Name = cmp.Or(own.Name, authority)
-		return NewThrottle(own).Wrap
-	})
 }
 
 type throttle struct {

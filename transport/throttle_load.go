@@ -15,44 +15,74 @@ import (
 // outcome, so that a client that comes back after a pause would be judged by the
 // time before it.
 type load struct {
-	window    time.Duration
+	mu        sync.Mutex
+	cfg       policy.Throttle // guarded by mu, as all below
 	throttler adaptivethrottler.AdaptiveThrottler[any]
-
-	mu       sync.Mutex
-	rejected time.Time // when the server did so last, zero if never; guarded by mu
+	tally     tally     // what came to an outcome; the faults are rejections
+	rejected  time.Time // when the server did so last, zero if never
 }
 
 func newLoad(cfg policy.Throttle) *load {
-	return &load{
-		window: cfg.Window,
-		throttler: adaptivethrottler.NewBuilder[any]().
-			WithFailureRateThreshold(cfg.Ratio, uint(cfg.MinCalls), cfg.Window).
-			WithMaxRejectionRate(cfg.MaxRefused).
-			Build(),
+	return &load{cfg: cfg, throttler: newThrottler(cfg), tally: tally{slice: cfg.Window / numSlices}}
+}
+
+func newThrottler(cfg policy.Throttle) adaptivethrottler.AdaptiveThrottler[any] {
+	return adaptivethrottler.NewBuilder[any]().
+		WithFailureRateThreshold(cfg.Ratio, uint(cfg.MinCalls), cfg.Window).
+		WithMaxRejectionRate(cfg.MaxRefused).
+		Build()
+}
+
+// change has what is counted judged by other settings. What is known counts for
+// the rest of a window as if it had come just now.
+func (l *load) change(to policy.Throttle, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from := l.cfg
+	l.cfg = to
+	if from.Ratio == to.Ratio && from.MinCalls == to.MinCalls && from.Window == to.Window && from.MaxRefused == to.MaxRefused {
+		return
+	}
+	l.throttler = newThrottler(to)
+	if from.Window != to.Window {
+		l.tally = tally{slice: to.Window / numSlices}
+		return
+	}
+	known := l.tally.sum(now)
+	for range known.calls - known.faults {
+		l.throttler.RecordSuccess()
+	}
+	for range known.faults {
+		l.throttler.RecordFailure()
 	}
 }
 
 // excess returns the share of requests that should not be sent now.
 func (l *load) excess(now time.Time) float64 {
 	l.mu.Lock()
-	calm := l.rejected.IsZero() || now.Sub(l.rejected) >= l.window
+	calm := l.rejected.IsZero() || now.Sub(l.rejected) >= l.cfg.Window
+	throttler := l.throttler
 	l.mu.Unlock()
 	if calm {
 		return 0
 	}
-	l.throttler.TryAcquirePermit() // for the rate, which it only then brings up to date
-	return l.throttler.RejectionRate()
+	throttler.TryAcquirePermit() // for the rate, which it only then brings up to date
+	return throttler.RejectionRate()
 }
 
 // count takes the outcome of a request.
 func (l *load) count(c policy.Class, now time.Time) {
-	switch {
-	case isRejection(c):
-		l.throttler.RecordFailure()
-		l.mu.Lock()
+	rejection := isRejection(c)
+	if !rejection && !isUp(c) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tally.add(now, rejection, false)
+	if rejection {
 		l.rejected = now
-		l.mu.Unlock()
-	case isUp(c):
+		l.throttler.RecordFailure()
+	} else {
 		l.throttler.RecordSuccess()
 	}
 }

@@ -1,12 +1,16 @@
 package transport
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // A waiter is a request that waits at a gate.
 type waiter struct {
 	priority  int
-	ready     chan error // gets nil when it is let in, or a refusal; holds one
-	admission            // set when it is let in
+	patience  time.Duration // how long it waits at most
+	ready     chan error    // gets nil when it is let in, or a refusal; holds one
+	admission               // set when it is let in
 }
 
 // waitlist is the queue of a gate: the higher priority first, within one
