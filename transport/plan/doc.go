@@ -43,4 +43,13 @@
 // error, with its line and column, and all errors are reported at once. That
 // includes rules that cannot match and figures of different layers that defeat
 // each other.
+//
+// # Changes
+//
+// [Open] returns a plan that follows its file while it is in use:
+//
+//	live, err := plan.Open("sparekey.yaml", plan.Options{Logger: logger})
+//	...
+//	go live.Run(ctx)
+//	client = transport.Wrap(client, live.Layer("search"))
 package plan

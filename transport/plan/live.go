@@ -1,0 +1,214 @@
+package plan
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport"
+)
+
+// Options set how a [Live] follows its file. The zero value is ready to use.
+type Options struct {
+	// Every is how often [Live.Run] looks at the file, give or take a tenth. Zero
+	// means 2 s.
+	Every time.Duration
+
+	// Logger gets a record when a plan is put in force and when one is not, and is
+	// that of all stacks. Nil means none.
+	Logger *slog.Logger
+
+	// Lookup says what a reference stands for: see [Parse]. Nil means
+	// [Environment] of the file's folder.
+	Lookup func(reference string) (string, bool, error)
+}
+
+// A Live is a plan that follows its file. What is in the file, and what it refers to,
+// is put in force when two looks in a row have found the same, so that a file that is
+// still being written is not taken for a whole one. It does not matter how the file
+// is changed: written in place, replaced by another of its name, or behind a link.
+//
+// A file that has problems changes nothing. They are logged, once, and are in
+// [Live.Status] and [Live.Snapshot] until the file is right again.
+//
+// What the stacks have found out stays: see [transport.Live]. It has nothing to close
+// and is safe for concurrent use.
+type Live struct {
+	name    string
+	options Options
+	events  telemetry.Events
+
+	mu      sync.Mutex
+	plan    *Plan // in force; guarded by mu, as all below
+	inForce sum   // of what the plan was read from
+	decided sum   // of what was put in force, or was not
+	last    sight // of the file
+	status  telemetry.ConfigSnapshot
+	stacks  map[string]*transport.Live // by function
+}
+
+// Open returns a Live with the plan that is in a file, or an error as [Load] does. It
+// looks at the file again only when [Live.Run] or [Live.Poll] is called.
+func Open(name string, options Options) (*Live, error) {
+	if options.Every <= 0 {
+		options.Every = 2 * time.Second
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.Lookup == nil {
+		options.Lookup = Environment(filepath.Dir(name))
+	}
+	l := &Live{name: name, options: options, stacks: make(map[string]*transport.Live)}
+	l.last = look(name, options.Lookup)
+	if l.last.err != nil {
+		return nil, l.last.err
+	}
+	l.plan, l.decided, l.inForce = l.last.plan, l.last.sum, l.last.sum
+	for _, function := range l.plan.Functions() {
+		if _, err := l.stackLocked(function); err != nil {
+			return nil, err
+		}
+	}
+	l.status = telemetry.ConfigSnapshot{Name: name, AppliedAt: time.Now()}
+	return l, nil
+}
+
+// Run looks at the file again and again until ctx ends. It starts no goroutine.
+func (l *Live) Run(ctx context.Context) {
+	for {
+		wait := time.NewTimer(time.Duration((0.9 + 0.2*rand.Float64()) * float64(l.options.Every)))
+		select {
+		case <-wait.C:
+			l.Poll(ctx)
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		}
+	}
+}
+
+// Poll looks at the file once, for programs that have their own reason to, such as a
+// signal. The context is for the records.
+func (l *Live) Poll(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := l.last.again(l.name, l.options.Lookup)
+	settled := seen.sum == l.last.sum
+	l.last = seen
+	if !settled || seen.sum == l.decided {
+		return
+	}
+	l.decided = seen.sum
+	err := seen.err
+	if err == nil && seen.sum != l.inForce { // else it is as it was
+		if err = l.applyLocked(seen.plan); err == nil {
+			l.inForce, l.status.AppliedAt = seen.sum, time.Now()
+		}
+	}
+	if err != nil {
+		l.status.Problems = err.Error()
+		l.events.Add(telemetry.Event{Kind: "config", Text: l.name + " has problems, what was in force stays"})
+		l.options.Logger.ErrorContext(ctx, "configuration not applied", slog.String("event.name", "sparekey.config.rejected"),
+			slog.String("file", l.name), slog.String("problems", l.status.Problems))
+		return
+	}
+	l.status.Problems = ""
+	l.events.Add(telemetry.Event{Kind: "config", Text: l.name + " is in force"})
+	l.options.Logger.InfoContext(ctx, "configuration applied", slog.String("event.name", "sparekey.config.applied"),
+		slog.String("file", l.name))
+}
+
+// applyLocked puts a plan in force, all of it or nothing.
+func (l *Live) applyLocked(p *Plan) error {
+	names := p.Functions()
+	for name := range l.stacks {
+		names = append(names, name)
+	}
+	for _, name := range names {
+		if _, err := transport.Build(l.stackOf(p, name)); err != nil {
+			return err
+		}
+	}
+	l.plan = p
+	for _, name := range names {
+		stack, err := l.stackLocked(name)
+		if err == nil {
+			err = stack.Apply(l.stackOf(p, name))
+		}
+		if err != nil {
+			return err // it cannot be: it was built already
+		}
+	}
+	return nil
+}
+
+// stackOf returns the settings of a function's stack.
+func (l *Live) stackOf(p *Plan, function string) policy.Stack {
+	f, _ := p.Function(function)
+	if f.Logger == nil {
+		f.Logger = l.options.Logger
+	}
+	return f.Stack
+}
+
+// stackLocked returns a function's stack, which it makes if need be.
+func (l *Live) stackLocked(function string) (*transport.Live, error) {
+	if stack, ok := l.stacks[function]; ok {
+		return stack, nil
+	}
+	stack, err := transport.NewLive(l.stackOf(l.plan, function))
+	if err != nil {
+		return nil, err
+	}
+	l.stacks[function] = stack
+	return stack, nil
+}
+
+// Layer returns the stack of a function as a layer, whose settings are always those
+// in force. One that the file does not have, be it not yet or no more, has the
+// default stack: a record and an event say so.
+func (l *Live) Layer(function string) transport.Layer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.plan.Function(function); !ok {
+		l.events.Add(telemetry.Event{Kind: "config", Function: function, Text: l.name + " does not have it, so it has the default stack"})
+		l.options.Logger.Warn("function not in the configuration", slog.String("event.name", "sparekey.config.unknown"),
+			slog.String("file", l.name), slog.String("function", function))
+	}
+	stack, err := l.stackLocked(function)
+	if err != nil {
+		panic(err) // it cannot be: the plan was checked
+	}
+	return stack.Wrap
+}
+
+// Plan returns the plan that is in force.
+func (l *Live) Plan() *Plan {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.plan
+}
+
+// Status returns the state of the file.
+func (l *Live) Status() telemetry.ConfigSnapshot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status
+}
+
+// Snapshot returns that of [transport.Snapshot], with the state of the file and what
+// happened to it.
+func (l *Live) Snapshot(transports ...http.RoundTripper) telemetry.Snapshot {
+	s := transport.Snapshot(transports...)
+	status := l.Status()
+	s.Config = &status
+	s.Events = telemetry.Newest(append(s.Events, l.events.Last()...))
+	return s
+}
