@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -606,4 +607,81 @@ func ExampleNewLive() {
 	// transport: invalid stack: policy: Breaker.Ratio is 2, want 0.01 to 1
 	// <nil>
 	// 5s search
+}
+
+func TestLiveFidelity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		with := func(label string, total time.Duration) policy.Stack {
+			return policy.Stack{Total: total, Fallback: &policy.Fallback{
+				Static: &policy.Answer{Label: label, Confidence: 0.1}, Fidelity: policy.Fidelity{Share: 1},
+			}}
+		}
+		l := newLively(t, with("a", time.Minute))
+		l.ask(3, http.StatusOK)
+		synctest.Wait()
+		was := transport.Fidelity(l.rt)
+		require.NotEmpty(t, was)
+		require.Equal(t, 3, was[0].Asked)
+		l.apply(with("a", time.Second))
+		assert.Equal(t, was, transport.Fidelity(l.rt))
+		l.ask(1, http.StatusOK)
+		synctest.Wait()
+		assert.Equal(t, 4, transport.Fidelity(l.rt)[0].Asked)
+	})
+}
+
+// Transports that nobody has any more are not kept for the next change.
+func TestLiveForgetsTransports(t *testing.T) {
+	live, err := transport.NewLive(policy.Stack{})
+	require.NoError(t, err)
+	gone := make(chan struct{})
+	base := &forgettable{}
+	runtime.AddCleanup(base, func(gone chan struct{}) { close(gone) }, gone)
+	live.Wrap(base)
+	base = nil
+	for {
+		runtime.GC()
+		select {
+		case <-gone:
+			require.NoError(t, live.Apply(policy.Stack{}))
+			return
+		case <-t.Context().Done():
+			t.Fatal("a transport is kept")
+		default:
+		}
+	}
+}
+
+type forgettable struct{ calls int }
+
+func (f *forgettable) RoundTrip(*http.Request) (*http.Response, error) {
+	f.calls++
+	return nil, http.ErrServerClosed
+}
+
+func BenchmarkLiveApply(b *testing.B) {
+	for _, hosts := range []int{1, 1000} {
+		b.Run(fmt.Sprint("hosts ", hosts), func(b *testing.B) {
+			base := transport.Func(func(req *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+			})
+			live, err := transport.NewLive(policy.Stack{})
+			require.NoError(b, err)
+			rt := transport.Chain(base, live.Wrap)
+			for i := range hosts {
+				req := newRequest(b, b.Context(), http.MethodGet, "")
+				req.URL.Host = fmt.Sprint("host", i, ".test")
+				resp, err := rt.RoundTrip(req)
+				require.NoError(b, err)
+				require.NoError(b, resp.Body.Close())
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := live.Apply(policy.Stack{Total: time.Minute}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			runtime.KeepAlive(rt)
+		})
+	}
 }
