@@ -59,6 +59,12 @@ func (r *recorder) attempted(ctx context.Context, function, kind, endpoint strin
 	r.attemptDuration.Record(ctx, d.Seconds(), r.attemptDuration.of(l).record...)
 }
 
+func (r *recorder) queued(ctx context.Context, function string, wait time.Duration) {
+	if r != nil && r.queueWait.Enabled(ctx) {
+		r.queueWait.Record(ctx, wait.Seconds(), r.queueWait.of(labels{function: function}).record...)
+	}
+}
+
 func (r *recorder) retrying(ctx context.Context, wait time.Duration, class policy.Class) {
 	if r == nil {
 		return

@@ -69,6 +69,7 @@ type recorder struct {
 	callActive      active
 	attemptDuration histogram
 	retryDelay      histogram
+	queueWait       histogram
 	retriesSkipped  counter
 	hedges          counter
 	rejections      counter
@@ -112,6 +113,7 @@ func (r *recorder) makeInstruments(meter metric.Meter) {
 	seconds(&r.callDuration, "sparekey.client.prediction.duration", "Time to the end of the answer, all attempts and waits included")
 	seconds(&r.attemptDuration, "sparekey.client.attempt.duration", "Time to the end of the answer of one try on the wire")
 	seconds(&r.retryDelay, "sparekey.client.retry.delay", "Waits before retries, all of a call together, for calls that waited")
+	seconds(&r.queueWait, "sparekey.client.queue.wait.duration", "Time for which requests waited for a limiter that then let them through")
 	counter(&r.retriesSkipped, "sparekey.client.retries.skipped", "{retry}", "Retries that were called for and not made")
 	counter(&r.hedges, "sparekey.client.hedges", "{hedge}", "Requests sent beside ones that took long")
 	counter(&r.rejections, "sparekey.client.rejections", "{rejection}", "Requests that a layer refused")

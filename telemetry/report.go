@@ -95,6 +95,13 @@ func (t *Trail) Refused(ctx context.Context, r *policy.Refusal) {
 	t.recorder.refused(ctx, function, r)
 }
 
+// Queued says how long a request waited for a limit before it was let through.
+func (t *Trail) Queued(ctx context.Context, wait time.Duration) {
+	if t != nil {
+		t.recorder.queued(ctx, t.Function(), wait)
+	}
+}
+
 // What a hedge comes to.
 const (
 	HedgeWon    = "won"

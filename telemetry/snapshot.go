@@ -64,6 +64,9 @@ type LimiterSnapshot struct {
 	Name             string
 	InFlight, Queued int
 
+	// MaxQueue is how many may wait. Zero means none.
+	MaxQueue int
+
 	// Bound is how many may be in flight, and PerSecond the rate that is let
 	// through. Zero means no bound.
 	Bound     int
@@ -110,6 +113,10 @@ type CacheSnapshot struct {
 	// Hits are fresh answers given, Stale those past their lifetimes, and Misses
 	// requests handed on that it could have answered.
 	Hits, Stale, Misses uint64
+
+	// Evicted are answers that were forgotten for want of room, Expired and Purged
+	// those past their lifetimes or after a purge.
+	Evicted, Expired, Purged uint64
 }
 
 // A FidelitySnapshot is how one rung's answers compare with live ones.

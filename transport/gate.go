@@ -27,7 +27,8 @@ type gate struct {
 // An admission is a request's way in.
 type admission struct {
 	at       time.Time
-	inFlight int // with it
+	waited   time.Duration // in the queue
+	inFlight int           // with it
 	nth      uint64
 }
 
@@ -84,7 +85,9 @@ func (g *gate) enter(ctx context.Context, priority int) (admission, error) {
 	if refusal != nil {
 		return admission{}, refusal
 	}
-	return g.await(ctx, w)
+	in, err := g.await(ctx, w)
+	in.waited = in.at.Sub(now)
+	return in, err
 }
 
 // openLocked reports whether one more request may go on.

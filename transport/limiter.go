@@ -112,6 +112,9 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	if in.waited > 0 {
+		telemetry.FromContext(ctx).Queued(ctx, in.waited)
+	}
 	inside := true
 	defer func() {
 		if inside { // it failed, or there was a panic

@@ -109,6 +109,7 @@ func (l *limiter) Report(f *telemetry.FunctionSnapshot) {
 	state := l.State()
 	f.Limiters = append(f.Limiters, telemetry.LimiterSnapshot{
 		Name: l.cfg.Name, InFlight: state.InFlight, Queued: state.Queued, Bound: state.Bound, PerSecond: state.PerSecond,
+		MaxQueue: max(0, l.cfg.MaxQueue),
 	})
 }
 
