@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const dashboards = "../../telemetry/dashboard/"
+
+// start returns the service on loopback and what it observes.
+func start(t *testing.T, spans io.Writer) (*service, *httptest.Server, *observed) {
+	t.Helper()
+	o, err := startTelemetry(spans)
+	require.NoError(t, err)
+	s, err := newService("", slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	server := httptest.NewServer(s.handler(o.metrics))
+	t.Cleanup(func() {
+		server.Close()
+		s.close()
+		o.stop()
+	})
+	return s, server, o
+}
+
+// ask sends a ticket and returns its route.
+func ask(t *testing.T, server *httptest.Server, text string) (int, route) {
+	t.Helper()
+	resp, err := http.Post(server.URL+"/tickets", "application/json", strings.NewReader(`{"text":"`+text+`"}`))
+	if !assert.NoError(t, err) {
+		return 0, route{}
+	}
+	defer resp.Body.Close()
+	var answer route
+	if resp.StatusCode == http.StatusOK {
+		assert.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
+	}
+	return resp.StatusCode, answer
+}
+
+// TestScrapeHasEveryMetric takes the service through a good and a bad time, and
+// looks for each metric of the dashboard and the rules in what Prometheus would read.
+func TestScrapeHasEveryMetric(t *testing.T) {
+	s, server, _ := start(t, io.Discard)
+	for i := range 40 {
+		status, answer := ask(t, server, fmt.Sprint("refund, please ", i))
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, "billing", answer.Label)
+	}
+	_, answer := ask(t, server, "refund, please 0")
+	assert.EqualValues(t, "cache", answer.Source)
+
+	s.regions.us.slow.Store(int64(600 * time.Millisecond))
+	s.regions.eu.slow.Store(int64(600 * time.Millisecond))
+	var group sync.WaitGroup
+	for i := range 12 { // more than the limit lets through, and hedged
+		group.Go(func() {
+			_, answer := ask(t, server, fmt.Sprint("a slow parcel ", i))
+			assert.Equal(t, "delivery", answer.Label)
+		})
+	}
+	group.Wait()
+	s.regions.us.slow.Store(0)
+	s.regions.eu.slow.Store(0)
+
+	s.regions.us.down.Store(true)
+	_, answer = ask(t, server, "another parcel")
+	assert.EqualValues(t, "eu", answer.Source)
+	s.regions.eu.down.Store(true)
+	failed := 0
+	for i := range 60 {
+		if status, _ := ask(t, server, fmt.Sprint("hello ", i)); status != http.StatusOK { // no rule for it
+			failed++
+		}
+	}
+	assert.Positive(t, failed)
+	_, answer = ask(t, server, "a lost parcel")
+	assert.EqualValues(t, "rule", answer.Source)
+
+	var missing []string
+	assert.Eventually(t, func() bool {
+		missing = missingIn(scrape(t, server), wanted(t))
+		return len(missing) == 0
+	}, 5*time.Second, 50*time.Millisecond)
+	assert.Empty(t, missing)
+}
+
+// wanted returns the metrics that the dashboard and the rules name.
+func wanted(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, file := range []string{"dashboard.json", "rules.yml"} {
+		text, err := os.ReadFile(dashboards + file)
+		require.NoError(t, err)
+		names = append(names, regexp.MustCompile(`sparekey_client_[a-z_]+`).FindAllString(string(text), -1)...)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	require.Greater(t, len(names), 20)
+	return names
+}
+
+func missingIn(scraped string, names []string) (missing []string) {
+	for _, name := range names {
+		if !strings.Contains(scraped, "\n"+name+"{") {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+func scrape(t *testing.T, server *httptest.Server) string {
+	t.Helper()
+	resp, err := http.Get(server.URL + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// TestDashboard: it is JSON, its panels have a place of their own, and all queries
+// are ones that Prometheus reads.
+func TestDashboard(t *testing.T) {
+	text, err := os.ReadFile(dashboards + "dashboard.json")
+	require.NoError(t, err)
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Type    string
+			Title   string
+			GridPos struct{ X, Y int }
+			Targets []struct{ Expr string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &dashboard))
+	places, ids := map[string]bool{}, map[int]bool{}
+	var rules strings.Builder
+	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
+	for _, p := range dashboard.Panels {
+		place := fmt.Sprint(p.GridPos)
+		assert.False(t, places[place] || ids[p.ID], p.Title)
+		places[place], ids[p.ID] = true, true
+		assert.True(t, p.Type == "row" || len(p.Targets) > 0, p.Title)
+		for _, target := range p.Targets {
+			expr := strings.NewReplacer("$__rate_interval", "5m", "$function", ".*").Replace(target.Expr)
+			quoted, err := json.Marshal(expr)
+			require.NoError(t, err)
+			fmt.Fprintf(&rules, "  - {record: 'dashboard:p%d:%d', expr: %s}\n", p.ID, rules.Len(), quoted)
+		}
+	}
+	name := filepath.Join(t.TempDir(), "rules.yml")
+	require.NoError(t, os.WriteFile(name, []byte(rules.String()), 0o600))
+	promtool(t, "check", "rules", name)
+}
+
+func TestRules(t *testing.T) {
+	promtool(t, "check", "rules", dashboards+"rules.yml")
+	promtool(t, "test", "rules", dashboards+"rules_test.yml")
+}
+
+// promtool runs the program of that name, which must succeed. Where there is none the
+// test is skipped, unless SPAREKEY_REQUIRE_PROMTOOL is set.
+func promtool(t *testing.T, args ...string) {
+	t.Helper()
+	program, err := exec.LookPath("promtool")
+	if err != nil && os.Getenv("SPAREKEY_REQUIRE_PROMTOOL") == "" {
+		t.Skip("there is no promtool")
+	}
+	require.NoError(t, err)
+	output, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
+	assert.NoError(t, err, "%s", output)
+}
+
+// TestTraces: what comes in, the call and its attempt are one trace, which goes on
+// from the caller's.
+func TestTraces(t *testing.T) {
+	var spans bytes.Buffer
+	_, server, o := start(t, &spans)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/tickets", strings.NewReader(`{"text":"refund"}`))
+	require.NoError(t, err)
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	req.Header.Set("Traceparent", "00-"+trace+"-b7ad6b7169203331-01")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	server.Close() // waits for the handler, which ends its span
+	o.stop()
+	type span struct {
+		Name        string
+		SpanContext struct{ TraceID, SpanID string }
+		Parent      struct{ SpanID string }
+	}
+	byName := map[string]span{}
+	for decoder := json.NewDecoder(&spans); decoder.More(); {
+		var s span
+		require.NoError(t, decoder.Decode(&s))
+		assert.Equal(t, trace, s.SpanContext.TraceID)
+		byName[s.Name] = s
+	}
+	require.Len(t, byName, 3)
+	incoming, call, attempt := byName["POST /tickets"], byName["predict ticket_routing"], byName["POST"]
+	assert.Equal(t, "b7ad6b7169203331", incoming.Parent.SpanID)
+	assert.Equal(t, incoming.SpanContext.SpanID, call.Parent.SpanID)
+	assert.Equal(t, call.SpanContext.SpanID, attempt.Parent.SpanID)
+}
+
+// TestBadTicket: what is no ticket is the caller's mistake.
+func TestBadTicket(t *testing.T) {
+	_, server, _ := start(t, io.Discard)
+	status, _ := ask(t, server, "")
+	assert.Equal(t, http.StatusBadRequest, status)
+}
+
+// TestRun: the program answers until it is told to end, and then ends well.
+func TestRun(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	out := make(lines, 8)
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"-addr", "127.0.0.1:0"}, out, io.Discard) }()
+	url := strings.TrimSpace(strings.TrimPrefix(<-out, "listening on "))
+	resp, err := http.Get(url + "/healthz")
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, http.StatusNoContent, resp.StatusCode)
+	stop()
+	require.NoError(t, <-ended)
+}
+
+// TestRunRefuses: a file that cannot be, and an argument that is none.
+func TestRunRefuses(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	require.NoError(t, os.WriteFile(name, []byte("version: 1\nfunctions: {ticket_routing: {retry: {atempts: 2}}}\n"), 0o600))
+	err := run(t.Context(), []string{"-config", name}, io.Discard, io.Discard)
+	assert.ErrorContains(t, err, `:2:38: functions.ticket_routing.retry: has the unknown key "atempts"; did you mean attempts?`)
+	require.NoError(t, os.WriteFile(name, []byte("version: 1\n"), 0o600))
+	assert.ErrorContains(t, run(t.Context(), []string{"-config", name}, io.Discard, io.Discard), "has no function ticket_routing")
+	assert.Error(t, run(t.Context(), []string{"-nonsense"}, io.Discard, io.Discard))
+}
+
+// lines passes on what is written.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
+}

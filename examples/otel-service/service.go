@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/plan"
+)
+
+//go:embed sparekey.yaml
+var builtIn []byte
+
+// function is the one of the configuration that routes tickets.
+const function = "ticket_routing"
+
+// A service routes tickets by asking a prediction API.
+type service struct {
+	client  *http.Client
+	address string // of the API; the endpoints of the file stand in for it
+	regions regions
+	stop    func()
+}
+
+// newService sets a service up by a file, or by the one that is built in if its name
+// is "".
+func newService(file string, logger *slog.Logger) (*service, error) {
+	s := &service{}
+	p, err := s.load(file)
+	if err != nil {
+		s.regions.close()
+		return nil, err
+	}
+	f, ok := p.Function(function)
+	if !ok || f.Failover == nil || len(f.Failover.Endpoints) == 0 {
+		s.regions.close()
+		return nil, fmt.Errorf("%s has no function %s with endpoints", file, function)
+	}
+	f.Logger = logger
+	s.address = f.Failover.Endpoints[0].URL
+	s.client = transport.Wrap(&http.Client{}, transport.Standard(f.Stack))
+	s.stop = telemetry.Measure(func() telemetry.Snapshot { return transport.Snapshot(s.client.Transport) })
+	telemetry.Reloaded(context.Background(), logger, file, telemetry.ConfigApplied, "")
+	return s, nil
+}
+
+// load reads the configuration. Regions that nobody named are simulated.
+func (s *service) load(file string) (*plan.Plan, error) {
+	data, folder := builtIn, "."
+	if file != "" {
+		var err error
+		if data, err = os.ReadFile(file); err != nil {
+			return nil, err
+		}
+		folder = filepath.Dir(file)
+	}
+	environment := plan.Environment(folder)
+	return plan.Parse(file, data, func(reference string) (string, bool, error) {
+		if value, ok, err := environment(reference); ok || err != nil {
+			return value, ok, err
+		}
+		return s.regions.lookup(reference)
+	})
+}
+
+func (s *service) close() {
+	s.stop()
+	s.client.CloseIdleConnections()
+	s.regions.close()
+}
+
+// handler returns what the service answers.
+func (s *service) handler(metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /tickets", otelhttp.NewHandler(http.HandlerFunc(s.route), "POST /tickets"))
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	return mux
+}
+
+// A ticket is what comes in.
+type ticket struct {
+	Text string `json:"text"`
+}
+
+// A route is where a ticket goes, and what said so.
+type route struct {
+	Label      string           `json:"labelName"`
+	Confidence float64          `json:"confidence"`
+	Source     telemetry.Source `json:"source"`
+}
+
+// route answers with the route of a ticket.
+func (s *service) route(w http.ResponseWriter, r *http.Request) {
+	var t ticket
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&t); err != nil || t.Text == "" {
+		http.Error(w, `want {"text": "..."}`, http.StatusBadRequest)
+		return
+	}
+	answer, err := s.ask(r.Context(), t)
+	if err != nil {
+		http.Error(w, "no answer", http.StatusBadGateway) // what went wrong is in the log and in the trace
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer) // whoever asked may have left
+}
+
+// ask asks the API. To ask twice does no harm, so that the call may be repeated,
+// hedged and answered from the cache.
+func (s *service) ask(ctx context.Context, t ticket) (*route, error) {
+	question, err := json.Marshal(map[string]string{"data": t.Text})
+	if err != nil {
+		return nil, err
+	}
+	ctx = policy.WithCall(ctx, policy.Call{Function: function, Replayable: true})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.address+"/v1/functions/"+function+"/invoke", bytes.NewReader(question))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the API says %s", resp.Status)
+	}
+	var answer route
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return nil, err
+	}
+	answer.Source = telemetry.TrailOf(resp).Answer().Source
+	return &answer, nil
+}
