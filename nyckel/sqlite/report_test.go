@@ -105,6 +105,17 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// Models go by the names that they are given, in tables and plots.
+func TestReportNames(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, report.Write(t.Context(), &b, season(t), report.Options{Names: map[string]string{"model_a": "the <old> one"}}))
+	assert.NotContains(t, b.String(), "model_a")
+	assert.NotContains(t, b.String(), "<old>")
+	assert.Contains(t, b.String(), "the &lt;old&gt; one</td>")
+	assert.Contains(t, b.String(), "</svg>the &lt;old&gt; one</li>")
+	assert.Contains(t, b.String(), "model_b</td>", "which has no name")
+}
+
 func TestReportOfNothing(t *testing.T) {
 	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
 	var b bytes.Buffer

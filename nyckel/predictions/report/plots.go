@@ -17,7 +17,7 @@ func (s *section) lines() map[string]*line {
 	lines := make(map[string]*line)
 	for i, model := range s.Models() {
 		if i < maxLines {
-			lines[model] = &line{name: modelName(model), style: i}
+			lines[model] = &line{name: s.Name(model), style: i}
 		}
 	}
 	return lines

@@ -28,6 +28,10 @@ type Options struct {
 	// Function, if set, is the only one.
 	Function string
 
+	// Names are what the page calls models, by their ids. One without a name is
+	// called by its id.
+	Names map[string]string
+
 	// From and To are the first moment and the first one after. Zero means
 	// unbounded.
 	From, To time.Time
@@ -44,7 +48,7 @@ type Options struct {
 var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"percent": percent, "figure": func(x float64) string { return fmt.Sprintf("%.3f", x) }, "model": modelName,
+	"percent": percent, "interval": interval, "figure": func(x float64) string { return fmt.Sprintf("%.3f", x) },
 }).Parse(pageText))
 
 // Write writes the page about a store. Figures that rest on truths say how many:
@@ -84,7 +88,8 @@ type section struct {
 
 	OwnBase bool // drift is measured against each model's own beginning
 
-	layout string // of times
+	names  map[string]string // of models
+	layout string            // of times
 	step   time.Duration
 }
 
@@ -98,7 +103,7 @@ func read(ctx context.Context, store *predictions.Store, o Options) ([]*section,
 	var sections []*section
 	for _, share := range sources {
 		if len(sections) == 0 || sections[len(sections)-1].Function != share.Function {
-			sections = append(sections, newSection(share.Function, o.Step))
+			sections = append(sections, newSection(share.Function, o))
 		}
 		s := sections[len(sections)-1]
 		s.Sources = append(s.Sources, share)
@@ -112,12 +117,12 @@ func read(ctx context.Context, store *predictions.Store, o Options) ([]*section,
 	return sections, nil
 }
 
-func newSection(function string, step time.Duration) *section {
+func newSection(function string, o Options) *section {
 	layout := "2006-01-02"
-	if step < 24*time.Hour {
+	if o.Step < 24*time.Hour {
 		layout = "2006-01-02 15:04"
 	}
-	return &section{Function: function, layout: layout, step: step}
+	return &section{Function: function, names: o.Names, layout: layout, step: o.Step}
 }
 
 // mistakes is how many pairs of the confusion are shown.
@@ -168,9 +173,12 @@ func (s *section) Models() []string {
 	return models
 }
 
-func modelName(model string) string { return cmp.Or(model, "unpinned") }
+// Name is what the page calls a model.
+func (s *section) Name(model string) string { return cmp.Or(s.names[model], model, "unpinned") }
 
 func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
+
+func interval(low, high float64) string { return fmt.Sprintf("%.1f – %.1f %%", 100*low, 100*high) }
 
 // Change names the label whose share changed most.
 func (s *section) Change(d predictions.Drift) string {
@@ -183,5 +191,5 @@ func (s *section) Change(d predictions.Drift) string {
 	if most.Label == "" {
 		return "–"
 	}
-	return fmt.Sprintf("%s %s → %s", most.Label, percent(most.Base), percent(most.Now))
+	return fmt.Sprintf("%s %.1f → %s", most.Label, 100*most.Base, percent(most.Now))
 }

@@ -75,7 +75,7 @@ func ticks(low, high float64, n int) []float64 {
 // nice returns the next value above x that has quarters of few digits.
 func nice(x float64) float64 {
 	unit := math.Pow(10, math.Floor(math.Log10(x)))
-	for _, m := range []float64{1, 2, 4, 6, 8} {
+	for _, m := range []float64{1, 1.2, 1.6, 2, 3.2, 4, 6, 8} {
 		if x <= m*unit {
 			return m * unit
 		}
