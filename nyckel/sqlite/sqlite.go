@@ -13,7 +13,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -23,7 +22,7 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
+	driver "modernc.org/sqlite"
 )
 
 // oldest is the first version of SQLite that cannot corrupt a database in WAL mode
@@ -84,13 +83,14 @@ func open(ctx context.Context, path string, options Options) (*sql.DB, error) {
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	if err := check(ctx, db); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(explain(err), db.Close())
 	}
 	return db, nil
 }
 
 // checkFile says plainly what SQLite would say in riddles, and sees to it that the
-// file is its owner's only.
+// file is its owner's only. It opens no file that is there: closing it would take
+// away the locks of every connection that this process has to it.
 func checkFile(path string) error {
 	folder := filepath.Dir(path)
 	if info, err := os.Stat(folder); err != nil {
@@ -107,33 +107,33 @@ func checkFile(path string) error {
 		return errors.New("it is a folder")
 	case err == nil && info.Mode().Perm()&0o222 == 0: // even if we are root, who may all the same
 		return ErrReadOnly
+	case err == nil:
+		return explain(writable(path))
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: %w", ErrReadOnly, err)
-	}
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return checkHeader(file)
-}
-
-// checkHeader accepts a database and an empty file, which will become one.
-func checkHeader(file io.Reader) error {
-	const want = "SQLite format 3\x00"
-	header := make([]byte, len(want))
-	n, err := io.ReadFull(file, header)
-	if n == 0 && errors.Is(err, io.EOF) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) { // by now
 		return nil
 	}
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
+	if err != nil {
+		return explain(err)
 	}
-	if string(header[:n]) != want {
-		return ErrNoDatabase
+	return file.Close()
+}
+
+// explain says of an error what it means for a database.
+func explain(err error) error {
+	const notADatabase, readOnly = 26, 8 // SQLITE_NOTADB and SQLITE_READONLY
+	code := 0
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		code = e.Code() & 0xff // without the details
 	}
-	return nil
+	switch {
+	case code == notADatabase:
+		return fmt.Errorf("%w: %w", ErrNoDatabase, err)
+	case code == readOnly, errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	}
+	return err
 }
 
 // dsn returns the name of the database for the driver. Its pragmas are set on
