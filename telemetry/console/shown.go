@@ -82,6 +82,9 @@ type (
 		Hits       uint64 `json:"hits"`
 		Stale      uint64 `json:"stale"`
 		Misses     uint64 `json:"misses"`
+		Evicted    uint64 `json:"evicted"`
+		Expired    uint64 `json:"expired"`
+		Purged     uint64 `json:"purged"`
 	}
 	fidelity struct {
 		Rung     string `json:"rung"`
