@@ -233,6 +233,7 @@ function cacheOf(c) {
 function headRoom(f) {
   const inFlight = f.limiters.reduce((n, l) => n + l.inFlight, 0), bound = f.limiters.reduce((n, l) => n + l.bound, 0);
   const queued = f.limiters.reduce((n, l) => n + l.queued, 0);
+  if (!f.limiters.length && !f.budget) return h("span", { class: "soft" }, "no limits");
   return [
     f.limiters.length > 0 && [h("span", { class: "figure" }, inFlight + (bound ? " / " + bound : "")), h("span", { class: "nowrap" }, " in flight"), bound > 0 && meter(inFlight, bound)],
     queued > 0 && h("div", { class: "small" }, queued + " queued"),
@@ -404,7 +405,8 @@ function ask(what) {
   order = what;
   const [title, text, button] = questions[what.action];
   at("ask-title").textContent = title;
-  at("ask-text").textContent = [what.function != null && nameOf(what.function), what.breaker].filter(Boolean).map(name => name + ": ").join("") + text;
+  at("ask-about").textContent = what.function == null ? "" : [nameOf(what.function), what.breaker].filter(Boolean).join(", ");
+  at("ask-text").textContent = text;
   at("ask-do").textContent = button;
   at("ask-optional").textContent = what.action === "isolate" ? "" : "(optional)";
   at("ask-lasts").hidden = what.action !== "isolate";
@@ -421,11 +423,16 @@ at("ask-form").onsubmit = async event => {
   const { action, ...about } = order;
   const body = { ...about, reason: at("ask-reason").value.trim() };
   if (action === "isolate") body.for = at("ask-for").value;
+  if (action === "isolate" && !body.reason) {
+    at("ask-error").textContent = "An isolation needs a reason.";
+    at("ask-reason").focus();
+    return;
+  }
   at("ask-do").disabled = true;
   try {
     const answer = await fetch(action, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
     if (answer.ok) at("ask").close();
-    else at("ask-error").textContent = (await answer.text()).trim();
+    else at("ask-error").textContent = "Not done: " + (await answer.text()).trim();
   } catch {
     at("ask-error").textContent = "The program cannot be reached.";
   } finally {

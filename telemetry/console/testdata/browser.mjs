@@ -1,0 +1,82 @@
+// Looks at the page in a real Chromium: no violations that axe finds, light and
+// dark, wide and 320 px narrow; nothing wider than the screen; no message of the
+// browser; and everything can be done with the keyboard alone. See browser_test.go.
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+
+const [url, modules, chromium, shots] = process.argv.slice(2);
+const require = createRequire(path.join(modules, "here.js"));
+const puppeteer = (await import(require.resolve("puppeteer-core"))).default;
+const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+const wrong = [];
+const expect = (what, got, want) => { if (JSON.stringify(got) !== JSON.stringify(want)) wrong.push(`${what}: got ${JSON.stringify(got)}, want ${JSON.stringify(want)}`); };
+const browser = await puppeteer.launch({ executablePath: chromium, args: ["--no-sandbox"], headless: true });
+const page = await browser.newPage();
+page.on("console", message => wrong.push("console: " + message.text()));
+page.on("pageerror", error => wrong.push("page: " + error.message));
+
+async function open(width, height, scheme) {
+  await page.setViewport({ width, height });
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }, { name: "prefers-reduced-motion", value: "reduce" }]);
+  await page.goto(url, { waitUntil: "domcontentloaded" });
+  await page.waitForSelector(".toggle");
+}
+
+async function look(name) {
+  if (shots) await page.screenshot({ path: path.join(shots, name + ".png"), fullPage: true });
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => axe.run(document));
+  expect(name + ", axe", found.violations.map(v => v.id + " " + v.nodes[0].html), []);
+  expect(name + ", wider than the screen by", await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+}
+
+for (const scheme of ["light", "dark"]) {
+  for (const [width, height] of [[1360, 950], [320, 740]]) {
+    await open(width, height, scheme);
+    await look(`${scheme}-${width}`);
+    await page.$$eval(".toggle[aria-expanded=false]", all => all.forEach(button => button.click()));
+    await look(`${scheme}-${width}-opened`);
+  }
+}
+
+// The keyboard alone.
+const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") || document.activeElement.textContent.trim());
+async function tabTo(want) {
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press("Tab");
+    if ((await focused()).startsWith(want)) return;
+  }
+  throw new Error("the keyboard does not get to " + want);
+}
+const news = text => page.waitForFunction(text => document.getElementById("news").textContent.includes(text), { timeout: 10000 }, text);
+
+await open(1360, 950, "light");
+await page.keyboard.press("Tab");
+expect("first stop", await focused(), "Skip to the functions");
+await tabTo("search");
+await page.keyboard.press("Enter");
+await tabTo("isolate");
+const seen = await page.$eval("#feed", e => e.textContent);
+await page.waitForFunction(seen => document.getElementById("feed").textContent !== seen, {}, seen);
+expect("focus after a snapshot", await focused(), "isolate up.test:443 of search");
+await page.keyboard.press("Enter");
+await page.keyboard.press("Enter");
+await page.waitForFunction(() => document.getElementById("ask-error").textContent);
+await look("dialog");
+await page.keyboard.type("maintenance");
+await page.keyboard.press("Enter");
+await news("search: up.test:443 is isolated");
+expect("focus after it", await focused(), "release up.test:443 of search");
+await page.keyboard.press("Enter");
+await page.keyboard.press("Enter");
+await news("search: up.test:443 is closed");
+await page.keyboard.press("Enter");
+await page.keyboard.press("Escape");
+expect("dialog after Escape", await page.$eval("#ask", e => e.open), false);
+expect("focus after Escape", await focused(), "isolate up.test:443 of search");
+
+await browser.close();
+for (const line of wrong) console.error(line);
+process.exit(wrong.length ? 1 : 0);
