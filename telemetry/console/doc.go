@@ -27,7 +27,9 @@
 // # For scripts
 //
 // snapshot.json, beside the page, is what the page shows: times in RFC 3339,
-// durations and ages in seconds. What an action wants is a POST with a JSON object of
+// durations and ages in seconds, and for each of the last 60 seconds, the oldest
+// first, how many calls were answered live, from memory or by a stand-in, and how
+// many failed. What an action wants is a POST with a JSON object of
 // at most 1 kB, to isolate, release, purge or reload:
 //
 //	curl -H 'Content-Type: application/json' http://localhost:8080/debug/sparekey/isolate \

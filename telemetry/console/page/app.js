@@ -283,7 +283,7 @@ function verdict(s) {
   const link = f => h("a", { key: f.name, href: "#f-" + s.functions.indexOf(f) }, nameOf(f.name));
   const list = functions => functions.slice(0, 5).flatMap((f, i) => [i ? ", " : "", link(f)]).concat(functions.length > 5 ? ` and ${functions.length - 5} more` : []);
   const breakers = s.functions.flatMap(f => f.breakers), shut = breakers.filter(b => b.state === "open" || b.state === "isolated").length;
-  let kind = "good", say = "All is well: every call is answered by the service.", more = [`${s.functions.length} ${s.functions.length === 1 ? "function" : "functions"} watched.`];
+  let kind = "good", say = "All is well: every call is answered, none by a stand-in.", more = [`${s.functions.length} ${s.functions.length === 1 ? "function" : "functions"} watched.`];
   if (by.bad.length) {
     [kind, say] = ["bad", `Calls fail: ${percent(all.failed)} of the last minute's.`];
     more = ["See ", list(by.bad), "."];
