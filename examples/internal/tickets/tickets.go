@@ -1,20 +1,14 @@
-// Package tickets holds short labelled texts as customers of a support desk write
-// them. They were written and shaped for the demos: how well a model does on them
-// says nothing about real mail.
+// Package tickets has the texts of the demos: those of
+// [github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets].
 package tickets
 
 import (
-	"bytes"
-	_ "embed"
-
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 )
 
 // Name is what messages call the texts.
-const Name = "corpus.csv"
-
-//go:embed corpus.csv
-var corpus []byte
+const Name = tickets.Name
 
 // Rows returns the texts.
-func Rows() ([]dataset.Row, error) { return dataset.Read(Name, bytes.NewReader(corpus)) }
+func Rows() ([]dataset.Row, error) { return tickets.Rows() }

@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"errors"
@@ -12,19 +12,26 @@ import (
 // options are the command's flags.
 type options struct {
 	train, input string
-	json         string
+	json, html   string
+	console      string
+	noConsole    bool
 	seed         uint64
 	rate         float64
 	duration     time.Duration
 }
 
-func parseFlags(args []string, stderr io.Writer) (options, error) {
+func (p Program) parseFlags(args []string, stderr io.Writer) (options, error) {
 	var o options
-	flags := flag.NewFlagSet("outage", flag.ContinueOnError)
+	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.train, "train", "", "train on the texts of this CSV `file` (header text,label or text,category) instead of the demo's own")
 	flags.StringVar(&o.input, "input", "", "ask the texts of this CSV `file`; without it a part of the training texts is held back and asked")
 	flags.StringVar(&o.json, "json", "", "write the figures as JSON to this `file`, - for standard output")
+	flags.StringVar(&o.html, "html", "", "write a report with plots to this `file`, which needs no other")
+	if p.Console != nil {
+		flags.StringVar(&o.console, "console", "127.0.0.1:0", "loopback `address` of the console, which shows the stack at work")
+		flags.BoolVar(&o.noConsole, "no-console", false, "serve no console")
+	}
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of faults, traffic and split; same seed, same faults")
 	flags.Float64Var(&o.rate, "rate", 10, "calls per second; the burst has more")
 	flags.DurationVar(&o.duration, "duration", 45*time.Second, "length of all phases together")
@@ -49,17 +56,20 @@ func (o options) validate(rest []string) error {
 	case o.input != "" && o.train == "":
 		return errors.New("-input needs -train: the demo's own texts have other labels")
 	}
-	return o.tryJSON()
+	if o.console != "" && !o.noConsole && !isLoopback(o.console) {
+		return fmt.Errorf("-console is %q, want a loopback address such as 127.0.0.1:8090", o.console)
+	}
+	return errors.Join(tryFile("-json", o.json), tryFile("-html", o.html))
 }
 
-// tryJSON tells before the run, not after it, whether the figures can be written.
-func (o options) tryJSON() error {
-	if o.json == "" || o.json == "-" {
+// tryFile tells before the run, not after it, whether a report can be written.
+func tryFile(flag, name string) error {
+	if name == "" || name == "-" {
 		return nil
 	}
-	f, err := os.OpenFile(o.json, os.O_WRONLY|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
-		return fmt.Errorf("-json: %w", err)
+		return fmt.Errorf("%s: %w", flag, err)
 	}
 	return f.Close()
 }

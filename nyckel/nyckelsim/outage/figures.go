@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"encoding/json"
@@ -27,6 +27,8 @@ type figures struct {
 	Totals     []*tally    `json:"totals"`
 	Similar    similarity  `json:"similar"`
 	phases     [][2]*tally // Rows, by phase and client
+
+	history *history // for the plots
 
 	said map[string]string // by text, what the service says; nil if it was not asked
 }
@@ -92,7 +94,8 @@ func newFigures(o options, d *data, phases []phase, questions []dataset.Row) *fi
 		distinct[q.Text] = true
 	}
 	f := &figures{
-		Seed: o.seed, Rate: o.rate, Duration: o.duration.String(),
+		history: newHistory(o),
+		Seed:    o.seed, Rate: o.rate, Duration: o.duration.String(),
 		TrainTexts: len(d.train), Labels: len(labelsOf(d.train)),
 		Repeated: 1 - ratio(len(distinct), len(questions)),
 	}

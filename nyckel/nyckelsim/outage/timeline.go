@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"fmt"
@@ -15,6 +15,8 @@ import (
 // A timeline prints what happens, a line for each second: a mark for each answer
 // of either client. It is safe for concurrent use.
 type timeline struct {
+	history *history
+
 	mu    sync.Mutex
 	out   io.Writer // guarded by mu, as all below
 	start time.Time
@@ -22,7 +24,7 @@ type timeline struct {
 	marks [2]strings.Builder // of the current line
 }
 
-func newTimeline(out io.Writer) *timeline { return &timeline{out: out} }
+func newTimeline(out io.Writer, h *history) *timeline { return &timeline{out: out, history: h} }
 
 // The marks of the answers, by source.
 var marks = map[telemetry.Source]byte{
@@ -46,6 +48,7 @@ func (l *timeline) begin(o options, d *data, questions []dataset.Row, trained ti
 	}
 	fmt.Fprintf(l.out, "each mark is an answer: L live  c cached  s stale  m similar  r rule  d default answer  %c none\n\n", failed)
 	l.start = time.Now()
+	l.history.begin()
 	l.since = l.start
 }
 
@@ -53,6 +56,7 @@ func (l *timeline) begin(o options, d *data, questions []dataset.Row, trained ti
 func (l *timeline) phase(p phase) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.history.phase(p.name)
 	fmt.Fprintf(l.out, "%6s  ── %s ──\n", l.clock(), p.name)
 }
 
@@ -61,6 +65,7 @@ func (l *timeline) transition(t policy.Transition) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.flushLocked()
+	l.history.transition(t)
 	note := ""
 	if !t.Until.IsZero() {
 		note = fmt.Sprintf(" for %v", t.Until.Sub(t.At).Round(time.Millisecond))
@@ -72,6 +77,7 @@ func (l *timeline) transition(t policy.Transition) {
 func (l *timeline) answer(side int, a answer, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.history.answer(side, a, err)
 	mark := byte(failed)
 	if err == nil {
 		mark = marks[a.Source]

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sparekey/sparekey/examples/internal/tickets"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 )
 
 func TestRows(t *testing.T) {

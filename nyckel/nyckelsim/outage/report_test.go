@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"bytes"
@@ -68,7 +68,7 @@ func TestFiguresVerdictStopped(t *testing.T) {
 func TestTimeline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		line := newTimeline(&out)
+		line := newTimeline(&out, newHistory(options{duration: time.Second}))
 		d := &data{askName: "b.csv", seen: 2}
 		line.begin(options{duration: 45 * time.Second, seed: 7}, d, []dataset.Row{{Text: "a"}, {Text: "b"}, {Text: "a"}}, 1234*time.Millisecond)
 		line.phase(phase{name: "total outage"})

@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sparekey/sparekey/examples/internal/tickets"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 )
 
 // heldBack is the share of the texts that is asked instead of trained on, when

@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"bytes"
@@ -13,11 +13,11 @@ import (
 
 func TestParseFlags(t *testing.T) {
 	var stderr bytes.Buffer
-	got, err := parseFlags(nil, &stderr)
+	got, err := Program{}.parseFlags(nil, &stderr)
 	require.NoError(t, err)
 	assert.Equal(t, options{seed: 1, rate: 10, duration: 45 * time.Second}, got)
 
-	got, err = parseFlags([]string{"-train", "a.csv", "-input", "b.csv", "-json", "-", "-seed", "7", "-rate", "2.5", "-duration", "3s"}, &stderr)
+	got, err = Program{}.parseFlags([]string{"-train", "a.csv", "-input", "b.csv", "-json", "-", "-seed", "7", "-rate", "2.5", "-duration", "3s"}, &stderr)
 	require.NoError(t, err)
 	assert.Equal(t, options{train: "a.csv", input: "b.csv", json: "-", seed: 7, rate: 2.5, duration: 3 * time.Second}, got)
 	assert.Empty(t, stderr.String())

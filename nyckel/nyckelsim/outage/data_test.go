@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sparekey/sparekey/examples/internal/tickets"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 )
 
 // The texts that come with the demo.

@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 // The credentials of the simulated account.
@@ -107,7 +108,8 @@ type contestant struct {
 	caller
 	wire    *counted
 	idle    func()
-	similar func() similarity // nil for a client that knows nothing of the kind
+	similar func() similarity         // nil for a client that knows nothing of the kind
+	shown   func() telemetry.Snapshot // likewise
 }
 
 func (c *contestant) close() {
@@ -138,17 +140,18 @@ func newContestants(ctx context.Context, o options, d *data, sites [2]*site, onT
 		return contestants, err
 	}
 	contestants[1].caller = ours
+	contestants[1].shown = ours.client.Snapshot
 	contestants[1].similar = func() similarity { return similarityOf(ours.client.SimilarStats()) }
 	return contestants, nil
 }
 
 // run plays all phases and returns what was counted, up to where ctx ended.
-func run(ctx context.Context, o options, d *data, out io.Writer) (*figures, error) {
+func run(ctx context.Context, o options, d *data, w *watched, out io.Writer) (*figures, error) {
 	phases := plan(o)
 	questions := d.questions(callsIn(phases), o.seed)
 	f := newFigures(o, d, phases, questions)
 	begin := time.Now()
-	err := f.playAll(ctx, o, d, phases, questions, out)
+	err := f.playAll(ctx, o, d, w, phases, questions, out)
 	if ctx.Err() != nil {
 		f.Stopped = time.Since(begin).Round(100 * time.Millisecond).String()
 	} else if err != nil {
@@ -159,7 +162,7 @@ func run(ctx context.Context, o options, d *data, out io.Writer) (*figures, erro
 }
 
 // playAll trains the simulators and plays all phases against both.
-func (f *figures) playAll(ctx context.Context, o options, d *data, phases []phase, questions []dataset.Row, out io.Writer) error {
+func (f *figures) playAll(ctx context.Context, o options, d *data, w *watched, phases []phase, questions []dataset.Row, out io.Writer) error {
 	fmt.Fprintf(out, "training three simulators on %d texts with %d labels (%s) …\n", len(d.train), f.Labels, d.trainName)
 	begin := time.Now()
 	sites, err := trainSites(ctx, o, d, func() {
@@ -168,7 +171,7 @@ func (f *figures) playAll(ctx context.Context, o options, d *data, phases []phas
 	if err != nil {
 		return err
 	}
-	line := newTimeline(out)
+	line := newTimeline(out, f.history)
 	contestants, err := newContestants(ctx, o, d, [2]*site(sites[:2]), line.transition)
 	for _, c := range contestants {
 		defer c.close()
@@ -177,6 +180,7 @@ func (f *figures) playAll(ctx context.Context, o options, d *data, phases []phas
 		return err
 	}
 	defer func() { f.Similar = contestants[1].similar() }()
+	w.show(contestants[1].shown)
 	line.begin(o, d, questions, time.Since(begin))
 	for i, p := range phases {
 		for _, c := range contestants {

@@ -1,0 +1,78 @@
+package outage
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// watched is what the console shows, and its server.
+type watched struct {
+	source  atomic.Pointer[func() telemetry.Snapshot]
+	server  *http.Server // nil if nobody watches
+	handler http.Handler
+	done    chan struct{} // closed when the server has ended
+}
+
+// watch serves the console, if there is to be one, and prints where.
+func (p Program) watch(o options, out io.Writer) (*watched, error) {
+	w := &watched{}
+	if p.Console == nil || o.noConsole {
+		return w, nil
+	}
+	listener, err := net.Listen("tcp", o.console)
+	if err != nil {
+		return nil, fmt.Errorf("-console: %w", err)
+	}
+	w.handler = p.Console(w.snapshot)
+	w.server = &http.Server{Handler: w.handler, ReadHeaderTimeout: 5 * time.Second}
+	w.done = make(chan struct{})
+	go func() {
+		defer close(w.done)
+		_ = w.server.Serve(listener) // until it is closed
+	}()
+	fmt.Fprintf(out, "console: http://%s/\n", listener.Addr())
+	return w, nil
+}
+
+// show says what there is to see from now on.
+func (w *watched) show(source func() telemetry.Snapshot) { w.source.Store(&source) }
+
+func (w *watched) snapshot() telemetry.Snapshot {
+	if source := w.source.Load(); source != nil {
+		return (*source)()
+	}
+	return telemetry.Snapshot{At: time.Now()}
+}
+
+// close ends the console.
+func (w *watched) close() {
+	if w.server == nil {
+		return
+	}
+	if c, ok := w.handler.(io.Closer); ok {
+		_ = c.Close() // viewers' streams end, so that the server can
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if w.server.Shutdown(ctx) != nil {
+		_ = w.server.Close()
+	}
+	<-w.done
+}
+
+// isLoopback reports whether nobody else can reach an address to listen on.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

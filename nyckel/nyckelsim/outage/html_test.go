@@ -1,0 +1,135 @@
+package outage
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// Two seconds of answers make two bars of the right heights, below the phase's name.
+func TestHTML(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options{seed: 7, rate: 2, duration: slots * time.Second} // a slot is a second
+		f := newFigures(o, &data{}, []phase{{name: "60 % <503>"}}, nil)
+		f.history.begin()
+		f.history.phase("60 % <503>")
+		live, none := answer{"a", telemetry.Answer{Source: telemetry.Live}}, answer{}
+		for _, side := range []int{0, 1} {
+			f.history.answer(side, live, nil)
+			f.phases[0][side].add(dataset.Row{Text: "x", Label: "a"}, live, nil, time.Millisecond)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		f.history.transition(policy.Transition{To: policy.Open})
+		f.history.answer(0, none, errors.New("gone"))
+		f.history.answer(0, none, errors.New("gone"))
+		f.history.answer(1, answer{"a", telemetry.Answer{Source: telemetry.Rule}}, nil)
+		f.sumUp()
+
+		var b bytes.Buffer
+		require.NoError(t, f.html(&b))
+		page := b.String()
+		bare, ours, _ := strings.Cut(page, "<h2>sparekey</h2>")
+		assert.Contains(t, bare, `<rect class="live" x="0.00" y="119.00" width="450.00" height="85.00"><title>0s: 1 × live</title></rect>`)
+		assert.Contains(t, bare, `<rect class="failed" x="450.00" y="34.00" width="450.00" height="170.00"><title>1s: 2 × no answer</title></rect>`)
+		assert.Contains(t, ours, `<rect class="rule" x="450.00" y="119.00" width="450.00" height="85.00"><title>1s: 1 × rule</title></rect>`)
+		assert.Contains(t, ours, `<title>breaker: open after 1.5s</title>`)
+		assert.NotContains(t, bare, "breaker: ")
+		assert.Contains(t, page, "60 % &lt;503&gt;")
+		assert.Contains(t, page, "seed 7")
+		assert.Contains(t, page, "Verdict: the bare client answered 100.0 %")
+		assert.NotRegexp(t, `(?i)(src|href)=|@import|url\(|<script`, page, "needs nothing else")
+		for _, svg := range regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page, -1) {
+			d := xml.NewDecoder(strings.NewReader(svg))
+			for {
+				_, err := d.Token()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				require.NoError(t, err)
+			}
+		}
+	})
+}
+
+// The demo with its console, in real time: it is there while the demo lasts, shows the
+// client's function, and is gone with it.
+func TestRunWatched(t *testing.T) {
+	var mu sync.Mutex
+	var source func() telemetry.Snapshot
+	var seen telemetry.Snapshot
+	p := Program{Name: "sparekey demo", Console: func(s func() telemetry.Snapshot) http.Handler {
+		mu.Lock()
+		defer mu.Unlock()
+		source = s
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the console") })
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var body, url string
+	var stderr bytes.Buffer
+	out := &trigger{text: "sparekey L", fire: func() {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = source()
+		resp, err := http.Get(url)
+		if assert.NoError(t, err) {
+			content, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			body = string(content)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		cancel()
+	}}
+	stdout := writerFunc(func(b []byte) (int, error) {
+		if rest, ok := strings.CutPrefix(string(b), "console: "); ok {
+			url = strings.TrimSpace(rest)
+		}
+		return out.Write(b)
+	})
+	report := filepath.Join(t.TempDir(), "report.html")
+	require.Zero(t, p.Run(ctx, []string{"-duration", "30m", "-rate", "20", "-html", report}, stdout, &stderr), stderr.String())
+	assert.Regexp(t, `^http://127\.0\.0\.1:\d+/$`, url)
+	assert.Equal(t, "the console", body)
+	require.Len(t, seen.Functions, 1)
+	assert.Equal(t, functionName, seen.Functions[0].Name)
+	content, err := os.ReadFile(report)
+	require.NoError(t, err)
+	assert.Contains(t, string(content), "Verdict: stopped after")
+	_, err = http.Get(url)
+	assert.Error(t, err, "it is gone")
+	assertNothingLeft(t)
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+func TestConsoleMisuse(t *testing.T) {
+	p := Program{Console: func(func() telemetry.Snapshot) http.Handler { return http.NotFoundHandler() }}
+	for _, address := range []string{"192.0.2.1:80", "0.0.0.0:0", ":0", "loopback"} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, exitUsage, p.Run(t.Context(), []string{"-console", address}, &stdout, &stderr))
+		assert.Contains(t, stderr.String(), "want a loopback address")
+	}
+	var stderr bytes.Buffer
+	assert.Equal(t, exitUsage, realMain(t.Context(), []string{"-no-console"}, io.Discard, &stderr))
+	assert.Contains(t, stderr.String(), "flag provided but not defined", "there is none to leave out")
+}
