@@ -1,5 +1,6 @@
 // Sparekey tries out and checks what a service calls predictions with.
 //
+//	sparekey demo                          an outage, beside a client without layers
 //	sparekey check sparekey.yaml           is the configuration file right, and what does it come to
 //	sparekey schema                        its JSON Schema, for editors
 //	sparekey sim -train tickets.csv        a simulated account on a loopback port
@@ -61,6 +62,7 @@ type subcommand struct {
 
 func commands() []subcommand {
 	return []subcommand{
+		{"demo", "an outage, seen by a client with layers and one without", (*program).demo},
 		{"check", "is the configuration file right, and what does it come to", (*program).check},
 		{"schema", "the JSON Schema of the configuration file, for editors", (*program).schema},
 		{"sim", "a simulated account on a loopback port", (*program).sim},
