@@ -92,25 +92,21 @@ const (
 	plotTop               = 34 // room for the names of phases
 )
 
-// plot draws the answers of a client as bars.
+// plot draws the answers of a client as bars, of equal height however many calls
+// there were: the rate differs much between phases.
 func (f *figures) plot(side int) plot {
 	h := f.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	counts := h.counts[side]
-	wide, tallest := max(len(h.counts[0]), len(h.counts[1]), 1), 1
-	for _, both := range h.counts {
-		for _, slot := range both {
-			tallest = max(tallest, sum(slot))
-		}
-	}
+	wide := max(len(h.counts[0]), len(h.counts[1]), 1)
 	x := func(t time.Duration) float64 {
 		return plotWidth * float64(t) / float64(h.width) / float64(wide)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="Answers of the client %s over time, by source">`, plotWidth, plotTop+plotHeight+16, clientNames[side])
 	for i, slot := range counts {
-		f.bar(&b, slot, x(time.Duration(i)*h.width), x(h.width), float64(plotHeight)/float64(tallest), time.Duration(i)*h.width)
+		f.bar(&b, slot, x(time.Duration(i)*h.width), x(h.width), time.Duration(i)*h.width)
 	}
 	for i, p := range h.phases {
 		fmt.Fprintf(&b, `<line class="phase" x1="%.1f" x2="%.1f" y1="0" y2="%d"/>`, x(p.at), x(p.at), plotTop+plotHeight)
@@ -126,8 +122,9 @@ func (f *figures) plot(side int) plot {
 	return plot{Title: clientNames[side], SVG: template.HTML(b.String())} // made of numbers and of escaped names
 }
 
-// bar draws one slot.
-func (f *figures) bar(b *strings.Builder, slot map[telemetry.Source]int, left, width, unit float64, at time.Duration) {
+// bar draws the shares of one slot.
+func (f *figures) bar(b *strings.Builder, slot map[telemetry.Source]int, left, width float64, at time.Duration) {
+	unit := float64(plotHeight) / float64(max(sum(slot), 1))
 	bottom := float64(plotTop + plotHeight)
 	for _, source := range layered {
 		n := slot[source]

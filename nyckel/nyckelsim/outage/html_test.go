@@ -24,7 +24,7 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// Two seconds of answers make two bars of the right heights, below the phase's name.
+// Two seconds of answers make two bars of the right shares, below the phase's name.
 func TestHTML(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := options{seed: 7, rate: 2, duration: slots * time.Second} // a slot is a second
@@ -40,6 +40,7 @@ func TestHTML(t *testing.T) {
 		f.history.transition(policy.Transition{To: policy.Open})
 		f.history.answer(0, none, errors.New("gone"))
 		f.history.answer(0, none, errors.New("gone"))
+		f.history.answer(0, live, nil)
 		f.history.answer(1, answer{"a", telemetry.Answer{Source: telemetry.Rule}}, nil)
 		f.sumUp()
 
@@ -47,9 +48,9 @@ func TestHTML(t *testing.T) {
 		require.NoError(t, f.html(&b))
 		page := b.String()
 		bare, ours, _ := strings.Cut(page, "<h2>sparekey</h2>")
-		assert.Contains(t, bare, `<rect class="live" x="0.00" y="119.00" width="450.00" height="85.00"><title>0s: 1 × live</title></rect>`)
-		assert.Contains(t, bare, `<rect class="failed" x="450.00" y="34.00" width="450.00" height="170.00"><title>1s: 2 × no answer</title></rect>`)
-		assert.Contains(t, ours, `<rect class="rule" x="450.00" y="119.00" width="450.00" height="85.00"><title>1s: 1 × rule</title></rect>`)
+		assert.Contains(t, bare, `<rect class="live" x="0.00" y="34.00" width="450.00" height="170.00"><title>0s: 1 × live</title></rect>`)
+		assert.Contains(t, bare, `<rect class="failed" x="450.00" y="34.00" width="450.00" height="113.33"><title>1s: 2 × no answer</title></rect>`)
+		assert.Contains(t, ours, `<rect class="rule" x="450.00" y="34.00" width="450.00" height="170.00"><title>1s: 1 × rule</title></rect>`)
 		assert.Contains(t, ours, `<title>breaker: open after 1.5s</title>`)
 		assert.NotContains(t, bare, "breaker: ")
 		assert.Contains(t, page, "60 % &lt;503&gt;")
