@@ -153,6 +153,14 @@ func TestLiveWindowGoesOn(t *testing.T) {
 		l.ask(30, http.StatusOK)
 		assert.Equal(t, policy.Closed, l.breaker().State(), "the faults have left the window")
 		assert.Zero(t, l.breaker().Snapshot().Faults)
+
+		l = newLively(t, policy.Stack{Breaker: policy.Breaker{Ratio: 0.9}})
+		l.ask(30, http.StatusOK)
+		l.apply(policy.Stack{Breaker: policy.Breaker{Ratio: 0.5}})
+		l.ask(12, down)
+		time.Sleep(31 * time.Second)
+		l.ask(1, http.StatusOK)
+		assert.Equal(t, policy.Closed, l.breaker().State(), "12 of 42 were not too many, and are over")
 	})
 }
 
@@ -336,6 +344,32 @@ func TestLiveEndpoints(t *testing.T) {
 	})
 }
 
+// The layers of an endpoint go by the new settings, and its failover has the tokens
+// that are left.
+func TestLiveEndpointSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		with := func(ratio float64, total time.Duration) policy.Stack {
+			return policy.Stack{Total: total, Breaker: policy.Breaker{Ratio: ratio}, Failover: &policy.Failover{
+				Endpoints: []policy.Endpoint{{Name: "a", URL: "http://a.test"}, {Name: "b", URL: "http://b.test"}},
+				Budget:    policy.Budget{Burst: 2, PerSecond: -1}, Ejection: policy.Ejection{Off: true},
+			}}
+		}
+		l := newLively(t, with(1, time.Minute))
+		l.ask(1, http.StatusOK)
+		l.ask(9, down)
+		asked := l.calls.Load()
+		assert.EqualValues(t, 12, asked, "10 calls, and two tokens")
+		l.apply(with(0.8, time.Second))
+		l.ask(1, down)
+		assert.EqualValues(t, 1, l.calls.Load()-asked, "no token is left")
+		for _, b := range transport.Breakers(l.rt) {
+			if s := b.Snapshot(); s.Name == "a" {
+				assert.Equal(t, policy.Open, s.State, "10 faults of 11 calls")
+			}
+		}
+	})
+}
+
 func TestLiveBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		with := func(b policy.Budget) policy.Stack {
@@ -386,6 +420,69 @@ func TestLiveThrottle(t *testing.T) {
 		l.apply(with(policy.Throttle{Window: time.Minute}))
 		assert.Zero(t, refused(), "another window counts anew")
 	})
+}
+
+// What is counted decides by other shares at once.
+func TestLiveThrottleShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		with := func(ratio float64) policy.Stack {
+			return policy.Stack{Throttle: &policy.Throttle{Ratio: ratio, Random: fixed(almostOne)}, Limit: policy.Limit{Off: true}}
+		}
+		l := newLively(t, with(0.5))
+		l.ask(60, http.StatusOK)
+		l.ask(40, http.StatusServiceUnavailable)
+		refused := func() float64 { return transport.Snapshot(l.rt).Functions[0].Throttles[0].Refused }
+		require.Zero(t, refused())
+		l.apply(with(0.2))
+		assert.InDelta(t, (100-60/0.8)/101, refused(), 0.01)
+	})
+}
+
+func TestHedgeWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		took := 100 * time.Millisecond
+		base := transport.Func(func(req *http.Request) (*http.Response, error) {
+			time.Sleep(took)
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+		})
+		h := transport.NewHedge(policy.Hedge{Quantile: 0.9, Ratio: 0.0001})
+		for n := range 200 {
+			took = 100 * time.Millisecond
+			if n%2 == 0 {
+				took = time.Second
+			}
+			_, _, err := get(t, h.Wrap(base))
+			require.NoError(t, err)
+		}
+		slow := h.Delay()
+		require.InDelta(t, time.Second, slow, 1e8)
+		other := h.With(policy.Hedge{Quantile: 0.3, Ratio: 1})
+		assert.InDelta(t, 100*time.Millisecond, other.Delay(), 1e7, "another quantile of the same times")
+
+		// Good answers pay the new ratio: one buys a hedge.
+		calls := 0
+		counted := transport.Func(func(req *http.Request) (*http.Response, error) {
+			calls++
+			return base(req)
+		})
+		took = time.Millisecond
+		_, _, err := get(t, other.Wrap(counted))
+		require.NoError(t, err)
+		took = time.Second
+		_, _, err = get(t, other.Wrap(counted))
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Equal(t, 3, calls)
+		time.Sleep(time.Minute)
+	})
+}
+
+// A bound that adapts keeps its height, within the new bounds.
+func TestLimiterWithOtherBounds(t *testing.T) {
+	l := transport.NewLimiter(policy.Limit{Adaptive: policy.Adaptive{Initial: 50}})
+	assert.Equal(t, 50, l.With(policy.Limit{}).State().Bound)
+	assert.Equal(t, 20, l.With(policy.Limit{Adaptive: policy.Adaptive{Max: 20}}).State().Bound)
+	assert.Equal(t, 30, l.With(policy.Limit{Adaptive: policy.Adaptive{Min: 30}}).State().Bound)
 }
 
 func TestLiveActivityAndEvents(t *testing.T) {
