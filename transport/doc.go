@@ -9,6 +9,8 @@
 //
 //	client = transport.Wrap(client, transport.Standard(policy.Default()))
 //
+// A [Live] is a whole stack whose settings can change while it is in use.
+//
 // # What every layer keeps
 //
 //   - The caller's request is not changed, and its body is closed on every path.

@@ -485,6 +485,30 @@ func TestLimiterWithOtherBounds(t *testing.T) {
 	assert.Equal(t, 30, l.With(policy.Limit{Adaptive: policy.Adaptive{Min: 30}}).State().Bound)
 }
 
+// Tokens that are spent stay so, and so does a rate that was learnt.
+func TestLimiterWithOtherRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status := http.StatusOK
+		base := transport.Func(func(req *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+		})
+		l := transport.NewLimiter(policy.Limit{PerSecond: 10, Burst: 3, MaxQueue: -1})
+		for range 3 {
+			_, _, err := get(t, l.Wrap(base))
+			require.NoError(t, err)
+		}
+		l = l.With(policy.Limit{PerSecond: 20, Burst: 100, MaxQueue: -1})
+		_, _, err := get(t, l.Wrap(base))
+		require.ErrorIs(t, err, transport.ErrLimited, "none is given for the change")
+		time.Sleep(50 * time.Millisecond)
+		status = http.StatusTooManyRequests
+		_, _, err = get(t, l.Wrap(base))
+		require.NoError(t, err, "one comes at the new rate")
+		assert.InDelta(t, 14, l.State().PerSecond, 0.1)
+		assert.InDelta(t, 14, l.With(policy.Limit{PerSecond: 50}).State().PerSecond, 0.1)
+	})
+}
+
 func TestLiveActivityAndEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLively(t, policy.Stack{Function: "search"})
@@ -732,10 +756,11 @@ func TestLiveForgetsTransports(t *testing.T) {
 	live, err := transport.NewLive(policy.Stack{})
 	require.NoError(t, err)
 	gone := make(chan struct{})
-	base := &forgettable{}
-	runtime.AddCleanup(base, func(gone chan struct{}) { close(gone) }, gone)
-	live.Wrap(base)
-	base = nil
+	func() {
+		base := &forgettable{}
+		runtime.AddCleanup(base, func(gone chan struct{}) { close(gone) }, gone)
+		live.Wrap(base)
+	}()
 	for {
 		runtime.GC()
 		select {
