@@ -80,7 +80,7 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	}
 	f, err := run(ctx, o, texts, labelled, stderr)
 	if err != nil {
-		return fail(exitFailed, fmt.Errorf("%w\nwhat was recorded is in %s; run the same command again with -db %[2]s to go on", err, o.db))
+		return fail(exitFailed, err)
 	}
 	f.print(text)
 	if err := f.writeJSON(o.json, stdout); err != nil {

@@ -128,6 +128,20 @@ func TestRun(t *testing.T) {
 	assert.Equal(t, 1, more.Calls)
 }
 
+// When the answers cannot be written, nothing is lost.
+func TestNoPlaceForAnswers(t *testing.T) {
+	input, db := writeTexts(t, 5), filepath.Join(t.TempDir(), "async.db")
+	args := []string{"-input", input, "-db", db, "-outage", "0"}
+	var stderr bytes.Buffer
+	require.Equal(t, exitFailed, realMain(t.Context(), append(args, "-output", filepath.Join(t.TempDir(), "missing", "a.csv")), io.Discard, &stderr))
+	assert.Contains(t, stderr.String(), "no such file")
+	assert.Contains(t, stderr.String(), "what was recorded stays; run the same command again with -db "+db+" to go on")
+
+	f, _ := play(t, 0, args...)
+	assert.Equal(t, []int{5, 0}, []int{f.Before, f.Calls})
+	assertRecorded(t, f, input)
+}
+
 // Ctrl-C stops the program, which says how to go on.
 func TestStopped(t *testing.T) {
 	input, db := writeTexts(t, 200), filepath.Join(t.TempDir(), "async.db")
@@ -139,7 +153,7 @@ func TestStopped(t *testing.T) {
 	assert.Regexp(t, `stopped: \d+ of 200 texts are recorded; run it again with -db `+db+` to finish the rest`, stdout.String())
 	assert.NoFileExists(t, options{db: db}.answers())
 
-	f, _ := play(t, 0, "-input", input, "-db", db, "-outage", "0")
+	f, _ := play(t, 0, "-input", input, "-db", db, "-rate", "400", "-outage", "0")
 	assertRecorded(t, f, input)
 	assert.Positive(t, f.Before)
 }
@@ -229,6 +243,7 @@ func TestNoDatabase(t *testing.T) {
 		start := time.Now()
 		require.Equal(t, exitFailed, realMain(t.Context(), []string{"-db", db}, io.Discard, &stderr))
 		assert.Contains(t, stderr.String(), db)
+		assert.NotContains(t, stderr.String(), "what was recorded")
 		assert.Less(t, time.Since(start), 30*time.Second)
 	}
 }

@@ -31,7 +31,7 @@ type work struct {
 // When ctx ends it stops: the rest is for the next run.
 func run(ctx context.Context, o options, texts []text, labelled []nyckelsim.Sample, progress io.Writer) (*figures, error) {
 	start := time.Now()
-	setup := context.WithoutCancel(ctx) // what is begun is finished: it takes a moment only
+	setup := context.WithoutCancel(ctx) // it takes a moment only
 	db, err := sqlite.Open(setup, o.db, sqlite.Options{})
 	if err != nil {
 		return nil, err
@@ -50,23 +50,29 @@ func run(ctx context.Context, o options, texts []text, labelled []nyckelsim.Samp
 
 	w := &work{options: o, texts: texts, store: store, engine: engine,
 		figures: &figures{Texts: len(texts), Database: o.db}}
-	if err := w.prepare(setup); err != nil {
-		return nil, err
-	}
 	s, err := startService(o, labelled)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	if err := w.work(ctx, s, progress); err != nil {
-		return nil, err
-	}
-	w.Stopped = ctx.Err() != nil
-	if err := w.judge(setup); err != nil {
-		return nil, err
+	if err := w.play(ctx, s, progress); err != nil {
+		return nil, fmt.Errorf("%w\nwhat was recorded stays; run the same command again with -db %s to go on", err, o.db)
 	}
 	w.Seconds = time.Since(start).Seconds()
 	return w.figures, nil
+}
+
+// play does the work and judges it.
+func (w *work) play(ctx context.Context, s *service, progress io.Writer) error {
+	alone := context.WithoutCancel(ctx) // before and after, it takes a moment only
+	if err := w.prepare(alone); err != nil {
+		return err
+	}
+	if err := w.work(ctx, s, progress); err != nil {
+		return err
+	}
+	w.Stopped = ctx.Err() != nil
+	return w.judge(alone)
 }
 
 // prepare finds out what earlier runs did, and has tried again what they gave up.

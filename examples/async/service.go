@@ -63,7 +63,7 @@ func startService(o options, labelled []nyckelsim.Sample) (*service, error) {
 		nyckel.WithLimit(policy.Limit{PerSecond: o.rate, InFlight: 25}),
 		nyckel.WithFunction(function, nyckel.Function{ID: id}),
 		nyckel.WithStack(policy.Stack{Breaker: policy.Breaker{
-			LastCalls: 20, OpenFor: time.Second, MaxOpenFor: time.Second, // soon again: the demo is short
+			LastCalls: 20, OpenFor: 2 * time.Second, MaxOpenFor: 2 * time.Second, // soon again: the demo is short
 			OnTransition: func(_ context.Context, t policy.Transition) {
 				if t.To == policy.Open {
 					s.opened.Add(1)
