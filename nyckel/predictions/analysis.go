@@ -238,7 +238,9 @@ func (s Scope) conditions() (*conditions, string) {
 	if s.Step <= 0 {
 		return c, "0"
 	}
-	return c, fmt.Sprintf("p.at / %d", max(s.Step.Microseconds(), 1))
+	// A division rounds towards zero, which before 1970 is up.
+	step := max(s.Step.Microseconds(), 1)
+	return c, fmt.Sprintf("(p.at - (p.at %% %[1]d + %[1]d) %% %[1]d) / %[1]d", step)
 }
 
 // start returns when a period begins.

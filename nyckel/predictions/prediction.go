@@ -104,33 +104,58 @@ func (p Prediction) withDefaults(hashKey []byte) Prediction {
 	return p
 }
 
+// ErrInvalid is matched by the error for a prediction or a truth that makes no
+// sense. It was not shown to the database, and trying again does not help.
+var ErrInvalid = errors.New("predictions: not valid")
+
 // maxIndexed is how many bytes ids, labels and names may have. An entry of an index
 // of PostgreSQL holds 2,704 bytes, and the largest has four of them.
 const maxIndexed = 512
 
 // validate refuses what one of the databases could not hold.
 func (p Prediction) validate() error {
+	year := p.At.UTC().Year()
 	switch {
 	case p.Function == "":
-		return fmt.Errorf("predictions: prediction %q names no function", p.ID)
-	case !(p.Confidence >= 0 && p.Confidence <= 1): // NaN too
-		return fmt.Errorf("predictions: prediction %q: confidence %v is not between 0 and 1", p.ID, p.Confidence)
-	case !(p.Similarity >= 0 && p.Similarity <= 1):
-		return fmt.Errorf("predictions: prediction %q: similarity %v is not between 0 and 1", p.ID, p.Similarity)
+		return fmt.Errorf("%w: prediction %q names no function", ErrInvalid, p.ID)
+	case !share(p.Confidence):
+		return fmt.Errorf("%w: prediction %q: confidence %v is not between 0 and 1", ErrInvalid, p.ID, p.Confidence)
+	case !share(p.Similarity):
+		return fmt.Errorf("%w: prediction %q: similarity %v is not between 0 and 1", ErrInvalid, p.ID, p.Similarity)
+	case new(policy.Class).UnmarshalText([]byte(p.Verdict.String())) != nil:
+		return fmt.Errorf("%w: prediction %q: verdict %v is none", ErrInvalid, p.ID, p.Verdict)
+	case year < 1 || year > 9999:
+		return fmt.Errorf("%w: prediction %q: it is of the year %d", ErrInvalid, p.ID, year)
 	}
-	for _, text := range []string{p.ID, p.Function, p.Model, p.ExternalID, p.Label} {
-		if len(text) > maxIndexed {
-			return fmt.Errorf("predictions: prediction %.40q: %.40q… is longer than %d bytes", p.ID, text, maxIndexed)
+	for _, l := range p.Labels {
+		if !share(l.Confidence) {
+			return fmt.Errorf("%w: prediction %q: confidence %v of label %q is not between 0 and 1", ErrInvalid, p.ID, l.Confidence, l.Label)
 		}
 	}
-	return checkText(p.ID, p.Function, p.Model, p.SampleID, p.ExternalID, p.Label, p.LabelID, string(p.Source), p.Rule, p.TraceID)
+	if err := checkIndexed(p.ID, p.Function, p.Model, p.ExternalID, p.Label); err != nil {
+		return err
+	}
+	return checkText(p.SampleID, p.LabelID, string(p.Source), p.Rule, p.TraceID)
+}
+
+// share reports whether x is between 0 and 1, which NaN is not.
+func share(x float64) bool { return x >= 0 && x <= 1 }
+
+// checkIndexed refuses what a database cannot hold in an index.
+func checkIndexed(texts ...string) error {
+	for _, text := range texts {
+		if len(text) > maxIndexed {
+			return fmt.Errorf("%w: %.50q… has %d bytes, want at most %d", ErrInvalid, text, len(text), maxIndexed)
+		}
+	}
+	return checkText(texts...)
 }
 
 // checkText refuses what PostgreSQL cannot hold, on both databases alike.
 func checkText(texts ...string) error {
 	for _, text := range texts {
 		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-			return fmt.Errorf("predictions: %q is not UTF-8 or holds a zero", text)
+			return fmt.Errorf("%w: %.50q is not UTF-8 or holds a zero", ErrInvalid, text)
 		}
 	}
 	return nil

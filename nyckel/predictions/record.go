@@ -72,7 +72,7 @@ func (s *Store) insertSome(ctx context.Context, tx *sql.Tx, rows []row) error {
 	inputs := make(map[string]row)
 	for _, r := range rows {
 		args = append(args, r.values[:]...)
-		if r.input != nil {
+		if _, twice := inputs[r.id]; s.options.KeepInputs && !twice { // the first one is recorded
 			inputs[r.id] = r
 		}
 	}
@@ -94,7 +94,7 @@ func (s *Store) insertSome(ctx context.Context, tx *sql.Tx, rows []row) error {
 		return err
 	}
 	for id, seq := range seqs {
-		if r, ok := inputs[id]; ok {
+		if r := inputs[id]; r.input != nil {
 			_, err := tx.ExecContext(ctx, s.dialect.sql("INSERT INTO sparekey_inputs (prediction, at, input) VALUES ($1, $2, $3)"), seq, r.at, r.input)
 			if err != nil {
 				return err

@@ -17,14 +17,17 @@ import (
 // RecordPrediction puts the prediction of a call into the queue: give the writer
 // to nyckel.WithRecorder. A call that failed predicted nothing and is passed over.
 // The trace is that of the caller's context. What cannot be recorded at all, as its
-// label is too long for one, goes to OnError.
+// label is too long for one, is counted as dropped and goes to OnError as well.
 func (w *Writer) RecordPrediction(ctx context.Context, r nyckel.Record) {
 	if r.Prediction == nil {
 		return
 	}
-	err := w.Put(ctx, FromRecord(ctx, r))
-	if err != nil && !errors.Is(err, ErrDropped) && w.options.OnError != nil { // a drop is counted, and told, by itself
-		w.options.OnError(err)
+	p := FromRecord(ctx, r)
+	if err := w.Put(ctx, p); err != nil && !errors.Is(err, ErrDropped) { // that one is counted
+		w.drop(p)
+		if w.options.OnError != nil {
+			w.options.OnError(err)
+		}
 	}
 }
 

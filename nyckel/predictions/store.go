@@ -114,7 +114,8 @@ func (s *Store) Update(ctx context.Context, fn func(context.Context, *sql.Tx) er
 }
 
 // Record records predictions, all or none. They are durable when it returns nil.
-// One whose ID is recorded already changes nothing.
+// One whose ID is recorded already changes nothing. The error matches [ErrInvalid]
+// if one of them makes no sense.
 func (s *Store) Record(ctx context.Context, ps ...Prediction) error {
 	rows, err := s.rows(ps)
 	if err != nil || len(rows) == 0 {

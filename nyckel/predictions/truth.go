@@ -45,18 +45,22 @@ type TruthRecord struct {
 func (t Truth) validate() error {
 	switch {
 	case t.Label == "":
-		return errors.New("predictions: a truth without a label")
+		return fmt.Errorf("%w: a truth without a label", ErrInvalid)
 	case t.PredictionID == "" && (t.Function == "" || t.ExternalID == ""):
-		return errors.New("predictions: a truth needs a function and an external id, or the id of a prediction")
+		return fmt.Errorf("%w: a truth needs a function and an external id, or the id of a prediction", ErrInvalid)
 	case t.PredictionID != "" && t.ExternalID != "":
-		return errors.New("predictions: a truth has either an external id or the id of a prediction")
+		return fmt.Errorf("%w: a truth has either an external id or the id of a prediction", ErrInvalid)
 	}
-	return checkText(t.Function, t.ExternalID, t.PredictionID, t.Label, t.By)
+	if err := checkIndexed(t.Function, t.ExternalID, t.PredictionID); err != nil {
+		return err
+	}
+	return checkText(t.Label, t.By)
 }
 
 // SetTruth records truths, all or none. The last one that was set is the current
 // one, whatever its At; those before it are kept. Saying the same again changes
-// nothing. The error matches [ErrNotFound] if no prediction has the PredictionID.
+// nothing. The error matches [ErrInvalid] if a truth makes no sense, and [ErrNotFound]
+// if no prediction has the PredictionID.
 func (s *Store) SetTruth(ctx context.Context, truths ...Truth) error {
 	for _, t := range truths {
 		if err := t.validate(); err != nil {

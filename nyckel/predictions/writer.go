@@ -37,7 +37,7 @@ type WriterOptions struct {
 type WriterStats struct {
 	Queued   int   // wait to be recorded
 	Recorded int64 // durable
-	Dropped  int64 // for want of room
+	Dropped  int64 // for want of room, and of calls what the writer does not take
 	Failures int64 // attempts to record that failed
 	LastErr  error // of the last one, nil once it went well again
 }
@@ -82,7 +82,7 @@ func NewWriter(store *Store, options WriterOptions) *Writer {
 }
 
 // Put queues a prediction. The error matches [ErrDropped] if there was no room,
-// and [ErrClosed] after Close. A prediction that makes no sense is refused.
+// [ErrClosed] after Close, and [ErrInvalid] if the prediction makes no sense.
 func (w *Writer) Put(ctx context.Context, p Prediction) error {
 	p = p.withDefaults(w.store.options.HashKey)
 	if err := p.validate(); err != nil {
@@ -111,13 +111,17 @@ func (w *Writer) Put(ctx context.Context, p Prediction) error {
 			break
 		}
 	}
+	w.drop(p)
+	return ErrDropped
+}
+
+func (w *Writer) drop(p Prediction) {
 	w.mu.Lock()
 	w.stats.Dropped++
 	w.mu.Unlock()
 	if w.options.OnDrop != nil {
 		w.options.OnDrop(p)
 	}
-	return ErrDropped
 }
 
 // enqueue queues p or, if there is no room, returns a channel that is closed when

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/predictions"
 	"github.com/sparekey/sparekey/nyckel/sqlite"
 )
@@ -135,6 +137,27 @@ func stall(t *testing.T, store *predictions.Store) (release func()) {
 	release = sync.OnceFunc(func() { close(end); assert.NoError(t, <-done) })
 	t.Cleanup(release)
 	return release
+}
+
+// What the writer does not take of a client is not passed over in silence, and keeps
+// nothing else from being recorded.
+func TestWriterCountsWhatItRefuses(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{KeepLabels: true})
+	var dropped []string
+	w := predictions.NewWriter(store, predictions.WriterOptions{OnDrop: func(p predictions.Prediction) { dropped = append(dropped, p.Label) }})
+	answer := func(label string, externalID string) nyckel.Record {
+		return nyckel.Record{Function: "f", ExternalID: externalID, Prediction: &nyckel.Prediction{LabelName: label}}
+	}
+	w.RecordPrediction(t.Context(), answer("long", strings.Repeat("x", 513)))
+	w.RecordPrediction(t.Context(), answer("short", "x"))
+	require.NoError(t, w.Close(t.Context()))
+	assert.Equal(t, []string{"long"}, dropped)
+	stats := w.Stats()
+	assert.EqualValues(t, 1, stats.Dropped)
+	assert.EqualValues(t, 1, stats.Recorded)
+
+	w.RecordPrediction(t.Context(), answer("late", "x"))
+	assert.Equal(t, []string{"long", "late"}, dropped)
 }
 
 func TestWriterBlocks(t *testing.T) {

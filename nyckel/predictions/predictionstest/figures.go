@@ -93,6 +93,30 @@ func figures(t *testing.T, s *predictions.Store) {
 	}
 }
 
+// before1970 checks that periods are the same for every figure, also where times
+// are negative.
+func before1970(t *testing.T, s *predictions.Store) {
+	midnight := time.Date(1969, 12, 31, 0, 0, 0, 0, time.UTC)
+	must(t, s.Record(t.Context(),
+		predictions.Prediction{Function: "f", Label: "x", At: midnight},
+		predictions.Prediction{Function: "f", Label: "x", At: midnight.Add(day - time.Microsecond)},
+		predictions.Prediction{Function: "f", Label: "x", At: midnight.Add(day)}))
+	scope := predictions.Scope{Step: day}
+	performance, err := s.Performance(t.Context(), scope)
+	must(t, err)
+	sources, err := s.Sources(t.Context(), scope)
+	must(t, err)
+	if len(performance) != 2 || len(sources) != 2 {
+		t.Fatalf("%d and %d periods, want 2", len(performance), len(sources))
+	}
+	for i, start := range []time.Time{midnight, midnight.Add(day)} {
+		equal(t, "start", performance[i].Start, start)
+		equal(t, "start of the sources", sources[i].Start, start)
+		equal(t, "n", performance[i].N, 2-i)
+		equal(t, "n of the sources", sources[i].N, 2-i)
+	}
+}
+
 func within(all []known, scope predictions.Scope) (inside []known) {
 	for _, k := range all {
 		if (scope.Function == "" || k.Function == scope.Function) && (scope.From.IsZero() || !k.At.Before(scope.From)) && (scope.To.IsZero() || k.At.Before(scope.To)) {

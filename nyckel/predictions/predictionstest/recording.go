@@ -42,7 +42,9 @@ func roundTrip(t *testing.T, s *predictions.Store) {
 		}
 		return b.String()[:512]
 	}
-	must(t, s.Record(t.Context(), predictions.Prediction{ID: long(), Function: long(), Model: long(), ExternalID: long(), Label: long()}))
+	longest := predictions.Prediction{ID: long(), Function: long(), Model: long(), ExternalID: long(), Label: long()}
+	must(t, s.Record(t.Context(), longest))
+	must(t, s.SetTruth(t.Context(), predictions.Truth{PredictionID: longest.ID, Label: long()}))
 	keep := reopen(t, s, predictions.Options{KeepInputs: true, KeepLabels: true})
 	must(t, keep.Record(t.Context(), full()))
 	got := one(t, s, predictions.Query{ID: "job-1"}).Prediction
@@ -69,13 +71,14 @@ func idempotent(t *testing.T, s *predictions.Store) {
 	must(t, keep.Record(t.Context(), full()))
 	other := full()
 	other.Label, other.Input = "other", []byte("other")
-	twin := predictions.Prediction{ID: "twin", Function: "f", Label: "first"}
+	twin := predictions.Prediction{ID: "twin", Function: "f", Label: "first", Input: []byte("first")}
 	second := twin
-	second.Label = "second"
+	second.Label, second.Input = "second", []byte("second")
 	must(t, keep.Record(t.Context(), other, twin, second))
 	equal(t, "label", one(t, s, predictions.Query{ID: "job-1"}).Label, "delivery")
 	equal(t, "input", string(one(t, s, predictions.Query{ID: "job-1"}).Input), string(full().Input))
 	equal(t, "the first of two", one(t, s, predictions.Query{ID: "twin"}).Label, "first")
+	equal(t, "its input", string(one(t, s, predictions.Query{ID: "twin"}).Input), "first")
 
 	pruned, err := keep.Prune(t.Context(), noon.Add(time.Second))
 	must(t, err)
@@ -86,6 +89,7 @@ func idempotent(t *testing.T, s *predictions.Store) {
 
 func refused(t *testing.T, s *predictions.Store) {
 	good := predictions.Prediction{ID: "good", Function: "f", Label: "x"}
+	keep := reopen(t, s, predictions.Options{KeepLabels: true})
 	for name, change := range map[string]func(p *predictions.Prediction){
 		"no function":     func(p *predictions.Prediction) { p.Function = "" },
 		"confidence 1.01": func(p *predictions.Prediction) { p.Confidence = 1.01 },
@@ -94,11 +98,15 @@ func refused(t *testing.T, s *predictions.Store) {
 		"a zero":          func(p *predictions.Prediction) { p.Label = "a\x00b" },
 		"a long label":    func(p *predictions.Prediction) { p.Label = strings.Repeat("x", 513) },
 		"not UTF-8":       func(p *predictions.Prediction) { p.Label = "\xff" },
+		"a label's NaN":   func(p *predictions.Prediction) { p.Labels = []predictions.LabelConfidence{{Confidence: math.NaN()}} },
+		"no verdict":      func(p *predictions.Prediction) { p.Verdict = 200 },
+		"a long id":       func(p *predictions.Prediction) { p.ExternalID = strings.Repeat("x", 513) },
+		"the year 10000":  func(p *predictions.Prediction) { p.At = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
 		bad := predictions.Prediction{ID: "bad", Function: "f", Label: "x"}
 		change(&bad)
-		if err := s.Record(t.Context(), good, bad); err == nil {
-			t.Errorf("%s was recorded", name)
+		if err := keep.Record(t.Context(), good, bad); !errors.Is(err, predictions.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	equal(t, "entries", len(all(t, s, predictions.Query{})), 0)
