@@ -81,11 +81,10 @@ func Invoke(client *nyckel.Client) Handler {
 		if err != nil {
 			return outcomeOf(err)
 		}
-		p := predictions.FromRecord(ctx, nyckel.Record{
+		return Done(predictions.FromRecord(ctx, nyckel.Record{
 			Function: call.Function, Model: answer.Model, ExternalID: call.ExternalID, Input: call.Data,
-			Prediction: answer, Start: begin, Latency: time.Since(begin), Trail: answer.Trail,
-		})
-		return Done(p)
+			Prediction: answer, Trail: answer.Trail, Start: begin, Latency: time.Since(begin),
+		}))
 	}
 }
 
@@ -93,7 +92,7 @@ func readCall(d Delivery) (call Call, input nyckel.Input, options []nyckel.Invok
 	if err := json.Unmarshal(d.Payload, &call); err != nil {
 		return call, nil, nil, fmt.Errorf("jobs: payload is not a call: %w", err)
 	}
-	input, err = readInput(call.Data)
+	input, call.Data, err = readInput(call.Data)
 	if err != nil {
 		return call, nil, nil, fmt.Errorf("jobs: data of the call: %w", err)
 	}
@@ -110,22 +109,30 @@ func readCall(d Delivery) (call Call, input nyckel.Input, options []nyckel.Invok
 	return call, input, options, nil
 }
 
-// readInput returns the input that a JSON value stands for. The service takes the
-// URL of an image as it takes a text.
-func readInput(data json.RawMessage) (nyckel.Input, error) {
+// readInput returns the input that a JSON value stands for, and the value as a
+// client writes it: equal inputs are to have equal hashes, however they were asked
+// about. The service takes the URL of an image as it takes a text.
+func readInput(data json.RawMessage) (nyckel.Input, json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var value any
 	if err := d.Decode(&value); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	var written bytes.Buffer
+	e := json.NewEncoder(&written)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return nil, nil, err
+	}
+	data = bytes.TrimSuffix(written.Bytes(), []byte("\n"))
 	switch value := value.(type) {
 	case string:
-		return nyckel.Text(value), nil
+		return nyckel.Text(value), data, nil
 	case map[string]any:
-		return nyckel.Tabular(value), nil
+		return nyckel.Tabular(value), data, nil
 	}
-	return nil, errors.New("neither a text nor an object")
+	return nil, nil, errors.New("neither a text nor an object")
 }
 
 // accountTrouble is how long jobs wait that met trouble of the account, which takes

@@ -37,6 +37,7 @@ func newClient(t *testing.T, stack policy.Stack, limit policy.Limit, steps ...tr
 		})}),
 		nyckel.WithFunction("tickets", nyckel.Function{ID: "function_1"}),
 		nyckel.WithFunction("mail", nyckel.Function{ID: "function_2", Model: "m2"}),
+		nyckel.WithFunction("pinned", nyckel.Function{ID: "function_3", Model: "pin"}),
 		nyckel.WithStack(stack),
 		nyckel.WithLimit(limit),
 	)
@@ -77,7 +78,19 @@ func TestInvokeRecordsTheAnswer(t *testing.T) {
 	require.Equal(t, 1, calls.Calls())
 	sent := calls.Requests()[0]
 	assert.JSONEq(t, `{"data":"money <back>","externalId":"job-1"}`, sent.Body)
+	assert.Contains(t, sent.Body, `{"data":`+string(p.Input)+`,`, "byte for byte, as is hashed")
 	assert.True(t, strings.HasSuffix(sent.URL, "?capture=false&labelCount=2&modelId=m1"), sent.URL)
+}
+
+// What is recorded names the model that the client is pinned to, and an answer that
+// no database could hold as it is does not waste the call.
+func TestInvokeRecordsAsAClientDoes(t *testing.T) {
+	client, calls := newClient(t, once, noLimit, answer(200, `{"labelId":"l1","confidence":0.75,"sampleId":"s\u0000"}`))
+	o := deliver(t, client, jobs.Text("pinned", "hello"))
+	require.Equal(t, jobs.Finished, o.Ending, "%v", o.Err)
+	p := o.Predictions[0]
+	assert.Equal(t, []any{"pin", "l1", "l1", "s\uFFFD"}, []any{p.Model, p.Label, p.LabelID, p.SampleID})
+	assert.True(t, strings.HasSuffix(calls.Requests()[0].URL, "?modelId=pin"), calls.Requests()[0].URL)
 }
 
 func TestInvokeSendsRows(t *testing.T) {
@@ -86,6 +99,7 @@ func TestInvokeSendsRows(t *testing.T) {
 	require.Equal(t, jobs.Finished, o.Ending, "%v", o.Err)
 	assert.Equal(t, "m2", o.Predictions[0].Model, "the client's pin")
 	assert.JSONEq(t, `{"data":{"city":"Bern","sum":12.50},"externalId":"mine"}`, calls.Requests()[0].Body)
+	assert.Contains(t, calls.Requests()[0].Body, `{"data":`+string(o.Predictions[0].Input)+`,`)
 }
 
 // What the service says can be recorded, whatever it is.
