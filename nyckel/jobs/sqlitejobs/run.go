@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
+	"github.com/sparekey/sparekey/nyckel/predictions"
 )
 
 const (
@@ -110,7 +111,7 @@ func (r *run) next(ctx context.Context, n int) (taken []*held, wait time.Duratio
 	}
 	if gate, ok := r.Gate.(jobs.Rationed); ok {
 		for _, queue := range open {
-			n = min(n, gate.Ration(ctx, queue, n))
+			n = min(n, max(1, gate.Ration(ctx, queue, n)))
 		}
 	}
 	taken, err = r.claim(r.db, open, n)
@@ -208,8 +209,7 @@ func (r *run) work(ctx context.Context, h *held) {
 
 // settleSurely settles a delivery and tries again while the database is in
 // trouble, until the job is lost or the shutdown cannot wait any longer. A
-// prediction that the store will not have, while it has everything else, makes the
-// job a failed one.
+// prediction that makes no sense makes the job a failed one.
 func (r *run) settleSurely(h *held, o jobs.Outcome) (jobs.Outcome, error) {
 	for wait := troubleIn; ; wait = min(2*wait, troubleTo) {
 		err := r.settle(h, o)
@@ -217,11 +217,9 @@ func (r *run) settleSurely(h *held, o jobs.Outcome) (jobs.Outcome, error) {
 			return o, err
 		}
 		r.OnError(err)
-		if len(o.Predictions) > 0 && wait > troubleIn { // tried twice
-			failed := jobs.Retry(0, err).Decide(h.Delivery, r.RunConfig)
-			if err := r.settle(h, failed); err == nil || errors.Is(err, errLost) {
-				return failed, err
-			}
+		if errors.Is(err, predictions.ErrInvalid) { // and not the database, so that a call is repeated for its sake
+			o = jobs.Retry(0, err).Decide(h.Delivery, r.RunConfig)
+			continue
 		}
 		if r.stop.Err() != nil {
 			return o, err
