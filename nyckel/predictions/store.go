@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 )
 
 //go:embed migrations/*.sql
@@ -42,6 +43,32 @@ type Store struct {
 	options Options
 	many    *sql.Stmt  // inserts maxRows rows
 	group   *committer // nil on PostgreSQL, which groups commits by itself
+	direct  door       // for updates without a group
+}
+
+// A door lets updates in until it is closed.
+type door struct {
+	mu     sync.Mutex
+	closed bool
+	inside sync.WaitGroup
+}
+
+// enter reports whether the door was open. Who entered says when he is done.
+func (d *door) enter() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.inside.Add(1)
+	}
+	return !d.closed
+}
+
+// close waits for those inside.
+func (d *door) close() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.inside.Wait()
 }
 
 // Open returns a store on a database, whose tables it creates or brings up to
@@ -78,6 +105,7 @@ func (s *Store) Close() error {
 	if s.group != nil {
 		s.group.close()
 	}
+	s.direct.close()
 	err := s.many.Close()
 	if s.options.OwnDB {
 		err = errors.Join(err, s.db.Close())
@@ -99,6 +127,10 @@ func (s *Store) Update(ctx context.Context, fn func(context.Context, *sql.Tx) er
 	if s.group != nil {
 		return s.group.update(ctx, fn)
 	}
+	if !s.direct.enter() {
+		return ErrClosed
+	}
+	defer s.direct.inside.Done()
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("predictions: begin: %w", err)

@@ -273,11 +273,26 @@ func concurrent(t *testing.T, s *predictions.Store) {
 }
 
 func closed(t *testing.T, s *predictions.Store) {
-	if s.Dialect() != predictions.SQLite {
-		t.Skip("a store on PostgreSQL has nothing to close but the database")
-	}
 	again := reopen(t, s, predictions.Options{})
-	must(t, again.Close())
+	begun, end, done, shut := make(chan struct{}), make(chan struct{}), make(chan error), make(chan error)
+	go func() {
+		done <- again.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+			close(begun)
+			<-end
+			return again.RecordTx(ctx, tx, predictions.Prediction{ID: "begun", Function: "f", Label: "x"})
+		})
+	}()
+	<-begun
+	go func() { shut <- again.Close() }()
+	select {
+	case <-shut:
+		t.Error("it was closed before an update had ended")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(end)
+	must(t, <-done)
+	must(t, <-shut)
+	equal(t, "ids", ids(all(t, s, predictions.Query{})), []string{"begun"})
 	if err := again.Record(t.Context(), full()); !errors.Is(err, predictions.ErrClosed) {
 		t.Errorf("error %v, want ErrClosed", err)
 	}
