@@ -114,13 +114,30 @@ type stacked struct{ client *nyckel.Client }
 const functionName = "ticket_routing"
 
 func newStacked(s *site, wire http.RoundTripper, stack policy.Stack) (*stacked, error) {
-	client, err := nyckel.New(
+	return stackedBy(
 		nyckel.WithBaseURL(s.url),
 		nyckel.WithCredentials(clientID, clientSecret),
 		nyckel.WithHTTPClient(&http.Client{Transport: wire}),
 		nyckel.WithFunction(functionName, nyckel.Function{ID: s.function, Stack: &stack}),
 		nyckel.WithLimit(policy.Limit{Off: true}), // as with the other callers, the service alone refuses
 	)
+}
+
+// newPlanned makes the client of a configuration file.
+func newPlanned(config string, s *site, wire http.RoundTripper, onTransition func(policy.Transition)) (*stacked, error) {
+	p, err := readPlan(config, s)
+	if err != nil {
+		return nil, err
+	}
+	if p, err = listening(p, onTransition); err != nil {
+		return nil, err
+	}
+	f, _ := p.Function(functionName)
+	return stackedBy(nyckel.WithPlan(p, f.Account), nyckel.WithHTTPClient(&http.Client{Transport: wire}))
+}
+
+func stackedBy(options ...nyckel.Option) (*stacked, error) {
+	client, err := nyckel.New(options...)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +150,10 @@ func (s *stacked) ask(ctx context.Context, text string) (answer, error) {
 		return answer{}, err
 	}
 	return answer{prediction.LabelName, prediction.Answer}, nil
+}
+
+func told(onTransition func(policy.Transition)) func(context.Context, policy.Transition) {
+	return func(_ context.Context, t policy.Transition) { onTransition(t) }
 }
 
 // newStack is what stands between the program and the service. Its times suit a
@@ -163,7 +184,7 @@ func newStack(o options, rules []policy.Rule, static string, onTransition func(p
 		},
 		Breaker: policy.Breaker{
 			Window: 5 * time.Second, OpenFor: openFor, MaxOpenFor: 2 * openFor,
-			OnTransition: func(_ context.Context, t policy.Transition) { onTransition(t) },
+			OnTransition: told(onTransition),
 		},
 	}
 }

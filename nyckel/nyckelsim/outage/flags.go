@@ -13,6 +13,7 @@ import (
 type options struct {
 	train, input string
 	json, html   string
+	config       string
 	console      string
 	noConsole    bool
 	seed         uint64
@@ -28,6 +29,7 @@ func (p Program) parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.input, "input", "", "ask the texts of this CSV `file`; without it a part of the training texts is held back and asked")
 	flags.StringVar(&o.json, "json", "", "write the figures as JSON to this `file`, - for standard output")
 	flags.StringVar(&o.html, "html", "", "write a report with plots to this `file`, which needs no other")
+	flags.StringVar(&o.config, "config", "", "take the stack from this configuration `file`")
 	if p.Console != nil {
 		flags.StringVar(&o.console, "console", "127.0.0.1:0", "loopback `address` of the console, which shows the stack at work")
 		flags.BoolVar(&o.noConsole, "no-console", false, "serve no console")
@@ -59,7 +61,7 @@ func (o options) validate(rest []string) error {
 	if o.console != "" && !o.noConsole && !isLoopback(o.console) {
 		return fmt.Errorf("-console is %q, want a loopback address such as 127.0.0.1:8090", o.console)
 	}
-	return errors.Join(tryFile("-json", o.json), tryFile("-html", o.html))
+	return errors.Join(checkConfig(o.config), tryFile("-json", o.json), tryFile("-html", o.html))
 }
 
 // tryFile tells before the run, not after it, whether a report can be written.

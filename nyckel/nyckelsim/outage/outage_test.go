@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 	for _, row := range f.Rows {
 		byClient[row.Client] = append(byClient[row.Client], row)
 	}
-	phases := plan(options{rate: 60, duration: 8 * time.Second})
+	phases := phasesFor(options{rate: 60, duration: 8 * time.Second})
 	for _, client := range clientNames {
 		require.Len(t, byClient[client], len(phases))
 		for i, row := range byClient[client] {

@@ -43,8 +43,8 @@ func accountLimit(o options) int {
 	return max(documentedLimit, int(math.Ceil(1.5*healthyRate(o))))
 }
 
-// plan lays the phases out over the duration.
-func plan(o options) []phase {
+// phasesFor lays the phases out over the duration.
+func phasesFor(o options) []phase {
 	phases := []phase{
 		{name: "healthy", share: healthyShare, rate: healthyRate(o)},
 		{name: "rate-limited burst", share: 0.06, rate: 2 * float64(accountLimit(o))},

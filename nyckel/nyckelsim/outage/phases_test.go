@@ -12,8 +12,8 @@ func TestPlan(t *testing.T) {
 	for _, o := range []options{
 		{rate: 1, duration: 3 * time.Second}, {rate: 10, duration: 45 * time.Second}, {rate: 500, duration: 30 * time.Minute},
 	} {
-		phases := plan(o)
-		assert.Equal(t, phases, plan(o))
+		phases := phasesFor(o)
+		assert.Equal(t, phases, phasesFor(o))
 		var sum time.Duration
 		for _, p := range phases {
 			sum += p.duration

@@ -135,7 +135,12 @@ func newContestants(ctx context.Context, o options, d *data, sites [2]*site, onT
 	if contestants[0].caller, err = newBare(ctx, sites[0], contestants[0].wire); err != nil {
 		return contestants, err
 	}
-	ours, err := newStacked(sites[1], contestants[1].wire, newStack(o, rulesFor(d), commonest(d.train), onTransition))
+	var ours *stacked
+	if o.config == "" {
+		ours, err = newStacked(sites[1], contestants[1].wire, newStack(o, rulesFor(d), commonest(d.train), onTransition))
+	} else {
+		ours, err = newPlanned(o.config, sites[1], contestants[1].wire, onTransition)
+	}
 	if err != nil {
 		return contestants, err
 	}
@@ -147,7 +152,7 @@ func newContestants(ctx context.Context, o options, d *data, sites [2]*site, onT
 
 // run plays all phases and returns what was counted, up to where ctx ended.
 func run(ctx context.Context, o options, d *data, w *watched, out io.Writer) (*figures, error) {
-	phases := plan(o)
+	phases := phasesFor(o)
 	questions := d.questions(callsIn(phases), o.seed)
 	f := newFigures(o, d, phases, questions)
 	begin := time.Now()

@@ -1,0 +1,63 @@
+package outage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport/plan"
+)
+
+// readPlan reads the stack of a configuration file, in which references such as
+// ${DEMO_URL} stand for the simulator.
+func readPlan(name string, s *site) (*plan.Plan, error) {
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	ours := map[string]string{
+		"DEMO_URL": s.url, "DEMO_FUNCTION": s.function, "DEMO_CLIENT_ID": clientID, "DEMO_CLIENT_SECRET": clientSecret,
+	}
+	others := plan.Environment(filepath.Dir(name))
+	p, err := plan.Parse(name, content, func(reference string) (string, bool, error) {
+		if value, ok := ours[reference]; ok {
+			return value, true, nil
+		}
+		return others(reference)
+	})
+	if problems, ok := errors.AsType[*plan.Error](err); ok {
+		return nil, fmt.Errorf("%s is wrong:\n%s", name, problems.Excerpts())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f, ok := p.Function(functionName); !ok || f.ID != s.function {
+		return nil, fmt.Errorf("%s: want a function %s with the id ${DEMO_FUNCTION}", name, functionName)
+	}
+	return p, nil
+}
+
+// checkConfig tells before the demo begins whether its file is right.
+func checkConfig(name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := readPlan(name, &site{url: "http://127.0.0.1:1", function: "function_1"})
+	return err
+}
+
+// listening returns the plan with a func that is told of what the breaker does.
+func listening(p *plan.Plan, onTransition func(policy.Transition)) (*plan.Plan, error) {
+	file := p.File()
+	functions := make(map[string]plan.Function, len(file.Functions))
+	for name, f := range file.Functions {
+		if name == functionName {
+			f.Breaker.OnTransition = told(onTransition)
+		}
+		functions[name] = f
+	}
+	file.Functions = functions
+	return plan.New(file)
+}
