@@ -2,7 +2,7 @@
 // SQLite file of the prediction store. That a job is done and what it predicted
 // are one commit.
 //
-//	db, err := sqlite.Open("predictions.db")
+//	db, err := sqlite.Open(ctx, "predictions.db", sqlite.Options{})
 //	store, err := predictions.Open(ctx, db, predictions.SQLite, predictions.Options{})
 //	engine, err := sqlitejobs.New(ctx, store, sqlitejobs.Options{})
 //
