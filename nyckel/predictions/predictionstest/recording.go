@@ -285,8 +285,8 @@ func closed(t *testing.T, s *predictions.Store) {
 	<-begun
 	go func() { shut <- again.Close() }()
 	select {
-	case <-shut:
-		t.Error("it was closed before an update had ended")
+	case err := <-shut:
+		t.Errorf("it was closed before an update had ended: %v", err)
 	case <-time.After(20 * time.Millisecond):
 	}
 	close(end)
