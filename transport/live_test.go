@@ -460,9 +460,9 @@ func TestHedgeWith(t *testing.T) {
 		assert.InDelta(t, 100*time.Millisecond, other.Delay(), 1e7, "another quantile of the same times")
 
 		// Good answers pay the new ratio: one buys a hedge.
-		calls := 0
+		var calls atomic.Int32
 		counted := transport.Func(func(req *http.Request) (*http.Response, error) {
-			calls++
+			calls.Add(1)
 			return base(req)
 		})
 		took = time.Millisecond
@@ -472,7 +472,7 @@ func TestHedgeWith(t *testing.T) {
 		_, _, err = get(t, other.Wrap(counted))
 		require.NoError(t, err)
 		synctest.Wait()
-		assert.Equal(t, 3, calls)
+		assert.EqualValues(t, 3, calls.Load())
 		time.Sleep(time.Minute)
 	})
 }
