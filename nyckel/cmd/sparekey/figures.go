@@ -21,6 +21,9 @@ func percent(part, whole int) string {
 	return fmt.Sprintf("%.1f %%", share)
 }
 
+// rounded leaves a share the four digits that may mean something.
+func rounded(share float64) float64 { return math.Round(1e4*share) / 1e4 }
+
 // sortedByCount returns the keys, those counted most often first.
 func sortedByCount(counts map[string]int) []string {
 	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {

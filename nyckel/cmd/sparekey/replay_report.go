@@ -80,7 +80,8 @@ func reportOf(r *replaying) replayReport {
 		c.Count = counts[key]
 		out.Changes = append(out.Changes, c)
 	}
-	out.Low, out.High = fallback.FidelityFigure{Given: out.Answered, GivenAgreed: out.Agreed}.Interval()
+	low, high := fallback.FidelityFigure{Given: out.Answered, GivenAgreed: out.Agreed}.Interval()
+	out.Low, out.High = rounded(low), rounded(high)
 	out.P50MS, out.P95MS = milliseconds(quantile(now, 0.5)), milliseconds(quantile(now, 0.95))
 	out.WasP50MS, out.WasP95MS = milliseconds(quantile(was, 0.5)), milliseconds(quantile(was, 0.95))
 	return out

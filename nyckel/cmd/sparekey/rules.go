@@ -125,7 +125,7 @@ func testRules(cfg policy.Fallback, inputs []recorded) (*tested, error) {
 	for i, f := range fallback.Measure(all, samples) {
 		one := testedRule{
 			Rule: f.Rule, Matched: f.Answered, Answered: f.Answered, Right: f.Right,
-			Precision: f.Precision(), Coverage: f.Coverage(), Supported: f.Confidence(),
+			Precision: rounded(f.Precision()), Coverage: rounded(f.Coverage()), Supported: rounded(f.Confidence()),
 		}
 		switch {
 		case i < len(cfg.Rules):

@@ -2,6 +2,7 @@ package outage
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -44,12 +45,16 @@ func TestConfigListens(t *testing.T) {
 	assert.Equal(t, []policy.BreakerState{policy.Open}, heard)
 }
 
-// The demo itself, by file.
+// The demo itself, by file, as far as its first answers.
 func TestRunByFile(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	require.Zero(t, realMain(t.Context(), []string{"-duration", "3s", "-config", exampleConfig}, &stdout, &stderr), stderr.String())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stdout := &trigger{text: "sparekey L", fire: cancel}
+	var stderr bytes.Buffer
+	require.Zero(t, realMain(ctx, []string{"-duration", "30m", "-rate", "20", "-config", exampleConfig}, stdout, &stderr), stderr.String())
 	_, verdict, _ := strings.Cut(stdout.String(), "Verdict: ")
 	assert.Contains(t, verdict, "sparekey 100.0 %", "every call is answered")
+	assertNothingLeft(t)
 }
 
 func TestConfigErrors(t *testing.T) {
