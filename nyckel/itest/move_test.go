@@ -17,6 +17,7 @@ import (
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
 	"github.com/sparekey/sparekey/nyckel/jobs/jobstest"
+	"github.com/sparekey/sparekey/nyckel/jobs/sqlitejobs"
 	"github.com/sparekey/sparekey/nyckel/postgres/move"
 	"github.com/sparekey/sparekey/nyckel/postgres/pgtest"
 	"github.com/sparekey/sparekey/nyckel/postgres/riverjobs"
@@ -47,6 +48,27 @@ func runMove(spec string) error {
 	}
 	say(fmt.Sprintf("moved %d %d %d %d %s\n", report.Predictions, report.Truths, report.Jobs, report.Dead, report.Hash))
 	return errors.Join(from.close(), to.close())
+}
+
+// Stores whose records begin alike move to one place without standing in each
+// other's way.
+func TestMoveOfSeveral(t *testing.T) {
+	to, err := openRiverBackend(t.Context(), pgtest.New(t), 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, to.close()) })
+	for i, sample := range []string{"a", "b", "c", "d"} {
+		_, from := openSQLite(t, filepath.Join(t.TempDir(), "old.db"), sqlitejobs.Options{})
+		if i >= 2 { // the same prediction first, of whichever time
+			require.NoError(t, from.Record(t.Context(), predictions.Prediction{ID: "first", Function: "f", Label: "x", At: time.Unix(1, 0)}))
+		}
+		require.NoError(t, from.SetTruth(t.Context(), predictions.Truth{Function: "f", ExternalID: sample, Label: "x"}))
+		report, err := move.Move(t.Context(), move.Config{From: from, To: to.store})
+		require.NoError(t, err)
+		assert.Equal(t, 1, report.Truths)
+		truths, err := to.store.Truths(t.Context(), "f", sample)
+		require.NoError(t, err)
+		assert.Len(t, truths, 1, sample)
+	}
 }
 
 // TestMove moves to PostgreSQL and is killed five times on the way: nothing is

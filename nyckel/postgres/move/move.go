@@ -104,11 +104,14 @@ type mover struct {
 	report Report
 }
 
-// identify names the old side by its first prediction.
+// identify names the old side by the first prediction and the first truth. If those
+// are gone by the next time, it begins anew, which does no harm.
 func (m *mover) identify(ctx context.Context) error {
 	db := m.From.DB()
-	err := db.QueryRowContext(ctx, "SELECT id FROM sparekey_predictions ORDER BY seq LIMIT 1").Scan(&m.source)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	err := db.QueryRowContext(ctx, `SELECT
+		COALESCE((SELECT id || ' ' || at FROM sparekey_predictions ORDER BY seq LIMIT 1), '') || ' / ' ||
+		COALESCE((SELECT function || ' ' || sample || ' ' || at FROM sparekey_truths ORDER BY seq LIMIT 1), '')`).Scan(&m.source)
+	if err != nil {
 		return err
 	}
 	for table, n := range map[string]*int{"sparekey_predictions": &m.report.Predictions, "sparekey_truths": &m.report.Truths} {
