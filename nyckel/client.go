@@ -18,6 +18,7 @@ import (
 	"github.com/sparekey/sparekey/fallback"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/plan"
 )
 
 // DefaultBaseURL is where the API lives.
@@ -29,8 +30,9 @@ type Client struct {
 	base       *url.URL
 	functions  map[string]*function
 	defaults   callOptions
-	pins       Pins   // nil if nothing changes them
-	identity   string // stands for the account in cache keys
+	pins       Pins       // nil if nothing changes them
+	live       *plan.Live // nil if the stacks follow no file
+	identity   string     // stands for the account in cache keys
 	http       *http.Client
 	limiter    *transport.Limiter
 	management *http.Client // with the stack for managing calls
@@ -60,6 +62,8 @@ type Function struct {
 	// Attempt.FirstByte bounds the whole answer, and Attempt.Idle nothing: an
 	// answer is read and checked before the stack sees it.
 	Stack *policy.Stack
+
+	layer transport.Layer // in place of one built of Stack, if it is set
 }
 
 // function is a Function that is ready to be called.
@@ -87,6 +91,7 @@ func New(options ...Option) (*Client, error) {
 		functions: make(map[string]*function, len(o.functions)),
 		defaults:  o.call,
 		pins:      o.pins,
+		live:      o.live,
 		identity:  identity(base, o),
 		http:      httpClient(o.httpClient),
 		limiter:   transport.NewLimiter(accountLimit(o.limit, o.stacks()...)),
@@ -121,9 +126,12 @@ func (c *Client) prepare(name string, f Function, shared policy.Stack, source To
 		stack = *f.Stack
 	}
 	stack.Function = cmp.Or(stack.Function, name)
-	layer, err := transport.Build(stack)
-	if err != nil {
-		return nil, fmt.Errorf("nyckel: function %q: %w", name, err)
+	layer := f.layer
+	if layer == nil {
+		var err error
+		if layer, err = transport.Build(stack); err != nil {
+			return nil, fmt.Errorf("nyckel: function %q: %w", name, err)
+		}
 	}
 	// The account's limit stands below the stack, as each request on the wire counts.
 	client := transport.Wrap(c.http, layer, verify, c.limiter.Wrap, authorize(c.base, source), timed)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport/plan"
 )
 
 // An Option configures a [Client].
@@ -37,6 +38,7 @@ type clientOptions struct {
 	recorder     Recorder
 	call         callOptions
 	pins         Pins
+	live         *plan.Live
 	errs         []error // of options that could not be taken
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sparekey/sparekey/policy/config"
+	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/plan"
 )
 
@@ -20,13 +21,41 @@ import (
 // are an error.
 func WithPlan(p *plan.Plan, account string) Option {
 	return clientOption(func(o *clientOptions) {
-		if err := o.takePlan(p, account); err != nil {
+		if err := o.takePlan(p, account, nil); err != nil {
 			o.errs = append(o.errs, fmt.Errorf("nyckel: WithPlan: %w", err))
 		}
 	})
 }
 
-func (o *clientOptions) takePlan(p *plan.Plan, name string) error {
+// WithLive is [WithPlan] for a configuration file that may change: the stacks of the
+// functions and the models that they pin are always those in force. The account and
+// the ids of its functions stay as they are when the client is made; a function that
+// the file has only later is not known to it.
+func WithLive(live *plan.Live, account string) Option {
+	return clientOption(func(o *clientOptions) {
+		if live == nil {
+			o.errs = append(o.errs, errors.New("nyckel: WithLive: the plan is nil"))
+			return
+		}
+		if err := o.takePlan(live.Plan(), account, live.Layer); err != nil {
+			o.errs = append(o.errs, fmt.Errorf("nyckel: WithLive: %w", err))
+		}
+		o.live, o.pins = live, livePins{live}
+	})
+}
+
+// livePins are those of a file that may change.
+type livePins struct{ live *plan.Live }
+
+// Pin implements [Pins]. A function that the file no longer has keeps its model.
+func (p livePins) Pin(function string) (model string, ok bool) {
+	f, ok := p.live.Plan().Function(function)
+	return f.Model, ok
+}
+
+// takePlan takes what p says of an account. The layer of a function is what layerOf
+// returns, or built of its stack if that is nil.
+func (o *clientOptions) takePlan(p *plan.Plan, name string, layerOf func(string) transport.Layer) error {
 	if p == nil {
 		return errors.New("the plan is nil")
 	}
@@ -47,7 +76,11 @@ func (o *clientOptions) takePlan(p *plan.Plan, name string) error {
 		f := file.Functions[called]
 		if f.ID != "" && f.Account == name {
 			stack := f.Stack
-			options = append(options, WithFunction(called, Function{ID: f.ID, Model: f.Model, Stack: &stack}))
+			own := Function{ID: f.ID, Model: f.Model, Stack: &stack}
+			if layerOf != nil {
+				own.layer = layerOf(called)
+			}
+			options = append(options, WithFunction(called, own))
 		}
 	}
 	for _, option := range options {

@@ -106,23 +106,21 @@ func (l *Live) Poll(ctx context.Context) {
 		return
 	}
 	l.decided = seen.sum
-	err := seen.err
+	err, outcome := seen.err, telemetry.ConfigUnchanged
 	if err == nil && seen.sum != l.inForce { // else it is as it was
 		if err = l.applyLocked(seen.plan); err == nil {
 			l.inForce, l.status.AppliedAt = seen.sum, time.Now()
+			outcome = telemetry.ConfigApplied
 		}
 	}
-	if err != nil {
-		l.status.Problems = err.Error()
-		l.events.Add(telemetry.Event{Kind: "config", Text: l.name + " has problems, what was in force stays"})
-		l.options.Logger.ErrorContext(ctx, "configuration not applied", slog.String("event.name", "sparekey.config.rejected"),
-			slog.String("file", l.name), slog.String("problems", l.status.Problems))
-		return
-	}
 	l.status.Problems = ""
-	l.events.Add(telemetry.Event{Kind: "config", Text: l.name + " is in force"})
-	l.options.Logger.InfoContext(ctx, "configuration applied", slog.String("event.name", "sparekey.config.applied"),
-		slog.String("file", l.name))
+	event := telemetry.Event{Kind: "config", Text: l.name + " is in force"}
+	if err != nil {
+		l.status.Problems, outcome = err.Error(), telemetry.ConfigRejected
+		event.Text = l.name + " has problems, what was in force stays"
+	}
+	l.events.Add(event)
+	telemetry.Reloaded(ctx, l.options.Logger, l.name, outcome, l.status.Problems)
 }
 
 // applyLocked puts a plan in force, all of it or nothing.

@@ -1,0 +1,68 @@
+package nyckel_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport/plan"
+)
+
+// A client goes by the file as it is: models, stacks, and what it shows of itself.
+func TestWithLive(t *testing.T) {
+	a := newAccount(t, nyckelsim.Config{})
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	write := func(function string) {
+		text := fmt.Sprintf("version: 1\naccounts: {main: {client_id: %s, client_secret: %s, base_url: %s, limit: {off: true}}}\nfunctions: {tickets: %s}\n",
+			clientID, clientSecret, a.server.URL, function)
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+	}
+	write("{id: " + a.function + "}")
+	live, err := plan.Open(name, plan.Options{})
+	require.NoError(t, err)
+	client, err := nyckel.New(nyckel.WithLive(live, ""), nyckel.WithHTTPClient(a.server.Client()))
+	require.NoError(t, err)
+	ask := func() (*nyckel.Prediction, error) {
+		return client.Invoke(context.Background(), "tickets", nyckel.Text("where is my parcel"))
+	}
+	prediction, err := ask()
+	require.NoError(t, err)
+	assert.Equal(t, telemetry.Live, prediction.Answer.Source)
+
+	reload := func() {
+		live.Poll(t.Context())
+		live.Poll(t.Context()) // a file is believed when it stays as it is
+	}
+	write("{id: " + a.function + ", model: model_of_last_year}")
+	reload()
+	_, err = ask()
+	require.ErrorContains(t, err, `no model "model_of_last_year"`, "the pin")
+	assert.Empty(t, client.Snapshot().Config.Problems)
+
+	write("{id: " + a.function + ", model: model_of_last_year, fallback: {static: {label: triage}}, totl: 1s}")
+	reload()
+	_, err = ask()
+	require.Error(t, err, "a file with problems changes nothing")
+	assert.Contains(t, client.Snapshot().Config.Problems, `has the unknown key "totl"`)
+
+	require.NoError(t, a.SetFaults(nyckelsim.Faults{Unavailable: 1}))
+	write("{id: " + a.function + ", fallback: {static: {label: triage, confidence: 0.1}}, retry: {attempts: 1}}")
+	reload()
+	prediction, err = ask()
+	require.NoError(t, err)
+	assert.Equal(t, telemetry.Static, prediction.Answer.Source, "the stack")
+	assert.Equal(t, "triage", prediction.LabelName)
+}
+
+func TestWithLiveErrors(t *testing.T) {
+	_, err := nyckel.New(nyckel.WithLive(nil, ""))
+	assert.ErrorContains(t, err, "nyckel: WithLive: the plan is nil")
+}
