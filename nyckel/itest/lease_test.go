@@ -3,6 +3,7 @@ package itest_test
 import (
 	"context"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -104,6 +105,24 @@ func TestSQLiteLeaseIsRenewed(t *testing.T) {
 	work(t, second, jobs.RunConfig{}, slow)
 	awaitState(t, first, "job", jobs.Recorded)
 	assert.EqualValues(t, 1, calls.Load())
+}
+
+// A handler that ends its goroutine, as a failed assertion in it would, costs its job
+// the time of a lease, and Run nothing.
+func TestSQLiteHandlerThatDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	engine, _ := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{Lease: 100 * time.Millisecond})
+	_, err := engine.Enqueue(t.Context(), jobs.Job{ID: "job"})
+	require.NoError(t, err)
+	var calls atomic.Int64
+	work(t, engine, jobs.RunConfig{Workers: 1}, func(context.Context, jobs.Delivery) jobs.Outcome {
+		if calls.Add(1) == 1 {
+			runtime.Goexit()
+		}
+		return jobs.Done(jobstest.Answer("yes"))
+	})
+	awaitState(t, engine, "job", jobs.Recorded)
+	assert.EqualValues(t, 2, calls.Load())
 }
 
 // TestRecovery kills a process with 16 running jobs: they are done again once the

@@ -73,6 +73,8 @@ func (j Job) Validate() error {
 		check(len(j.Payload) <= MaxPayload, j.ID, fmt.Sprintf("Payload has %d bytes, want at most %d", len(j.Payload), MaxPayload)),
 		check(j.Priority >= MinPriority && j.Priority <= MaxPriority, j.ID,
 			fmt.Sprintf("Priority is %d, want %d to %d", j.Priority, MinPriority, MaxPriority)),
+		check(j.RunAt.IsZero() || j.RunAt.UTC().Year() >= 1 && j.RunAt.UTC().Year() <= 9999, j.ID,
+			fmt.Sprintf("RunAt is in the year %d, want 1 to 9999", j.RunAt.UTC().Year())),
 		check(j.MaxAttempts >= 0, j.ID, fmt.Sprintf("MaxAttempts is %d, want at least 0", j.MaxAttempts)),
 	)
 }

@@ -21,7 +21,8 @@ const (
 	// formula.
 	CSV Format = iota
 
-	// JSONLines has an object per line.
+	// JSONLines has an object per line. Of an input that is no UTF-8, as JSON is,
+	// U+FFFD takes the place of what is not.
 	JSONLines
 )
 

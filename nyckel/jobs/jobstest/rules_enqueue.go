@@ -77,6 +77,8 @@ func testInvalid(t *testing.T, b Backend) {
 		"high priority":   {ID: "a", Priority: jobs.MaxPriority + 1},
 		"low priority":    {ID: "a", Priority: jobs.MinPriority - 1},
 		"negative number": {ID: "a", MaxAttempts: -1},
+		"the far future":  {ID: "a", RunAt: time.Unix(1<<55, 0)},
+		"the far past":    {ID: "a", RunAt: time.Unix(-1<<55, 0)},
 	} {
 		_, err := e.Enqueue(t.Context(), job)
 		assert.Error(t, err, name)

@@ -176,12 +176,17 @@ func (r *run) start(h *held) {
 	r.mu.Unlock()
 	r.workers.Go(func() {
 		defer r.release(1)
+		defer r.leave(h) // also if the handler ends its goroutine: then the lease runs out
 		defer cancel(nil)
 		r.work(ctx, h)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.held, h)
 	})
+}
+
+// leave notes that nobody is at work on a job any more.
+func (r *run) leave(h *held) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.held, h)
 }
 
 // work does one job and settles it.
