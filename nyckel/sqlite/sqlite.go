@@ -75,14 +75,15 @@ func open(ctx context.Context, path string, options Options) (*sql.DB, error) {
 	if err := checkFile(path); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dsn(path, cmp.Or(options.BusyTimeout, 10*time.Second)))
+	busy := cmp.Or(options.BusyTimeout, 10*time.Second)
+	db, err := sql.Open("sqlite", dsn(path, busy))
 	if err != nil {
 		return nil, err
 	}
 	conns := cmp.Or(options.Conns, 8)
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	if err := check(ctx, db); err != nil {
+	if err := checkPatiently(ctx, db, busy); err != nil {
 		return nil, errors.Join(explain(err), db.Close())
 	}
 	return db, nil
@@ -123,10 +124,7 @@ func checkFile(path string) error {
 // explain says of an error what it means for a database.
 func explain(err error) error {
 	const notADatabase, readOnly = 26, 8 // SQLITE_NOTADB and SQLITE_READONLY
-	code := 0
-	if e, ok := errors.AsType[*driver.Error](err); ok {
-		code = e.Code() & 0xff // without the details
-	}
+	code := codeOf(err)
 	switch {
 	case code == notADatabase:
 		return fmt.Errorf("%w: %w", ErrNoDatabase, err)
@@ -134,6 +132,14 @@ func explain(err error) error {
 		return fmt.Errorf("%w: %w", ErrReadOnly, err)
 	}
 	return err
+}
+
+// codeOf returns SQLite's code of an error, without the details, zero if it has none.
+func codeOf(err error) int {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return 0
 }
 
 // dsn returns the name of the database for the driver. Its pragmas are set on
@@ -156,6 +162,23 @@ func dsn(path string, busy time.Duration) string {
 	}
 	query := url.Values{"_txlock": {"immediate"}, "_pragma": pragmas}
 	return (&url.URL{Scheme: "file", Path: path, OmitHost: true, RawQuery: query.Encode()}).String()
+}
+
+// checkPatiently waits for who makes the file a database at the same time: at that
+// point SQLite itself does not wait.
+func checkPatiently(ctx context.Context, db *sql.DB, busy time.Duration) error {
+	const isBusy = 5 // SQLITE_BUSY
+	for begin := time.Now(); ; {
+		err := check(ctx, db)
+		if codeOf(err) != isBusy || time.Since(begin) >= busy {
+			return err
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // check makes the first connection.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -78,6 +79,31 @@ func TestOpenRefuses(t *testing.T) {
 	content, err := os.ReadFile(text)
 	require.NoError(t, err)
 	assert.Equal(t, "Dear Sir or Madam, this is no database.", string(content), "it is left alone")
+}
+
+// Who opens a file while another makes it a database waits, as SQLite itself does
+// not when the other is about to change how it keeps its journal.
+func TestOpenWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	other, err := sql.Open("sqlite", "file:"+path)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, other.Close()) })
+	conn, err := other.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	for _, step := range []string{"CREATE TABLE t (a)", "BEGIN", "SELECT * FROM t", "INSERT INTO t VALUES (1)"} {
+		_, err := conn.ExecContext(t.Context(), step)
+		require.NoError(t, err)
+	}
+	_, err = sqlite.Open(t.Context(), path, sqlite.Options{BusyTimeout: time.Millisecond})
+	require.ErrorContains(t, err, "database is locked")
+	ended := make(chan error, 1)
+	time.AfterFunc(50*time.Millisecond, func() {
+		_, err := conn.ExecContext(context.Background(), "COMMIT")
+		ended <- err
+	})
+	openDB(t, path)
+	require.NoError(t, <-ended)
 }
 
 func openStore(t testing.TB, db *sql.DB, options predictions.Options) *predictions.Store {
