@@ -141,7 +141,7 @@ func (m *mover) read(ctx context.Context, table string, after int64) (page, erro
 
 // scan reads rows, the columns in whatever order they are.
 func scan(rows *sql.Rows) (p page, err error) {
-	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
+	defer rows.Close()
 	columns, err := rows.Columns()
 	if err != nil {
 		return page{}, err

@@ -115,7 +115,7 @@ func (m *mover) readJobs(ctx context.Context, after int64) (some []jobs.DeadJob,
 	if err != nil {
 		return nil, 0, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
+	defer rows.Close()
 	for rows.Next() {
 		var j jobs.DeadJob
 		var state int
