@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/sparekey/sparekey/examples/internal/tickets"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 	"github.com/sparekey/sparekey/nyckel/jobs"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sparekey/sparekey/examples/internal/tickets"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 )

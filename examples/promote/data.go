@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sparekey/sparekey/examples/internal/tickets"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 )
