@@ -7,10 +7,10 @@ import (
 	"io"
 	"os"
 
-	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 	"github.com/sparekey/sparekey/nyckel/jobs"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 )
 
 // A text is a row of the file that is asked.

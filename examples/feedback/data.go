@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
+	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 )
 
 // The calendar of the demo. Periods of a week are counted from 1970-01-01, a
