@@ -78,6 +78,17 @@ type Verdict struct {
 	RequestID string
 }
 
+// String returns what we say of the outcome, for example "overloaded, anywhere,
+// maybe". The provider's own words are left out, since they may repeat what was
+// asked.
+func (v Verdict) String() string {
+	text := v.Class.String() + ", " + v.Again.String() + ", " + v.Executed.String()
+	if v.Wait > 0 {
+		text += ", wait " + v.Wait.String()
+	}
+	return text
+}
+
 // An Outcome is what one attempt came to: a response or an error.
 type Outcome struct {
 	// Status is the status code, zero if no response came.

@@ -124,7 +124,9 @@ func (s *scripted) RoundTrip(req *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	s.seen = append(s.seen, req.Header.Clone())
 	step := s.steps[0]
-	s.steps = s.steps[1:]
+	if len(s.steps) > 1 { // the last is for all that come after it
+		s.steps = s.steps[1:]
+	}
 	s.mu.Unlock()
 	return step(req)
 }
