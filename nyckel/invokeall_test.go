@@ -34,7 +34,7 @@ func texts(n int) []nyckel.Input {
 // Ten thousand texts take the time that the account's limits impose, and hardly
 // more. No refusal reaches the caller.
 func TestInvokeAllUsesTheRate(t *testing.T) {
-	const n, scale = 10_000, 40
+	const n, scale = manyTexts, 40
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount(t, nyckelsim.Config{Rate: 25 * scale, Concurrency: 25 * scale, Latency: 100 * time.Millisecond})
 		client := a.client(t, nyckel.WithLimit(policy.Limit{PerSecond: 25 * scale, InFlight: 25 * scale}),
