@@ -7,8 +7,9 @@
 //
 // Requests that come in are traced by otelhttp, and those that go out by sparekey
 // itself, whose metrics Prometheus reads at /metrics; -traces writes the spans to
-// the standard output. The stack of layers is set up by sparekey.yaml, or the file
-// that -config names. Where that leaves US_URL and EU_URL to the environment, and
+// the standard output. The stack of layers is set up by a copy of sparekey.yaml, or
+// the file that -config names, which may change while the service runs; /console/ shows
+// what it does. Where that leaves US_URL and EU_URL to the environment, and
 // there are no such variables, two simulated regions on loopback answer.
 //
 // The dashboard and the alerts for its metrics are in telemetry/dashboard.
@@ -59,21 +60,25 @@ func run(ctx context.Context, args []string, out, logs io.Writer) error {
 	}
 	defer observed.stop()
 	s, err := newService(*config, slog.New(slog.NewTextHandler(logs, nil)))
+	defer s.close()
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	go s.plan.Run(ctx) // changes of the file are put in force
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "listening on http://%s\n", listener.Addr())
-	return serve(ctx, listener, s.handler(observed.metrics))
+	fmt.Fprintf(out, "set up by %s\n", s.file)
+	return serve(ctx, listener, s.handler(observed.metrics), s.console)
 }
 
-// serve answers until ctx ends, and gives those under way 10 s after that.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+// serve answers until ctx ends, and gives those under way 10 s after that. Streams that
+// have no end are closed then.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, streams io.Closer) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	server.RegisterOnShutdown(func() { _ = streams.Close() })
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {

@@ -56,6 +56,28 @@ func ask(t *testing.T, server *httptest.Server, text string) (int, route) {
 	return resp.StatusCode, answer
 }
 
+// reload changes the configuration.
+func reload(t *testing.T, s *service) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(s.file, append(builtIn, "# changed\n"...), 0o600))
+	s.plan.Poll(t.Context())
+	s.plan.Poll(t.Context()) // it is believed when it stays as it is
+}
+
+func TestConsole(t *testing.T) {
+	s, server, _ := start(t, io.Discard)
+	ask(t, server, "refund, please")
+	reload(t, s)
+	resp, err := http.Get(server.URL + "/console/snapshot.json")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	page, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Contains(t, string(page), function)
+	assert.Contains(t, string(page), "sparekey.yaml is in force")
+}
+
 // TestScrapeHasEveryMetric takes the service through a good and a bad time, and
 // looks for each metric of the dashboard and the rules in what Prometheus would read.
 func TestScrapeHasEveryMetric(t *testing.T) {
@@ -68,6 +90,7 @@ func TestScrapeHasEveryMetric(t *testing.T) {
 	_, answer := ask(t, server, "refund, please 0")
 	assert.EqualValues(t, "cache", answer.Source)
 
+	reload(t, s)
 	s.regions.us.slow.Store(int64(600 * time.Millisecond))
 	s.regions.eu.slow.Store(int64(600 * time.Millisecond))
 	var group sync.WaitGroup

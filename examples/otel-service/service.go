@@ -15,6 +15,7 @@ import (
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/telemetry/console"
 	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/plan"
 )
@@ -27,57 +28,72 @@ const function = "ticket_routing"
 
 // A service routes tickets by asking a prediction API.
 type service struct {
+	file    string // the configuration
+	scratch string // the folder of the one that is built in, "" if another is used
+	plan    *plan.Live
 	client  *http.Client
 	address string // of the API; the endpoints of the file stand in for it
+	console *console.Console
 	regions regions
-	stop    func()
+	stop    func() // what is measured
 }
 
-// newService sets a service up by a file, or by the one that is built in if its name
-// is "".
+// newService sets a service up by a file, or by a copy of the one that is built in if
+// its name is "". It must be closed, whatever the error.
 func newService(file string, logger *slog.Logger) (*service, error) {
-	s := &service{}
-	p, err := s.load(file)
-	if err != nil {
-		s.regions.close()
-		return nil, err
+	s := &service{file: file, stop: func() {}}
+	if file == "" {
+		if err := s.writeBuiltIn(); err != nil {
+			return s, err
+		}
 	}
-	f, ok := p.Function(function)
+	var err error
+	if s.plan, err = plan.Open(s.file, plan.Options{Logger: logger, Lookup: s.lookup}); err != nil {
+		return s, err
+	}
+	f, ok := s.plan.Plan().Function(function)
 	if !ok || f.Failover == nil || len(f.Failover.Endpoints) == 0 {
-		s.regions.close()
-		return nil, fmt.Errorf("%s has no function %s with endpoints", file, function)
+		return s, fmt.Errorf("%s has no function %s with endpoints", s.file, function)
 	}
-	f.Logger = logger
 	s.address = f.Failover.Endpoints[0].URL
-	s.client = transport.Wrap(&http.Client{}, transport.Standard(f.Stack))
-	s.stop = telemetry.Measure(func() telemetry.Snapshot { return transport.Snapshot(s.client.Transport) })
-	telemetry.Reloaded(context.Background(), logger, file, telemetry.ConfigApplied, "")
+	s.client = transport.Wrap(&http.Client{}, s.plan.Layer(function))
+	s.stop = telemetry.Measure(s.snapshot)
+	s.console = console.New(s.snapshot, console.Options{Logger: logger})
 	return s, nil
 }
 
-// load reads the configuration. Regions that nobody named are simulated.
-func (s *service) load(file string) (*plan.Plan, error) {
-	data, folder := builtIn, "."
-	if file != "" {
-		var err error
-		if data, err = os.ReadFile(file); err != nil {
-			return nil, err
-		}
-		folder = filepath.Dir(file)
+// writeBuiltIn puts the configuration that is built in where it can be changed.
+func (s *service) writeBuiltIn() error {
+	var err error
+	if s.scratch, err = os.MkdirTemp("", "otel-service"); err != nil {
+		return err
 	}
-	environment := plan.Environment(folder)
-	return plan.Parse(file, data, func(reference string) (string, bool, error) {
-		if value, ok, err := environment(reference); ok || err != nil {
-			return value, ok, err
-		}
-		return s.regions.lookup(reference)
-	})
+	s.file = filepath.Join(s.scratch, "sparekey.yaml")
+	return os.WriteFile(s.file, builtIn, 0o600)
 }
+
+// lookup tells what a reference in the configuration stands for. Regions that nobody
+// named are simulated.
+func (s *service) lookup(reference string) (string, bool, error) {
+	value, ok, err := plan.Environment(filepath.Dir(s.file))(reference)
+	if ok || err != nil {
+		return value, ok, err
+	}
+	return s.regions.lookup(reference)
+}
+
+// snapshot tells what the stack looks like now.
+func (s *service) snapshot() telemetry.Snapshot { return s.plan.Snapshot(s.client.Transport) }
 
 func (s *service) close() {
 	s.stop()
-	s.client.CloseIdleConnections()
+	if s.client != nil {
+		s.client.CloseIdleConnections()
+	}
 	s.regions.close()
+	if s.scratch != "" {
+		_ = os.RemoveAll(s.scratch) // a temporary folder
+	}
 }
 
 // handler returns what the service answers.
@@ -85,6 +101,7 @@ func (s *service) handler(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /tickets", otelhttp.NewHandler(http.HandlerFunc(s.route), "POST /tickets"))
 	mux.Handle("GET /metrics", metrics)
+	mux.Handle("/console/", s.console) // for this machine only, and to look at
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	return mux
 }
