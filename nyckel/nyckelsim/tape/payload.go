@@ -57,9 +57,20 @@ func newParts(body []byte, boundary string) (map[string][][]byte, bool) {
 		if name := part.FormName(); isSecret(name) {
 			parts[name] = append(parts[name], []byte(removed))
 		} else {
-			parts[name] = append(parts[name], value)
+			parts[name] = append(parts[name], newPart(value))
 		}
 	}
+}
+
+// newPart returns the value of a part without its secrets.
+func newPart(value []byte) []byte {
+	if canonical, ok := canonicalJSON(value); ok {
+		return canonical
+	}
+	if utf8.Valid(value) {
+		return []byte(redactURLs(string(value)))
+	}
+	return value
 }
 
 // canonicalJSON returns a JSON document with its keys sorted and its secrets

@@ -12,6 +12,10 @@ import (
 	"sync"
 )
 
+// playersToken is what a Player gives for any credentials. It is hidden like any other
+// token, so that it must not be what somebody may ask about.
+const playersToken = "good-for-a-tape-only-5f0c1d"
+
 // A Player is an [http.Handler] that answers as was recorded. Requests are told
 // apart by method, path, query and body, whatever the order of parameters and of
 // keys and whatever their headers. What was recorded several times is answered
@@ -58,7 +62,7 @@ func NewPlayer(r io.Reader) (*Player, error) {
 // ServeHTTP answers one request.
 func (p *Player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, tokenPath) {
-		write(w, http.StatusOK, map[string]any{"access_token": "replayed", "token_type": "Bearer", "expires_in": 3600})
+		write(w, http.StatusOK, map[string]any{"access_token": playersToken, "token_type": "Bearer", "expires_in": 3600})
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -66,7 +70,7 @@ func (p *Player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(w, http.StatusRequestEntityTooLarge, message("The body could not be read: %v.", err))
 		return
 	}
-	asked := newExchange(r, hide(body, r))
+	asked := newExchange(r, body)
 	e, ok := p.next(asked.key())
 	if !ok {
 		write(w, http.StatusNotImplemented, message("Not recorded: %s %s. %s", asked.Method, asked.target(), p.nearest(&asked)))

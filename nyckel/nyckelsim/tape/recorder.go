@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -121,7 +122,7 @@ func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
 // record writes an exchange's line.
 func (r *Recorder) record(req *http.Request, sent []byte, resp *http.Response, got []byte) {
-	e := newExchange(req, hide(sent, req))
+	e := newExchange(req, sent)
 	e.Status = resp.StatusCode
 	e.Answer = newPayload(resp.Header.Get("Content-Type"), hide(got, req))
 	for _, name := range kept {
@@ -152,4 +153,14 @@ func hide(body []byte, req *http.Request) []byte {
 		body = bytes.ReplaceAll(body, []byte(secret), []byte(removed))
 	}
 	return body
+}
+
+// hideEscaped does so in a part of the request's URL.
+func hideEscaped(text string, req *http.Request) string {
+	for _, secret := range secretsOf(req) {
+		for _, spelling := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			text = strings.ReplaceAll(text, spelling, removed)
+		}
+	}
+	return text
 }

@@ -1,6 +1,7 @@
 package tape
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,7 +17,7 @@ const removed = "removed"
 var secretNames = []string{
 	"accesstoken", "apikey", "auth", "authorization", "bearer", "clientassertion", "clientsecret", "cookie", "credential", "credentials",
 	"idtoken", "jwt", "passwd", "password", "privatekey", "refreshtoken", "secret", "session", "sessionid", "setcookie", "sig", "signature", "token",
-	"xamzcredential", "xamzsecuritytoken", "xamzsignature", "xapikey",
+	"xamzcredential", "xamzsecuritytoken", "xamzsignature", "xapikey", "xgoogcredential", "xgoogsignature",
 }
 
 // isSecret reports whether a value by that name is a secret.
@@ -35,6 +36,8 @@ func redactValues(values url.Values) {
 		for i := range list {
 			if isSecret(name) {
 				list[i] = removed
+			} else {
+				list[i] = redactURLs(list[i])
 			}
 		}
 	}
@@ -51,8 +54,8 @@ func redactJSON(document any) any {
 		}
 	case map[string]any:
 		for name, value := range v {
-			if text, ok := value.(string); ok && isSecret(name) && text != "" {
-				v[name] = removed
+			if isSecret(name) {
+				v[name] = blank(value)
 			} else {
 				v[name] = redactJSON(value)
 			}
@@ -61,12 +64,55 @@ func redactJSON(document any) any {
 	return document
 }
 
-// signed finds the values of a signed URL that make it a credential.
-var signed = regexp.MustCompile(`(?i)([?&](?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|Signature|sig|access_token|token)=)[^&\s"'<>]+`)
+// blank returns a value of which nothing is to be kept but its form.
+func blank(value any) any {
+	switch v := value.(type) {
+	case string, json.Number:
+		if v != "" {
+			return removed
+		}
+	case []any:
+		for i := range v {
+			v[i] = blank(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = blank(v[name])
+		}
+	}
+	return value
+}
 
-// redactURLs takes signatures out of the URLs in a text.
+var (
+	// parameter finds the names of the parameters of URLs.
+	parameter = regexp.MustCompile(`[?&#;]([\w.~%-]+)=`)
+
+	// userinfo finds the user and password of URLs.
+	userinfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s"'<>]+@`)
+)
+
+// redactURLs takes users and signatures out of the URLs in a text.
 func redactURLs(text string) string {
-	return signed.ReplaceAllString(text, "${1}"+removed)
+	text = userinfo.ReplaceAllString(text, "${1}"+removed+"@")
+	var clean strings.Builder
+	for {
+		found := parameter.FindStringSubmatchIndex(text)
+		if found == nil {
+			return clean.String() + text
+		}
+		clean.WriteString(text[:found[1]])
+		name, value := text[found[2]:found[3]], text[found[1]:]
+		if text = value; isSecret(name) {
+			end := strings.IndexAny(value, "& \t\r\n\"'<>")
+			if end < 0 {
+				end = len(value)
+			}
+			if end > 0 {
+				clean.WriteString(removed)
+			}
+			text = value[end:]
+		}
+	}
 }
 
 // secretsOf returns what the request's headers have that must turn up nowhere.

@@ -5,7 +5,7 @@
 // No secret gets into it: of the headers only Content-Type, Link and Retry-After
 // of the answer are kept, exchanges with a token endpoint are left out, values
 // of queries, forms and JSON that go by the name of a secret are replaced by
-// "removed", as are signatures of signed URLs, and so is the caller's own token
+// "removed", as are users and signatures in URLs, and so is the caller's own token
 // wherever else it turns up. What callers send as input is kept as it is: look
 // through a file before it goes further.
 package tape
@@ -62,9 +62,9 @@ func (e *Exchange) line() string { return e.Method + " " + e.Path + "?" + e.Quer
 func newExchange(req *http.Request, body []byte) Exchange {
 	return Exchange{
 		Method: cmp.Or(req.Method, http.MethodGet),
-		Path:   cmp.Or(req.URL.EscapedPath(), "/"),
-		Query:  canonicalQuery(req.URL.RawQuery),
-		Body:   newPayload(req.Header.Get("Content-Type"), body),
+		Path:   cmp.Or(hideEscaped(req.URL.EscapedPath(), req), "/"),
+		Query:  canonicalQuery(hideEscaped(req.URL.RawQuery, req)),
+		Body:   newPayload(req.Header.Get("Content-Type"), hide(body, req)),
 	}
 }
 
