@@ -13,10 +13,12 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -265,6 +267,7 @@ func TestTabular(t *testing.T) {
 	}{
 		{"unknown fields", "tickets", nyckel.Tabular{"Title": "a<b", "Price": 3, "Weight": kilos(2.5), "Big": uint64(1 << 63), "Exact": json.Number("1.10"), "Photo": photo},
 			`{"Big":9223372036854775808,"Exact":1.10,"Photo":"https://pictures.test/cat.jpg","Price":3,"Title":"a<b","Weight":2.5}`, ""},
+		{"numbers with names", "tickets", nyckel.Tabular{"Level": slog.LevelWarn, "Took": time.Second, "Share": float32(0.1)}, `{"Level":4,"Share":0.1,"Took":1000000000}`, ""},
 		{"by name and id", "known", nyckel.Tabular{"Title": nyckel.Text("x"), "field_2": 3.5, "3": photo, "Shop": ""},
 			`{"Shop":"","field_1":"x","field_2":3.5,"field_3":"https://pictures.test/cat.jpg"}`, ""},
 		{"image as text", "known", nyckel.Tabular{"Photo": "https://pictures.test/cat.jpg"}, `{"field_3":"https://pictures.test/cat.jpg"}`, ""},

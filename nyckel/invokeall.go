@@ -71,8 +71,10 @@ func Each(options func(i int) []InvokeOption) AllOption {
 // asked again for as long as ctx lasts, no sooner than the service wishes.
 //
 // When ctx ends, InvokeAll returns at once what it has, with the cause as its error
-// and as that of the inputs that were not answered. Any other error means that
-// nothing was asked, since what was asked for makes no sense.
+// and as that of the inputs that were not answered; a reader of an image that blocks
+// keeps it, as a read cannot be broken off. Any other error means that nothing was
+// asked, since what was asked for makes no sense. A panic of such a reader, of Each or
+// of the [Recorder] is the caller's, once the other inputs have ended.
 func (c *Client) InvokeAll(ctx context.Context, name string, inputs []Input, options ...AllOption) ([]Outcome, error) {
 	var o allOptions
 	for _, option := range options {
@@ -81,40 +83,88 @@ func (c *Client) InvokeAll(ctx context.Context, name string, inputs []Input, opt
 	if err := c.checkAll(name, o); err != nil {
 		return nil, fmt.Errorf("nyckel: %w", err)
 	}
-	const mostAtOnce = 1000 // where the account has no limit
-	workers := cmp.Or(o.concurrency, max(c.inFlight, 0), mostAtOnce)
-	outcomes := make([]Outcome, len(inputs))
-	done := make(chan bool, len(inputs)) // an input is; says whether it failed. Nobody has to wait to say so
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // a report that panics is the end
-	var next atomic.Int64
-	var cut atomic.Bool // ctx ended before an input was answered
-	var wg sync.WaitGroup
-	for range min(workers, len(inputs)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(inputs); i = int(next.Add(1)) - 1 {
-				outcomes[i] = c.invokeItem(ctx, name, i, inputs[i], o)
-				if outcomes[i].Err != nil && ctx.Err() != nil {
-					cut.Store(true)
-				}
-				done <- outcomes[i].Err != nil
-			}
-		})
-	}
-	failed := 0
-	for n := range len(inputs) {
-		if <-done {
+	r := &allRun{c: c, name: name, inputs: inputs, options: o, cancel: cancel,
+		outcomes: make([]Outcome, len(inputs)), done: make(chan bool, len(inputs))}
+	r.start(ctx)
+	n, failed := 0, 0
+	for bad := range r.done {
+		n++
+		if bad {
 			failed++
 		}
 		if o.progress != nil {
-			o.progress(n+1, failed, len(inputs))
+			o.progress(n, failed, len(inputs))
 		}
 	}
-	wg.Wait()
-	if cut.Load() {
-		return outcomes, context.Cause(ctx)
+	if value := r.panicked.Load(); value != nil {
+		panic(*value)
 	}
-	return outcomes, nil
+	if r.cut.Load() {
+		return r.outcomes, context.Cause(ctx)
+	}
+	return r.outcomes, nil
+}
+
+// An allRun is a call of InvokeAll.
+type allRun struct {
+	c        *Client
+	name     string
+	inputs   []Input
+	options  allOptions
+	cancel   context.CancelFunc
+	outcomes []Outcome
+	done     chan bool // an input is; says whether it failed. Nobody has to wait to say so. Closed at the end
+	next     atomic.Int64
+	cut      atomic.Bool         // ctx ended before an input was answered
+	panicked atomic.Pointer[any] // what an input panicked with, for the caller
+}
+
+// start sets the workers going.
+func (r *allRun) start(ctx context.Context) {
+	const mostAtOnce = 1000 // where the account has no limit
+	workers := cmp.Or(r.options.concurrency, max(r.c.inFlight, 0), mostAtOnce)
+	var wg sync.WaitGroup
+	for range min(workers, len(r.inputs)) {
+		wg.Go(func() { r.work(ctx) })
+	}
+	go func() {
+		wg.Wait()
+		close(r.done)
+	}()
+}
+
+// errGone is of inputs whose goroutine ended, or that nobody came to ask about then.
+var errGone = errors.New("nyckel: not asked to the end: a func of the caller's ended its goroutine")
+
+// work asks about one input after the other. A panic of what the caller has given,
+// such as a reader, is the caller's to see, and ends the rest.
+func (r *allRun) work(ctx context.Context) {
+	i, took := 0, func() int { return int(r.next.Add(1)) - 1 }
+	whole := false
+	defer func() {
+		if value := recover(); value != nil {
+			r.panicked.CompareAndSwap(nil, &value)
+			r.cancel()
+		} else if !whole { // by runtime.Goexit, which tests like to call
+			for ; i < len(r.inputs); i = took() {
+				r.settle(ctx, Outcome{Index: i, Err: errGone})
+			}
+		}
+	}()
+	for i = took(); i < len(r.inputs); i = took() {
+		r.settle(ctx, r.c.invokeItem(ctx, r.name, i, r.inputs[i], r.options))
+	}
+	whole = true
+}
+
+func (r *allRun) settle(ctx context.Context, o Outcome) {
+	r.outcomes[o.Index] = o
+	if o.Err != nil && ctx.Err() != nil {
+		r.cut.Store(true)
+	}
+	r.done <- o.Err != nil
 }
 
 // checkAll reports what makes no sense for any input.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -183,6 +184,60 @@ func TestInvokeAllReportPanics(t *testing.T) {
 		})
 		time.Sleep(time.Second)
 		assert.LessOrEqual(t, s.calls.Calls(), 2)
+	})
+}
+
+// A func of the caller's that panics panics in the caller's goroutine, whatever it is
+// for, and ends the rest.
+func TestInvokeAllPanics(t *testing.T) {
+	tests := map[string]struct {
+		input  nyckel.Input
+		option nyckel.AllOption
+		book   nyckel.Recorder
+	}{
+		"reader":   {input: nyckel.ImageReader(panicking{})},
+		"options":  {option: nyckel.Each(func(int) []nyckel.InvokeOption { panic("enough") })},
+		"recorder": {book: panicking{}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newService()
+				client := s.client(t, once, nyckel.WithRecorder(tt.book))
+				inputs, options := texts(1000), []nyckel.AllOption{nyckel.Concurrency(2)}
+				if tt.input != nil {
+					inputs[0] = tt.input
+				}
+				if tt.option != nil {
+					options = append(options, tt.option)
+				}
+				assert.PanicsWithValue(t, "enough", func() { _, _ = client.InvokeAll(t.Context(), "tickets", inputs, options...) })
+				assert.Less(t, s.calls.Calls(), 1000)
+			})
+		})
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error)                        { panic("enough") }
+func (panicking) RecordPrediction(context.Context, nyckel.Record) { panic("enough") }
+
+// A func of the caller's that ends its goroutine leaves nobody waiting.
+func TestInvokeAllEndedGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newService().client(t, once)
+		outcomes, err := client.InvokeAll(t.Context(), "tickets", texts(5), nyckel.Concurrency(1), nyckel.Each(func(i int) []nyckel.InvokeOption {
+			if i == 2 {
+				runtime.Goexit()
+			}
+			return nil
+		}))
+		require.NoError(t, err)
+		for i, o := range outcomes {
+			assert.Equal(t, i, o.Index)
+			assert.Equal(t, i < 2, o.Err == nil, "input %d: %v", i, o.Err)
+		}
 	})
 }
 

@@ -397,6 +397,22 @@ func TestManageWaits(t *testing.T) {
 			assert.ErrorIs(t, h.Annotate(t.Context(), "sample_1", nyckel.Annotation{LabelName: "a"}), nyckel.ErrNotFound)
 		})
 	})
+	t.Run("sample, by its external id, for as long as the caller likes", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newService(answer(http.StatusOK, `[]`))
+			ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
+			defer cancel()
+			_, err := handle(t, s.client(t, once)).SampleByExternalID(ctx, "a")
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.NotErrorIs(t, err, nyckel.ErrNotFound, "nobody knows")
+		})
+	})
+	t.Run("sample, by its external id, on two pages", func(t *testing.T) {
+		s := newService(answer(http.StatusOK, `[{"id":"sample_1"}]`, "Link", `<?startIndex=1>; rel="next"`), answer(http.StatusOK, `[{"id":"sample_1"}]`))
+		sample, err := handle(t, s.client(t, once)).SampleByExternalID(t.Context(), "a")
+		require.NoError(t, err)
+		assert.Equal(t, "sample_1", sample.ID)
+	})
 	t.Run("sample, by its external id", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newService(answer(http.StatusOK, `[]`), answer(http.StatusOK, `[]`), answer(http.StatusOK, `[{"id":"sample_1"}]`))
@@ -446,7 +462,7 @@ func TestPages(t *testing.T) {
 		{"without TLS", []transporttest.Step{page(`<http://api.test/v1/x>; rel="next"`, "a")}, "a", nil, "nyckel: list samples: the link to the next page leads to another host"},
 		{"with a password", []transporttest.Step{page(`<https://u:p@api.test/v1/x>; rel="next"`, "a")}, "a", nil, "nyckel: list samples: the link to the next page leads to another host"},
 		{"no URL", []transporttest.Step{page("<%zz>; rel=next", "a")}, "a", nil, "nyckel: list samples: the link to the next page cannot be parsed"},
-		{"itself", []transporttest.Step{page("<>; rel=next", "a")}, "a", nil, "nyckel: list samples: the link to the next page leads to the same page"},
+		{"itself", []transporttest.Step{page("<>; rel=next", "a")}, "a", nil, "nyckel: list samples: the link to the next page leads to a page that was there before"},
 		{"broken later", []transporttest.Step{page(`</2>; rel="next"`, "a"), answer(http.StatusForbidden, "{}")}, "a", []string{"/2"}, "nyckel: list samples: sparekey: tickets: forbidden: status 403"},
 		{"not a list", []transporttest.Step{answer(http.StatusOK, `{"samples":[]}`)}, "", nil, "nyckel: list samples: sparekey: tickets: unknown: status 200: malformed answer: not the JSON of a list of samples: its type is object, not array"},
 	}
@@ -472,16 +488,24 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// A list that goes round in circles ends, and one that nobody wants any more is not
-// asked for.
+// A list that goes round in circles or has no end ends, and one that nobody wants any
+// more is not asked for.
 func TestPagesEnd(t *testing.T) {
 	n := 0
-	circle := func(req *http.Request) (*http.Response, error) {
-		n++
-		return answer(http.StatusOK, fmt.Sprintf(`[{"id":"label_%d"}]`, n), "Link", fmt.Sprintf(`</v1/%d>; rel="next"`, n%2))(req)
+	linkTo := func(page func(n int) int) transporttest.Step {
+		return func(req *http.Request) (*http.Response, error) {
+			n++
+			return answer(http.StatusOK, fmt.Sprintf(`[{"id":"label_%d"}]`, n), "Link", fmt.Sprintf(`</v1/%d>; rel="next"`, page(n)))(req)
+		}
 	}
+	circle := linkTo(func(n int) int { return n % 3 })
 	s := newService(circle)
 	labels, err := collect(handle(t, s.client(t, once)).Labels(t.Context()))
+	assert.EqualError(t, err, "nyckel: list labels: the link to the next page leads to a page that was there before")
+	assert.Len(t, labels, 4)
+
+	s = newService(linkTo(func(n int) int { return n }))
+	labels, err = collect(handle(t, s.client(t, once)).Labels(t.Context()))
 	assert.EqualError(t, err, "nyckel: list labels: more than 10000 pages")
 	assert.Len(t, labels, 10_000)
 

@@ -21,6 +21,7 @@ func list[T any](ctx context.Context, c *Client, o order, what string, byIndex b
 	return func(yield func(T, error) bool) {
 		var none T
 		linked, counted, last := false, false, "" // last: the id of the first item of the page before
+		been := map[string]bool{o.url: true}
 		for range maxPages {
 			got, err := carryOut(ctx, c, o, asJSON[[]T]("a list of "+what, "array"))
 			if err != nil {
@@ -43,7 +44,7 @@ func list[T any](ctx context.Context, c *Client, o order, what string, byIndex b
 			switch {
 			case ok:
 				linked, counted = true, false
-				o.url, err = follow(o.url, target)
+				o.url, err = follow(o.url, target, been)
 			case linked || !byIndex || len(got.value) < count:
 				return
 			default:
@@ -60,8 +61,8 @@ func list[T any](ctx context.Context, c *Client, o order, what string, byIndex b
 }
 
 // follow resolves the target of a link. It must lead to the same host, which gets
-// the token.
-func follow(from, target string) (string, error) {
+// the token, and where the list has not been.
+func follow(from, target string, been map[string]bool) (string, error) {
 	base, err := url.Parse(from)
 	if err != nil {
 		return "", errors.New("the URL cannot be parsed")
@@ -72,10 +73,12 @@ func follow(from, target string) (string, error) {
 		return "", errors.New("the link to the next page cannot be parsed")
 	case next.Scheme != base.Scheme || next.Host != base.Host || next.User != nil:
 		return "", errors.New("the link to the next page leads to another host")
-	case next.String() == from:
-		return "", errors.New("the link to the next page leads to the same page")
 	}
 	next.Fragment = ""
+	if been[next.String()] {
+		return "", errors.New("the link to the next page leads to a page that was there before")
+	}
+	been[next.String()] = true
 	return next.String(), nil
 }
 

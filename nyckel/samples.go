@@ -313,9 +313,10 @@ func (h *Handle) SampleByExternalID(ctx context.Context, externalID string) (*Sa
 			if err != nil {
 				return nil, err
 			}
-			if found = append(found, s); len(found) > 1 {
+			if len(found) > 0 && s.ID != found[0].ID { // pages may overlap
 				return nil, fmt.Errorf("nyckel: %s: %w", what, ErrAmbiguous)
 			}
+			found = append(found, s)
 		}
 		switch {
 		case len(found) == 1:
@@ -324,7 +325,7 @@ func (h *Handle) SampleByExternalID(ctx context.Context, externalID string) (*Sa
 			return nil, fmt.Errorf("nyckel: %s: %w", what, ErrNotFound)
 		}
 		if err := pause(ctx, pollPart); err != nil {
-			return nil, fmt.Errorf("nyckel: %s: %w: %w", what, ErrNotFound, err)
+			return nil, fmt.Errorf("nyckel: %s: %w", what, err) // it may be there all the same
 		}
 	}
 }

@@ -81,9 +81,23 @@ func cell(ctx context.Context, e *encoder, value any, kind FieldType) (any, erro
 		case kind != "" && !kind.is(FieldNumber):
 			return nil, wrong("a number")
 		}
-		return value, nil
+		return plainNumber(v), nil
 	}
 	return nil, fmt.Errorf("a value of the Go type %T is no text, number or image", value)
+}
+
+// plainNumber returns a number without the methods of its type, by which it could
+// write itself as a text.
+func plainNumber(v reflect.Value) any {
+	switch {
+	case v.CanInt():
+		return v.Int()
+	case v.CanUint():
+		return v.Uint()
+	case v.Kind() == reflect.Float32:
+		return float32(v.Float()) // which is written with fewer digits
+	}
+	return v.Float()
 }
 
 // A FieldType says what a field of a table holds.
