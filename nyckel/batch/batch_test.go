@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -248,6 +249,33 @@ func TestAnErrorThatIsNoItemsFaultIsForAll(t *testing.T) {
 				}
 				require.Equal(t, 1, calls)
 				require.NoError(t, b.Close(t.Context()))
+			})
+		})
+	}
+}
+
+// A call that ends its goroutine, as a fake that fails a test may, leaves nobody
+// waiting: neither those whose call it was nor those who were next.
+func TestACallThatEndsItsGoroutine(t *testing.T) {
+	services := map[string]batch.Service[int, int]{
+		"each": {Each: func(context.Context, int) (int, error) { runtime.Goexit(); return 0, nil }},
+		"all": {All: func(_ context.Context, items []int) ([]batch.Result[int], error) {
+			if len(items) > 1 {
+				return nil, &policy.Error{Verdict: policy.Verdict{Class: policy.Invalid}}
+			}
+			runtime.Goexit()
+			return nil, nil
+		}},
+	}
+	for name, service := range services {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := batch.New(service, batch.Config{Concurrency: 1})
+				for _, g := range submit(t, b, 1, 2, 3) {
+					require.EqualError(t, g.err, "batch: the call ended its goroutine")
+				}
+				require.NoError(t, b.Close(t.Context()))
+				require.Equal(t, 3, b.Stats().Failed)
 			})
 		})
 	}

@@ -55,7 +55,27 @@ func (b *Batcher[In, Out]) run(todo *batch[In, Out]) {
 	b.mu.Lock()
 	items := b.startLocked(todo)
 	b.mu.Unlock()
+	defer b.settleRest(items)
 	b.answer(items)
+}
+
+// errEnded is the outcome of items whose call ended its goroutine, as
+// [runtime.Goexit] does.
+var errEnded = errors.New("batch: the call ended its goroutine")
+
+// settleRest delivers to those who would wait for ever otherwise.
+func (b *Batcher[In, Out]) settleRest(items []*item[In, Out]) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, it := range items {
+		if it.flight != nil {
+			it.flight.end()
+			it.flight = nil
+		}
+		if len(it.waiters) > 0 {
+			b.settleLocked(it, Result[Out]{Err: errEnded})
+		}
+	}
 }
 
 func (b *Batcher[In, Out]) end() {
@@ -113,8 +133,8 @@ func (b *Batcher[In, Out]) answer(items []*item[In, Out]) {
 }
 
 // settleLocked delivers an outcome to all who wait for the item. The last gets the
-// value itself: until then it is copied, and nobody may change it. Those whose time is up when a call fails are left to leave:
-// most likely it failed since their time was up.
+// value itself: until then it is copied, and nobody may change it. Those whose time is
+// up when a call fails are left to leave: most likely it failed since their time was up.
 func (b *Batcher[In, Out]) settleLocked(it *item[In, Out], r Result[Out]) {
 	now := time.Now()
 	late := it.waiters[:0]
