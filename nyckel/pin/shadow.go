@@ -53,8 +53,8 @@ type ShadowConfig struct {
 	// Records keeps the comparisons. Nil means a [Memory] of the default size.
 	Records Records
 
-	// Random draws which calls are sampled, from 0 to below 1. Nil means
-	// [rand.Float64].
+	// Random draws which calls are sampled, from 0 to below 1; it is not called
+	// concurrently. Nil means [rand.Float64].
 	Random func() float64
 }
 
@@ -110,7 +110,7 @@ type ShadowStats struct {
 	OverBudget int
 	QueueFull  int // or closed
 	Compared   int // kept, failures of the candidate included
-	Lost       int // the candidate was not asked, for a reason that is not its own; or not by itself answered
+	Lost       int // the candidate was not asked, for a reason that is not its own, or not by itself answered; or the call panicked
 	Unrecorded int // the records did not take it
 }
 
@@ -168,10 +168,10 @@ func (s *Shadow) Invoke(ctx context.Context, id string, input nyckel.Input, opti
 // Only answers that the service itself gave just now are compared: others, such as
 // one from a cache, are not the model's, or were counted when they were made.
 func (s *Shadow) Observe(id string, input nyckel.Input, p *nyckel.Prediction) {
-	sampled := s.cfg.Random() < s.cfg.Share
 	usable := p.Answer.Source == telemetry.Live && p.Model != s.cfg.Candidate
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	sampled := s.cfg.Random() < s.cfg.Share
 	s.stats.Observed++
 	switch {
 	case !sampled:
@@ -216,11 +216,26 @@ func (s *Shadow) work() {
 		if !ok {
 			return
 		}
-		count := s.compare(next)
-		s.mu.Lock()
-		*count++
-		s.mu.Unlock()
+		s.serve(next)
 	}
+}
+
+// serve makes one call. A panic, such as one of the records or of an input that
+// nobody else reads, costs the comparison and not the program; a goroutine that ends
+// is followed by another.
+func (s *Shadow) serve(o observed) {
+	count, returned := &s.stats.Lost, false
+	defer func() {
+		panicked := recover() != nil
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		*count++
+		if !returned && !panicked {
+			go s.work()
+		}
+	}()
+	count = s.compare(o)
+	returned = true
 }
 
 func (s *Shadow) next() (observed, bool) {
@@ -275,8 +290,10 @@ func isCandidates(err error) bool {
 		return false // the call was not made
 	}
 	switch e.Verdict.Class {
-	case policy.Invalid, policy.NotFound, policy.Filtered, policy.Conflict, policy.Internal, policy.TimedOut:
+	case policy.Invalid, policy.NotFound, policy.Filtered, policy.Conflict:
 		return true
+	case policy.Internal, policy.TimedOut:
+		return e.Verdict.Executed != policy.NotExecuted // else no model had a part in it, as when there is no token
 	}
 	return false
 }

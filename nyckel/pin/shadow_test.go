@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,9 +70,9 @@ func newWorld(candidate transporttest.Step) *world {
 	return w
 }
 
-func (w *world) client(t *testing.T) *nyckel.Client {
+func (w *world) client(t *testing.T, options ...nyckel.Option) *nyckel.Client {
 	t.Helper()
-	client, err := nyckel.New(
+	client, err := nyckel.New(append([]nyckel.Option{
 		nyckel.WithBaseURL("https://api.test"),
 		nyckel.WithTokenSource(token{}),
 		nyckel.WithLimit(policy.Limit{Off: true}),
@@ -78,7 +80,7 @@ func (w *world) client(t *testing.T) *nyckel.Client {
 		nyckel.WithFunction("tickets", nyckel.Function{ID: "function_1", Model: "old"}),
 		nyckel.WithFunction("tickets_shadow", nyckel.Function{ID: "function_1", Stack: pin.ShadowStack()}),
 		nyckel.WithFunction("tickets_cached", nyckel.Function{ID: "function_1", Stack: &policy.Stack{Cache: &policy.Cache{}}}),
-	)
+	}, options...)...)
 	require.NoError(t, err)
 	return client
 }
@@ -269,6 +271,69 @@ func TestShadowSkipsWhatTheModelDidNotSay(t *testing.T) {
 		require.NoError(t, s.Close(t.Context()))
 		require.Equal(t, pin.ShadowStats{Observed: 4, Unusable: 2, Compared: 1, Lost: 1}, s.Stats(), "the candidate's came from a cache")
 	})
+}
+
+// What goes wrong before a call reaches the service says nothing about the candidate.
+func TestShadowThatDoesNotReachTheCandidate(t *testing.T) {
+	outage := &policy.Error{Verdict: policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Executed: policy.NotExecuted}}
+	tests := map[string]nyckel.Option{
+		"no token":         nyckel.WithTokenSource(&failingToken{err: outage}),
+		"no place in time": nyckel.WithLimit(policy.Limit{PerSecond: 0.01, MaxWait: time.Hour}),
+	}
+	for name, option := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(answering("new", time.Millisecond))
+				s := w.shadow(t, pin.ShadowConfig{Candidate: "new", Client: w.client(t, option)})
+				invoke(t, s, "")
+				require.NoError(t, s.Close(t.Context()))
+				require.Equal(t, pin.ShadowStats{Observed: 1, Lost: 1}, s.Stats())
+				require.Empty(t, w.shadows)
+			})
+		})
+	}
+}
+
+// failingToken gives one token, and then none.
+type failingToken struct {
+	err   error
+	given atomic.Bool
+}
+
+func (f *failingToken) Token(context.Context, string) (string, error) {
+	if f.given.Swap(true) {
+		return "", f.err
+	}
+	return "token", nil
+}
+
+// Whatever goes wrong in the shadow, the program lives, and so does the shadow.
+func TestShadowSurvives(t *testing.T) {
+	for name, accident := range map[string]func(){"panic": func() { panic("oh no") }, "end of the goroutine": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(answering("new", time.Millisecond))
+				s := w.shadow(t, pin.ShadowConfig{Candidate: "new", Concurrency: 1, Records: fragile{pin.NewMemory(0), accident}})
+				for _, id := range []string{"bad", "good", "bad", "good"} {
+					invoke(t, s, id)
+				}
+				require.NoError(t, s.Close(t.Context()))
+				require.Equal(t, pin.ShadowStats{Observed: 4, Compared: 2, Lost: 2}, s.Stats())
+			})
+		})
+	}
+}
+
+type fragile struct {
+	pin.Records
+	accident func()
+}
+
+func (f fragile) Add(ctx context.Context, c pin.Comparison) error {
+	if c.ID == "bad" {
+		f.accident()
+	}
+	return f.Records.Add(ctx, c)
 }
 
 type broken struct{ pin.Records }
