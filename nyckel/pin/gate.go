@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -69,6 +70,17 @@ func (g Gate) withDefaults() Gate {
 	return g
 }
 
+// isSound reports whether the numbers can be a bar: a Margin of 1 that means percents
+// would let all pass, and NaN is not above anything.
+func (g Gate) isSound() bool {
+	for _, share := range []float64{g.Margin, g.Alpha, g.MaxFailures} {
+		if !(share < 1) {
+			return false
+		}
+	}
+	return g.MinAgreement <= 1 && g.MaxLatencyRatio <= math.MaxFloat64
+}
+
 // Check returns nil if the candidate passes, else a [*Refused] with everything that
 // speaks against it.
 func (g Gate) Check(r Report) error {
@@ -79,6 +91,7 @@ func (g Gate) Check(r Report) error {
 			findings = append(findings, fmt.Sprintf(format, args...))
 		}
 	}
+	refuse(!g.isSound(), "the gate makes no sense: a share is not below 1, or a number is none")
 	refuse(r.Incumbent == r.Candidate, "it is the incumbent itself")
 	refuse(r.Agreement.Of < g.MinCompared, "both answered %d inputs, want at least %d", r.Agreement.Of, g.MinCompared)
 	refuse(r.Failures.Share() > g.MaxFailures, "it left %s unanswered, want at most %.1f %%", r.Failures, 100*g.MaxFailures)

@@ -1,6 +1,7 @@
 package pin_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -80,6 +81,12 @@ func TestGateCheck(t *testing.T) {
 			require.ErrorIs(t, err, pin.ErrRefused)
 			require.EqualError(t, err, prefix+tt.want)
 		})
+	}
+	for _, gate := range []pin.Gate{
+		{Margin: 1}, {Alpha: 5, Better: true}, {MaxFailures: 1}, {MinAgreement: 95},
+		{Margin: math.NaN()}, {MaxFailures: math.NaN()}, {MinAgreement: math.NaN()}, {MaxLatencyRatio: math.NaN()}, {MaxLatencyRatio: math.Inf(1)},
+	} {
+		require.ErrorContains(t, gate.Check(worse), "the gate makes no sense", "%+v", gate)
 	}
 	same := better("tickets", "old", "old")
 	require.ErrorContains(t, pin.Gate{}.Check(same), "it is the incumbent itself")
