@@ -33,7 +33,7 @@ func Decode(name string, data []byte, into any) *Source { return Reader{}.Decode
 // parse returns the document's content.
 func parse(data []byte) (*yaml.Node, error) {
 	if len(data) > maxBytes {
-		return nil, fmt.Errorf("has %d bytes, want at most %d", len(data), maxBytes)
+		return nil, fmt.Errorf("has more than %d bytes", maxBytes)
 	}
 	var document yaml.Node
 	if err := yaml.Load(data, &document); err != nil {

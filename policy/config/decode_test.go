@@ -114,7 +114,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"nothing at all", "", `f.yaml: no documents in stream`},
 		{"a comment only", "# a", `f.yaml: no documents in stream`},
 		{"two documents", "name: a\n---\nname: b", `f.yaml: expected single document, found multiple`},
-		{"too long", strings.Repeat(" ", 1<<20+1), `f.yaml: has 1048577 bytes, want at most 1048576`},
+		{"too long", strings.Repeat(" ", 1<<20+1), `f.yaml: has more than 1048576 bytes`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -26,25 +27,54 @@ func (s *Source) Excerpt(e *Error) string {
 	return fmt.Sprintf("%5d | %s\n      | %s^\n", e.Line, maskSecrets(line), margin)
 }
 
-// secretKey is a key that may be followed by a secret, up to the end of its value.
-var secretKey = regexp.MustCompile(`(?i)([\w-]*(?:secret|token|password|authorization|api-?_?key|cookie)[\w-]*["']?\s*:\s*)("[^"]*"|'[^']*'|[^,}#]+)`)
+var (
+	// aKey finds a key and what stands between it and its value.
+	aKey = regexp.MustCompile(`([\w-]+)["']?\s*:\s*`)
 
-// userInfo finds what stands before the host of a URL.
-var userInfo = regexp.MustCompile(`//[^\s/@"']+@`)
+	// inBraces is a value within braces or brackets, up to its end.
+	inBraces = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|["'].*|[^,}]+)`)
+
+	// aReference is a value that only says where it is from.
+	aReference = regexp.MustCompile(`^["']?\$\{(?:file:)?[^{}:]*\}?["']?\s*(?:#.*)?$`)
+
+	// userInfo finds what stands before the host of a URL, and query its query.
+	userInfo = regexp.MustCompile(`//[^\s/@"']+@`)
+	query    = regexp.MustCompile(`//[^\s?"']*\?[^\s"'#]+`)
+)
 
 // maskSecrets puts stars in the place of values, so that columns stay.
 func maskSecrets(line string) string {
-	line = userInfo.ReplaceAllStringFunc(line, func(found string) string {
-		return "//" + strings.Repeat("*", utf8.RuneCountInString(found)-3) + "@"
+	line = userInfo.ReplaceAllStringFunc(line, func(found string) string { return "//" + stars(found[3:]) + "@" })
+	line = query.ReplaceAllStringFunc(line, func(found string) string {
+		address, secret, _ := strings.Cut(found, "?")
+		return address + "?" + stars(secret)
 	})
-	return secretKey.ReplaceAllStringFunc(line, func(found string) string {
-		key, value := found, ""
-		if parts := secretKey.FindStringSubmatch(found); parts != nil {
-			key, value = parts[1], parts[2]
+	for _, at := range slices.Backward(aKey.FindAllStringSubmatchIndex(line, -1)) {
+		if !soundsSecret(line[at[2]:at[3]]) {
+			continue
 		}
-		if strings.Contains(value, "${") { // a name, not the secret
-			return found
+		before, value := line[:at[1]], line[at[1]:]
+		if strings.ContainsAny(line[:at[0]], "{[") { // else it goes on to the end of the line
+			value = inBraces.FindString(value)
 		}
-		return key + strings.Repeat("*", utf8.RuneCountInString(value))
-	})
+		if !aReference.MatchString(value) {
+			line = before + stars(value) + line[len(before)+len(value):]
+		}
+	}
+	return line
+}
+
+func stars(text string) string { return strings.Repeat("*", utf8.RuneCountInString(text)) }
+
+// soundsSecret reports whether a key may be followed by a secret, be it misspelled.
+func soundsSecret(key string) bool {
+	key = strings.ToLower(key)
+	words := strings.FieldsFunc(key, func(r rune) bool { return r == '_' || r == '-' })
+	for _, secret := range [...]string{"secret", "token", "password", "authorization", "auth", "apikey", "cookie", "credential"} {
+		near := func(word string) bool { return distance(word, secret, 1+len(secret)/3) <= len(secret)/3 }
+		if strings.Contains(key, secret) || slices.ContainsFunc(words, near) {
+			return true
+		}
+	}
+	return slices.Contains(words, "key")
 }

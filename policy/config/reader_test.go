@@ -161,3 +161,34 @@ func TestExcerpt(t *testing.T) {
 		})
 	}
 }
+
+// A secret stays out of an excerpt however its key is misspelled and its value written.
+func TestExcerptMasks(t *testing.T) {
+	tests := []struct{ line, want string }{
+		{"client_secrt: hunter2", "client_secrt: *******"},
+		{"secert: hunter2", "secert: *******"},
+		{"clientSecret: hunter2", "clientSecret: *******"},
+		{"pasword: hunter2", "pasword: *******"},
+		{"X-Auth: hunter2", "X-Auth: *******"},
+		{"X-Key: hunter2", "X-Key: *******"},
+		{"secret: hunter2, and} more#", "secret: *******************"},
+		{`secret: "hunter2\"hunter3"`, `secret: ******************`},
+		{`{secret: "hunter2\", x}", x: 1}`, `{secret: ***************, x: 1}`},
+		{`{secret: 'hunter2'', x}', x: 1}`, `{secret: ***************, x: 1}`},
+		{`{secret: "hunter2, x: 1}`, `{secret: ***************`},
+		{"{a: {secret: hunter2}, token: hunter3}", "{a: {secret: *******}, token: *******}"},
+		{"secret: ${S}hunter2", "secret: ***********"},
+		{"secret: ${S:-hunter2}", "secret: *************"},
+		{"secret: ${S} # of the account", "secret: ${S} # of the account"},
+		{"secret: '${file:/run/s'", "secret: '${file:/run/s'"},
+		{"url: https://us.test/v1?key=hunter2", "url: https://us.test/v1?***********"},
+		{"retry: {atempts: 3}", "retry: {atempts: 3}"},
+		{"total: 3s", "total: 3s"},
+	}
+	for _, tt := range tests {
+		var s settings
+		source := config.Decode("f.yaml", []byte(tt.line+"\n"), &s)
+		want := "    1 | " + tt.want + "\n      | ^\n"
+		assert.Equal(t, want, source.Excerpt(&config.Error{Line: 1, Column: 1}))
+	}
+}

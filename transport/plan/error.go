@@ -10,7 +10,7 @@ import (
 
 // An Error tells everything that is wrong with a file.
 type Error struct {
-	// Problems are in the order of the file.
+	// Problems are in the order of the file. No secret is in their texts.
 	Problems []*config.Error
 
 	source *config.Source
@@ -39,7 +39,7 @@ func (e *Error) text(excerpts bool) string {
 			fmt.Fprintf(&b, "and %d more\n", len(e.Problems)-shown)
 			break
 		}
-		fmt.Fprintln(&b, e.masked(p.Error()))
+		fmt.Fprintln(&b, p)
 		if excerpts {
 			b.WriteString(e.masked(e.source.Excerpt(p)))
 		}
@@ -84,5 +84,11 @@ func located(problems []problem, f File, source *config.Source) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return &Error{Problems: config.Sorted(errs), source: source, hide: f.secrets()}
+	e := &Error{Problems: config.Sorted(errs), source: source, hide: f.secrets()}
+	for _, p := range e.Problems {
+		if text := p.Err.Error(); e.masked(text) != text {
+			p.Err = errors.New(e.masked(text))
+		}
+	}
+	return e
 }

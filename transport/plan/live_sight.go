@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
-	"os"
 )
 
 // A sum tells what was read, without keeping it: there are secrets in it.
@@ -22,7 +21,7 @@ type sight struct {
 
 // look reads a file and all that it refers to.
 func look(name string, lookup func(string) (string, bool, error)) sight {
-	data, err := os.ReadFile(name)
+	data, err := readUpTo(name, maxFile)
 	if err != nil {
 		return unreadable(err)
 	}
@@ -31,7 +30,7 @@ func look(name string, lookup func(string) (string, bool, error)) sight {
 
 // again is look, but what is the same as before is not read twice.
 func (s sight) again(name string, lookup func(string) (string, bool, error)) sight {
-	data, err := os.ReadFile(name)
+	data, err := readUpTo(name, maxFile)
 	if err != nil {
 		return unreadable(err)
 	}

@@ -8,18 +8,23 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/config"
 )
 
-// maxSecret bounds what is read of a file that a reference names.
-const maxSecret = 64 << 10
+// Bounds of what is read, for what goes by a name may have no end: of the file itself,
+// more than it may have, and of one that a reference names.
+const (
+	maxFile   = 2 << 20
+	maxSecret = 64 << 10
+)
 
 // Load reads the plan in a file. An error about what is in it is an [*Error].
 func Load(name string) (*Plan, error) {
-	data, err := os.ReadFile(name)
+	data, err := readUpTo(name, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
@@ -84,16 +89,10 @@ func Environment(folder string) func(reference string) (string, bool, error) {
 
 // readSecret returns what is in a file but for the line break at its end.
 func readSecret(name string) (string, bool, error) {
-	file, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", false, nil
-	}
-	if err != nil {
-		return "", false, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
+	data, err := readUpTo(name, maxSecret+1)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", false, nil
 	case err != nil:
 		return "", false, err
 	case len(data) > maxSecret:
@@ -103,7 +102,18 @@ func readSecret(name string) (string, bool, error) {
 	return strings.TrimSuffix(text, "\r"), true, nil
 }
 
-// secrets returns the texts that must not be shown.
+// readUpTo returns the first bytes of a file, at most as many as most.
+func readUpTo(name string, most int64) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, most))
+}
+
+// secrets returns the texts that must not be shown, the longest first, for one may be
+// a part of another.
 func (f File) secrets() []string {
 	var all []string
 	for _, account := range f.Accounts {
@@ -115,7 +125,9 @@ func (f File) secrets() []string {
 	for _, function := range f.Functions {
 		all = append(all, secretsOfStack(function.Stack)...)
 	}
-	return append(all, secretsOfStack(f.Defaults)...)
+	all = append(all, secretsOfStack(f.Defaults)...)
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return all
 }
 
 func secretsOfStack(s policy.Stack) []string {

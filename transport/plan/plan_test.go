@@ -92,3 +92,27 @@ func TestPlanShowsNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// A name may stand for something that never ends.
+func TestLoadIsBounded(t *testing.T) {
+	const endless = "/dev/zero"
+	if _, err := os.Stat(endless); err != nil {
+		t.Skip("there is no " + endless)
+	}
+	_, err := plan.Load(endless)
+	assert.EqualError(t, err, "/dev/zero: has more than 1048576 bytes")
+	_, err = plan.Open(endless, plan.Options{})
+	assert.EqualError(t, err, "/dev/zero: has more than 1048576 bytes")
+	_, _, err = plan.Environment("")("file:" + endless)
+	assert.EqualError(t, err, "has more than 65536 bytes")
+}
+
+// One secret may be a part of another.
+func TestSecretsWithinSecrets(t *testing.T) {
+	for range 20 { // maps have no order
+		_, err := plan.Parse("f.yaml", []byte("version: 1\naccounts:\n  a: {client_id: me, client_secret: hunter}\n"+
+			"  b: {client_id: me, client_secret: hunter-and-gatherer}\ndefaults: {hunter-and-gatherer: 1}\n"), nil)
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "gatherer")
+	}
+}

@@ -106,10 +106,8 @@ func (p *program) tellProblems(name string, e *plan.Error, asJSON bool) error {
 		return codeError(exitMisuse)
 	}
 	out := checked{File: name}
-	messages := strings.Split(e.Error(), "\n") // with the secrets masked
-	for i, one := range e.Problems[:min(len(e.Problems), len(messages))] {
-		text := strings.TrimPrefix(messages[i], fmt.Sprintf("%s:%d:%d: ", one.Name, one.Line, one.Column))
-		out.Problems = append(out.Problems, problem{one.Line, one.Column, text})
+	for _, one := range e.Problems {
+		out.Problems = append(out.Problems, problem{one.Line, one.Column, one.Err.Error()})
 	}
 	if err := printJSON(p.stdout, out); err != nil {
 		return err

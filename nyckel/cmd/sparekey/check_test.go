@@ -42,6 +42,24 @@ func TestCheckProblems(t *testing.T) {
 	assert.Equal(t, problem{3, 11, "defaults.retry: has the unknown key \"atempts\"; did you mean attempts?"}, out.Problems[0])
 }
 
+// As JSON, problems are all there, however many, and whatever they are about.
+func TestCheckAllProblemsJSON(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	text := "version: 1\naccounts: {a: {client_id: \"\", client_secret: " + clientSecret + "}}\ndefaults:\n"
+	for range 30 {
+		text += "  " + clientSecret + ": 1\n"
+	}
+	got := d.run("check", "-json", d.file("broken.yaml", text))
+	var out checked
+	require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+	require.Len(t, out.Problems, 31)
+	assert.Equal(t, problem{33, 3, "defaults: has the key ****************** twice, first in line 4"}, out.Problems[30])
+
+	got = d.run("check", "-json", d.file("large.yaml", strings.Repeat(" ", 1<<20+1)))
+	require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+	assert.Equal(t, []problem{{0, 0, "has more than 1048576 bytes"}}, out.Problems)
+}
+
 func TestCheckMissing(t *testing.T) {
 	got := run(t, "check", "no such file")
 	assert.Equal(t, exitMisuse, got.code)
