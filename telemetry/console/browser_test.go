@@ -76,7 +76,7 @@ func (s *troubled) snapshot() telemetry.Snapshot {
 			policy.BreakerSnapshot{Name: "one", State: policy.HalfOpen, Probes: 1},
 			policy.BreakerSnapshot{Name: "two", State: policy.Isolated, Reason: "contract review"},
 			policy.BreakerSnapshot{Name: "three", MetricsOnly: true}),
-		{Name: ""},
+		{Name: ""}, {Name: ""}, // two clients without a name
 	}
 	functions[2].Endpoints = []telemetry.EndpointSnapshot{
 		{Name: "one", Region: "us", Latency: 412 * time.Millisecond, InFlight: 5, Asked: 19233, Faults: 40},

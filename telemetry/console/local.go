@@ -10,8 +10,10 @@ import (
 // Local is the default of Options.Authorize. It lets in who is on the same machine
 // and asks for it by a name of that machine's own, localhost or a loopback address:
 // another name that leads here is how web pages elsewhere get in through a browser.
-// A request that came through a proxy is not let in, since one on the same machine
-// makes everybody look as if they were. The actor is "local".
+// A request that says that it came through a proxy is not let in, since one on the
+// same machine makes everybody look as if they were. Not every proxy says so: nginx
+// does only if it is told to. Before the console behind a proxy, put an Authorize of
+// your own. The actor is "local".
 func Local(r *http.Request) (actor string, ok bool) {
 	if proxied(r.Header) || !loopbackHost(r.Host) {
 		return "", false

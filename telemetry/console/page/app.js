@@ -18,8 +18,11 @@ function draw(parent, kids) {
   const before = new Map();
   for (const node of parent.childNodes) before.set(node.key, node);
   let next = parent.firstChild;
+  const drawn = new Set();
   kids.forEach((kid, i) => {
-    const key = kid.tag ? kid.tag + ":" + (kid.attrs.key ?? i) : "text:" + i;
+    let key = kid.tag ? kid.tag + ":" + (kid.attrs.key ?? i) : "text:" + i;
+    while (drawn.has(key)) key += "'"; // two of a name are told apart by their order
+    drawn.add(key);
     let node = before.get(key);
     if (!node) {
       node = !kid.tag ? document.createTextNode("") : svgTags.has(kid.tag) ? document.createElementNS("http://www.w3.org/2000/svg", kid.tag) : document.createElement(kid.tag);

@@ -77,6 +77,14 @@ await page.keyboard.press("Escape");
 expect("dialog after Escape", await page.$eval("#ask", e => e.open), false);
 expect("focus after Escape", await focused(), "isolate up.test:443 of search");
 
+// What has the same name stays what it is from one snapshot to the next.
+const rows = () => page.$$eval("table.main > tbody > tr:not(.details)", all => all.length);
+for (let i = 0; i < 2; i++) {
+  const last = await page.$eval("#feed", e => e.textContent);
+  await page.waitForFunction(last => document.getElementById("feed").textContent !== last, {}, last);
+  expect("rows of functions", await rows(), 5);
+}
+
 await browser.close();
 for (const line of wrong) console.error(line);
 process.exit(wrong.length ? 1 : 0);
