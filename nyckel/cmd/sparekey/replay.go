@@ -30,7 +30,7 @@ func (p *program) replay(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	name, err := replayedFunction(*config, *function)
+	loaded, name, err := replayedFunction(*config, *function)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (p *program) replay(ctx context.Context, args []string) error {
 	defer client.CloseIdleConnections()
 	r := &replaying{p: p, client: client, function: name, model: *model, inputs: inputs, answers: map[int]replayed{}}
 	if *state != "" {
-		if err := r.open(*state); err != nil {
+		if err := r.open(*state, r.head(loaded)); err != nil {
 			return err
 		}
 		defer func() { _ = r.state.Close() }()
@@ -69,13 +69,15 @@ func (p *program) replay(ctx context.Context, args []string) error {
 	return err
 }
 
-// replayedFunction returns the function that is meant: the only one if none is named.
-func replayedFunction(config, function string) (string, error) {
+// replayedFunction returns the plan of a file and the function that is meant: the only
+// one if none is named.
+func replayedFunction(config, function string) (*plan.Plan, string, error) {
 	loaded, err := load(config)
 	if err != nil || function != "" {
-		return function, err
+		return loaded, function, err
 	}
-	return onlyFunction(loaded)
+	function, err = onlyFunction(loaded)
+	return loaded, function, err
 }
 
 // onlyFunction returns the function that can be called, if there is just one.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,33 +10,44 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/transport/plan"
 )
 
 // A replayHead is the first line of a state: what it is of.
 type replayHead struct {
 	Function string `json:"function"`
 	Model    string `json:"model"`
+	Service  string `json:"service"` // where the function is, and its id there
 	Inputs   int    `json:"inputs"`
 	Data     string `json:"data"` // their sum
 }
 
-func (r *replaying) head() replayHead {
+// head returns what the state is of. Another file may mean another function by the same
+// name, or pin another model.
+func (r *replaying) head(loaded *plan.Plan) replayHead {
+	f, _ := loaded.Function(r.function)
+	service := cmp.Or(loaded.File().Accounts[f.Account].BaseURL, nyckel.DefaultBaseURL) + " " + f.ID
 	sum := sha256.New()
 	for _, input := range r.inputs {
 		fmt.Fprintf(sum, "%d\n%s\n", len(input.data), input.data)
 	}
-	return replayHead{r.function, r.model, len(r.inputs), hex.EncodeToString(sum.Sum(nil))}
+	return replayHead{r.function, cmp.Or(r.model, f.Model), service, len(r.inputs), hex.EncodeToString(sum.Sum(nil))}
 }
 
 // open reads the answers of an earlier run, if there was one, and keeps those of this
 // one behind them.
-func (r *replaying) open(name string) error {
+func (r *replaying) open(name string, head replayHead) error {
 	content, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return misuseError{err}
 	}
+	if first, err := json.Marshal(head); err != nil || !bytes.Contains(content, []byte("\n")) && !bytes.HasPrefix(first, content) {
+		return misuse("%s:1: is no state of a replay", name) // nor the beginning of one, so it is left alone
+	}
 	content = content[:bytes.LastIndexByte(content, '\n')+1] // a line that was cut short is asked again
-	if err := r.goOn(name, content); err != nil {
+	if err := r.goOn(name, content, head); err != nil {
 		return err
 	}
 	if r.state, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
@@ -48,13 +60,13 @@ func (r *replaying) open(name string) error {
 		return err
 	}
 	if len(content) == 0 {
-		return r.write(r.head())
+		return r.write(head)
 	}
 	return nil
 }
 
 // goOn takes over the answers in a state.
-func (r *replaying) goOn(name string, content []byte) error {
+func (r *replaying) goOn(name string, content []byte, want replayHead) error {
 	if len(content) == 0 {
 		return nil
 	}
@@ -63,8 +75,8 @@ func (r *replaying) goOn(name string, content []byte) error {
 	if err := json.Unmarshal(lines[0], &head); err != nil || head.Data == "" {
 		return misuse("%s:1: is no state of a replay", name)
 	}
-	if head != r.head() {
-		return misuse("%s: is the state of another replay: of %d inputs, function %q, model %q", name, head.Inputs, head.Function, head.Model)
+	if head != want {
+		return misuse("%s: is the state of another replay: of %d inputs, function %q (%s), model %q", name, head.Inputs, head.Function, head.Service, head.Model)
 	}
 	for n, one := range lines[1:] {
 		var a replayed

@@ -113,7 +113,9 @@ func TestReplayMisuse(t *testing.T) {
 	d := newDesk(t, nyckelsim.Config{})
 	data := d.file("data.jsonl", recordedFile)
 	noState := d.file("nostate", "hello\n")
-	other := d.file("other", `{"function":"tickets","model":"model_9","inputs":6,"data":"0"}`+"\n")
+	other := d.file("other", `{"function":"tickets","model":"model_9","service":"here","inputs":6,"data":"0"}`+"\n")
+	const mine = "a line that somebody needs, without a line break"
+	foreign := d.file("foreign", mine)
 	tests := []struct {
 		name string
 		args []string
@@ -125,7 +127,8 @@ func TestReplayMisuse(t *testing.T) {
 		{"unknown function", []string{"-data", data, "-function", "x"}, `no function "x"`},
 		{"no file", []string{"-data", data, "-config", "nowhere"}, "open nowhere"},
 		{"no state", []string{"-data", data, "-state", noState}, "nostate:1: is no state of a replay"},
-		{"of something else", []string{"-data", data, "-state", other}, `is the state of another replay: of 6 inputs, function "tickets", model "model_9"`},
+		{"of something else", []string{"-data", data, "-state", other}, `is the state of another replay: of 6 inputs, function "tickets" (here), model "model_9"`},
+		{"a file of yours", []string{"-data", data, "-state", foreign}, "foreign:1: is no state of a replay"},
 		{"argument", []string{"-data", data, "more"}, `unexpected argument "more"`},
 	}
 	for _, tt := range tests {
@@ -137,4 +140,21 @@ func TestReplayMisuse(t *testing.T) {
 		})
 	}
 	assert.Zero(t, d.Stats().Requests)
+	assert.Equal(t, mine, read(t, foreign))
+}
+
+// Answers of one model or function are not taken for those of another that a file has
+// under the same name.
+func TestReplayStateIsOfOneTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		data, state := d.file("data.jsonl", recordedFile), filepath.Join(d.folder, "state")
+		require.Equal(t, exitOK, d.run("replay", "-config", "CONFIG", "-data", data, "-state", state).code)
+		for _, change := range []string{"id: function_other", "id: " + d.function + "\n    model: model_9"} {
+			other := d.file("other.yaml", strings.Replace(read(t, d.config()), "id: "+d.function, change, 1))
+			got := d.run("replay", "-config", other, "-data", data, "-state", state)
+			assert.Equal(t, exitMisuse, got.code)
+			assert.Contains(t, got.errOut, "is the state of another replay")
+		}
+	})
 }
