@@ -32,7 +32,7 @@ type Reader struct {
 func (r Reader) Decode(name string, data []byte, into any) *Source {
 	s := &Source{
 		name: name, data: data, places: make(map[string]place),
-		unknown: make(map[string]bool), around: make(map[string]bool), fromElsewhere: make(map[string]bool),
+		unknown: make(map[string]bool), around: make(map[string]bool), fromElsewhere: make(map[string]string),
 	}
 	d := decoder{Source: s, reader: r}
 	root, err := parse(data)

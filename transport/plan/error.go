@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sparekey/sparekey/policy/config"
@@ -85,6 +86,9 @@ func located(problems []problem, f File, source *config.Source) error {
 		return nil
 	}
 	e := &Error{Problems: config.Sorted(errs), source: source, hide: f.secrets()}
+	for _, text := range source.PutIn() {
+		e.hide = append(e.hide, strconv.Quote(text)) // as messages have it; without quotes it may be a part of any word
+	}
 	for _, p := range e.Problems {
 		if text := p.Err.Error(); e.masked(text) != text {
 			p.Err = errors.New(e.masked(text))

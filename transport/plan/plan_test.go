@@ -116,3 +116,13 @@ func TestSecretsWithinSecrets(t *testing.T) {
 		assert.NotContains(t, err.Error(), "gatherer")
 	}
 }
+
+// What a reference stands for may be a secret that got to the wrong place.
+func TestProblemsShowNothingPutIn(t *testing.T) {
+	const text = "version: 1\naccounts: {a: {client_id: me, client_secret: x}}\nfunctions:\n  f:\n    id: f\n    account: ${S}\n" +
+		"    fallback: {rules: [{name: '${S}', any: [{words: ['']}], label: x}]}\n"
+	_, err := plan.Parse("f.yaml", []byte(text), func(string) (string, bool, error) { return "hunter2", true, nil })
+	require.ErrorContains(t, err, "f.yaml:6:14: functions.f.account: is *********, which is not known; known are a")
+	require.ErrorContains(t, err, "rules[0] *********: ")
+	assert.NotContains(t, err.Error()+excerpts(err), "hunter2")
+}
