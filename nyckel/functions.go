@@ -111,7 +111,13 @@ func (h *Handle) Summary(ctx context.Context) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := carryOut(ctx, h.c, o, asJSON[json.RawMessage]("a summary", "object"))
+	got, err := carryOut(ctx, h.c, o, func(content []byte) (json.RawMessage, error) {
+		members, err := asJSON[map[string]json.RawMessage]("a summary", "object")(content)
+		if err != nil || members == nil {
+			return nil, cmp.Or(err, errors.New("it has no summary"))
+		}
+		return content, nil
+	})
 	return got.value, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 )
 
 // An Image is an input for functions that look at images. Make it by [ImageBytes],
@@ -126,8 +127,8 @@ func (i Image) read() ([]byte, error) {
 // checkImageURL quotes nothing of a URL, which may be a signed one.
 func checkImageURL(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return errors.New("the URL of the image must begin with http:// or https:// and name a host")
+	if err != nil || !utf8.ValidString(text) || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return errors.New("the URL of the image must begin with http:// or https://, name a host and be valid UTF-8")
 	}
 	return nil
 }

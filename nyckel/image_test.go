@@ -223,7 +223,8 @@ func TestImageErrors(t *testing.T) {
 		{"reader again", once, "nyckel: image: its reader has been read already; use ImageBytes for an image that is sent again"},
 		{"nil reader", nyckel.ImageReader(nil), "nyckel: image: its reader is nil"},
 		{"reader fails", nyckel.ImageReader(failing{}), "nyckel: image: cannot be read: no paper"},
-		{"URL of a file", nyckel.ImageURL("file:///etc/passwd"), "nyckel: the URL of the image must begin with http:// or https:// and name a host"},
+		{"URL of a file", nyckel.ImageURL("file:///etc/passwd"), "nyckel: the URL of the image must begin with http:// or https://, name a host and be valid UTF-8"},
+		{"URL that is not UTF-8", nyckel.ImageURL("https://pictures.test/\xff"), "nyckel: the URL of the image must begin with http:// or https://, name a host and be valid UTF-8"},
 		{"URL as data URI", nyckel.ImageDataURI("https://pictures.test/cat.jpg"), `nyckel: image: it is no data URI, which begins with "data:" and a media type, then ";base64,"`},
 		{"no base64", nyckel.ImageDataURI("data:image/png;base64,%%%%"), "nyckel: image: cannot be read: illegal base64 data at input byte 0"},
 	}
@@ -280,6 +281,8 @@ func TestTabular(t *testing.T) {
 		{"nil", "tickets", nyckel.Tabular{"Title": nil}, "", `nyckel: field "Title": it has no value; leave it out`},
 		{"not a number", "tickets", nyckel.Tabular{"Price": zero / zero}, "", `nyckel: field "Price": NaN is no number that JSON knows`},
 		{"number that is none", "tickets", nyckel.Tabular{"Price": json.Number("0x1")}, "", `nyckel: field "Price": "0x1" is no number`},
+		{"key that is not UTF-8", "tickets", nyckel.Tabular{"\xff": "x"}, "", `nyckel: unknown field: "\xff"; a key must be valid UTF-8 and not empty`},
+		{"empty key", "tickets", nyckel.Tabular{"": "x"}, "", `nyckel: unknown field: ""; a key must be valid UTF-8 and not empty`},
 		{"truth", "tickets", nyckel.Tabular{"Sold": true}, "", `nyckel: field "Sold": a value of the Go type bool is no text, number or image`},
 		{"text that is not UTF-8", "tickets", nyckel.Tabular{"Title": "\xff"}, "", `nyckel: field "Title": its text is not valid UTF-8`},
 		{"unreadable image", "tickets", nyckel.Tabular{"Photo": nyckel.ImageBytes([]byte("x"))}, "", `nyckel: field "Photo": image: it is no JPEG, PNG or GIF; convert it, or give its URL`},

@@ -68,7 +68,8 @@ func Each(options func(i int) []InvokeOption) AllOption {
 // Images are read and encoded when their turn comes.
 //
 // What is refused for its rate, by the service or by the account's own limit, is
-// asked again for as long as ctx lasts, no sooner than the service wishes.
+// asked again for as long as ctx lasts, no sooner than the service wishes; the stack's
+// fallback does not answer it instead. When ctx ends, what the fallback said last holds.
 //
 // When ctx ends, InvokeAll returns at once what it has, with the cause as its error
 // and as that of the inputs that were not answered; a reader of an image that blocks
@@ -205,7 +206,7 @@ func (c *Client) invokeItem(ctx context.Context, name string, i int, input Input
 	for {
 		ctx, trail := telemetry.NewContext(ctx)
 		prediction, err := ask[Prediction](ctx, c, q, trail)
-		if wait, ok := throttled(err); ok && pause(ctx, wait) == nil {
+		if wait, ok := throttled(prediction, err, trail); ok && pause(ctx, wait) == nil {
 			continue
 		}
 		c.record(ctx, q, Record{Prediction: prediction, Err: err, Start: start, Trail: trail})
@@ -213,18 +214,39 @@ func (c *Client) invokeItem(ctx context.Context, name string, i int, input Input
 	}
 }
 
-// throttled reports whether a call failed for want of a place in the rate, and how
-// long to wait before the next.
-func throttled(err error) (wait time.Duration, ok bool) {
-	e := policy.ErrorOf(err)
-	if e == nil || e.Verdict.Class != policy.RateLimited && !errors.Is(err, transport.ErrLimited) {
+// throttled reports whether there is no answer, or one that stands in for it, for want
+// of a place in the rate, and how long to wait before the next call.
+func throttled(p *Prediction, err error, trail *telemetry.Trail) (wait time.Duration, ok bool) {
+	var class policy.Class
+	var limited bool
+	var retryAt time.Time
+	switch e := policy.ErrorOf(err); {
+	case e != nil:
+		class, limited, retryAt = e.Verdict.Class, errors.Is(err, transport.ErrLimited), e.RetryAt
+	case err == nil && p.Answer.Degraded():
+		class = p.Answer.Cause
+		limited, retryAt = refusedOf(trail)
+	}
+	if class != policy.RateLimited && !limited {
 		return 0, false
 	}
 	const patience = time.Second // if nobody said when to come back: the rate is that of a second
-	if e.RetryAt.IsZero() {
+	if retryAt.IsZero() {
 		return patience, true
 	}
-	return max(time.Until(e.RetryAt), patience/accountRate), true
+	return max(time.Until(retryAt), patience/accountRate), true
+}
+
+// refusedOf reports whether a limiter had the last word in a call that was answered all
+// the same, and when to come back: as it, or else the service, said.
+func refusedOf(trail *telemetry.Trail) (limited bool, retryAt time.Time) {
+	if refusals := trail.Refusals(); trail.Answer().Cause == policy.Refused && len(refusals) > 0 && refusals[len(refusals)-1].Layer == "limiter" {
+		return true, refusals[len(refusals)-1].RetryAt
+	}
+	if attempts := trail.Attempts(); len(attempts) > 0 && attempts[len(attempts)-1].Verdict.Wait > 0 {
+		retryAt = time.Now().Add(attempts[len(attempts)-1].Verdict.Wait)
+	}
+	return false, retryAt
 }
 
 // pause waits, unless ctx ends before.

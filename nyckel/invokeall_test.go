@@ -88,6 +88,46 @@ func TestInvokeAllWaitsForItsOwnLimit(t *testing.T) {
 	})
 }
 
+// A fallback is for outages: nobody wants guesses in the place of answers that only
+// take their time.
+func TestInvokeAllDoesNotFallBackForTheRate(t *testing.T) {
+	stack := policy.Stack{Retry: policy.Retry{Off: true}, Fallback: &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}}}
+	t.Run("of the service", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client := newService(answer(http.StatusTooManyRequests, "{}", "Retry-After", "2"), predict("spam", 0.75)).client(t, stack)
+			start := time.Now()
+			outcomes, err := client.InvokeAll(t.Context(), "tickets", texts(2), nyckel.Concurrency(1))
+			require.NoError(t, err)
+			for _, o := range outcomes {
+				require.NoError(t, o.Err)
+				assert.Equal(t, "spam", o.Prediction.LabelName)
+			}
+			assert.Equal(t, 2*time.Second, time.Since(start))
+		})
+	})
+	t.Run("of the client", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client := newService().client(t, stack, nyckel.WithLimit(policy.Limit{PerSecond: 1, MaxWait: time.Second}))
+			outcomes, err := client.InvokeAll(t.Context(), "tickets", texts(20), nyckel.Concurrency(20))
+			require.NoError(t, err)
+			for _, o := range outcomes {
+				require.NoError(t, o.Err)
+				assert.Equal(t, "spam", o.Prediction.LabelName)
+			}
+		})
+	})
+	t.Run("an outage", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			outcomes, err := newService(answer(http.StatusBadGateway, "")).client(t, stack).InvokeAll(t.Context(), "tickets", texts(2))
+			require.NoError(t, err)
+			for _, o := range outcomes {
+				require.NoError(t, o.Err)
+				assert.Equal(t, "other", o.Prediction.LabelName)
+			}
+		})
+	})
+}
+
 // Each input has its own outcome, in its own place.
 func TestInvokeAllOutcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

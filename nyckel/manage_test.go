@@ -488,6 +488,14 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// Documents of which the form is not known are objects at least.
+func TestSummaryIsAnObject(t *testing.T) {
+	for _, body := range []string{`null`, `[]`, `"a"`} {
+		_, err := handle(t, newService(answer(http.StatusOK, body)).client(t, once)).Summary(t.Context())
+		assert.ErrorContains(t, err, "malformed answer", body)
+	}
+}
+
 // A list that goes round in circles or has no end ends, and one that nobody wants any
 // more is not asked for.
 func TestPagesEnd(t *testing.T) {

@@ -144,6 +144,9 @@ func newFieldTable(fields []Field) *fieldTable {
 
 // find returns the key under which a field is sent, and its type.
 func (t *fieldTable) find(key string) (name string, kind FieldType, err error) {
+	if !utf8.ValidString(key) || key == "" {
+		return "", "", fmt.Errorf("%w: %q; a key must be valid UTF-8 and not empty", errNoField, key)
+	}
 	if t == nil {
 		return key, "", nil
 	}
