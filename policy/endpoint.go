@@ -3,10 +3,14 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // An Endpoint is one place that can answer, with its own credentials: a region, an
@@ -91,10 +95,32 @@ func (e Endpoint) validate(name string) error {
 	return errors.Join(
 		check(e.Name != "", name+".Name", `""`, "a name"),
 		e.validateURL(name+".URL"),
+		e.validateHeader(name+".Header"),
 		check(e.Weight >= 0 && !math.IsInf(e.Weight, 1), name+".Weight", e.Weight, "at least 0 and finite"),
 		check(e.Price >= 0 && !math.IsInf(e.Price, 1), name+".Price", e.Price, "at least 0 and finite"),
 	)
 }
+
+// validateHeader does not show what is in the header.
+func (e Endpoint) validateHeader(name string) error {
+	var errs []error
+	for _, field := range slices.Sorted(maps.Keys(e.Header)) {
+		if field == "" || strings.ContainsFunc(field, notInName) {
+			errs = append(errs, check(false, name, fmt.Sprintf("with a name %q", field), "names that can be sent"))
+			continue
+		}
+		sendable := !slices.ContainsFunc(e.Header[field], func(value string) bool { return strings.ContainsFunc(value, notInValue) })
+		errs = append(errs, check(sendable, name+"["+field+"]", "with a line break or the like", "a single line"))
+	}
+	return errors.Join(errs...)
+}
+
+// notInName and notInValue report whether a header field cannot have r there.
+func notInName(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
+
+func notInValue(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // validateURL does not show the URL, which may hold a secret.
 func (e Endpoint) validateURL(name string) error {
