@@ -9,22 +9,33 @@ import (
 	"unicode/utf8"
 )
 
-// Excerpt returns the line that e is about, with a mark below its column, or ""
-// if it has none. What follows a key that sounds like a secret's is masked.
+// shownBeside is how many characters are shown on each side of a column.
+const shownBeside = 100
+
+// Excerpt returns the line that e is about, or the part around its column if it is
+// long, with a mark below the column, or "" if it has none. What follows a key that
+// sounds like a secret's is masked.
 func (s *Source) Excerpt(e *Error) string {
 	lines := bytes.Split(s.data, []byte("\n"))
 	if e.Line < 1 || e.Line > len(lines) {
 		return ""
 	}
-	line := string(bytes.ToValidUTF8(bytes.TrimRight(lines[e.Line-1], "\r"), []byte("\uFFFD")))
-	before := min(max(e.Column-1, 0), utf8.RuneCountInString(line))
+	text := string(bytes.ToValidUTF8(bytes.TrimRight(lines[e.Line-1], "\r"), []byte("\uFFFD")))
+	line := []rune(maskSecrets(text))
+	at := min(max(e.Column-1, 0), len(line))
+	if end := at + shownBeside; end < len(line) {
+		line = append(line[:end:end], '…')
+	}
+	if start := at - shownBeside; start > 0 {
+		line, at = append([]rune("…"), line[start:]...), shownBeside+1
+	}
 	margin := strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
 		}
 		return ' '
-	}, string([]rune(line)[:before]))
-	return fmt.Sprintf("%5d | %s\n      | %s^\n", e.Line, maskSecrets(line), margin)
+	}, string(line[:at]))
+	return fmt.Sprintf("%5d | %s\n      | %s^\n", e.Line, string(line), margin)
 }
 
 var (

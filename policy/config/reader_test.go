@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -191,4 +192,13 @@ func TestExcerptMasks(t *testing.T) {
 		want := "    1 | " + tt.want + "\n      | ^\n"
 		assert.Equal(t, want, source.Excerpt(&config.Error{Line: 1, Column: 1}))
 	}
+}
+
+func TestExcerptOfALongLine(t *testing.T) {
+	var s settings
+	source := config.Decode("f.yaml", []byte("name: "+strings.Repeat("é", 1000)), &s)
+	got := source.Excerpt(&config.Error{Line: 1, Column: 501})
+	assert.Equal(t, "    1 | …"+strings.Repeat("é", 200)+"…\n      | "+strings.Repeat(" ", 101)+"^\n", got)
+	got = source.Excerpt(&config.Error{Line: 1, Column: 1})
+	assert.Equal(t, "    1 | name: "+strings.Repeat("é", 94)+"…\n      | ^\n", got)
 }
