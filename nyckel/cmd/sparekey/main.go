@@ -73,8 +73,20 @@ func commands() []subcommand {
 	}
 }
 
-// run runs the subcommand that args begin with and returns the exit code.
+// run runs the subcommand that args begin with and returns the exit code. A command
+// whose results could not be written has failed.
 func (p *program) run(ctx context.Context, args []string) int {
+	with, out := *p, &results{to: p.stdout}
+	with.stdout = out
+	code := with.runCommand(ctx, args)
+	if err := out.failure(); err != nil && (code == exitOK || code == exitDegraded) {
+		fmt.Fprintln(p.stderr, "sparekey:", err)
+		return exitFailed
+	}
+	return code
+}
+
+func (p *program) runCommand(ctx context.Context, args []string) int {
 	if len(args) == 0 {
 		p.usage(p.stderr)
 		return exitMisuse

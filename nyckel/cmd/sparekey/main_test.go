@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 )
 
 func TestUsage(t *testing.T) {
@@ -43,5 +47,24 @@ func TestHelp(t *testing.T) {
 			assert.Empty(t, got.out)
 			assert.Contains(t, got.errOut, "flag provided but not defined: -no-such-flag")
 		})
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// Results that could not be written are no success.
+func TestResultsThatAreLost(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	for _, args := range [][]string{
+		{"help"}, {"check", "-h"}, {"schema"}, {"check", d.config()}, {"check", "-print", d.config()}, {"check", "-json", d.config()},
+		{"invoke", "-config", d.config(), "tickets", "my refund"},
+	} {
+		var errOut bytes.Buffer
+		p := &program{stdin: strings.NewReader(""), stdout: full{}, stderr: &errOut, http: d.wire.Client()}
+		assert.Equal(t, exitFailed, p.run(t.Context(), args), args)
+		assert.Equal(t, "sparekey: no space left on device\n", errOut.String(), args)
 	}
 }

@@ -4,7 +4,33 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"sync"
 )
+
+// results are what is written to standard output. They keep in mind whether all of it
+// got there.
+type results struct {
+	to io.Writer
+
+	mu  sync.Mutex
+	err error // the first; guarded by mu
+}
+
+func (r *results) Write(data []byte) (int, error) {
+	n, err := r.to.Write(data)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = err
+	}
+	return n, err
+}
+
+func (r *results) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
 
 // printJSON writes one JSON document.
 func printJSON(w io.Writer, v any) error {
@@ -25,6 +51,9 @@ const (
 
 // painter returns a func that colours texts if w is a terminal and nobody minds.
 func painter(w io.Writer) func(colour, text string) string {
+	if r, ok := w.(*results); ok {
+		w = r.to
+	}
 	file, ok := w.(*os.File)
 	if ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
 		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
