@@ -242,7 +242,10 @@ func TestInvokeAllPanics(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newService()
+				s := newService(func(req *http.Request) (*http.Response, error) {
+					time.Sleep(time.Millisecond)
+					return predict("spam", 0.75)(req)
+				})
 				client := s.client(t, once, nyckel.WithRecorder(tt.book))
 				inputs, options := texts(1000), []nyckel.AllOption{nyckel.Concurrency(2)}
 				if tt.input != nil {
@@ -252,7 +255,7 @@ func TestInvokeAllPanics(t *testing.T) {
 					options = append(options, tt.option)
 				}
 				assert.PanicsWithValue(t, "enough", func() { _, _ = client.InvokeAll(t.Context(), "tickets", inputs, options...) })
-				assert.Less(t, s.calls.Calls(), 1000)
+				assert.LessOrEqual(t, s.calls.Calls(), 2)
 			})
 		})
 	}

@@ -334,6 +334,14 @@ func TestCreateSampleExisting(t *testing.T) {
 	}
 }
 
+// Another no than a 409 is none of a sample that is there, whatever ids it has.
+func TestCreateSampleRefused(t *testing.T) {
+	h := handle(t, newService(answer(http.StatusBadRequest, `{"message":"no","id":"sample_2"}`)).client(t, once))
+	sample, err := h.CreateSample(t.Context(), nyckel.NewSample{Input: nyckel.Text("x")})
+	assert.Nil(t, sample)
+	assert.EqualError(t, err, "nyckel: create a sample: sparekey: tickets: invalid: status 400: no")
+}
+
 // What was made takes its time to show.
 func TestManageWaits(t *testing.T) {
 	made := answer(http.StatusOK, `{"id":"x_1","name":"a","type":"Text","input":"Text","output":"Tags"}`)

@@ -305,6 +305,27 @@ func TestACallerLeavesAtOnceAndTheCallGoesOn(t *testing.T) {
 	})
 }
 
+// Whoever leaves just when the outcome comes has the one or the other, and counts once.
+func TestWhoLeavesAsTheOutcomeComes(t *testing.T) {
+	for range 500 {
+		ctx, cancel := context.WithCancel(t.Context())
+		b := batch.New(batch.Service[int, int]{Each: func(context.Context, int) (int, error) {
+			cancel()
+			return 4, nil
+		}}, batch.Config{Delay: -1})
+		v, err := b.Submit(ctx, 2)
+		if err == nil {
+			require.Equal(t, 4, v)
+		} else {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		require.NoError(t, b.Close(t.Context()))
+		stats := b.Stats()
+		require.Equal(t, 1, stats.Left+stats.Answered)
+		require.Equal(t, err == nil, stats.Answered == 1)
+	}
+}
+
 func TestWhoLeavesBeforeTheCallIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s scripted

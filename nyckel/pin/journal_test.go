@@ -1,6 +1,7 @@
 package pin_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -132,13 +133,17 @@ func TestJournalToleratesATornLastLine(t *testing.T) {
 	require.NoError(t, err)
 	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
+	torn := [][]byte{append(bytes.Clone(first), `{"longer than what comes":"`+strings.Repeat("x", 1000)...)}
 	for cut := len(first) + 1; cut < len(whole); cut++ {
+		torn = append(torn, whole[:cut])
+	}
+	for _, torn := range torn {
 		path := filepath.Join(t.TempDir(), "torn.jsonl")
-		require.NoError(t, os.WriteFile(path, whole[:cut], 0o600))
+		require.NoError(t, os.WriteFile(path, torn, 0o600))
 		j, err := pin.Open(path)
 		require.NoError(t, err)
 		require.Equal(t, "one", pinned(t, j, "tickets"))
-		require.Equal(t, string(whole[len(first):cut]), string(j.Torn()))
+		require.Equal(t, string(torn[len(first):]), string(j.Torn()))
 		_, err = j.Set("tickets", "three", ann)
 		require.NoError(t, err)
 		require.Nil(t, j.Torn())

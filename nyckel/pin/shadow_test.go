@@ -273,6 +273,37 @@ func TestShadowSkipsWhatTheModelDidNotSay(t *testing.T) {
 	})
 }
 
+// Where both wait for the account's limit, the live call goes first, though it came
+// later.
+func TestShadowWaitsBehindLiveCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(answering("new", time.Millisecond))
+		s := w.shadow(t, pin.ShadowConfig{Client: w.client(t, nyckel.WithLimit(policy.Limit{PerSecond: 1, MaxWait: time.Hour}))})
+		start := time.Now()
+		invoke(t, s, "a") // its shadow waits for the place at 1 s
+		time.Sleep(490 * time.Millisecond)
+		p, err := s.Invoke(t.Context(), "b", nyckel.Text("hello"))
+		require.NoError(t, err)
+		require.Equal(t, "old", p.LabelName)
+		require.Equal(t, 1010*time.Millisecond, time.Since(start))
+		require.NoError(t, s.Close(t.Context()))
+		require.Equal(t, pin.ShadowStats{Observed: 2, Compared: 2}, s.Stats())
+	})
+}
+
+// A rung of the stack's fallback does not hide a failure of the candidate.
+func TestShadowHasNoFallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(transporttest.Reply(500, ""))
+		ladder := &policy.Stack{Fallback: &policy.Fallback{Static: &policy.Answer{Label: "other", Confidence: 0.1}}, Retry: policy.Retry{Off: true}}
+		client := w.client(t, nyckel.WithFunction("tickets_ladder", nyckel.Function{ID: "function_1", Stack: ladder}))
+		s := w.shadow(t, pin.ShadowConfig{Client: client, Via: "tickets_ladder", Candidate: "new"})
+		invoke(t, s, "")
+		require.NoError(t, s.Close(t.Context()))
+		require.Equal(t, pin.ShadowStats{Observed: 1, Compared: 1}, s.Stats())
+	})
+}
+
 // What goes wrong before a call reaches the service says nothing about the candidate.
 func TestShadowThatDoesNotReachTheCandidate(t *testing.T) {
 	outage := &policy.Error{Verdict: policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Executed: policy.NotExecuted}}

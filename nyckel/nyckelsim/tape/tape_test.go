@@ -41,6 +41,7 @@ var upstream = transport(func(req *http.Request) (*http.Response, error) {
 		rec.Write([]byte{0xff, 0xd8})
 	case "/list":
 		rec.Header().Set("Link", `</list?startIndex=2>; rel="next"`)
+		rec.Header().Add("Link", `</list?sig=`+secret+`>; rel="alternate", <https://ann:unheard-of@host.test/>; rel="about"`)
 		rec.WriteString(`[{"url":"https://bucket/x?X-Amz-Signature=` + secret + `&X-Amz-Expires=1200"}]`)
 	default:
 		rec.WriteString(`{"labelName":"x","token":"` + secret + `","sent":` + string(quoted(body)) + `}`)
@@ -111,6 +112,7 @@ func TestNoSecretIsRecorded(t *testing.T) {
 	assert.Contains(t, answers[0], secret, "the caller gets all")
 	assert.Contains(t, answers[1], secret)
 	assert.NotContains(t, file, secret)
+	assert.NotContains(t, file, "unheard-of")
 	for _, name := range []string{"Authorization", "Cookie", "X-Request-Id", "connect"} {
 		assert.NotContains(t, file, name)
 	}
