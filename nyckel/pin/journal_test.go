@@ -150,6 +150,7 @@ func TestJournalToleratesATornLastLine(t *testing.T) {
 		require.NoError(t, j.Close())
 		again := open(t, path)
 		require.Equal(t, "three", pinned(t, again, "tickets"))
+		require.Nil(t, again.Torn())
 		require.Len(t, again.History(""), 2)
 	}
 }
