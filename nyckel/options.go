@@ -124,9 +124,10 @@ func WithRecorder(r Recorder) Option {
 // Zero fields mean what holds without the option: 25 per second and 25 in flight,
 // which the service allows an account unless a contract says otherwise; a Burst of 1;
 // a MaxWait of 5 s, or half of the least Attempt.FirstByte of the stacks if that is
-// less, since an attempt's time runs while it waits. The service counts the calls of any one second, so that PerSecond and
-// Burst together should not exceed its limit by more than 1: the rate of a client
-// that must answer bursts quickly is better set to 15 with a Burst of 10.
+// less, since an attempt's time runs while it waits. The service counts the calls of
+// any one second, so that PerSecond and Burst together should not exceed its limit by
+// more than 1: the rate of a client that must answer bursts quickly is better set to 15
+// with a Burst of 10.
 //
 // A program with several clients of one account has to divide the limit up.
 func WithLimit(limit policy.Limit) Option {

@@ -121,43 +121,15 @@ type NewSample struct {
 // [Handle.Annotate] sets another.
 func (h *Handle) CreateSample(ctx context.Context, s NewSample) (*Sample, error) {
 	const what = "create a sample"
-	root := apiV1
-	body := map[string]any{}
-	switch {
-	case len(s.Tags) > 0 && s.Annotation != (Annotation{}):
-		return nil, fmt.Errorf("nyckel: %s: Annotation and Tags exclude each other", what)
-	case len(s.Tags) > 0:
-		root = apiV09
-		tags, err := writeTags(s.Tags)
-		if err != nil {
-			return nil, fmt.Errorf("nyckel: %s: %w", what, err)
-		}
-		body["annotation"] = tags
-	case s.Annotation != (Annotation{}):
-		annotation, err := s.Annotation.write()
-		if err != nil {
-			return nil, fmt.Errorf("nyckel: %s: %w", what, err)
-		}
-		body["annotation"] = annotation
-	}
-	if !utf8.ValidString(s.ExternalID) {
-		return nil, fmt.Errorf("nyckel: %s: ExternalID is not valid UTF-8", what)
+	root, body, err := s.write()
+	if err != nil {
+		return nil, fmt.Errorf("nyckel: %s: %w", what, err)
 	}
 	data, err := h.encode(ctx, s.Input)
 	if err != nil {
 		return nil, fmt.Errorf("nyckel: %s: %w", what, err)
 	}
 	body["data"] = json.RawMessage(data)
-	if s.ExternalID != "" {
-		body["externalId"] = s.ExternalID
-	}
-	var sets []map[string]string
-	for _, id := range s.SampleSets {
-		sets = append(sets, map[string]string{"sampleSetId": id})
-	}
-	if sets != nil {
-		body["sampleSets"] = sets
-	}
 	o, err := h.orderOf(root, what, http.MethodPost, nil, "samples")
 	if err != nil {
 		return nil, err
@@ -168,6 +140,36 @@ func (h *Handle) CreateSample(ctx context.Context, s NewSample) (*Sample, error)
 		return &Sample{ID: id, Existing: true}, nil
 	}
 	return got.value, err
+}
+
+// write returns what is sent of a sample but its data, and in which version of the API.
+func (s NewSample) write() (root string, body map[string]any, err error) {
+	root, body = apiV1, map[string]any{}
+	switch {
+	case !utf8.ValidString(s.ExternalID):
+		return "", nil, errors.New("ExternalID is not valid UTF-8")
+	case len(s.Tags) > 0 && s.Annotation != (Annotation{}):
+		return "", nil, errors.New("Annotation and Tags exclude each other")
+	case len(s.Tags) > 0:
+		root = apiV09
+		body["annotation"], err = writeTags(s.Tags)
+	case s.Annotation != (Annotation{}):
+		body["annotation"], err = s.Annotation.write()
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	if s.ExternalID != "" {
+		body["externalId"] = s.ExternalID
+	}
+	if len(s.SampleSets) > 0 {
+		sets := make([]map[string]string, len(s.SampleSets))
+		for i, id := range s.SampleSets {
+			sets[i] = map[string]string{"sampleSetId": id}
+		}
+		body["sampleSets"] = sets
+	}
+	return root, body, nil
 }
 
 // encode returns the JSON of an input, with the fields of a table by their ids.
