@@ -121,3 +121,23 @@ func BenchmarkActivity(b *testing.B) {
 		a.ended(now, outcomeLive, 123*time.Millisecond)
 	}
 }
+
+// How long calls took that nobody waited for says nothing.
+func TestActivityLeavesCanceledOutOfLatencies(t *testing.T) {
+	var a activity
+	now := noon
+	a.ended(now, outcomeCanceled, time.Hour)
+	a.ended(now, outcomeLive, time.Millisecond)
+	took, calls := a.quantiles(now, 1)
+	assert.EqualValues(t, 1, calls)
+	assert.Less(t, took[0], 2*time.Millisecond)
+}
+
+// A call that is counted late does not take the place of later ones.
+func TestCellKeepsTheLaterPeriod(t *testing.T) {
+	var c cell
+	c.add(7)
+	c.add(6)
+	assert.EqualValues(t, 1, c.in(7))
+	assert.Zero(t, c.in(6))
+}
