@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
+	"github.com/sparekey/sparekey/nyckel/postgres"
+	"github.com/sparekey/sparekey/nyckel/postgres/pgtest"
 )
 
 // A disk is an ext4 file system in a file, which can lose its power.
@@ -32,7 +36,10 @@ func newDisk(t *testing.T) *disk {
 	if out, err := d.mount(); err != nil {
 		t.Skipf("no ext4 can be mounted here: %v: %s", err, out)
 	}
-	t.Cleanup(func() { _ = exec.Command("umount", d.folder).Run() })
+	t.Cleanup(func() {
+		d.killUsers(t)
+		_ = exec.Command("umount", d.folder).Run()
+	})
 	return d
 }
 
@@ -57,12 +64,36 @@ func (d *disk) cut(t *testing.T) {
 	}
 }
 
-// restore gives the power back.
+// sync writes everything to the disk.
+func (d *disk) sync(t *testing.T) {
+	t.Helper()
+	out, err := exec.Command("sync", "-f", d.folder).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+// killUsers kills whoever works on the disk: with the power they would be gone too.
+// PostgreSQL's processes are left waiting for each other when one of them is killed.
+func (d *disk) killUsers(t *testing.T) {
+	t.Helper()
+	folders, err := filepath.Glob("/proc/[0-9]*/cwd")
+	require.NoError(t, err)
+	for _, link := range folders {
+		cwd, err := os.Readlink(link)
+		if err != nil || !strings.HasPrefix(cwd, d.folder+"/") {
+			continue // gone, or somebody else
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// restore gives the power back, when those that used the disk are gone.
 func (d *disk) restore(t *testing.T) {
 	t.Helper()
-	out, err := exec.Command("umount", d.folder).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	out, err = d.mount()
+	require.Eventually(t, func() bool { return exec.Command("umount", d.folder).Run() == nil },
+		20*time.Second, 50*time.Millisecond, "somebody still uses the disk")
+	out, err := d.mount()
 	require.NoError(t, err, "%s", out)
 }
 
@@ -100,19 +131,36 @@ func TestPowerCutIsSeen(t *testing.T) {
 // cutOnce has a process enqueue and work until the power goes.
 func (d *disk) cutOnce(t *testing.T, backend string, i int) (acked, lost int) {
 	t.Helper()
+	name := filepath.Join(d.folder, "jobs"+jobID(i)+".db")
+	return d.cutUnder(t, backend, name, 3000, nil, func() *opened {
+		d.restore(t)
+		checkIntegrity(t, name)
+		engine, err := openSQLiteBackend(t.Context(), name, 0)
+		require.NoError(t, err)
+		return engine
+	})
+}
+
+// cutUnder takes the power from a process after so many steps of its work, has
+// reopen bring back what it worked with, and looks for the jobs that it was told are
+// accepted. Halfway, unless nil, is called in the middle of the work.
+func (d *disk) cutUnder(t *testing.T, backend, name string, steps int, halfway func(), reopen func() *opened) (acked, lost int) {
+	t.Helper()
 	const n = 1_000_000 // more than there is time for
 	l := newLedger(n)
-	spec := victimSpec{Backend: backend, Name: filepath.Join(d.folder, "jobs"+jobID(i)+".db"), Jobs: n,
-		Producers: 8, Workers: 4, Lease: time.Second, Fatal: -1}
+	spec := victimSpec{Backend: backend, Name: name, Jobs: n, Producers: 8, Workers: 4, Lease: time.Second, Fatal: -1}
 	v := startVictim(t, spec, l)
-	require.Eventually(t, func() bool { done, _ := l.progress(); return done > 3000 }, time.Minute, time.Millisecond)
+	await := func(steps int) {
+		require.Eventually(t, func() bool { done, _ := l.progress(); return done > steps }, time.Minute, time.Millisecond)
+	}
+	if halfway != nil {
+		await(steps / 2)
+		halfway()
+	}
+	await(steps)
 	d.cut(t)
 	v.kill()
-	d.restore(t)
-
-	checkIntegrity(t, spec.Name)
-	engine, err := openSQLiteBackend(t.Context(), spec.Name, 0)
-	require.NoError(t, err)
+	engine := reopen()
 	defer engine.close()
 	for job, ok := range l.acked {
 		if !ok {
@@ -124,4 +172,68 @@ func (d *disk) cutOnce(t *testing.T, backend string, i int) (acked, lost int) {
 		}
 	}
 	return acked, lost
+}
+
+// newServerOn starts a PostgreSQL that has everything on the disk.
+func (d *disk) newServerOn(t *testing.T) *pgtest.Server {
+	t.Helper()
+	require.NoError(t, os.Chmod(filepath.Dir(d.folder), 0o711)) // the server is another user
+	t.Setenv("TMPDIR", d.folder)
+	return pgtest.Start(t)
+}
+
+// cutServer takes the power from PostgreSQL and from the process that uses it.
+func (d *disk) cutServer(t *testing.T, s *pgtest.Server, dsn string, halfway func()) (acked, lost int) {
+	t.Helper()
+	d.sync(t) // pgtest does not wait for the disk when it makes a cluster
+	return d.cutUnder(t, "postgres", dsn, 1500, halfway, func() *opened {
+		s.Kill()
+		d.killUsers(t)
+		d.restore(t)
+		require.NoError(t, s.Restart())
+		engine, err := openRiverBackend(t.Context(), dsn, 0)
+		require.NoError(t, err)
+		return engine
+	})
+}
+
+// TestPostgresPowerCut is TestSQLitePowerCut for River, with PostgreSQL's whole
+// cluster on the disk.
+func TestPostgresPowerCut(t *testing.T) {
+	if !*long {
+		t.Skip("makes a cluster on a disk of its own and recovers it; use -long")
+	}
+	d := newDisk(t)
+	s := d.newServerOn(t)
+	for i := range 3 {
+		acked, lost := d.cutServer(t, s, s.Database(t), nil)
+		assert.Zero(t, lost)
+		assert.Positive(t, acked)
+		t.Logf("power cut %d: %d jobs accepted before, %d lost", i+1, acked, lost)
+	}
+}
+
+// TestPostgresPowerCutIsSeen checks the test above: once the server does not wait
+// for the disk any more jobs are lost.
+func TestPostgresPowerCutIsSeen(t *testing.T) {
+	if !*long {
+		t.Skip("takes the power of a PostgreSQL that does not sync; use -long")
+	}
+	d := newDisk(t)
+	s := d.newServerOn(t)
+	dsn := s.Database(t)
+	db, err := postgres.Open(t.Context(), dsn, postgres.Options{})
+	require.NoError(t, err)
+	defer db.Close()
+	acked, lost := d.cutServer(t, s, dsn, func() {
+		// Only while the process is at work, as who opens a database that does not
+		// sync is refused.
+		for _, statement := range []string{"ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", "ALTER SYSTEM RESET fsync"} {
+			_, err := db.SQL.ExecContext(t.Context(), statement)
+			require.NoError(t, err)
+		}
+		d.sync(t) // that last word has to last
+	})
+	assert.Positive(t, lost)
+	t.Logf("power cut: %d jobs accepted before, %d lost, as it should be", acked, lost)
 }

@@ -9,6 +9,7 @@
 //
 // The tests with processes that are killed run once per backend: see backend in
 // backend_test.go, which is all that another engine has to provide. The full disk
-// needs the right to mount a file system in memory, the power cut the right to mount
-// an image of ext4 (both root's, on Linux); they are skipped without it.
+// needs the right to mount a file system in memory, the power cuts the right to mount
+// an image of ext4, and PostgreSQL's whole cluster stands on that (both root's, on
+// Linux); they are skipped without it.
 package itest
