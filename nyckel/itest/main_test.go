@@ -14,7 +14,7 @@ var (
 
 // TestMain runs the tests, or, if the environment says so, a process that they kill.
 func TestMain(m *testing.M) {
-	for env, run := range map[string]func(string) error{victimEnv: runVictim, moverEnv: runMove, enqueuerEnv: runEnqueuer} {
+	for env, run := range map[string]func(string) error{victimEnv: runVictim, moverEnv: runMove, enqueuerEnv: runEnqueuer, submitterEnv: runSubmitter} {
 		if spec := os.Getenv(env); spec != "" {
 			if err := run(spec); err != nil {
 				fmt.Fprintln(os.Stderr, "child:", err)
