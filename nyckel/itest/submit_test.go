@@ -159,6 +159,8 @@ func TestSubmitterKilled(t *testing.T) {
 		}
 		service.run(t, path, server.URL)
 	}
+	service.mu.Lock()
+	defer service.mu.Unlock()
 	for _, sample := range samples {
 		truths := truthsOf(t, store, sample)
 		told := service.told[sample]
