@@ -28,7 +28,7 @@ type InvokeOption interface {
 type clientOptions struct {
 	baseURL      string
 	clientID     string
-	clientSecret secret
+	clientSecret policy.Secret
 	source       TokenSource
 	httpClient   *http.Client
 	functions    map[string]Function
@@ -68,7 +68,7 @@ func (f callOption) applyToCall(o *callOptions)     { f(o) }
 // WithCredentials sets the client id and secret of the account, which are
 // exchanged for access tokens.
 func WithCredentials(clientID, clientSecret string) Option {
-	return clientOption(func(o *clientOptions) { o.clientID, o.clientSecret = clientID, newSecret(clientSecret) })
+	return clientOption(func(o *clientOptions) { o.clientID, o.clientSecret = clientID, policy.NewSecret(clientSecret) })
 }
 
 // WithTokenSource takes access tokens from source instead of exchanging
@@ -206,7 +206,7 @@ func (o clientOptions) stacks() []policy.Stack {
 // validate reports everything that is wrong with the options.
 func (o clientOptions) validate() error {
 	errs := slices.Clone(o.errs)
-	hasID, hasSecret := o.clientID != "", o.clientSecret.reveal() != ""
+	hasID, hasSecret := o.clientID != "", o.clientSecret.Reveal() != ""
 	switch {
 	case len(errs) > 0: // which would have brought them, maybe
 	case o.source != nil && (hasID || hasSecret):

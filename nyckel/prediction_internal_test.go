@@ -94,8 +94,8 @@ func FuzzReadToken(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		token, lifetime, err := readToken(content)
-		if (err == nil) != (token.reveal() != "") {
-			t.Errorf("token %q with error %v", token.reveal(), err)
+		if (err == nil) != (token.Reveal() != "") {
+			t.Errorf("token %q with error %v", token.Reveal(), err)
 		}
 		if err == nil && lifetime < 0 {
 			t.Errorf("lifetime %v", lifetime)

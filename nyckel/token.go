@@ -55,12 +55,12 @@ const (
 type credentials struct {
 	url      string
 	clientID string
-	secret   secret
+	secret   policy.Secret
 	rt       http.RoundTripper
 
 	mu    sync.Mutex
-	token secret    // guarded by mu, as all below; empty if there is none
-	born  time.Time // when token was got
+	token policy.Secret // guarded by mu, as all below; empty if there is none
+	born  time.Time     // when token was got
 
 	replaced bool      // the last token was refused, and token, if any, took its place
 	renewAt  time.Time // when token should be replaced
@@ -74,27 +74,27 @@ type flight struct {
 	done    chan struct{} // closed when token or err is set
 	waiting int
 	cancel  context.CancelFunc
-	token   secret
+	token   policy.Secret
 	err     error
 
 	panicked any // what the exchange panicked with; those who wait pass it on
 }
 
-func newCredentials(base *url.URL, clientID string, s secret, rt http.RoundTripper) *credentials {
+func newCredentials(base *url.URL, clientID string, s policy.Secret, rt http.RoundTripper) *credentials {
 	return &credentials{url: base.JoinPath("connect", "token").String(), clientID: clientID, secret: s, rt: rt}
 }
 
 // Token implements [TokenSource].
 func (c *credentials) Token(ctx context.Context, rejected string) (string, error) {
 	c.mu.Lock()
-	if rejected != "" && c.token.reveal() == rejected {
+	if rejected != "" && c.token.Reveal() == rejected {
 		if c.replaced && time.Since(c.born) < tooYoung {
 			c.mu.Unlock()
 			return rejected, nil
 		}
-		c.token, c.replaced = secret{}, true // nobody else is to try it
+		c.token, c.replaced = policy.Secret{}, true // nobody else is to try it
 	}
-	if token := c.token.reveal(); token != "" && time.Now().Before(c.renewAt) {
+	if token := c.token.Reveal(); token != "" && time.Now().Before(c.renewAt) {
 		c.mu.Unlock()
 		return token, nil
 	}
@@ -111,7 +111,7 @@ func (c *credentials) Token(ctx context.Context, rejected string) (string, error
 		if f.panicked != nil {
 			panic(f.panicked)
 		}
-		return f.token.reveal(), f.err
+		return f.token.Reveal(), f.err
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
@@ -135,7 +135,7 @@ func (c *credentials) takeOffLocked(ctx context.Context) *flight {
 		defer func() {
 			if value := recover(); value != nil {
 				f.panicked = value
-				c.land(f, secret{}, 0, errNoToken)
+				c.land(f, policy.Secret{}, 0, errNoToken)
 			}
 		}()
 		token, lifetime, err := c.exchange(ctx)
@@ -145,14 +145,14 @@ func (c *credentials) takeOffLocked(ctx context.Context) *flight {
 }
 
 // land hands the outcome of an exchange to those who wait.
-func (c *credentials) land(f *flight, token secret, lifetime time.Duration, err error) {
+func (c *credentials) land(f *flight, token policy.Secret, lifetime time.Duration, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	f.token, f.err = token, err
 	switch {
 	case err == nil:
-		c.replaced = c.replaced && c.token.reveal() == ""
+		c.replaced = c.replaced && c.token.Reveal() == ""
 		c.token, c.born, c.expires = token, now, now.Add(lifetime)
 		c.renewAt = c.expires.Add(-min(renewAhead, lifetime/6))
 	case c.flight == f && c.servesLocked(now):
@@ -182,7 +182,7 @@ func (c *credentials) leave(f *flight) {
 
 // servesLocked reports whether there is a token that has not ended yet.
 func (c *credentials) servesLocked(now time.Time) bool {
-	return c.token.reveal() != "" && now.Before(c.expires)
+	return c.token.Reveal() != "" && now.Before(c.expires)
 }
 
 // postponeLocked puts the renewal off, lest every call wait for one that fails.
@@ -194,31 +194,31 @@ func (c *credentials) postponeLocked(now time.Time) {
 
 // exchange asks the token endpoint. Its errors are [*policy.Error]; the call
 // that needs the token was surely not executed.
-func (c *credentials) exchange(ctx context.Context) (secret, time.Duration, error) {
+func (c *credentials) exchange(ctx context.Context) (policy.Secret, time.Duration, error) {
 	form := url.Values{
 		"grant_type":    {"client_credentials"},
 		"client_id":     {c.clientID},
-		"client_secret": {c.secret.reveal()},
+		"client_secret": {c.secret.Reveal()},
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(form.Encode()))
 	if err != nil {
-		return secret{}, 0, tokenError(policy.Outcome{Err: err})
+		return policy.Secret{}, 0, tokenError(policy.Outcome{Err: err})
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	resp, err := body.Send(c.rt, req)
 	if err != nil {
-		return secret{}, 0, tokenError(policy.Outcome{Err: ended(ctx, err)})
+		return policy.Secret{}, 0, tokenError(policy.Outcome{Err: ended(ctx, err)})
 	}
 	defer resp.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
 	if resp.StatusCode != http.StatusOK {
-		return secret{}, 0, tokenError(policy.Outcome{
+		return policy.Secret{}, 0, tokenError(policy.Outcome{
 			Status: resp.StatusCode, Header: resp.Header, Body: fitToQuote(content), Now: time.Now(),
 		})
 	}
 	if err != nil {
-		return secret{}, 0, tokenError(policy.Outcome{Status: resp.StatusCode, Err: ended(ctx, err)})
+		return policy.Secret{}, 0, tokenError(policy.Outcome{Status: resp.StatusCode, Err: ended(ctx, err)})
 	}
 	return readToken(content)
 }
@@ -250,13 +250,13 @@ func fitToQuote(content []byte) []byte {
 }
 
 // readToken reads the token endpoint's answer. Its errors never quote it.
-func readToken(content []byte) (secret, time.Duration, error) {
+func readToken(content []byte) (policy.Secret, time.Duration, error) {
 	var answer struct {
 		AccessToken string      `json:"access_token"`
 		ExpiresIn   json.Number `json:"expires_in"` // some servers quote it
 	}
 	if json.Unmarshal(content, &answer) != nil || answer.AccessToken == "" {
-		return secret{}, 0, &policy.Error{
+		return policy.Secret{}, 0, &policy.Error{
 			Verdict: policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Executed: policy.NotExecuted},
 			Status:  http.StatusOK, Err: fmt.Errorf("%w in the answer of the token endpoint", errNoToken),
 		}
@@ -266,7 +266,7 @@ func readToken(content []byte) (secret, time.Duration, error) {
 	if seconds, _ := answer.ExpiresIn.Float64(); seconds > 0 { // what is out of range is infinite
 		lifetime = time.Duration(min(seconds, (30*day).Seconds()) * float64(time.Second))
 	}
-	return newSecret(answer.AccessToken), lifetime, nil
+	return policy.NewSecret(answer.AccessToken), lifetime, nil
 }
 
 // tokenError returns the error of a token that could not be had: of an outage,
