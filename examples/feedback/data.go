@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -73,12 +72,7 @@ func readRows(name string) ([]dataset.Row, error) {
 	if name == "" {
 		return tickets.Rows()
 	}
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return dataset.Read(name, file)
+	return dataset.ReadFile(name)
 }
 
 // split takes a share of each label's rows, two at least, chosen by random.

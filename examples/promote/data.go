@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 
@@ -38,7 +37,7 @@ func loadData(o options) (*data, error) {
 	learned := rows.rows
 	if o.input == "" {
 		d.ask, learned = split(random, learned, heldBack)
-	} else if d.ask, err = readFile(o.input); err != nil {
+	} else if d.ask, err = dataset.ReadFile(o.input); err != nil {
 		return nil, err
 	}
 	d.first, d.later = split(random, learned, firstShare)
@@ -57,17 +56,8 @@ func readTrain(name string) (named, error) {
 		rows, err := tickets.Rows()
 		return named{tickets.Name, rows}, err
 	}
-	rows, err := readFile(name)
+	rows, err := dataset.ReadFile(name)
 	return named{name, rows}, err
-}
-
-func readFile(name string) ([]dataset.Row, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return dataset.Read(name, f)
 }
 
 // split takes a share of each label's rows, chosen by random.

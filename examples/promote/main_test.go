@@ -122,7 +122,7 @@ func TestBanking77(t *testing.T) {
 	const folder = "../../../shared/data"
 	args := make([]string, 0, 4)
 	for _, file := range []struct{ flag, name string }{{"-train", "banking77-train.csv"}, {"-input", "banking77-test.csv"}} {
-		rows, err := readFile(filepath.Join(folder, file.name))
+		rows, err := dataset.ReadFile(filepath.Join(folder, file.name))
 		if os.IsNotExist(err) {
 			t.Skip("the texts are not there:", err)
 		}

@@ -21,7 +21,7 @@ import (
 func simulate(ctx context.Context, set settings, stdout io.Writer) (err error) {
 	var rows []dataset.Row
 	if set.train != "" {
-		if rows, err = read(set.train); err != nil {
+		if rows, err = dataset.ReadFile(set.train); err != nil {
 			return misuse{err}
 		}
 	}
@@ -85,16 +85,6 @@ func serve(listener net.Listener, handler http.Handler) (stop func()) {
 		_ = server.Close()
 		<-ended
 	}
-}
-
-// read returns the rows of a CSV file.
-func read(path string) ([]dataset.Row, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return dataset.Read(path, f)
 }
 
 // readSchedule returns the phases of a JSON file.

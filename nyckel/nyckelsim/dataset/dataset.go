@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -32,6 +33,16 @@ type Row struct {
 // The error of r itself is wrapped.
 func Read(name string, r io.Reader) ([]Row, error) {
 	return read(name, r, "label", "category")
+}
+
+// ReadFile is [Read] for the file of that name.
+func ReadFile(name string) ([]Row, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return Read(name, f)
 }
 
 // ReadTexts reads texts that need no labels: it does what [Read] does, but passes

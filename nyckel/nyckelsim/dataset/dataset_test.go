@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -144,4 +147,17 @@ func ExampleReadTexts() {
 	rows, err := dataset.ReadTexts("questions.csv", strings.NewReader("id,text\n17,Where is my parcel?\n"))
 	fmt.Println(rows[0].Text, rows[0].Line, err)
 	// Output: Where is my parcel? 2 <nil>
+}
+
+func TestReadFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "texts.csv")
+	require.NoError(t, os.WriteFile(name, []byte("text,label\na,b\n"), 0o600))
+	rows, err := dataset.ReadFile(name)
+	require.NoError(t, err)
+	require.Len(t, rows, 1)
+	assert.Equal(t, "a", rows[0].Text)
+	assert.Equal(t, "b", rows[0].Label)
+
+	_, err = dataset.ReadFile(name + "x")
+	assert.ErrorIs(t, err, fs.ErrNotExist)
 }

@@ -3,7 +3,6 @@ package outage
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 
@@ -33,14 +32,14 @@ func loadData(o options) (*data, error) {
 		d.own = true
 		return d, nil
 	}
-	train, err := readFile(o.train)
+	train, err := dataset.ReadFile(o.train)
 	if err != nil {
 		return nil, err
 	}
 	if o.input == "" {
 		return checked(split(o.train, train, o.seed))
 	}
-	ask, err := readFile(o.input)
+	ask, err := dataset.ReadFile(o.input)
 	if err != nil {
 		return nil, err
 	}
@@ -50,15 +49,6 @@ func loadData(o options) (*data, error) {
 	}
 	d.askUnseen(ask)
 	return checked(d)
-}
-
-func readFile(name string) ([]dataset.Row, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return dataset.Read(name, f)
 }
 
 // split holds back a share of each label's texts, chosen by the seed. A text
