@@ -193,8 +193,11 @@ func (c *costs) timeout(t Timeout) {
 	c.Waiting = min(c.Waiting, c.Header)
 }
 
+// limit waits in the queue. Only one that learns from answers looks at them.
 func (c *costs) limit(l Limit) {
-	c.judge()
+	if l.InFlight == 0 || l.PerSecond > 0 {
+		c.judge()
+	}
 	wait := l.longestWait()
 	c.Header, c.End, c.Waiting = plus(c.Header, wait), plus(c.End, wait), plus(c.Waiting, wait)
 }
