@@ -32,8 +32,8 @@ func names(list ...string) []any {
 
 // at returns the whole path.
 func (p problem) at() string {
-	if p.path == "" {
-		return p.head
+	if p.head == "" || p.path == "" {
+		return p.head + p.path
 	}
 	return p.head + "." + p.path
 }
@@ -80,7 +80,8 @@ func joined(problems []problem) error {
 func located(problems []problem, source *config.Source) error {
 	errs := source.Errors()
 	for _, p := range problems {
-		if err := source.Error(p.at(), p.text(config.Key)); err != nil {
+		at := cmp.Or(p.at(), "Rules") // where what is missing as a whole would stand
+		if err := source.Error(at, p.text(config.Key)); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -1,7 +1,9 @@
 package fallback
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/config"
@@ -15,12 +17,25 @@ import (
 func ParseYAML(name string, data []byte) (policy.Fallback, error) {
 	var cfg policy.Fallback
 	source := config.Decode(name, data, &cfg)
-	problems := check(cfg.WithDefaults(), config.Key)
+	problems := append(check(cfg.WithDefaults(), config.Key), ofTheLadder(cfg)...)
 	if err := located(problems, source); err != nil {
 		return policy.Fallback{}, err
 	}
-	if err := cfg.CheckLadder(); err != nil {
-		return policy.Fallback{}, fmt.Errorf("%s: %w", name, err)
-	}
 	return cfg, nil
+}
+
+// ofTheLadder returns what is wrong with the rungs.
+func ofTheLadder(cfg policy.Fallback) []problem {
+	all, ok := cfg.CheckLadder().(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	var problems []problem
+	for _, err := range all.Unwrap() {
+		if setting, ok := errors.AsType[*policy.SettingError](err); ok {
+			path := strings.TrimPrefix(setting.Path, "Fallback.")
+			problems = append(problems, problem{path: path, err: fmt.Errorf("is %s, want %s", setting.Value, setting.Want)})
+		}
+	}
+	return problems
 }

@@ -206,5 +206,5 @@ func TestParseYAMLRungs(t *testing.T) {
 	assert.Equal(t, 0.5, cfg.Fidelity.Share)
 
 	_, err = fallback.ParseYAML("f.yaml", []byte(static+"rungs: [stale, guess]\n"))
-	assert.EqualError(t, err, `f.yaml: policy: Fallback.Rungs[1] is "guess", want one of stale, similar, rules, static`)
+	assert.EqualError(t, err, `f.yaml:2:16: rungs[1] is "guess", want one of stale, similar, rules, static`)
 }

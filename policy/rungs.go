@@ -3,7 +3,9 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -59,14 +61,12 @@ func (f Fallback) CheckLadder() error {
 		check(f.Fidelity.Share <= 1, "Fallback.Fidelity.Share", f.Fidelity.Share, "at most 1"),
 	}
 	for i, rung := range f.Rungs {
-		switch {
-		case !slices.Contains(Rungs(), rung):
-			errs = append(errs, finding("Fallback.Rungs[%d] is %q, want one of %s", i, rung, strings.Join(Rungs(), ", ")))
-		case slices.Contains(f.Rungs[:i], rung):
-			errs = append(errs, finding("Fallback.Rungs[%d] is %q a second time; take one of them out", i, rung))
-		case rung == RungStatic && f.Static != nil && i < len(f.Rungs)-1:
-			errs = append(errs, finding("Fallback.Rungs has %q before %q: it always answers, so none after it is ever asked; put it last", rung, f.Rungs[i+1]))
-		}
+		field, quoted := fmt.Sprintf("Fallback.Rungs[%d]", i), strconv.Quote(rung)
+		last := i == len(f.Rungs)-1
+		errs = append(errs,
+			check(slices.Contains(Rungs(), rung), field, quoted, "one of "+strings.Join(Rungs(), ", ")),
+			check(!slices.Contains(f.Rungs[:i], rung), field, quoted+" a second time", "each once"),
+			check(rung != RungStatic || f.Static == nil || last, field, quoted, "it to be the last: it always answers, so none after it is asked"))
 	}
 	return errors.Join(errs...)
 }

@@ -39,7 +39,7 @@ func TestCheckLadder(t *testing.T) {
 		"no rung":             {policy.Fallback{Rungs: []string{}}, []string{"Fallback.Rungs is empty"}},
 		"unknown":             {policy.Fallback{Rungs: []string{"stale", "rule"}}, []string{`Fallback.Rungs[1] is "rule", want one of stale, similar, rules, static`}},
 		"twice":               {policy.Fallback{Rungs: []string{"stale", "stale"}}, []string{`Fallback.Rungs[1] is "stale" a second time`}},
-		"behind static":       {policy.Fallback{Rungs: []string{"static", "rules"}, Static: static}, []string{`has "static" before "rules"`}},
+		"behind static":       {policy.Fallback{Rungs: []string{"static", "rules"}, Static: static}, []string{`Fallback.Rungs[0] is "static", want it to be the last`}},
 		"static that is none": {policy.Fallback{Rungs: []string{"static", "rules"}}, nil},
 		"share":               {policy.Fallback{Fidelity: policy.Fidelity{Share: 1.5}}, []string{"Fallback.Fidelity.Share is 1.5"}},
 		"no share":            {policy.Fallback{Fidelity: policy.Fidelity{Share: -1}}, nil},

@@ -17,7 +17,8 @@ import (
 // A problem is something wrong with a file.
 type problem struct {
 	path string // of the setting, in the names of Go
-	err  error  // goes on where the path ends
+	told string // how much of the path comes before err; "" for all
+	err  error  // goes on where that ends
 }
 
 // check returns everything that is wrong with f, which is complete. The names of
@@ -53,7 +54,7 @@ type checker struct {
 }
 
 func (c *checker) report(path, format string, args ...any) {
-	c.problems = append(c.problems, problem{path, fmt.Errorf(format, args...)})
+	c.problems = append(c.problems, problem{path: path, err: fmt.Errorf(format, args...)})
 }
 
 func (c *checker) account(path string, a Account) {
@@ -132,7 +133,8 @@ func (c *checker) stack(path string, s policy.Stack) {
 	c.settings(path+".", s.Validate())
 	if s.Fallback != nil && (len(s.Fallback.Rules) > 0 || s.Fallback.Static != nil) {
 		for _, p := range fallback.Check(*s.Fallback, c.spell) {
-			c.problems = append(c.problems, problem{strings.TrimSuffix(path+".Fallback."+p.Path, "."), p.Err})
+			ladder := path + ".Fallback"
+			c.problems = append(c.problems, problem{strings.TrimSuffix(ladder+"."+p.Path, "."), ladder, p.Err})
 		}
 	}
 	mine := c.problems[before:]

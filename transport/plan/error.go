@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -64,7 +65,7 @@ func asInGo(name string) string { return name }
 func joined(problems []problem) error {
 	var errs []error
 	for _, p := range problems {
-		errs = append(errs, fmt.Errorf("plan: %s %w", p.path, p.err))
+		errs = append(errs, fmt.Errorf("plan: %s %w", cmp.Or(p.told, p.path), p.err))
 	}
 	return errors.Join(errs...)
 }
@@ -74,10 +75,7 @@ func joined(problems []problem) error {
 func located(problems []problem, f File, source *config.Source) error {
 	errs := source.Errors()
 	for _, p := range problems {
-		text := fmt.Errorf("%s: %w", config.Key(p.path), p.err)
-		if strings.Contains(p.path, ".Fallback") { // names its own place
-			text = fmt.Errorf("%s: %w", config.Key(p.path[:strings.Index(p.path, ".Fallback")+len(".Fallback")]), p.err)
-		}
+		text := fmt.Errorf("%s: %w", config.Key(cmp.Or(p.told, p.path)), p.err)
 		if err := source.Error(p.path, text); err != nil {
 			errs = append(errs, err)
 		}
