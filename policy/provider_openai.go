@@ -52,7 +52,7 @@ func openAIName(name string) Class {
 		return Forbidden
 	case "model_not_found", "DeploymentNotFound", "ServiceModelDeprecating", "ServiceModelDeprecated":
 		return NotFound
-	case "content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation":
+	case "content_filter", "content_policy_violation", "moderation_blocked", "ResponsibleAIPolicyViolation":
 		return Filtered
 	case "context_length_exceeded":
 		return Invalid
