@@ -25,9 +25,9 @@ type envelope struct {
 // readEnvelope reads an error body. A body that was cut at PeekBytes, or is no
 // JSON object, gives what can be said of it: the title of a page, else its
 // beginning as the message. Of an array, which streams of Gemini's begin with, the
-// first member counts.
+// first member counts. A byte order mark does not count, though JSON has none.
 func readEnvelope(body []byte) envelope {
-	body = bytes.TrimSpace(body)
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 {
 		return envelope{}
 	}
@@ -41,7 +41,8 @@ func readEnvelope(body []byte) envelope {
 	e := envelope{known: true, outer: readFields(object[:valueEnd(object)])}
 	e.inner = readFields(e.outer.err)
 	name, description := jsonText(e.outer.err), jsonText(e.outer.description)
-	e.message = firstOf(jsonText(e.outer.message), jsonText(e.inner.message), description, name, firstText(e.outer.err))
+	e.message = firstOf(jsonText(e.outer.message), jsonText(e.inner.message), description, name, firstText(e.outer.err),
+		jsonText(e.outer.detail), jsonText(e.outer.title)) // RFC 9457 section 3.1
 	e.names = [6]string{
 		jsonText(readFields(e.inner.details).errorCode), // Anthropic
 		wordOf(e.inner.status),                          // Gemini; a number says less than its code
@@ -62,13 +63,23 @@ func readEnvelope(body []byte) envelope {
 // plainMessage returns what a body says that is no JSON object.
 func plainMessage(body []byte) string {
 	if body[0] == '<' {
-		_, title, found := bytes.Cut(body, []byte("<title>"))
-		title, _, ended := bytes.Cut(title, []byte("</title>"))
+		_, title, found := cutTag(body, "<title>")
+		title, _, ended := cutTag(title, "</title>")
 		if found && ended && len(bytes.TrimSpace(title)) > 0 {
 			body = title
 		}
 	}
 	return oneLine(string(body[:min(len(body), 4*maxMessage)]))
+}
+
+// cutTag cuts a page around the first tag like that, in any case.
+func cutTag(page []byte, tag string) (before, after []byte, found bool) {
+	for i, c := range page {
+		if c == '<' && len(page)-i >= len(tag) && strings.EqualFold(string(page[i:i+len(tag)]), tag) {
+			return page[:i], page[i+len(tag):], true
+		}
+	}
+	return page, nil, false
 }
 
 // saysQuota reports whether the error is about a plan, not about a rate. Links
@@ -103,7 +114,7 @@ type fields struct {
 	estimatedTime, requestID, response     []byte
 	exception                              []byte
 	retryDelay, violations, quotaID        []byte
-	reason                                 []byte
+	reason, detail, title                  []byte
 }
 
 // readFields reads a JSON text that is valid. One that is no object has none.
@@ -155,6 +166,10 @@ func readFields(text []byte) (f fields) {
 			f.quotaID = value
 		case is("reason"):
 			f.reason = value
+		case is("detail"):
+			f.detail = value
+		case is("title"):
+			f.title = value
 		}
 	}
 	return f

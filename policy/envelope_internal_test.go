@@ -21,7 +21,8 @@ func FuzzEnvelope(f *testing.F) {
 		`{"a":{"b":[[],{}]},"message":true,"code":0}`,
 		`[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[[],{"violations":[{"quotaId":"PerDay"}]},{"retryDelay":"46s"},{"reason":"API_KEY_INVALID"}]}}]`,
 		`{"error":{"details":{"error_code":"c"},"type":"t","status":7}}`, `{"error":["one","two"]}`, `[]`, `[ [] ]`,
-		"<html><title> \n T</title>", "<title></title>", `{"error":{"details":[{"retryDelay":"-1s"},7,"x"]}}`,
+		"\ufeff" + `{"message":"m"}`, "\ufeff\ufeff{}", `{"title":"t","detail":"d"}`, `{"title":"t","detail":[]}`,
+		"<html><title> \n T</title>", "<TITLE>T</Title>", "<title>T</title", "<title></title>", `{"error":{"details":[{"retryDelay":"-1s"},7,"x"]}}`,
 		`{"message":"cut`, `{"message":"m"} x`, `{}`, `{ }`, `[{"message":"m"}]`, `"message"`, `plain`, ``,
 	} {
 		f.Add([]byte(text))
@@ -36,7 +37,7 @@ func FuzzEnvelope(f *testing.F) {
 
 // slowEnvelope is readEnvelope by package encoding/json.
 func slowEnvelope(body []byte) envelope {
-	body = bytes.TrimSpace(body)
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
 	if len(body) == 0 {
 		return envelope{}
 	}
@@ -45,6 +46,8 @@ func slowEnvelope(body []byte) envelope {
 		Error       json.RawMessage `json:"error"`
 		Description json.RawMessage `json:"error_description"`
 		Code        json.RawMessage `json:"code"`
+		Detail      json.RawMessage `json:"detail"`
+		Title       json.RawMessage `json:"title"`
 	}
 	object := body
 	var array []json.RawMessage
@@ -76,7 +79,7 @@ func slowEnvelope(body []byte) envelope {
 	if name != "" && description != "" {
 		code = firstOf(code, name)
 	}
-	message := firstOf(slowText(outer.Message), slowText(inner.Message), description, name, first)
+	message := firstOf(slowText(outer.Message), slowText(inner.Message), description, name, first, slowText(outer.Detail), slowText(outer.Title))
 	return envelope{code: oneLine(code), message: oneLine(message), known: true, google: slowDetails(inner.Details)}
 }
 
