@@ -29,7 +29,7 @@ func classify(o Outcome, p Provider) Verdict {
 		return Verdict{Class: OK, Executed: Executed}
 	}
 	v := byStatus(o.Status)
-	e := readEnvelope(o.Body)
+	e := readEnvelope(plainBody(o))
 	if e.exception = exceptionName(o.Header, e.outer.exception); e.exception != "" {
 		e.code = firstOf(e.code, oneLine(e.exception))
 	}
