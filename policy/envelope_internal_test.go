@@ -89,7 +89,8 @@ func slowDetails(raw json.RawMessage) (g googleDetails) {
 	for _, detail := range details {
 		var d struct{ RetryDelay, Violations, Reason json.RawMessage }
 		_ = json.Unmarshal(detail, &d)
-		if wait, err := time.ParseDuration(slowWord(d.RetryDelay)); err == nil {
+		if seconds, ok := strings.CutSuffix(slowWord(d.RetryDelay), "s"); ok {
+			wait, _ := parseDelay(seconds, time.Second)
 			g.wait = max(g.wait, wait)
 		}
 		g.badKey = g.badKey || slowWord(d.Reason) == "API_KEY_INVALID"

@@ -75,7 +75,8 @@ type googleDetails struct {
 func readGoogleDetails(details []byte) (g googleDetails) {
 	for detail := range elements(details) {
 		f := readFields(detail)
-		if wait, err := time.ParseDuration(wordOf(f.retryDelay)); err == nil {
+		if seconds, ok := strings.CutSuffix(wordOf(f.retryDelay), "s"); ok { // google.protobuf.Duration
+			wait, _ := parseDelay(seconds, time.Second)
 			g.wait = max(g.wait, wait)
 		}
 		g.badKey = g.badKey || wordOf(f.reason) == "API_KEY_INVALID"

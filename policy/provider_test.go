@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -173,6 +174,8 @@ var providerCases = map[policy.Provider][]providerCase{
 		{"Vertex", 429, nil, gemini("RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later.", ""), rateLimited, "RESOURCE_EXHAUSTED"},
 		{"header before body", 429, header("Retry-After", "2"), geminiPerMinute, in(2*time.Second, rateLimited), "RESOURCE_EXHAUSTED"},
 		{"a wait below zero", 429, nil, gemini("RESOURCE_EXHAUSTED", "m", `{"retryDelay":"-5s"}`), rateLimited, "RESOURCE_EXHAUSTED"},
+		{"a wait beyond all bounds", 429, nil, gemini("RESOURCE_EXHAUSTED", "m", `{"retryDelay":"315576000000s"}`), in(math.MaxInt64, rateLimited), "RESOURCE_EXHAUSTED"},
+		{"a wait without a unit", 429, nil, gemini("RESOURCE_EXHAUSTED", "m", `{"retryDelay":"5"}`), rateLimited, "RESOURCE_EXHAUSTED"},
 		{"stream of JSON", 429, nil, "[" + geminiPerMinute + "\n]", in(12770*time.Millisecond, rateLimited), "RESOURCE_EXHAUSTED"},
 		{"wrong key", 400, nil, gemini("INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", ""), unauthenticated, "INVALID_ARGUMENT"},
 		{"wrong key by its reason", 400, nil, gemini("INVALID_ARGUMENT", "m", `{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}`), unauthenticated, "INVALID_ARGUMENT"},
