@@ -13,7 +13,8 @@ import (
 // {"error": {"message", "code", "type"}} and {"error_description"}, which cover
 // Nyckel and most providers, and knows the codes of OpenAI, Azure, Anthropic,
 // Gemini and Amazon Bedrock where they are nobody else's. Bodies in another form,
-// or in an encoding other than gzip, count by status alone. An error counts unless the status is one already.
+// or in an encoding other than gzip, count by status alone. An error counts unless
+// the status is one already.
 //
 // Where the provider is known, its own classifier is surer: see [ClassifierFor].
 func Classify(o Outcome) Verdict { return classify(o, ProviderGeneric) }
