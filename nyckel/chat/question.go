@@ -1,14 +1,14 @@
 package chat
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/policy"
 )
@@ -46,6 +46,8 @@ func (q Question) validate() error {
 	switch {
 	case q.Model == "":
 		return errors.New("chat: no model")
+	case !utf8.ValidString(strings.Join(labels, "")):
+		return errors.New("chat: a label is no UTF-8")
 	case len(labels) < 2 || labels[0] == "" || len(slices.Compact(labels)) < len(q.Labels):
 		return errors.New("chat: there must be at least two labels, none empty and none twice")
 	case !(q.MaxConfidence >= 0 && q.MaxConfidence <= 1): // NaN fails too
@@ -86,15 +88,15 @@ type guess struct {
 	Confidence *float64 `json:"confidence"`
 }
 
-// decodeGuess reads one JSON object that has the members of a guess and no other.
+// decodeGuess reads a JSON object that has the members of a guess and no other. The
+// errors do not quote it: it may be anything, of any length.
 func decodeGuess(text []byte) (g guess, err error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&g); err != nil {
+	answer, err := members(text)
+	if err != nil {
 		return g, fmt.Errorf("the model did not keep to the schema: %w", err)
 	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return g, errors.New("the model said more than one JSON value")
+	if len(answer) > 2 || json.Unmarshal(answer["label"], &g.Label) != nil || json.Unmarshal(answer["confidence"], &g.Confidence) != nil {
+		return guess{}, errors.New("the model did not keep to the schema")
 	}
 	return g, nil
 }
@@ -104,7 +106,7 @@ func (q Question) prediction(g guess) ([]byte, error) {
 	switch {
 	case g.Label == nil || g.Confidence == nil:
 		return nil, errors.New("the model left out the label or its confidence")
-	case !slices.Contains(q.Labels, *g.Label): // not quoted: it may be anything, of any length
+	case !slices.Contains(q.Labels, *g.Label):
 		return nil, errors.New("the model made up a label")
 	case !(*g.Confidence >= 0 && *g.Confidence <= 1): // NaN fails too
 		return nil, fmt.Errorf("confidence %v is not from 0 to 1", *g.Confidence)
@@ -116,22 +118,31 @@ func (q Question) prediction(g guess) ([]byte, error) {
 	}{*g.Label, min(*g.Confidence, q.MaxConfidence), true})
 }
 
-// textOf returns the text that an invoke asks about.
-func textOf(body []byte) (string, error) {
-	var invoke struct {
-		Data *string `json:"data"`
+// textOf returns the text that an invoke asks about. What the model cannot read may
+// still be right for the function.
+func textOf(body []byte) (text string, err error) {
+	invoke, err := members(body)
+	switch {
+	case err != nil:
+	case json.Unmarshal(invoke["data"], &text) != nil || strings.TrimSpace(text) == "":
+		err = errors.New("no text in data")
+	case isDataURI(text):
+		err = errors.New("a data URI")
 	}
-	err := json.Unmarshal(body, &invoke)
-	if err == nil && (invoke.Data == nil || *invoke.Data == "") {
-		err = errors.New("no data")
-	}
-	if err != nil { // what the model cannot read may still be right for the function
+	if err != nil {
 		return "", &policy.Error{
 			Verdict: policy.Verdict{Class: policy.Invalid, Again: policy.Elsewhere, Executed: policy.NotExecuted},
 			Err:     fmt.Errorf("chat: the input is no text: %w", err),
 		}
 	}
-	return *invoke.Data, nil
+	return text, nil
+}
+
+// isDataURI reports whether data is an image as functions of images get it: a model
+// would take it for a very odd text.
+func isDataURI(data string) bool {
+	head, _, _ := strings.Cut(data, ",")
+	return strings.HasPrefix(head, "data:") && strings.HasSuffix(head, ";base64")
 }
 
 // failure is the error of an answer that is no prediction. The model was asked, and
