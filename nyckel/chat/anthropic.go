@@ -42,6 +42,9 @@ func readMessage(body []byte) (guess, error) {
 	if err := json.Unmarshal(body, &message); err != nil {
 		return guess{}, fmt.Errorf("not a message: %w", err)
 	}
+	if err := errorIn(policy.ProviderAnthropic, body); err != nil {
+		return guess{}, err
+	}
 	switch message.StopReason {
 	case "tool_use":
 	case "refusal":

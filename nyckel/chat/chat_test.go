@@ -108,10 +108,21 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestForeignAnswersAreErrors(t *testing.T) {
+	const choice = `{"finish_reason":"stop","message":{"content":"{\"label\":\"Billing\",\"confidence\":1}"}}`
+	const use = `{"type":"tool_use","name":"answer","input":{"label":"Billing","confidence":1}}`
 	bodies := []string{
 		``, `null`, `[]`, `<html>`, `{}`, `{"error":{"message":"no"}}`, `{"choices":[]}`, `{"content":[]}`,
 		`{"labelName":"Billing","confidence":1}`,
 		`{"choices":[{"message":{"content":"{\"label\":\"Billing\",\"confidence\":1}"}}]}`, // no reason to stop
+		`{"choices":[` + choice + `,` + choice + `]}`,
+		`{"choices":[{"finish_reason":"tool_calls","message":{"content":null,"tool_calls":[{"function":{"name":"answer","arguments":"{}"}}]}}]}`,
+		`{"choices":[{"finish_reason":"stop","message":{"content":[{"type":"text","text":"{}"}]}}]}`,
+		`{"choices":[` + choice + `]`,
+		"\ufeff" + `{"choices":[` + choice + `]}`, // JSON has no such mark
+		`{"stop_reason":"end_turn","content":[` + use + `]}`,
+		`{"stop_reason":"pause_turn","content":[` + use + `]}`,
+		`{"stop_reason":"tool_use","content":[` + use + `,` + use + `]}`,
+		`{"stop_reason":"tool_use","content":[{"type":"tool_use","name":"answer","input":"{\"label\":\"Billing\",\"confidence\":1}"}]}`,
 		`{"stop_reason":"tool_use","content":[{"type":"tool_use","name":"other","input":{"label":"Billing","confidence":1}}]}`,
 		`{"stop_reason":"tool_use","content":[{"type":"tool_use","name":"answer","input":null}]}`,
 		`{"stop_reason":"tool_use","content":[{"type":"text","text":"{\"label\":\"Billing\",\"confidence\":1}"}]}`,
@@ -125,6 +136,34 @@ func TestForeignAnswersAreErrors(t *testing.T) {
 			_, ok := errors.AsType[*policy.Error](err)
 			assert.True(t, ok, "%s: %v", body, err)
 		}
+	}
+}
+
+// TestErrorsWithGoodStatus: a gateway in front of several models has sent its status
+// before it knows that none will answer.
+func TestErrorsWithGoodStatus(t *testing.T) {
+	verdict := func(class policy.Class, again policy.Again) policy.Verdict {
+		return policy.Verdict{Class: class, Again: again, Executed: policy.MaybeExecuted}
+	}
+	tests := []struct {
+		new  func(chat.Question) (chat.Provider, error)
+		body string
+		want policy.Verdict
+	}{
+		{chat.OpenAI, `{"error":{"code":429,"message":"m"}}`, verdict(policy.RateLimited, policy.Anywhere)},
+		{chat.OpenAI, `{"error":{"code":"insufficient_quota","message":"m"},"choices":[]}`, verdict(policy.QuotaExceeded, policy.Elsewhere)},
+		{chat.OpenAI, `{"error":{"message":"m"}}`, policy.Verdict{Class: policy.Internal, Again: policy.Elsewhere, Executed: policy.Executed}},
+		{chat.Anthropic, `{"type":"error","error":{"type":"overloaded_error","message":"m"}}`, verdict(policy.Overloaded, policy.Anywhere)},
+		{chat.Anthropic, `{"error":{"code":502,"message":"m"}}`, verdict(policy.Internal, policy.Anywhere)},
+	}
+	for _, tt := range tests {
+		adapter, err := tt.new(question)
+		require.NoError(t, err)
+		_, err = adapter.ResponseBody([]byte(tt.body))
+		e := policy.ErrorOf(err)
+		require.NotNil(t, e, tt.body)
+		e.Verdict.Code, e.Verdict.Message = "", ""
+		assert.Equal(t, tt.want, e.Verdict, tt.body)
 	}
 }
 

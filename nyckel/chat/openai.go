@@ -43,6 +43,9 @@ func readCompletion(body []byte) (guess, error) {
 	if err := json.Unmarshal(body, &completion); err != nil {
 		return guess{}, fmt.Errorf("not a chat completion: %w", err)
 	}
+	if err := errorIn(policy.ProviderOpenAI, body); err != nil {
+		return guess{}, err
+	}
 	if len(completion.Choices) != 1 {
 		return guess{}, fmt.Errorf("%d choices in place of one", len(completion.Choices))
 	}

@@ -154,3 +154,16 @@ func failure(class policy.Class, err error) *policy.Error {
 		Err:     fmt.Errorf("chat: %w", err),
 	}
 }
+
+// errorIn returns the error that comes in place of an answer, as gateways before
+// several models send it with status 200, or nil.
+func errorIn(p policy.Provider, body []byte) error {
+	switch v := policy.ClassifyEvent(p, body); v.Class {
+	case policy.OK:
+		return nil
+	case policy.Unknown:
+		return failure(policy.Internal, errors.New("an error came in place of an answer"))
+	default:
+		return &policy.Error{Verdict: v, Status: http.StatusOK}
+	}
+}
