@@ -24,8 +24,8 @@ import (
 //
 // A request that lost may go on for [policy.Hedge.DrainTime], so that its
 // connection can be used again if it is answered by then, and is cancelled after
-// that, which is nobody's failure. A panic below is passed on, but for one in a
-// request that has lost.
+// that, which is nobody's failure. A panic below is passed on, and so is
+// [runtime.Goexit], but for one in a request that has lost.
 //
 // It belongs around [Retry], whose attempts then count together and draw on
 // [policy.Hedge.Bucket].
@@ -130,7 +130,7 @@ func (h *hedge) learn(req *http.Request, resp *http.Response, v policy.Verdict, 
 		h.times.add(took)
 		h.leash.paid()
 		body.Watch(resp, answered{h.leash, req.Context()})
-	} else if strains(v.Class) && req.Context().Err() == nil {
+	} else if strains(v.Class) && !telemetry.CallerLeft(req.Context()) {
 		h.leash.strained()
 	}
 }
@@ -143,7 +143,7 @@ type answered struct {
 
 // BodyEnd implements [body.Watcher].
 func (a answered) BodyEnd(err error) error {
-	if broken(err) && a.ctx.Err() == nil {
+	if broken(err) && !telemetry.CallerLeft(a.ctx) {
 		a.leash.strained()
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
@@ -37,8 +38,9 @@ type race struct {
 	barred   bool // no more hedges: somebody said so, or the caller has left
 	left     bool // the caller has
 
-	kept spare // the last answer that was a failure
-	err  error // the first error
+	kept chan spare // gets the last answer that was a failure, nil if there was none
+	err  error      // the first error
+	paid bool       // into the shared budget
 }
 
 // A runner is one request of a race.
@@ -56,7 +58,8 @@ type outcome struct {
 	resp     *http.Response
 	err      error
 	verdict  policy.Verdict
-	panicked any
+	whole    bool // the request's goroutine came to its end by itself
+	panicked any  // what ended it else, nil if that was runtime.Goexit
 }
 
 // begin prepares a call, whose body is content, for several requests.
@@ -100,7 +103,7 @@ func (c *race) race(delay time.Duration) (*http.Response, error) {
 			}
 		case <-c.timer.C:
 			if c.left {
-				return nil, context.Cause(c.caller)
+				return c.leave()
 			}
 			if c.reserve() {
 				c.run()
@@ -160,9 +163,8 @@ func (c *race) run() {
 func (c *race) send(r *runner, req *http.Request) {
 	o := outcome{runner: r}
 	defer func() {
-		if o.panicked = recover(); o.panicked != nil && o.resp != nil {
-			_ = o.resp.Body.Close() // Classify panicked
-			o.resp = nil
+		if o.panicked = recover(); !o.whole {
+			o.resp = nil // Classify panicked, and the answer is closed
 		}
 		select {
 		case c.outcomes <- o:
@@ -175,6 +177,7 @@ func (c *race) send(r *runner, req *http.Request) {
 	}()
 	o.resp, o.err = body.Send(c.next, req) //nolint:bodyclose // whoever gets the outcome does, or the func above
 	o.verdict = telemetry.Judge(req, o.resp, o.err, c.cfg.Classify)
+	o.whole = true
 }
 
 // discardLate ends an answer that came too late. A panic in its body is nobody's
@@ -192,11 +195,14 @@ func (c *race) take(o outcome) (*http.Response, error, bool) {
 	case o.panicked != nil:
 		o.end(nil)
 		panic(o.panicked)
+	case !o.whole: // by runtime.Goexit, which tests like to call
+		o.end(nil)
+		runtime.Goexit()
 	case o.resp != nil && (settles(o.verdict)):
 		c.won(o)
 		return o.resp, nil, true
 	}
-	if strains(o.verdict.Class) && c.caller.Err() == nil {
+	if strains(o.verdict.Class) && !telemetry.CallerLeft(c.caller) {
 		c.leash.strained()
 	}
 	c.barred = c.barred || isBusy(o.verdict.Class) || o.verdict.Wait > 0
@@ -209,13 +215,52 @@ func (c *race) take(o outcome) (*http.Response, error, bool) {
 		return resp, err, true
 	}
 	if o.resp != nil { // it must not hold anything while the others are waited for
-		c.kept.keep(c.caller, o.resp, &policy.Retry{DrainBytes: c.cfg.DrainBytes, DrainTime: c.cfg.DrainTime})
+		c.drop(o)
+	} else {
+		o.end(nil)
 	}
-	o.end(nil)
 	if hedged {
 		c.run()
 	}
 	return nil, nil, false
+}
+
+// drop ends an answer that failed, and keeps it if it comes whole. That may take a
+// while, for which nobody waits: not the next request, nor an answer of another.
+func (c *race) drop(o outcome) {
+	earlier, kept := c.kept, make(chan spare, 1)
+	c.kept = kept
+	go func() {
+		var s spare
+		defer func() {
+			_ = recover() // the body's, which is of no use any more
+			if s.resp == nil && earlier != nil {
+				s = <-earlier
+			}
+			kept <- s
+			o.end(nil)
+		}()
+		s.keep(o.runner, o.resp, &policy.Retry{DrainBytes: c.cfg.DrainBytes, DrainTime: c.cfg.DrainTime})
+	}()
+}
+
+// spare returns the last answer that was a failure, if there is one. A caller who
+// has left, or has no more time, does not wait for it.
+func (c *race) spare() spare {
+	if c.kept == nil {
+		return spare{}
+	}
+	select {
+	case s := <-c.kept:
+		return s
+	case <-c.caller.Done():
+	}
+	select {
+	case s := <-c.kept:
+		return s
+	default:
+		return spare{}
+	}
 }
 
 // repeatedBelow reports whether a layer inside has sent the request again: then it
@@ -238,16 +283,22 @@ func (c *race) won(o outcome) {
 		c.leash.paid()
 		c.deposit()
 	}
-	if hedges := len(c.runners) - 1; hedges > 0 {
-		c.leash.judge(hedges, o.number > 0)
-	}
+	c.judge(o.number > 0)
 	o.hand(c, o.resp)
+}
+
+// judge takes note of what the hedges were good for, if there were any.
+func (c *race) judge(won bool) {
+	if hedges := len(c.runners) - 1; hedges > 0 {
+		c.leash.judge(hedges, won)
+	}
 }
 
 // deposit pays into the shared budget, unless an outer layer does.
 func (c *race) deposit() {
 	if c.outermost || c.spent != c.lineage.bucket {
 		c.spent.Deposit()
+		c.paid = true
 	}
 }
 
@@ -265,25 +316,46 @@ type handed struct {
 
 // BodyEnd implements [body.Watcher].
 func (h *handed) BodyEnd(err error) error {
-	if broken(err) && h.race.caller.Err() == nil {
-		h.race.leash.strained()
+	if broken(err) {
+		h.race.broke()
 	}
 	h.end(nil)
 	return err
 }
 
-// lost ends a race that nobody won: with the last outcome, if that is an answer,
-// else with an earlier one, else with the first error.
-func (c *race) lost(o outcome) (*http.Response, error) {
-	if hedges := len(c.runners) - 1; hedges > 0 {
-		c.leash.judge(hedges, false)
+// broke takes back what the answer that the caller has got paid for.
+func (c *race) broke() {
+	if c.paid {
+		c.spent.Withdraw()
 	}
+	if !telemetry.CallerLeft(c.caller) {
+		c.leash.strained()
+	}
+}
+
+// lost ends a race that nobody won: with the last outcome, if that is an answer,
+// else with an earlier one, else with the first error. Whose context has ended
+// meanwhile gets the last error, which says so.
+func (c *race) lost(o outcome) (*http.Response, error) {
+	c.judge(false)
 	if o.resp != nil {
 		o.hand(c, o.resp)
 		return o.resp, nil
 	}
 	o.end(nil)
-	return lastAnswer(c.caller, nil, c.err, c.kept)
+	if c.caller.Err() != nil {
+		c.err = o.err
+	}
+	return lastAnswer(c.caller, nil, c.err, c.spare())
+}
+
+// leave ends a race whose caller waits no longer, though requests are under way.
+func (c *race) leave() (*http.Response, error) {
+	c.judge(false)
+	if !telemetry.CallerLeft(c.caller) {
+		c.leash.strained()
+	}
+	return lastAnswer(c.caller, nil, context.Cause(c.caller), c.spare())
 }
 
 // came returns what a hedge came to.
@@ -309,11 +381,13 @@ func (c *race) end() {
 			telemetry.FromContext(c.caller).Hedged(c.caller, r.came())
 		}
 		switch {
-		case r.done:
+		case r.won:
 		case c.decided:
 			r.unfollow()
-			time.AfterFunc(c.cfg.DrainTime, func() { r.cancel(errLost) })
-		default:
+			if !r.done { // what was dropped ends by itself
+				time.AfterFunc(c.cfg.DrainTime, func() { r.cancel(errLost) })
+			}
+		case !r.done:
 			r.end(context.Cause(c.caller))
 		}
 	}
