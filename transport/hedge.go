@@ -89,6 +89,9 @@ type hedge struct {
 func (h *hedge) CloseIdleConnections() { body.CloseIdle(h.next) }
 
 func (h *hedge) RoundTrip(req *http.Request) (*http.Response, error) {
+	if h.cfg.IdempotencyKey {
+		req = withIdempotencyKey(req)
+	}
 	var content snapshot
 	if !h.mayHedge(req) || hasBody(req) && !content.take(req.Body) {
 		return body.Send(h.next, req)
@@ -100,6 +103,16 @@ func (h *hedge) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := h.begin(req, content)
 	defer c.end()
 	return c.race(delay)
+}
+
+// withIdempotencyKey returns req, or a copy that has the key which req needs.
+func withIdempotencyKey(req *http.Request) *http.Request {
+	if isIdempotent(req.Method) || hasIdempotencyKey(req) {
+		return req
+	}
+	req = req.WithContext(req.Context())
+	mintIdempotencyKey(req)
+	return req
 }
 
 // hedgedAbove reports whether another layer above may send the same request beside

@@ -290,3 +290,18 @@ func TestHedgeBrokenAnswerPaysNothing(t *testing.T) {
 		})
 	}
 }
+
+// Each call has a key where one is given, whether or not it may be hedged now.
+func TestHedgeKeyWithoutAHedge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := transporttest.NewUpstream(well)
+		rt := transport.NewHedge(policy.Hedge{IdempotencyKey: true}).Wrap(upstream)
+		req := newRequest(t, t.Context(), http.MethodPost, "order")
+		_, _, err := send(t, rt, req)
+		require.NoError(t, err)
+		require.Len(t, upstream.Requests(), 1)
+		assert.NotEmpty(t, upstream.Requests()[0].Header.Get("Idempotency-Key"))
+		assert.Equal(t, "order", upstream.Requests()[0].Body)
+		assert.Empty(t, req.Header, "the caller's request is left alone")
+	})
+}

@@ -72,9 +72,6 @@ func (h *hedge) begin(req *http.Request, content snapshot) *race {
 	} else {
 		c.ctx, c.req = c.caller, req.WithContext(c.caller)
 	}
-	if h.cfg.IdempotencyKey {
-		mintIdempotencyKey(c.req)
-	}
 	if c.body.taken() {
 		body.CloseRequest(req) // its reader is not used: others may hold it, as a GetBody does
 		c.req.GetBody = func() (io.ReadCloser, error) { return c.body.open(), nil }
