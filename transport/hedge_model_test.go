@@ -198,6 +198,7 @@ func (p plan) check(t *testing.T) bool {
 		assert.NoError(t, resp.Body.Close())
 	}
 	time.Sleep(time.Second) // losers leave
+	synctest.Wait()
 	got.calls = calls
 	want := p.want()
 	ok := assert.True(t, sameError(got.err, want.err), "it came to %v, want %v", got.err, want.err)
@@ -278,7 +279,10 @@ func TestHedgeModelOfTheLeash(t *testing.T) {
 						most++
 					}
 				})
-				time.Sleep(time.Duration(random.Int64N(int64(20 * time.Millisecond))))
+				mu.Lock()
+				pause := time.Duration(random.Int64N(int64(20 * time.Millisecond)))
+				mu.Unlock()
+				time.Sleep(pause)
 			}
 			all.Wait()
 			time.Sleep(time.Minute)
