@@ -35,6 +35,7 @@ func check(f File, spell func(name string) string) []problem {
 		c.endpoint(fmt.Sprintf("Endpoints[%s]", name), f.Endpoints[name])
 	}
 	c.stack("Defaults", f.Defaults)
+	c.settings("", f.Queue.Validate())
 	for _, name := range slices.Sorted(maps.Keys(f.Functions)) {
 		c.function(name, f.Functions[name])
 	}
@@ -121,6 +122,7 @@ func (c *checker) function(name string, f Function) {
 	}
 	c.seen[same] = name
 	c.stack(path, f.Stack)
+	c.queue(path, f)
 }
 
 // An identity is what tells functions of the service apart.

@@ -24,6 +24,9 @@ type File struct {
 	// Defaults is the stack of functions that say nothing else.
 	Defaults policy.Stack
 
+	// Queue is how jobs are kept and done.
+	Queue Queue
+
 	// Functions are the functions, by the name under which they are called.
 	Functions map[string]Function
 }
@@ -54,6 +57,9 @@ type Function struct {
 
 	// Model pins the model that answers. "" means the newest.
 	Model string
+
+	// Queue is how its jobs are done.
+	Queue Work
 
 	// Stack is the stack around its calls.
 	policy.Stack
@@ -111,12 +117,12 @@ func (p *Plan) File() File { return *p.file() }
 func (p *Plan) Functions() []string { return slices.Sorted(maps.Keys(p.file().Functions)) }
 
 // Function returns the function of that name. It reports false if the plan has
-// none, and returns one with the default stack.
+// none, and returns one with the default stack and queue.
 func (p *Plan) Function(name string) (Function, bool) {
 	if f, ok := p.file().Functions[name]; ok {
 		return f, true
 	}
 	stack := p.file().Defaults
 	stack.Function = name
-	return Function{Stack: stack}, false
+	return Function{Queue: p.file().Queue.Work, Stack: stack}, false
 }

@@ -64,7 +64,7 @@ func decode(name string, data []byte, lookup func(reference string) (string, boo
 func (f *File) reader() config.Reader {
 	return config.Reader{Names: f.names, Start: func(t reflect.Type) any {
 		if t == reflect.TypeFor[Function]() {
-			return Function{Stack: f.Defaults}
+			return Function{Stack: f.Defaults, Queue: f.Queue.Work}
 		}
 		return nil
 	}}

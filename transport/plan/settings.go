@@ -38,17 +38,18 @@ type Origin string
 
 const (
 	FromOwner    Origin = "file"     // what the setting belongs to
-	FromDefaults Origin = "defaults" // the file's defaults
+	FromDefaults Origin = "defaults" // the file's defaults, its queue's for those of queues
 	BuiltIn      Origin = "built-in" // nobody: it is what is left out, or follows from others
 )
 
-// Settings returns the settings of the accounts, the endpoints and the functions, in
-// this order: of accounts, endpoints and items of lists those that are set, and of
-// functions every one, with what holds where the file says nothing. Funcs that nobody
-// has set are left out. It is for people to read: no secret is in it.
+// Settings returns the settings of the accounts, the endpoints, the queue and the
+// functions, in this order: of accounts, endpoints and items of lists those that are
+// set, and of the others every one, with what holds where the file says nothing. Of
+// the queue there is something only if the file says something of it. Funcs that
+// nobody has set are left out. It is for people to read: no secret is in it.
 func (p *Plan) Settings() []Setting {
 	f := p.file()
-	w := walker{source: p.source(), hide: f.secrets()}
+	w := walker{source: p.source(), hide: f.secrets(), queue: f.usesQueue()}
 	for _, name := range slices.Sorted(maps.Keys(f.Accounts)) {
 		account := f.Accounts[name]
 		w.own("Accounts["+name+"]", reflect.ValueOf(account))
@@ -57,10 +58,14 @@ func (p *Plan) Settings() []Setting {
 		endpoint := f.Endpoints[name]
 		w.own("Endpoints["+name+"]", reflect.ValueOf(endpoint))
 	}
+	if w.queue {
+		w.owner = "Queue"
+		w.structure("", reflect.ValueOf(f.Queue), reflect.ValueOf(f.Queue.WithDefaults()), false)
+	}
 	for _, name := range p.Functions() {
 		function := f.Functions[name]
 		full := function
-		full.Stack = full.WithDefaults()
+		full.Stack, full.Queue = full.WithDefaults(), full.Work()
 		w.owner = "Functions[" + name + "]"
 		w.structure("", reflect.ValueOf(function), reflect.ValueOf(full), false)
 	}
@@ -71,6 +76,7 @@ func (p *Plan) Settings() []Setting {
 type walker struct {
 	source *config.Source // may be nil
 	hide   []string
+	queue  bool   // list what is of the queue
 	owner  string // its path
 	all    []Setting
 }
@@ -89,7 +95,7 @@ func (w *walker) structure(path string, said, holds reflect.Value, inList bool) 
 			continue
 		}
 		one := holds.FieldByIndex(field.Index)
-		if inList && one.IsZero() || isOpaque(field.Type) {
+		if inList && one.IsZero() || isOpaque(field.Type) || !w.queue && field.Type == reflect.TypeFor[Work]() {
 			continue
 		}
 		w.value(strings.TrimPrefix(path+"."+field.Name, "."), said.FieldByIndex(field.Index), one, inList)
@@ -219,7 +225,11 @@ func (w *walker) place(path string) (string, Origin) {
 	if at := listItem.FindStringIndex(path); at != nil && w.source.Has(w.owner+"."+path[:at[0]]) { // lists are taken as a whole
 		return w.owner + "." + path[:at[0]], FromOwner
 	}
-	if full := "Defaults." + path; strings.HasPrefix(w.owner, "Functions[") && w.source.Has(full) {
+	full := "Defaults." + path
+	if strings.HasPrefix(path, "Queue.") {
+		full = path
+	}
+	if strings.HasPrefix(w.owner, "Functions[") && w.source.Has(full) {
 		return full, FromDefaults
 	}
 	return "", BuiltIn
