@@ -29,19 +29,40 @@ func WithPlan(p *plan.Plan, account string) Option {
 
 // WithLive is [WithPlan] for a configuration file that may change: the stacks of the
 // functions and the models that they pin are always those in force. The account and
-// the ids of its functions stay as they are when the client is made; a function that
-// the file has only later is not known to it.
+// the ids of its functions stay as they are when the client is made: a file in which
+// they change is refused, for it takes a restart. A function that the file has only
+// later is not known to the client; a record and an event say so. Calls that manage
+// the account keep the file's defaults of then.
 func WithLive(live *plan.Live, account string) Option {
 	return clientOption(func(o *clientOptions) {
 		if live == nil {
 			o.errs = append(o.errs, errors.New("nyckel: WithLive: the plan is nil"))
 			return
 		}
-		if err := o.takePlan(live.Plan(), account, live.Layer); err != nil {
+		inForce := live.Fix(func(p *plan.Plan) []string { return fixedIn(p, account) })
+		if err := o.takePlan(inForce, account, live.Layer); err != nil {
 			o.errs = append(o.errs, fmt.Errorf("nyckel: WithLive: %w", err))
 		}
 		o.live, o.pins = live, livePins{live}
 	})
+}
+
+// fixedIn returns what a client takes of a plan once and for all: none if it has no
+// such account.
+func fixedIn(p *plan.Plan, name string) (paths []string) {
+	name, err := accountOf(p.File(), name)
+	if err != nil {
+		return nil
+	}
+	for _, field := range [...]string{"ClientID", "ClientSecret", "BaseURL", "Limit"} {
+		paths = append(paths, fmt.Sprintf("Accounts[%s].%s", name, field))
+	}
+	for called, f := range p.File().Functions {
+		if f.ID != "" && f.Account == name {
+			paths = append(paths, fmt.Sprintf("Functions[%s].ID", called), fmt.Sprintf("Functions[%s].Account", called))
+		}
+	}
+	return paths
 }
 
 // livePins are those of a file that may change.

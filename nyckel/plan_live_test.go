@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -65,4 +66,40 @@ func TestWithLive(t *testing.T) {
 func TestWithLiveErrors(t *testing.T) {
 	_, err := nyckel.New(nyckel.WithLive(nil, ""))
 	assert.ErrorContains(t, err, "nyckel: WithLive: the plan is nil")
+}
+
+// What a client takes once is not changed behind its back: the file is refused.
+func TestWithLiveFixed(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	const text = "version: 1\naccounts: {main: {client_id: me, client_secret: early}, other: {client_id: you, client_secret: x}}\n" +
+		"functions: {tickets: {id: f1, account: main}, theirs: {id: f2, account: other}}\n"
+	write := func(change ...string) {
+		require.NoError(t, os.WriteFile(name, []byte(strings.NewReplacer(change...).Replace(text)), 0o600))
+	}
+	write()
+	live, err := plan.Open(name, plan.Options{})
+	require.NoError(t, err)
+	_, err = nyckel.New(nyckel.WithLive(live, "main"))
+	require.NoError(t, err)
+	for _, tt := range []struct{ name, from, to, want string }{
+		{"client id", "client_id: me", "client_id: we", "accounts.main.client_id: has changed"},
+		{"secret", "early", "later", "accounts.main.client_secret: has changed"},
+		{"base URL", "early", "early, base_url: 'http://a.test'", "accounts.main.base_url: has changed"},
+		{"limit", "early", "early, limit: {off: true}", "accounts.main.limit: has changed"},
+		{"id", "f1", "f3", "functions.tickets.id: has changed"},
+		{"account", "id: f1, account: main", "id: f1, account: other", "functions.tickets.account: has changed"},
+		{"those of other accounts", "f2", "f4, total: 3s", ""},
+		{"the secret of another", "secret: x", "secret: y", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			write(tt.from, tt.to)
+			live.Poll(t.Context())
+			live.Poll(t.Context())
+			if tt.want == "" {
+				assert.Empty(t, live.Status().Problems)
+				return
+			}
+			assert.Contains(t, live.Status().Problems, tt.want)
+		})
+	}
 }

@@ -44,13 +44,17 @@ type Live struct {
 	options Options
 	events  telemetry.Events
 
+	polling sync.Mutex // held while the file is read, which may take its time
+	last    sight      // of the file; guarded by polling, as the next
+	decided sum        // of what was put in force, or was not
+
 	mu      sync.Mutex
 	plan    *Plan // in force; guarded by mu, as all below
 	inForce sum   // of what the plan was read from
-	decided sum   // of what was put in force, or was not
-	last    sight // of the file
 	status  telemetry.ConfigSnapshot
 	stacks  map[string]*transport.Live // by function
+	fixed   map[string]any             // what settings must stay, by path
+	changed chan struct{}              // closed when another plan is put in force
 }
 
 // Open returns a Live with the plan that is in a file, or an error as [Load] does. It
@@ -65,7 +69,10 @@ func Open(name string, options Options) (*Live, error) {
 	if options.Lookup == nil {
 		options.Lookup = Environment(filepath.Dir(name))
 	}
-	l := &Live{name: name, options: options, stacks: make(map[string]*transport.Live)}
+	l := &Live{
+		name: name, options: options,
+		stacks: make(map[string]*transport.Live), fixed: make(map[string]any), changed: make(chan struct{}),
+	}
 	l.last = look(name, options.Lookup)
 	if l.last.err != nil {
 		return nil, l.last.err
@@ -97,8 +104,8 @@ func (l *Live) Run(ctx context.Context) {
 // Poll looks at the file once, for programs that have their own reason to, such as a
 // signal. The context is for the records.
 func (l *Live) Poll(ctx context.Context) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.polling.Lock()
+	defer l.polling.Unlock()
 	seen := l.last.again(l.name, l.options.Lookup)
 	settled := seen.sum == l.last.sum
 	l.last = seen
@@ -106,6 +113,23 @@ func (l *Live) Poll(ctx context.Context) {
 		return
 	}
 	l.decided = seen.sum
+	before := l.Plan()
+	outcome, problems := l.decide(seen)
+	event := telemetry.Event{Kind: "config", Text: l.name + " is in force"}
+	if problems != "" {
+		event.Text = l.name + " has problems, what was in force stays"
+	}
+	l.events.Add(event)
+	telemetry.Reloaded(ctx, l.options.Logger, l.name, outcome, problems)
+	if outcome == telemetry.ConfigApplied {
+		l.tell(before)
+	}
+}
+
+// decide puts what was seen in force, unless it has problems or is in force already.
+func (l *Live) decide(seen sight) (outcome, problems string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	err, outcome := seen.err, telemetry.ConfigUnchanged
 	if err == nil && seen.sum != l.inForce { // else it is as it was
 		if err = l.applyLocked(seen.plan); err == nil {
@@ -114,17 +138,17 @@ func (l *Live) Poll(ctx context.Context) {
 		}
 	}
 	l.status.Problems = ""
-	event := telemetry.Event{Kind: "config", Text: l.name + " is in force"}
 	if err != nil {
 		l.status.Problems, outcome = err.Error(), telemetry.ConfigRejected
-		event.Text = l.name + " has problems, what was in force stays"
 	}
-	l.events.Add(event)
-	telemetry.Reloaded(ctx, l.options.Logger, l.name, outcome, l.status.Problems)
+	return outcome, l.status.Problems
 }
 
 // applyLocked puts a plan in force, all of it or nothing.
 func (l *Live) applyLocked(p *Plan) error {
+	if err := l.refusedLocked(p); err != nil {
+		return err
+	}
 	names := p.Functions()
 	for name := range l.stacks {
 		names = append(names, name)
@@ -135,6 +159,8 @@ func (l *Live) applyLocked(p *Plan) error {
 		}
 	}
 	l.plan = p
+	close(l.changed)
+	l.changed = make(chan struct{})
 	for _, name := range names {
 		stack, err := l.stackLocked(name)
 		if err == nil {
@@ -173,13 +199,11 @@ func (l *Live) stackLocked(function string) (*transport.Live, error) {
 // in force. One that the file does not have, be it not yet or no more, has the
 // default stack: a record and an event say so.
 func (l *Live) Layer(function string) transport.Layer {
+	if _, ok := l.Plan().Function(function); !ok {
+		l.missing(function, "does not have it, so it has the default stack")
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.plan.Function(function); !ok {
-		l.events.Add(telemetry.Event{Kind: "config", Function: function, Text: l.name + " does not have it, so it has the default stack"})
-		l.options.Logger.Warn("function not in the configuration", slog.String("event.name", "sparekey.config.unknown"),
-			slog.String("file", l.name), slog.String("function", function))
-	}
 	stack, err := l.stackLocked(function)
 	if err != nil {
 		panic(err) // it cannot be: the plan was checked
@@ -192,6 +216,14 @@ func (l *Live) Plan() *Plan {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.plan
+}
+
+// Changed returns a channel that is closed when another plan than the one of now has
+// been put in force.
+func (l *Live) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
 }
 
 // Status returns the state of the file.

@@ -22,7 +22,7 @@ const (
 	maxSecret = 64 << 10
 )
 
-// Load reads the plan in a file. An error about what is in it is an [*Error].
+// Load reads the plan in a file, which must be a regular one, or a link to one. An error about what is in it is an [*Error].
 func Load(name string) (*Plan, error) {
 	data, err := readUpTo(name, maxFile)
 	if err != nil {
@@ -102,14 +102,37 @@ func readSecret(name string) (string, bool, error) {
 	return strings.TrimSuffix(text, "\r"), true, nil
 }
 
-// readUpTo returns the first bytes of a file, at most as many as most.
+// readUpTo returns the first bytes of a regular file, at most as many as most. Others
+// are not opened: a pipe may never have anything to read, and what was read once is
+// gone from it.
 func readUpTo(name string, most int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("is %s, want a regular file", kindOf(info.Mode()))}
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	return io.ReadAll(io.LimitReader(file, most))
+}
+
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "no file"
 }
 
 // secrets returns the texts that must not be shown, the longest first, for one may be

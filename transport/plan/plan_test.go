@@ -3,6 +3,8 @@ package plan_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -93,17 +95,46 @@ func TestPlanShowsNoSecret(t *testing.T) {
 	}
 }
 
-// A name may stand for something that never ends.
-func TestLoadIsBounded(t *testing.T) {
-	const endless = "/dev/zero"
-	if _, err := os.Stat(endless); err != nil {
-		t.Skip("there is no " + endless)
+// A name may stand for something that never ends, or never begins. Nobody waits for
+// it, be it the file, a secret, or what took the place of the file.
+func TestLoadRegularFilesOnly(t *testing.T) {
+	folder := t.TempDir()
+	pipe, stdin := filepath.Join(folder, "pipe"), filepath.Join(folder, "stdin")
+	if err := exec.CommandContext(t.Context(), "mkfifo", pipe).Run(); err != nil {
+		t.Skip("no pipe can be made: ", err)
 	}
-	_, err := plan.Load(endless)
-	assert.EqualError(t, err, "/dev/zero: has more than 1048576 bytes")
-	_, err = plan.Open(endless, plan.Options{})
-	assert.EqualError(t, err, "/dev/zero: has more than 1048576 bytes")
-	_, _, err = plan.Environment("")("file:" + endless)
+	require.NoError(t, os.Symlink(pipe, stdin))
+	for name, want := range map[string]string{"/dev/zero": "a device", folder: "a directory", pipe: "a pipe", stdin: "a pipe"} {
+		_, err := plan.Load(name)
+		require.EqualError(t, err, "plan: read "+name+": is "+want+", want a regular file")
+		_, err = plan.Open(name, plan.Options{})
+		require.EqualError(t, err, "plan: read "+name+": is "+want+", want a regular file")
+		_, err = plan.Parse("f.yaml", []byte("version: 1\ndefaults: {total: '${file:"+name+"}'}\n"), plan.Environment(folder))
+		require.EqualError(t, err, "f.yaml:2:19: defaults.total: has ${file:"+name+"}, which cannot be read: read "+name+": is "+want+", want a regular file")
+	}
+
+	name := filepath.Join(folder, "sparekey.yaml")
+	put(t, filepath.Join(folder, "real.yaml"), withTotal("5s"))
+	require.NoError(t, os.Symlink("real.yaml", name))
+	live, err := plan.Open(name, plan.Options{})
+	require.NoError(t, err, "a link to a file is one")
+	require.NoError(t, os.Remove(name))
+	require.NoError(t, os.Symlink("pipe", name))
+	live.Poll(t.Context())
+	live.Poll(t.Context())
+	assert.Contains(t, live.Status().Problems, "is a pipe, want a regular file")
+	assert.Equal(t, 5*time.Second, total(live))
+}
+
+func TestLoadIsBounded(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "large")
+	require.NoError(t, os.WriteFile(name, nil, 0o600))
+	require.NoError(t, os.Truncate(name, 1<<40)) // it takes no room
+	_, err := plan.Load(name)
+	assert.EqualError(t, err, name+": has more than 1048576 bytes")
+	_, err = plan.Open(name, plan.Options{})
+	assert.EqualError(t, err, name+": has more than 1048576 bytes")
+	_, _, err = plan.Environment("")("file:" + name)
 	assert.EqualError(t, err, "has more than 65536 bytes")
 }
 
