@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/jobs"
 	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/plan"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
@@ -89,4 +92,66 @@ func ExampleMeasured() {
 	receipts, err := engine.Enqueue(context.Background(), jobs.Job{ID: "ticket-17"})
 	fmt.Println(receipts[0].New, err)
 	// Output: true <nil>
+}
+
+// A configuration file says how the jobs of a function are done.
+func ExampleFromPlan() {
+	p, err := plan.Parse("sparekey.yaml", []byte(`
+version: 1
+queue: {workers: 8, max_attempts: 5}
+functions:
+  tickets: {queue: {priority: 2, budget: 1m}}
+`), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	settings := jobs.FromPlan(p)
+	job, err := jobs.Text("tickets", "I want my money back").Job("ticket-17")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	job = settings.Job(job) // to be enqueued
+	fmt.Println(job.MaxAttempts, job.Priority)
+
+	engine := &scripted{} // one of sqlitejobs, say
+	err = settings.Run(context.Background(), engine, jobs.RunConfig{Queues: []string{"tickets"}, Gate: jobs.GateOf(demo())}, jobs.Invoke(demo()))
+	fmt.Println(err)
+	// Output:
+	// 5 2
+	// <nil>
+}
+
+// What a file says of queues can change while a program runs.
+func ExampleFromLive() {
+	folder, err := os.MkdirTemp("", "example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(folder)
+	name := filepath.Join(folder, "sparekey.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(name, []byte("version: 1\n"+text), 0o600); err != nil {
+			fmt.Println(err)
+		}
+	}
+	write("queue: {max_attempts: 5}\n")
+	live, err := plan.Open(name, plan.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	settings := jobs.FromLive(live)
+	fmt.Println(settings.Job(jobs.Job{ID: "ticket-17"}).MaxAttempts)
+
+	write("queue: {max_attempts: 9}\n")
+	for range 2 { // live.Run does this in a program
+		live.Poll(context.Background())
+	}
+	fmt.Println(settings.Job(jobs.Job{ID: "ticket-18"}).MaxAttempts)
+	// Output:
+	// 5
+	// 9
 }

@@ -87,10 +87,10 @@ func (c RunConfig) Validate() error {
 
 // Backoff returns the usual wait after attempt n, counted from 1: 1 s, 2 s, 4 s
 // and so on up to 10 min, each by up to a fifth more or less.
-func Backoff(n int) time.Duration { return backoff(n, rand.Float64()) }
+func Backoff(n int) time.Duration { return backoff(time.Second, 10*time.Minute, n, rand.Float64()) }
 
-func backoff(n int, random float64) time.Duration {
-	usual := policy.Backoff{Base: time.Second, Max: 10 * time.Minute, Jitter: policy.NoJitter}.Delay(n, 0)
+func backoff(base, most time.Duration, n int, random float64) time.Duration {
+	usual := policy.Backoff{Base: base, Max: most, Jitter: policy.NoJitter}.Delay(n, 0)
 	return time.Duration(float64(usual) * (0.8 + 0.4*random))
 }
 

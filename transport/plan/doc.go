@@ -29,6 +29,18 @@
 // classification. An item of failover.endpoints is the name of one of the
 // endpoints, or an endpoint written out.
 //
+// # Queue
+//
+// Beside what concerns calls, queue says how jobs of package nyckel/jobs are done
+// later, for all functions, and with the keys of [Work] for one:
+//
+//	queue: {workers: 8, max_attempts: 5, backoff: {base: 2s}, lease: 20s}
+//	functions:
+//	  ticket_routing:
+//	    queue: {priority: 1, budget: 20s}
+//
+// The database, the gate and the hooks are for Go to say.
+//
 // # References
 //
 // In any value, ${NAME} stands for a variable of the environment and ${file:name}
@@ -52,4 +64,20 @@
 //	...
 //	go live.Run(ctx)
 //	client = transport.Wrap(client, live.Layer("search"))
+//
+// What a change comes to, beside what [transport.Live] says of the stacks:
+//
+//	defaults, stacks, rules, endpoints           from the next call on
+//	model                                        from the next call on
+//	max_attempts and priority of a queue         for jobs that are enqueued from then on
+//	budget and backoff of a queue                from the next attempt of a job on
+//	workers and drain                            at once; workers of before end their jobs
+//	bound, byte_bound, lease and poll            refused while an engine uses them
+//	client_id, client_secret, base_url, limit    refused while a client uses them
+//	id and account of a function                 refused while a client uses them
+//	a function that is new                       known to clients that are made from then on; reported
+//	a function that is gone                      has the default stack, and keeps its model; reported
+//
+// Refused is a whole file, with the line and the reason: what is in force is always
+// what one file says.
 package plan

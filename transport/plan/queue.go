@@ -102,8 +102,10 @@ func (f Function) Work() Work {
 	return w
 }
 
-// leastByteBound is one payload of the largest size.
-const leastByteBound = 1 << 20
+const (
+	leastByteBound = 1 << 20 // one payload of the largest size
+	mostBackoff    = 365 * 24 * time.Hour
+)
 
 // Validate reports everything that is wrong with the settings, a zero field being
 // right.
@@ -124,11 +126,12 @@ func (q Queue) Validate() error {
 func (w Work) Validate() error {
 	w = w.WithDefaults()
 	return errors.Join(
-		within(w.MaxAttempts >= 1, "MaxAttempts", w.MaxAttempts, "at least 1"),
+		within(w.MaxAttempts >= 1 && w.MaxAttempts <= 10_000, "MaxAttempts", w.MaxAttempts, "1 to 10000"),
 		within(w.Priority >= -1 && w.Priority <= 2, "Priority", w.Priority, "-1 to 2"),
 		within(w.Budget > 0, "Budget", w.Budget, "above 0"),
 		within(w.Backoff.Base >= time.Millisecond, "Backoff.Base", w.Backoff.Base, "at least 1ms"),
 		within(w.Backoff.Max >= w.Backoff.Base, "Backoff.Max", w.Backoff.Max, fmt.Sprintf("at least Base, %v", w.Backoff.Base)),
+		within(w.Backoff.Max <= mostBackoff, "Backoff.Max", w.Backoff.Max, fmt.Sprintf("at most %v, a year", mostBackoff)),
 	)
 }
 
