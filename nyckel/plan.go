@@ -68,11 +68,8 @@ func fixedIn(p *plan.Plan, name string) (paths []string) {
 // livePins are those of a file that may change.
 type livePins struct{ live *plan.Live }
 
-// Pin implements [Pins]. A function that the file no longer has keeps its model.
-func (p livePins) Pin(function string) (model string, ok bool) {
-	f, ok := p.live.Plan().Function(function)
-	return f.Model, ok
-}
+// Pin implements [Pins].
+func (p livePins) Pin(function string) (model string, ok bool) { return p.live.Model(function) }
 
 // takePlan takes what p says of an account. The layer of a function is what layerOf
 // returns, or built of its stack if that is nil.

@@ -26,4 +26,14 @@ func TestLivePins(t *testing.T) {
 		assert.Equal(t, want.model, model, function)
 		assert.Equal(t, want.ok, ok, function)
 	}
+
+	for _, functions := range []string{"{f: {id: f, model: m2}}", "{newest: {id: n}}"} { // f goes, with the model that it had then
+		require.NoError(t, os.WriteFile(name, []byte("version: 1\naccounts: {a: {client_id: me, client_secret: x}}\nfunctions: "+functions+"\n"), 0o600))
+		live.Poll(t.Context())
+		live.Poll(t.Context())
+		require.Empty(t, live.Status().Problems)
+		model, ok := livePins{live}.Pin("f")
+		assert.Equal(t, "m2", model)
+		assert.True(t, ok)
+	}
 }

@@ -54,6 +54,7 @@ type Live struct {
 	status  telemetry.ConfigSnapshot
 	stacks  map[string]*transport.Live // by function
 	fixed   map[string]any             // what settings must stay, by path
+	models  map[string]string          // of the functions that the file has, or had
 	changed chan struct{}              // closed when another plan is put in force
 }
 
@@ -71,13 +72,14 @@ func Open(name string, options Options) (*Live, error) {
 	}
 	l := &Live{
 		name: name, options: options,
-		stacks: make(map[string]*transport.Live), fixed: make(map[string]any), changed: make(chan struct{}),
+		stacks: make(map[string]*transport.Live), fixed: make(map[string]any), models: make(map[string]string), changed: make(chan struct{}),
 	}
 	l.last = look(name, options.Lookup)
 	if l.last.err != nil {
 		return nil, l.last.err
 	}
 	l.plan, l.decided, l.inForce = l.last.plan, l.last.sum, l.last.sum
+	l.rememberLocked()
 	for _, function := range l.plan.Functions() {
 		if _, err := l.stackLocked(function); err != nil {
 			return nil, err
@@ -159,6 +161,7 @@ func (l *Live) applyLocked(p *Plan) error {
 		}
 	}
 	l.plan = p
+	l.rememberLocked()
 	close(l.changed)
 	l.changed = make(chan struct{})
 	for _, name := range names {
@@ -171,6 +174,24 @@ func (l *Live) applyLocked(p *Plan) error {
 		}
 	}
 	return nil
+}
+
+// rememberLocked keeps in mind the models of the functions.
+func (l *Live) rememberLocked() {
+	for _, name := range l.plan.Functions() {
+		f, _ := l.plan.Function(name)
+		l.models[name] = f.Model
+	}
+}
+
+// Model returns the model that a function pins, "" for the newest. One that the file
+// does not have any more keeps the model that it had. It reports false if the file
+// never had the function.
+func (l *Live) Model(function string) (model string, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	model, ok = l.models[function]
+	return model, ok
 }
 
 // stackOf returns the settings of a function's stack.
