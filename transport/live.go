@@ -70,6 +70,7 @@ func (l *Live) Apply(s policy.Stack) error {
 	if err != nil {
 		return err
 	}
+	a.forget(s)
 	l.stack, l.assembly = s, a
 	for _, rt := range l.wrappedLocked() {
 		next := a.around(rt.next)
@@ -77,6 +78,17 @@ func (l *Live) Apply(s policy.Stack) error {
 		rt.chain.Store(next)
 	}
 	return nil
+}
+
+// forget lets go of what a stack, as it was given, has no more: were it back one day,
+// it would go by what was true long ago.
+func (a *assembly) forget(s policy.Stack) {
+	if s.Hedge == nil || s.Hedge.Off {
+		a.shared.hedge = nil
+	}
+	if s.Retry.Bucket != nil {
+		a.shared.bucket = nil
+	}
 }
 
 // Wrap is a [Layer]: the whole stack, as [Build] describes it. The transports that it

@@ -408,6 +408,48 @@ func TestLiveHedgeKnowsLatency(t *testing.T) {
 	})
 }
 
+// A stack that comes to have a hedge again, or a budget of its own, begins anew.
+func TestLiveForgetsWhatIsGone(t *testing.T) {
+	hedged := policy.Stack{Hedge: &policy.Hedge{Ratio: 1, Max: 2}}
+	for name, without := range map[string]policy.Stack{"none": {}, "off": {Hedge: &policy.Hedge{Off: true}}} {
+		t.Run("hedge "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLively(t, hedged)
+				l.took = 100 * time.Millisecond
+				l.ask(30, http.StatusOK)
+				l.apply(without)
+				l.apply(hedged)
+				l.took = 10 * time.Second
+				began := l.calls.Load()
+				_, _, err := get(t, l.rt)
+				require.NoError(t, err)
+				assert.EqualValues(t, 1, l.calls.Load()-began, "it is not known how long an answer takes")
+			})
+		})
+	}
+	t.Run("budget", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			with := func(bucket *policy.Bucket) policy.Stack {
+				return policy.Stack{Retry: policy.Retry{
+					Attempts: 2, Backoff: policy.Backoff{Base: -1}, Budget: policy.Budget{Burst: 10, PerSecond: -1}, Bucket: bucket,
+				}, Breaker: policy.Breaker{Off: true}}
+			}
+			budget := func(rt http.RoundTripper) int { return transport.Snapshot(rt).Functions[0].Budget.Tokens }
+			l := newLively(t, with(nil))
+			l.status.Store(down)
+			for range 4 {
+				_, _, err := send(t, l.rt, newRequest(t, replayable(t.Context()), http.MethodGet, ""))
+				require.NoError(t, err)
+			}
+			require.Equal(t, 6, budget(l.rt))
+			l.apply(with(policy.NewBucket(policy.Budget{Burst: 7, PerSecond: -1})))
+			assert.Equal(t, 7, budget(l.rt))
+			l.apply(with(nil))
+			assert.Equal(t, 10, budget(l.rt))
+		})
+	})
+}
+
 func TestLiveThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		with := func(throttle policy.Throttle) policy.Stack { return policy.Stack{Throttle: &throttle} }
