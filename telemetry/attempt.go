@@ -52,18 +52,21 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	done := false
 	defer func() {
 		if !done { // a panic below, or in Classify
-			a.end(policy.Verdict{Class: policy.Unknown})
+			a.end(policy.Verdict{Class: policy.Unknown}, nil)
 		}
 	}()
 	resp, err := body.Send(l.next, req)
 	v := Judge(req, resp, err, l.cfg.Classify)
 	done = true
 	if err != nil {
-		a.end(v)
+		a.end(v, err)
 		return nil, err
 	}
 	trail.mu.Lock()
 	a.status, a.verdict = resp.StatusCode, v
+	if failure := errorType(a.ctx, a.status, v, nil, ""); failure != "" {
+		trail.failure = failure
+	}
 	if !trail.ended {
 		a.Status, a.Verdict, a.Duration = resp.StatusCode, v, time.Since(a.Start)
 	}
@@ -140,13 +143,18 @@ func (t *Trail) begin(l *attemptLayer, hedge bool) *attempt {
 
 // BodyEnd implements [body.Watcher].
 func (a *attempt) BodyEnd(err error) error {
-	a.end(JudgeBody(a.ctx, a.verdict, err))
+	a.end(JudgeBody(a.ctx, a.verdict, err), err)
 	return err
 }
 
-// end closes the span and records the duration.
-func (a *attempt) end(v policy.Verdict) {
+// end closes the span and records the duration. Err is what ended the attempt, nil if
+// that was its answer.
+func (a *attempt) end(v policy.Verdict, err error) {
+	failure := errorType(a.ctx, a.status, v, err, "")
 	a.trail.mu.Lock()
+	if failure != "" {
+		a.trail.failure = failure
+	}
 	duration := time.Since(a.Start)
 	if !a.trail.ended {
 		a.Verdict, a.Duration = v, duration
@@ -155,7 +163,6 @@ func (a *attempt) end(v policy.Verdict) {
 	a.trail.mu.Unlock()
 	function = cmp.Or(function, a.layer.cfg.Function)
 
-	failure := errorType(status, v, "")
 	a.layer.recorder.attempted(a.ctx, function, a.kind, a.Endpoint, status, duration, failure)
 	if a.span.IsRecording() {
 		if status != 0 {

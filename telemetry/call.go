@@ -82,7 +82,7 @@ func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	done := false
 	defer func() {
 		if !done { // a panic below, or in Classify
-			call.end(policy.Verdict{Class: policy.Unknown})
+			call.end(policy.Verdict{Class: policy.Unknown}, nil)
 		}
 	}()
 	resp, err := body.Send(l.next, &call.req)
@@ -129,7 +129,7 @@ type call struct {
 // fail ends the call with an error.
 func (c *call) fail(err error) error {
 	v := Judge(&c.req, nil, err, c.layer.cfg.Classify)
-	c.end(v)
+	c.end(v, err)
 	if _, ok := err.(*policy.Error); ok { //nolint:errorlint // one further in is part of another error
 		return err
 	}
@@ -174,15 +174,16 @@ func (c *call) settleAnswer(resp *http.Response, inner *Trail) {
 
 // BodyEnd implements [body.Watcher].
 func (c *call) BodyEnd(err error) error {
-	c.end(JudgeBody(c.req.Context(), c.verdict, err))
+	c.end(JudgeBody(c.req.Context(), c.verdict, err), err)
 	return err
 }
 
-// end closes the span and records the duration.
-func (c *call) end(v policy.Verdict) {
+// end closes the span and records the duration. Err is what ended the call, nil if that
+// was its answer.
+func (c *call) end(v policy.Verdict, err error) {
 	ctx, waited := c.req.Context(), c.trail.Waited()
 	function, answer, duration := c.trail.finish()
-	failure := errorType(0, v, c.trail.lastReason())
+	failure := errorType(ctx, 0, v, err, c.trail.lastReason())
 	failed := failure != ""
 	c.layer.activity.ended(c.trail.start.Add(duration), outcomeOf(answer.Source, failed, v.Class == policy.Canceled), duration)
 	if failed && (v.Class == policy.QuotaExceeded || v.Class == policy.Unauthenticated) {

@@ -91,7 +91,7 @@ func TestEventsCostNoMemory(t *testing.T) {
 			}
 		},
 		"attempted":  func(r *recorder) { r.attempted(ctx, "f", kindRetry, "eu", 503, time.Second, "503") },
-		"retrying":   func(r *recorder) { r.retrying(ctx, time.Second, policy.Overloaded) },
+		"retrying":   func(r *recorder) { r.retrying(ctx, time.Second, "503") },
 		"skipped":    func(r *recorder) { r.retrySkipped(ctx, "f", NoBudget) },
 		"hedged":     func(r *recorder) { r.hedged(ctx, "f", HedgeWon) },
 		"refused":    func(r *recorder) { r.refused(ctx, "f", refusal) },

@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,24 +18,72 @@ const otherError = "_OTHER"
 // bounded:
 //
 //	400 … 599            the status of an attempt that was answered with it
+//	dns, connect, tls    how far what was unreachable could be reached
+//	timeout_attempt …    which limit of ours ended it: that of an attempt or the total
 //	breaker_open …       the reason of a refusal, as [policy.Refusal] has them
 //	timed_out …          the class of anything else, as [policy.Class] has them
 //	_OTHER               what has none of these
 //
 // A call's is never a status, since a class says more: quota_exceeded, say, for one
 // 429 and rate_limited for another. Status is zero for it, and reason is that of the
-// refusal that it met last, "" if it met none.
-func errorType(status int, v policy.Verdict, reason string) string {
+// refusal that it met last, "" if it met none. Err is what ended the exchange, nil if
+// that was its answer, and ctx the context in which it was.
+func errorType(ctx context.Context, status int, v policy.Verdict, err error, reason string) string {
 	switch {
 	case v.Class == policy.OK || v.Class == policy.Canceled:
 		return ""
 	case status >= http.StatusBadRequest:
 		return statusText(status)
-	case v.Class == policy.Refused && reason != "":
+	}
+	if detail := detailOf(ctx, v.Class, err); detail != "" {
+		return detail
+	}
+	if v.Class == policy.Refused && reason != "" {
 		return boundedReason(reason)
 	}
 	return classText(v.Class)
 }
+
+// detailOf returns what err says beyond its class, "" if that is nothing.
+func detailOf(ctx context.Context, class policy.Class, err error) string {
+	if err == nil {
+		return ""
+	}
+	switch class {
+	case policy.Unreachable:
+		return policy.StepOf(err)
+	case policy.TimedOut:
+		return limitText(ctx, err)
+	case policy.Refused:
+		if refusal, ok := errors.AsType[*policy.Refusal](err); ok && refusal.Reason != "" {
+			return boundedReason(refusal.Reason)
+		}
+	}
+	return ""
+}
+
+// limitText names the limit that ended an exchange. Who made it up hears of it by
+// the context, whatever the transport's error says.
+func limitText(ctx context.Context, err error) string {
+	limit, ok := errors.AsType[*policy.TimeoutError](err)
+	if !ok {
+		limit, ok = errors.AsType[*policy.TimeoutError](context.Cause(ctx))
+	}
+	switch {
+	case !ok:
+		return ""
+	case limit.Scope == "attempt":
+		return attemptTimeout
+	case limit.Scope == "total":
+		return totalTimeout
+	}
+	return ""
+}
+
+const (
+	attemptTimeout = "timeout_attempt"
+	totalTimeout   = "timeout_total"
+)
 
 // classText returns what error.type and its like call a class.
 func classText(c policy.Class) string {

@@ -1,9 +1,16 @@
 package telemetry
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,36 +35,61 @@ func TestErrorType(t *testing.T) {
 	for status := 400; status < 600; status++ {
 		vocabulary[statusText(status)] = true
 	}
-	assert.Len(t, vocabulary, 2+15+len(reasons)+200, "no two are called the same")
+	details := []string{policy.StepDNS, policy.StepConnect, policy.StepTLS, attemptTimeout, totalTimeout}
+	for _, detail := range details {
+		vocabulary[detail] = true
+	}
+	assert.Len(t, vocabulary, 2+15+len(reasons)+200+len(details), "no two are called the same")
+	failures := []error{
+		nil, errors.New("boom"), &net.DNSError{}, syscall.ECONNREFUSED, tls.RecordHeaderError{},
+		&policy.TimeoutError{Scope: "attempt"}, &policy.TimeoutError{Scope: "mine"}, &policy.Refusal{Reason: "mine", Err: errors.New("no")},
+	}
 	for _, status := range []int{0, 200, 302, 400, 404, 429, 503, 599, 600, 999} {
 		for _, class := range append(policy.Classes(), 200) {
 			for _, reason := range append([]string{"", "made up"}, reasons...) {
-				got := errorType(status, policy.Verdict{Class: class}, reason)
-				assert.True(t, vocabulary[got], "%d %v %q: %q", status, class, reason, got)
-				noError := class == policy.OK || class == policy.Canceled
-				assert.Equal(t, noError, got == "")
+				for _, err := range failures {
+					got := errorType(t.Context(), status, policy.Verdict{Class: class}, err, reason)
+					assert.True(t, vocabulary[got], "%d %v %v %q: %q", status, class, err, reason, got)
+					noError := class == policy.OK || class == policy.Canceled
+					assert.Equal(t, noError, got == "")
+				}
 			}
 		}
 	}
+	hidden, cancel := context.WithCancelCause(t.Context())
+	cancel(&policy.TimeoutError{Scope: "total"})
 	for _, tt := range []struct {
 		status int
 		class  policy.Class
+		err    error
 		reason string
 		want   string
 	}{
-		{http.StatusServiceUnavailable, policy.Overloaded, "", "503"},
-		{http.StatusOK, policy.Truncated, "", "truncated"},
-		{0, policy.TimedOut, "", "timed_out"},
-		{0, policy.Refused, "queue_full", "queue_full"},
-		{0, policy.Refused, "", "refused"},
-		{0, policy.Refused, "made up", "_OTHER"},
-		{0, policy.Internal, "queue_full", "internal"},
-		{0, policy.Unknown, "", "_OTHER"},
-		{999, policy.Unknown, "", "_OTHER"},
+		{http.StatusServiceUnavailable, policy.Overloaded, nil, "", "503"},
+		{http.StatusGatewayTimeout, policy.TimedOut, io.EOF, "", "504"},
+		{http.StatusOK, policy.Truncated, io.ErrUnexpectedEOF, "", "truncated"},
+		{0, policy.TimedOut, nil, "", "timed_out"},
+		{0, policy.TimedOut, &policy.TimeoutError{Scope: "attempt"}, "", "timeout_attempt"},
+		{http.StatusOK, policy.TimedOut, &policy.TimeoutError{Scope: "attempt"}, "", "timeout_attempt"},
+		{0, policy.TimedOut, context.Canceled, "", "timeout_total"}, // by the context's cause
+		{0, policy.TimedOut, &policy.TimeoutError{Scope: "mine"}, "", "timed_out"},
+		{0, policy.Unreachable, &url.Error{Err: &net.OpError{Op: "dial", Err: &net.DNSError{}}}, "", "dns"},
+		{0, policy.Unreachable, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "", "connect"},
+		{0, policy.Unreachable, &tls.CertificateVerificationError{}, "", "tls"},
+		{0, policy.Unreachable, errors.New("said so by a classifier"), "", "unreachable"},
+		{0, policy.Internal, &net.DNSError{}, "", "internal"}, // likewise
+		{0, policy.Refused, nil, "queue_full", "queue_full"},
+		{0, policy.Refused, &policy.Refusal{Reason: "deadline"}, "queue_full", "deadline"},
+		{0, policy.Refused, &policy.Refusal{}, "", "refused"},
+		{0, policy.Refused, nil, "made up", "_OTHER"},
+		{0, policy.Internal, nil, "queue_full", "internal"},
+		{0, policy.Unknown, nil, "", "_OTHER"},
+		{999, policy.Unknown, nil, "", "_OTHER"},
 	} {
-		assert.Equal(t, tt.want, errorType(tt.status, policy.Verdict{Class: tt.class}, tt.reason))
+		assert.Equal(t, tt.want, errorType(hidden, tt.status, policy.Verdict{Class: tt.class}, tt.err, tt.reason), "%+v", tt)
 	}
-	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = errorType(503, policy.Verdict{Class: policy.Overloaded}, "") }))
+	ctx := t.Context()
+	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = errorType(ctx, 503, policy.Verdict{Class: policy.Overloaded}, nil, "") }))
 }
 
 // TestReasonsAreTheDocumented: the list here is the one that policy.Refusal has.

@@ -183,7 +183,7 @@ have instruments of their own: see jobs.Measured and package batch.
 		"sparekey.breaker.name": "the breaker's name, or its host", "sparekey.limiter.name": "the limiter's name, or its host",
 		"sparekey.throttle.name": "the throttle's name, or its host", "sparekey.rung.name": "the rung's name",
 		"http.response.status_code": "the status, if an answer came",
-		"error.type":                "none for an answer, or a caller who left; a status of an attempt, 400 to 599; else the class of the failure, the reason of a refusal, or _OTHER",
+		"error.type":                "none for an answer, or a caller who left; a status of an attempt, 400 to 599; dns, connect or tls, where it was not reached; timeout_attempt or timeout_total; the reason of a refusal; else the class of the failure, or _OTHER",
 		"sparekey.fallback.cause":   "the class of the failure that the answer makes up for, or _OTHER",
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {

@@ -34,13 +34,15 @@ func TestLogRecords(t *testing.T) {
 		want     string
 	}{
 		{"a good answer is no news", upstream(200, ""), nil, ""},
-		{"a failure is in the trail", upstream(500, ""), nil, ""},
+		{"failure", upstream(500, ""), nil,
+			`level=DEBUG msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=internal`},
 		{"quota", upstream(402, `{"message":"secret"}`), nil,
 			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=quota_exceeded`},
 		{"credentials", upstream(401, `{"message":"secret"}`), nil,
 			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=unauthenticated`},
 		{"retry", upstream(503, ""), repeat(2),
-			`level=DEBUG msg=retrying event.name=sparekey.retry wait=1s error.type=overloaded`},
+			`level=DEBUG msg=retrying event.name=sparekey.retry wait=1s error.type=503` + "\n" +
+				`level=DEBUG msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=overloaded`},
 		{"refusal", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
 			trail.Refused(req.Context(), &policy.Refusal{Layer: "breaker", Reason: "breaker_open", Err: errors.New("open")})
 		}), `level=DEBUG msg=refused event.name=sparekey.refused layer=breaker reason=breaker_open`},

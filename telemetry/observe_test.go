@@ -112,13 +112,13 @@ func TestObserve(t *testing.T) {
 			layers:   []func(http.RoundTripper) http.RoundTripper{repeat(2)},
 			wantErr:  true,
 			wantSpans: `
-				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 error.type=unreachable Error 0s
-				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 http.request.resend_count=1 sparekey.attempt.kind=retry error.type=unreachable Error 0s
-				predict ticket_routing internal sparekey.attempt.count=2 sparekey.function.name=ticket_routing error.type=unreachable Error 1s`,
+				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 error.type=connect Error 0s
+				POST client in "predict ticket_routing" http.request.method=POST url.full=https://api.test/v1/predict server.address=api.test server.port=443 http.request.resend_count=1 sparekey.attempt.kind=retry error.type=connect Error 0s
+				predict ticket_routing internal sparekey.attempt.count=2 sparekey.function.name=ticket_routing error.type=connect Error 1s`,
 			wantMetrics: `
-				sparekey.client.attempt.duration s error.type=unreachable sparekey.attempt.kind=first sparekey.function.name=ticket_routing 1 in 0s
-				sparekey.client.attempt.duration s error.type=unreachable sparekey.attempt.kind=retry sparekey.function.name=ticket_routing 1 in 0s
-				sparekey.client.prediction.duration s error.type=unreachable sparekey.function.name=ticket_routing 1 in 1s
+				sparekey.client.attempt.duration s error.type=connect sparekey.attempt.kind=first sparekey.function.name=ticket_routing 1 in 0s
+				sparekey.client.attempt.duration s error.type=connect sparekey.attempt.kind=retry sparekey.function.name=ticket_routing 1 in 0s
+				sparekey.client.prediction.duration s error.type=connect sparekey.function.name=ticket_routing 1 in 1s
 				sparekey.client.retry.delay s sparekey.function.name=ticket_routing 1 in 1s`,
 		},
 		{
@@ -347,7 +347,7 @@ func TestObserveCancellation(t *testing.T) {
 	}{
 		{"without a cause", nil, ""},
 		{"with a cause of his own", errors.New("user left"), ""},
-		{"our own limit", &policy.TimeoutError{Scope: "total", Phase: "idle", Limit: time.Second}, "timed_out"},
+		{"our own limit", &policy.TimeoutError{Scope: "total", Phase: "idle", Limit: time.Second}, "timeout_total"},
 	}
 	hang := roundTrip(func(req *http.Request) (*http.Response, error) {
 		<-req.Context().Done()
@@ -386,7 +386,7 @@ func TestObserveCancellation(t *testing.T) {
 						assert.Equal(t, tt.want, got, "error.type of span %q", span.Name)
 						assert.Equal(t, want, span.Status.Code, "status of span %q", span.Name)
 					}
-					assert.Equal(t, tt.want != "", strings.Contains(sdk.measured(t), "error.type=timed_out"))
+					assert.Equal(t, tt.want != "", strings.Contains(sdk.measured(t), "error.type=timeout_total"))
 				})
 			})
 		}

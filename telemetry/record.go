@@ -43,8 +43,12 @@ func (r *recorder) called(ctx context.Context, function string, d, waited time.D
 	if waited > 0 && r.retryDelay.Enabled(ctx) {
 		r.retryDelay.Record(ctx, waited.Seconds(), r.retryDelay.of(labels{function: function}).record...)
 	}
-	if failure != "" && (class == policy.QuotaExceeded || class == policy.Unauthenticated) {
-		r.logger.LogAttrs(ctx, slog.LevelError, "call failed",
+	if failure != "" {
+		level := slog.LevelDebug
+		if class == policy.QuotaExceeded || class == policy.Unauthenticated { // until somebody does something about it
+			level = slog.LevelError
+		}
+		r.logger.LogAttrs(ctx, level, "call failed",
 			slog.String("event.name", "sparekey.call.failed"),
 			slog.String("function", function), slog.String("error.type", failure))
 	}
@@ -65,13 +69,13 @@ func (r *recorder) queued(ctx context.Context, function string, wait time.Durati
 	}
 }
 
-func (r *recorder) retrying(ctx context.Context, wait time.Duration, class policy.Class) {
+func (r *recorder) retrying(ctx context.Context, wait time.Duration, failure string) {
 	if r == nil {
 		return
 	}
 	r.logger.LogAttrs(ctx, slog.LevelDebug, "retrying",
 		slog.String("event.name", "sparekey.retry"),
-		slog.Duration("wait", wait), slog.String("error.type", classText(class)))
+		slog.Duration("wait", wait), slog.String("error.type", failure))
 }
 
 func (r *recorder) retrySkipped(ctx context.Context, function, reason string) {

@@ -40,8 +40,21 @@ func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Clas
 		t.pending = wait
 		t.waited += wait
 	}
+	failure := t.failureLocked(class)
 	t.mu.Unlock()
-	t.recorder.retrying(ctx, wait, class)
+	t.recorder.retrying(ctx, wait, failure)
+}
+
+// failureLocked returns the error.type of what ended in class last: an attempt, or
+// what came in the place of one.
+func (t *Trail) failureLocked(class policy.Class) string {
+	switch {
+	case class == policy.Refused && t.reason != "":
+		return t.reason
+	case class != policy.Refused && t.failure != "":
+		return t.failure
+	}
+	return classText(class)
 }
 
 // Stopped says why the retry layer hands on a failure that could be repeated,

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -230,6 +231,9 @@ func (c *crossing) send(to *endpoint, req *http.Request) (*http.Response, error)
 	out, err := c.rewrite(req, to)
 	if err != nil {
 		body.CloseRequest(req)
+		if refusal, ok := errors.AsType[*policy.Refusal](err); ok {
+			telemetry.FromContext(req.Context()).Refused(req.Context(), refusal)
+		}
 		return nil, err
 	}
 	resp, err := body.Send(c.to[to.index], out)
