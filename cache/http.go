@@ -2,6 +2,7 @@ package cache
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -266,7 +267,7 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 	if resp, ok := c.soon(req, w, found); ok {
 		return resp, nil
 	}
-	resp, joinedOther, err := c.ask(req, w, found, reason)
+	resp, leader, err := c.ask(req, w, found, reason)
 	if err == errSettled { //nolint:errorlint // ours
 		return c.RoundTrip(req)
 	}
@@ -279,9 +280,9 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 			return c.standIn(req, w, found, "stale-if-error", verdict.Class), nil
 		}
 	}
-	if joinedOther {
+	if leader != nil {
 		c.report(req, joined)
-		telemetry.FromContext(req.Context()).Joined()
+		telemetry.FromContext(req.Context()).Joined(req.Context(), leader)
 	} else {
 		c.report(req, miss)
 	}
@@ -289,20 +290,25 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 }
 
 // ask has the origin asked once for all who want the same at the same time. Its
-// error is errSettled if there is a fresh answer by now.
-func (c *httpCache) ask(req *http.Request, w *wanted, found *stored, reason string) (resp *http.Response, joined bool, err error) {
-	resp, joined, err = c.flights.do(req, w.flightKey(req.Method), func(req *http.Request) (*http.Response, error) {
+// error is errSettled if there is a fresh answer by now. The leader is a context of
+// who asked first, nil if that is this one.
+func (c *httpCache) ask(req *http.Request, w *wanted, found *stored, reason string) (resp *http.Response, leader context.Context, err error) {
+	s := c.flights.board(req, w.flightKey(req.Method), func(req *http.Request) (*http.Response, error) {
 		now := time.Now()
 		if anew, _ := c.find(w, now); anew != nil && anew != found && anew.standing(w.cc, now, c.maxStale) == fresh {
 			return nil, errSettled
 		}
 		return c.fetch(req, w, found, reason)
 	}, isForAll)
-	if joined && err == nil {
+	resp, joined, err := s.wait(req.Context())
+	if !joined {
+		return resp, nil, err
+	}
+	if err == nil {
 		said := resp.Header["Cache-Status"]
 		resp.Header["Cache-Status"] = []string{said[0] + "; collapsed"}
 	}
-	return resp, joined, err
+	return resp, s.flight.ctx, err
 }
 
 // fetch asks the origin, for whether the found answer is still right if that can be

@@ -64,8 +64,11 @@ func (c *httpCache) renew(req *http.Request, w *wanted, s *stored, now time.Time
 	r.running[s] = one
 	behind, anew := behindCaller(ctx, req, w)
 	go func() {
+		ctx, over := telemetry.Behind(behind.Context())
+		verdict, err := policy.Verdict{}, error(nil)
 		defer func() {
 			_ = recover() // a failure like others: nobody is there who could tell
+			over(verdict, err)
 			cancel()
 			if one.failed {
 				c.postpone(anew, s)
@@ -75,15 +78,16 @@ func (c *httpCache) renew(req *http.Request, w *wanted, s *stored, now time.Time
 			r.mu.Unlock()
 			close(one.done)
 		}()
-		one.failed = !c.fetchWhole(behind, anew, s)
+		var whole bool
+		whole, verdict, err = c.fetchWhole(behind.WithContext(ctx), anew, s)
+		one.failed = !whole
 	}()
 	return one
 }
 
 // behindCaller returns a request for the whole of what the caller's is about,
-// which shares nothing with his and leaves no mark in his trail.
+// which shares nothing with his.
 func behindCaller(ctx context.Context, req *http.Request, w *wanted) (*http.Request, *wanted) {
-	ctx, _ = telemetry.NewContext(ctx)
 	behind, anew := req.Clone(ctx), *w
 	behind.Method, behind.Body, behind.GetBody = http.MethodGet, nil, nil
 	anew.header = w.header.Clone()
@@ -95,15 +99,19 @@ func behindCaller(ctx context.Context, req *http.Request, w *wanted) (*http.Requ
 }
 
 // fetchWhole fetches an answer and reads it, so that it is stored. It reports
-// whether the origin gave one.
-func (c *httpCache) fetchWhole(req *http.Request, w *wanted, s *stored) bool {
+// whether the origin gave one, and what became of the request.
+func (c *httpCache) fetchWhole(req *http.Request, w *wanted, s *stored) (whole bool, v policy.Verdict, err error) {
 	resp, err := c.fetch(req, w, s, "stale")
+	v = telemetry.Judge(req, resp, err, nil)
 	if err != nil {
-		return false
+		return false, v, err
 	}
 	defer resp.Body.Close() // nobody could act on an error
 	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, c.cfg.MaxEntryBytes+1))
-	return err == nil && n <= c.cfg.MaxEntryBytes && !isError(resp.StatusCode)
+	if err != nil {
+		return false, telemetry.JudgeBody(req.Context(), v, err), err
+	}
+	return n <= c.cfg.MaxEntryBytes && !isError(resp.StatusCode), v, nil
 }
 
 // postpone has the next refresh of an answer wait.

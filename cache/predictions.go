@@ -127,7 +127,7 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 		return p.stale(req, spare, staleIfError, verdict.Class), nil
 	}
 	if joined {
-		p.follow(req, q, resp)
+		p.follow(req, q, s, resp)
 	} else {
 		p.report(req, miss)
 	}
@@ -140,10 +140,11 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 	return resp, nil
 }
 
-// follow says that the answer, or the lack of one, is that of another's call.
-func (p *predictions) follow(req *http.Request, q question, resp *http.Response) {
+// follow says that the answer, or the lack of one, is that of another's call, in whose
+// flight s is a seat.
+func (p *predictions) follow(req *http.Request, q question, s *seat, resp *http.Response) {
 	p.report(req, joined)
-	telemetry.FromContext(req.Context()).Joined()
+	telemetry.FromContext(req.Context()).Joined(req.Context(), s.flight.ctx)
 	if resp == nil {
 		return
 	}

@@ -23,18 +23,22 @@ func (p *predictions) refresh(req *http.Request, q question) {
 	if !p.refreshes.begin(q.key, time.Now()) {
 		return
 	}
-	ctx, _ := telemetry.NewContext(context.WithoutCancel(req.Context())) // its attempts are not the caller's
-	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), refreshTime)
 	own, ok := detached(req, ctx)
 	if !ok {
 		cancel()
 		p.refreshes.end(q.key, false, time.Now())
 		return
 	}
+	ctx, over := telemetry.Behind(ctx) // its attempts are not the caller's
+	own = own.WithContext(ctx)
 	q.refresh = true // though the old answer is fresh
 	s := p.board(own, q)
 	p.report(own, refreshed)
-	go p.finish(s, own, q, cancel)
+	go p.finish(s, own, q, func(v policy.Verdict, err error) {
+		over(v, err)
+		cancel()
+	})
 }
 
 // lasting returns the request to send if SoftTimeout may let the caller go while
@@ -82,28 +86,36 @@ func (p *predictions) goOn(s *seat, q question) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.req.Context()), refreshTime)
 	s.flight.extend(ctx)
-	go p.finish(s, s.req.WithContext(ctx), q, cancel)
+	go p.finish(s, s.req.WithContext(ctx), q, func(policy.Verdict, error) { cancel() })
 	return true
 }
 
-// finish reads the answer to a call whose caller has gone, so that it is kept. If
-// the transport panics there is nobody to tell.
-func (p *predictions) finish(s *seat, req *http.Request, q question, cancel func()) {
-	kept := false
+// finish reads the answer to a call whose caller has gone, so that it is kept, and
+// tells over what came of it. If the transport panics there is nobody else to tell.
+func (p *predictions) finish(s *seat, req *http.Request, q question, over func(policy.Verdict, error)) {
+	kept, verdict := false, policy.Verdict{}
+	var failure error
 	defer func() {
 		_ = recover()
-		cancel()
+		over(verdict, failure)
 		p.refreshes.end(q.key, kept, time.Now())
 	}()
 	resp, _, err := s.wait(req.Context())
+	if err == errSettled { //nolint:errorlint // ours
+		kept, verdict.Class = true, policy.OK
+		return
+	}
+	verdict, failure = telemetry.Judge(req, resp, err, p.cfg.Classify), err
 	if err != nil {
-		kept = err == errSettled //nolint:errorlint // ours
 		return
 	}
 	defer resp.Body.Close() // nobody could act on the error
-	if telemetry.Judge(req, resp, nil, p.cfg.Classify).Class == policy.OK && p.keep(req, q, resp, arrivalOf(s)) {
+	if verdict.Class == policy.OK && p.keep(req, q, resp, arrivalOf(s)) {
 		n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, p.cfg.MaxEntryBytes+1))
 		kept = err == nil && n <= p.cfg.MaxEntryBytes
+		if err != nil {
+			verdict, failure = telemetry.JudgeBody(req.Context(), verdict, err), err
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func (r *recorder) startCall(ctx context.Context, now time.Time, function string
 	if s := r.silence.Load(); s != nil && bare && s.provider == provider && now.Before(s.until) {
 		return ctx, noSpan
 	}
-	ctx, span := r.tracer.Start(ctx, spanName(function), r.callOptions...)
+	ctx, span := r.tracer.Start(ctx, spanName(function), linked(ctx, r.callOptions)...)
 	if bare && isPlaceholder(provider, span) {
 		r.silence.Store(&silence{provider: provider, until: now.Add(silenceLasts)})
 	}

@@ -41,6 +41,9 @@ type Call struct {
 
 	// Strict has the call answered by the service only, and by no fallback.
 	Strict bool `json:"strict,omitempty"`
+
+	// Traceparent is the span that had the job enqueued, as [Call.From] writes it.
+	Traceparent string `json:"traceparent,omitempty"`
 }
 
 // Text returns a call that asks a function about a text.
@@ -77,7 +80,7 @@ func Invoke(client *nyckel.Client) Handler {
 			return DeadLetter(err)
 		}
 		begin := time.Now()
-		answer, err := client.Invoke(ctx, call.Function, input, options...)
+		answer, err := client.Invoke(call.linked(ctx), call.Function, input, options...)
 		if err != nil {
 			return outcomeOf(err)
 		}
