@@ -24,6 +24,11 @@ type Stack struct {
 	// what trace they are part of. Baggage is never added.
 	Traceparent bool
 
+	// RequestDuration has attempts recorded as http.client.request.duration, too, the
+	// metric of OpenTelemetry's conventions for HTTP clients. It is for programs in
+	// which nothing else records that, such as otelhttp.
+	RequestDuration bool
+
 	// Responses makes responses of refusals, for an SDK above the stack. Nil means
 	// that they stay errors.
 	Responses *Responses

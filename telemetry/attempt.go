@@ -52,14 +52,14 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	done := false
 	defer func() {
 		if !done { // a panic below, or in Classify
-			a.end(policy.Verdict{Class: policy.Unknown}, nil)
+			l.over(a, req, policy.Verdict{Class: policy.Unknown}, nil)
 		}
 	}()
 	resp, err := body.Send(l.next, req)
 	v := Judge(req, resp, err, l.cfg.Classify)
 	done = true
 	if err != nil {
-		a.end(v, err)
+		l.over(a, req, v, err)
 		return nil, err
 	}
 	trail.mu.Lock()
@@ -71,7 +71,11 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 		a.Status, a.Verdict, a.Duration = resp.StatusCode, v, time.Since(a.Start)
 	}
 	trail.mu.Unlock()
-	body.Watch(resp, a)
+	if l.recorder.requests == nil {
+		body.Watch(resp, a)
+	} else {
+		body.Watch(resp, &countedRequest{a, req})
+	}
 	return resp, nil
 }
 
@@ -149,13 +153,13 @@ func (a *attempt) BodyEnd(err error) error {
 
 // end closes the span and records the duration. Err is what ended the attempt, nil if
 // that was its answer.
-func (a *attempt) end(v policy.Verdict, err error) {
-	failure := errorType(a.ctx, a.status, v, err, "")
+func (a *attempt) end(v policy.Verdict, err error) (duration time.Duration, failure string) {
+	failure = errorType(a.ctx, a.status, v, err, "")
 	a.trail.mu.Lock()
 	if failure != "" {
 		a.trail.failure = failure
 	}
-	duration := time.Since(a.Start)
+	duration = time.Since(a.Start)
 	if !a.trail.ended {
 		a.Verdict, a.Duration = v, duration
 	}
@@ -174,6 +178,7 @@ func (a *attempt) end(v policy.Verdict, err error) {
 		}
 	}
 	a.span.End()
+	return duration, failure
 }
 
 // The kinds of attempts.

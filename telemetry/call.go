@@ -39,6 +39,11 @@ type Config struct {
 	// service can tell what trace they are part of. Baggage is never sent.
 	Traceparent bool
 
+	// RequestDuration has attempts recorded as http.client.request.duration, too, by
+	// OpenTelemetry's conventions for HTTP clients. It is for programs in which nothing
+	// else records that, such as otelhttp: requests would be counted twice.
+	RequestDuration bool
+
 	// Activity counts the calls, with those of others that have the same one. Nil
 	// means one of its own.
 	Activity *Activity

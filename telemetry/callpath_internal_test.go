@@ -6,6 +6,8 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -81,6 +83,7 @@ func makesSet(s *ast.SelectorExpr) bool {
 func TestEventsCostNoMemory(t *testing.T) {
 	ctx := context.Background()
 	refusal := &policy.Refusal{Layer: "breaker", Reason: "breaker_open"}
+	target := &url.URL{Scheme: "https", Host: "api.test"}
 	degraded := Answer{Source: Rule, Cause: policy.Overloaded, Rule: "r"}
 	events := map[string]func(*recorder){
 		"called": func(r *recorder) { r.called(ctx, "f", time.Second, time.Second, Live, "", policy.OK) },
@@ -90,22 +93,23 @@ func TestEventsCostNoMemory(t *testing.T) {
 				r.over(ctx, "f")
 			}
 		},
-		"attempted":  func(r *recorder) { r.attempted(ctx, "f", kindRetry, "eu", 503, time.Second, "503") },
-		"retrying":   func(r *recorder) { r.retrying(ctx, time.Second, "503") },
-		"skipped":    func(r *recorder) { r.retrySkipped(ctx, "f", NoBudget) },
-		"hedged":     func(r *recorder) { r.hedged(ctx, "f", HedgeWon) },
-		"refused":    func(r *recorder) { r.refused(ctx, "f", refusal) },
-		"fallback":   func(r *recorder) { r.fallback(ctx, "f", degraded) },
-		"compared":   func(r *recorder) { r.compared(ctx, "f", "rules", Agreed) },
-		"looked up":  func(r *recorder) { r.lookedUp(ctx, "f", "hit") },
-		"no breaker": func(r *recorder) { r.lookedUp(ctx, "", "miss") },
+		"http request": func(r *recorder) { r.requests.record(ctx, &http.Request{URL: target}, 503, time.Second, "503") },
+		"attempted":    func(r *recorder) { r.attempted(ctx, "f", kindRetry, "eu", 503, time.Second, "503") },
+		"retrying":     func(r *recorder) { r.retrying(ctx, time.Second, "503") },
+		"skipped":      func(r *recorder) { r.retrySkipped(ctx, "f", NoBudget) },
+		"hedged":       func(r *recorder) { r.hedged(ctx, "f", HedgeWon) },
+		"refused":      func(r *recorder) { r.refused(ctx, "f", refusal) },
+		"fallback":     func(r *recorder) { r.fallback(ctx, "f", degraded) },
+		"compared":     func(r *recorder) { r.compared(ctx, "f", "rules", Agreed) },
+		"looked up":    func(r *recorder) { r.lookedUp(ctx, "f", "hit") },
+		"no breaker":   func(r *recorder) { r.lookedUp(ctx, "", "miss") },
 	}
 	for _, installed := range []bool{false, true} {
 		otel.SetMeterProvider(metricnoop.NewMeterProvider())
 		if installed {
 			otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())))
 		}
-		r := newRecorder(Config{})
+		r := newRecorder(Config{RequestDuration: true})
 		for name, event := range events {
 			allocs := testing.AllocsPerRun(200, func() { event(r) })
 			assert.Zero(t, allocs, "%s, SDK: %v", name, installed)

@@ -52,7 +52,7 @@ func happen(t *testing.T, between func()) {
 	named := telemetry.Config{Function: "f"}
 	at := func(name string) http.RoundTripper {
 		n := 0
-		return telemetry.ObserveAttempt(telemetry.Config{Function: "f", Endpoint: name})(roundTrip(func(*http.Request) (*http.Response, error) {
+		return telemetry.ObserveAttempt(telemetry.Config{Function: "f", Endpoint: name, RequestDuration: true})(roundTrip(func(*http.Request) (*http.Response, error) {
 			if n++; n < 3 {
 				return answer(503, ""), nil
 			}
@@ -150,6 +150,7 @@ What a reader of metrics sees, written by TestInstruments: do not edit. The scop
 github.com/sparekey/sparekey. Prometheus writes dots as underscores and adds the unit and,
 for counters, _total: sparekey_client_attempt_duration_seconds_count.
 
+http.client.request.duration is there if Config.RequestDuration asks for it.
 The observable ones are there once telemetry.Measure was called. Queues of jobs and batches
 have instruments of their own: see jobs.Measured and package batch.
 
@@ -183,6 +184,7 @@ have instruments of their own: see jobs.Measured and package batch.
 		"sparekey.breaker.name": "the breaker's name, or its host", "sparekey.limiter.name": "the limiter's name, or its host",
 		"sparekey.throttle.name": "the throttle's name, or its host", "sparekey.rung.name": "the rung's name",
 		"http.response.status_code": "the status, if an answer came",
+		"http.request.method":       "the method, or _OTHER if it is none of the known", "server.address": "the host", "server.port": "its port",
 		"error.type":                "none for an answer, or a caller who left; a status of an attempt, 400 to 599; dns, connect or tls, where it was not reached; timeout_attempt or timeout_total; the reason of a refusal; else the class of the failure, or _OTHER",
 		"sparekey.fallback.cause":   "the class of the failure that the answer makes up for, or _OTHER",
 	}

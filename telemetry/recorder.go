@@ -78,6 +78,7 @@ type recorder struct {
 	rungFailures    counter
 	lookups         counter
 	transitions     counter
+	requests        *httpRequests // nil unless asked for
 }
 
 func newRecorder(cfg Config) *recorder {
@@ -92,6 +93,9 @@ func newRecorder(cfg Config) *recorder {
 		attemptOptions: []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)},
 	}
 	r.makeInstruments(otel.Meter(scope))
+	if cfg.RequestDuration {
+		r.requests = newHTTPRequests(otel.Meter(scope))
+	}
 	return r
 }
 

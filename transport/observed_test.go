@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/baggage"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -240,8 +241,8 @@ func TestSpanLayout(t *testing.T) {
 				for range 2 {
 					sdk.spans.Reset() // the first call pays for what the second does
 					req := to(t, "POST", "http://a.test/v1/x", "body")
-					req = req.WithContext(policy.WithCall(req.Context(), policy.Call{Function: "f", Replayable: true}))
-					_, _, err := send(t, rt, req)
+					ctx := policy.WithCall(withBaggage(t, req.Context()), policy.Call{Function: "f", Replayable: true})
+					_, _, err := send(t, rt, req.WithContext(ctx))
 					require.NoError(t, err)
 					time.Sleep(time.Minute)
 				}
@@ -249,6 +250,8 @@ func TestSpanLayout(t *testing.T) {
 				assert.Equal(t, tt.wantHedges, sdk.hedges(t))
 				for _, header := range upstream.seen {
 					assert.Empty(t, header["Traceparent"], "nobody asked for it")
+					assert.Empty(t, header["Tracestate"], "likewise")
+					assert.Empty(t, header["Baggage"], "it is never sent")
 				}
 			})
 		})
@@ -261,18 +264,27 @@ func TestTraceparent(t *testing.T) {
 	sdk := installSDK(t)
 	upstream := &scripted{steps: []func(*http.Request) (*http.Response, error){says(200)}}
 	rt := transport.Chain(upstream, transport.Standard(policy.Stack{Traceparent: true}))
-	member, err := baggage.NewMember("user", "jane")
-	require.NoError(t, err)
-	bag, err := baggage.New(member)
-	require.NoError(t, err)
 	req := to(t, "POST", "http://a.test/v1/x", "body")
-	req = req.WithContext(baggage.ContextWithBaggage(req.Context(), bag))
-	_, _, err = send(t, rt, req)
+	req = req.WithContext(withBaggage(t, req.Context()))
+	_, _, err := send(t, rt, req)
 	require.NoError(t, err)
 	attempt := sdk.spans.GetSpans()[0].SpanContext
 	assert.Equal(t, []string{"00-" + attempt.TraceID().String() + "-" + attempt.SpanID().String() + "-01"}, upstream.seen[0]["Traceparent"])
 	assert.Empty(t, upstream.seen[0]["Baggage"])
 	assert.Empty(t, req.Header["Traceparent"], "the caller's request stays as it is")
+}
+
+// withBaggage returns a context with baggage, in a program whose propagators would
+// send it along.
+func withBaggage(t *testing.T, ctx context.Context) context.Context {
+	before := otel.GetTextMapPropagator()
+	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
+	t.Cleanup(func() { otel.SetTextMapPropagator(before) })
+	member, err := baggage.NewMember("user", "jane")
+	require.NoError(t, err)
+	bag, err := baggage.New(member)
+	require.NoError(t, err)
+	return baggage.ContextWithBaggage(ctx, bag)
 }
 
 // TestProbesAreMeasured: a probe is an attempt of its kind, and of no call.

@@ -292,7 +292,10 @@ func join(layers ...Layer) Layer {
 }
 
 func observed(s policy.Stack) telemetry.Config {
-	return telemetry.Config{Function: s.Function, Logger: s.Logger, Classify: s.Classify, Traceparent: s.Traceparent}
+	return telemetry.Config{
+		Function: s.Function, Logger: s.Logger, Classify: s.Classify,
+		Traceparent: s.Traceparent, RequestDuration: s.RequestDuration,
+	}
 }
 
 // Failovers returns the failovers among the layers of rt, outermost first: to look

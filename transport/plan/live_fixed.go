@@ -38,9 +38,9 @@ func (l *Live) refusedLocked(p *Plan) error {
 		switch {
 		case !ok && strings.HasPrefix(path, "Functions["):
 		case !ok:
-			problems = append(problems, problem{path, errors.New("is gone, but in use; without it, it takes a restart")})
+			problems = append(problems, problem{path: path, err: errors.New("is gone, but in use; without it, it takes a restart")})
 		case !reflect.DeepEqual(value, l.fixed[path]):
-			problems = append(problems, problem{path, errors.New("has changed, but is in use as it was; to change it takes a restart")})
+			problems = append(problems, problem{path: path, err: errors.New("has changed, but is in use as it was; to change it takes a restart")})
 		}
 	}
 	return located(problems, p.File(), p.source())

@@ -1,0 +1,112 @@
+package telemetry
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// httpRequests is the instrument that OpenTelemetry's conventions have for HTTP
+// clients, with what it has recorded with. It works on a nil one, which records
+// nothing. It is safe for concurrent use.
+type httpRequests struct {
+	metric.Float64Histogram
+
+	mu   sync.RWMutex
+	made map[httpLabels][]metric.RecordOption // at most maxSets; guarded by mu
+}
+
+type httpLabels struct {
+	method, host, scheme, port string // the port as the URL has it
+	status                     int
+	failure                    string
+}
+
+func newHTTPRequests(meter metric.Meter) *httpRequests {
+	h := &httpRequests{made: make(map[httpLabels][]metric.RecordOption)}
+	var err error
+	h.Float64Histogram, err = meter.Float64Histogram("http.client.request.duration",
+		metric.WithUnit("s"), metric.WithDescription("Duration of HTTP client requests."),
+		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10))
+	handle(err)
+	return h
+}
+
+// record records an attempt that has ended: its duration is that of its span, as the
+// conventions have it.
+func (h *httpRequests) record(ctx context.Context, req *http.Request, status int, d time.Duration, failure string) {
+	if h == nil || !h.Enabled(ctx) {
+		return
+	}
+	u := req.URL
+	l := httpLabels{knownMethod(method(req)), u.Hostname(), u.Scheme, u.Port(), status, failure}
+	h.Record(ctx, d.Seconds(), h.of(l)...)
+}
+
+func (h *httpRequests) of(l httpLabels) []metric.RecordOption {
+	h.mu.RLock()
+	options, ok := h.made[l]
+	h.mu.RUnlock()
+	if ok {
+		return options
+	}
+	options = newHTTPOptions(l)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.made) < maxSets {
+		h.made[l] = options
+	}
+	return options
+}
+
+func newHTTPOptions(l httpLabels) []metric.RecordOption {
+	attributes := []attribute.KeyValue{
+		keyMethod.String(l.method), keyServer.String(l.host), keyPort.Int(port(l.scheme, l.port)),
+	}
+	if l.status != 0 {
+		attributes = append(attributes, keyStatus.Int(l.status))
+	}
+	if l.failure != "" {
+		attributes = append(attributes, keyErrorType.String(l.failure))
+	}
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
+}
+
+// knownMethod returns a method as the conventions want it: from a set that is bounded.
+func knownMethod(method string) string {
+	if slices.Contains(knownMethods, method) {
+		return method
+	}
+	return otherError
+}
+
+var knownMethods = []string{
+	http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodHead, http.MethodOptions, http.MethodConnect, http.MethodTrace, "QUERY",
+}
+
+// A countedRequest is an attempt that is recorded as an HTTP request, too, when its
+// body ends.
+type countedRequest struct {
+	*attempt
+	req *http.Request
+}
+
+// BodyEnd implements [body.Watcher].
+func (c *countedRequest) BodyEnd(err error) error {
+	c.layer.over(c.attempt, c.req, JudgeBody(c.ctx, c.verdict, err), err)
+	return err
+}
+
+// over ends an attempt.
+func (l *attemptLayer) over(a *attempt, req *http.Request, v policy.Verdict, err error) {
+	duration, failure := a.end(v, err)
+	l.recorder.requests.record(a.ctx, req, a.status, duration, failure)
+}
