@@ -13,10 +13,17 @@ import (
 //	{"type": "error", "error": {…}}                  Anthropic
 //	{"type": "error", "code": "…", "message": "…"}   OpenAI, Responses API
 //	{"type": "response.failed", "response": {"error": {…}}}
+//	{"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "…"}}     Cohere
+//	{"event_type": "stream-end", "finish_reason": "ERROR"}                         Cohere, version 1
 //
 // One that nothing is known of is [Unknown]. Whether an error was executed is never
 // certain, since the answer had begun.
 func ClassifyEvent(p Provider, data []byte) Verdict {
+	if (p == ProviderCohere || p == ProviderGeneric) && bytes.Contains(data, []byte(`-end"`)) {
+		if v, failed := cohereFailure(data); failed {
+			return v
+		}
+	}
 	if !bytes.Contains(data, []byte(`"error"`)) { // nearly all
 		return Verdict{Class: OK, Executed: Executed}
 	}

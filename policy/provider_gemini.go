@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"time"
 )
@@ -85,4 +86,59 @@ func readGoogleDetails(details []byte) (g googleDetails) {
 		}
 	}
 	return g
+}
+
+// geminiFields are those of a part of a stream of Gemini's: each is an answer as
+// generateContent has it. Which is the last nothing says but its finishReason: "If
+// empty, the model has not stopped generating tokens". Where the prompt was blocked
+// there are no candidates. See ai.google.dev/api/generate-content and, for Vertex AI,
+// GenerateContentResponse in its REST reference. Models of 2024 gave each part a
+// finishReason: of their streams a cut between two parts is not seen.
+type geminiFields struct {
+	Candidates     json.RawMessage `json:"candidates"`
+	PromptFeedback json.RawMessage `json:"promptFeedback"`
+	Usage          json.RawMessage `json:"usageMetadata"`
+}
+
+// gemini returns the kind of an event of Gemini's.
+func (f *geminiFields) gemini() EventKind {
+	var feedback struct {
+		BlockReason string `json:"blockReason"`
+	}
+	switch {
+	case isArray(f.Candidates) && string(f.Candidates) != "[]":
+		return kindOfCandidates(f.Candidates)
+	case isObject(f.PromptFeedback) && json.Unmarshal(f.PromptFeedback, &feedback) == nil && feedback.BlockReason != "":
+		return EventEnd
+	case isObject(f.Usage) || isObject(f.PromptFeedback):
+		return EventStart
+	}
+	return EventUnknown
+}
+
+// kindOfCandidates tells whether candidates have come to their ends, all that there
+// is something of here.
+func kindOfCandidates(raw json.RawMessage) EventKind {
+	var candidates []struct {
+		Content struct {
+			Parts []json.RawMessage `json:"parts"`
+		} `json:"content"`
+		FinishReason string `json:"finishReason"`
+	}
+	if json.Unmarshal(raw, &candidates) != nil {
+		return EventOutput // in a way that is not known
+	}
+	kind := EventStart
+	ended := 0
+	for _, c := range candidates {
+		if c.FinishReason != "" && c.FinishReason != "FINISH_REASON_UNSPECIFIED" {
+			ended++
+		} else if len(c.Content.Parts) > 0 {
+			kind = EventOutput
+		}
+	}
+	if ended == len(candidates) {
+		return EventEnd
+	}
+	return kind
 }

@@ -28,7 +28,7 @@ const (
 	EventStart
 	// EventOutput brings a part of the answer.
 	EventOutput
-	// EventEnd is the last one that matters: the answer is whole.
+	// EventEnd is the last one of an answer, which is whole unless more of it comes.
 	EventEnd
 	// EventError tells that the answer failed.
 	EventError
@@ -58,8 +58,11 @@ type EventJudge func(Event) (EventKind, Verdict)
 // JudgeEvent is the usual [EventJudge]. It knows the streams of chat completions,
 // OpenAI's and those of all who speak like it, Azure and older completions among
 // them, which end with [DONE]; of OpenAI's responses, which end with
-// response.completed, response.incomplete or response.failed; and of Anthropic's
-// messages, which end with message_stop.
+// response.completed, response.incomplete or response.failed; of Anthropic's
+// messages, which end with message_stop; of Gemini's generateContent, on Vertex AI,
+// too, which end with the part that has a finishReason for each candidate in it, or
+// says why the prompt was blocked; and of Cohere's chat, which end with message-end,
+// in version 1 with stream-end. One that failed says so there.
 //
 // A server that speaks one of them without its last event needs a judge of its
 // own.
@@ -91,7 +94,10 @@ func JudgeEvent(e Event) (EventKind, Verdict) {
 	case isArray(f.Choices):
 		return kindOfChoices(f.Choices), Verdict{}
 	}
-	return EventUnknown, Verdict{}
+	if kind := f.gemini(); kind != EventUnknown {
+		return kind, Verdict{}
+	}
+	return f.cohere(name)
 }
 
 // eventFields are those by which an event without a telling name is known.
@@ -101,6 +107,9 @@ type eventFields struct {
 	Choices  json.RawMessage `json:"choices"`
 	RPC      json.RawMessage `json:"jsonrpc"` // somebody else's answers and errors
 	Response json.RawMessage `json:"response"`
+
+	geminiFields
+	cohereFields
 }
 
 // kindOf returns the kind of events of a name that says it all.
@@ -155,6 +164,8 @@ func holdsSomething(raw json.RawMessage) bool {
 }
 
 func isArray(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '[' }
+
+func isObject(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '{' }
 
 // judgeFailure returns the verdict on an error event: the one on the answer that the
 // same error would have had before the stream began, but for an overload, which

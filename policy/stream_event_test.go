@@ -62,6 +62,45 @@ func TestJudgeEventKinds(t *testing.T) {
 		{"", `{"type":"message_stop"}`, end},
 		{"error", `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`, failed},
 
+		// Gemini's.
+		{"", `{"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":3},"modelVersion":"gemini-2.5-flash"}`, output},
+		{"", `{"candidates":[{"content":{"role":"model"},"index":0}]}`, start},
+		{"", `{"candidates":[],"usageMetadata":{"trafficType":"ON_DEMAND"}}`, start},
+		{"", `{"usageMetadata":{"totalTokenCount":7},"modelVersion":"gemini-2.5-flash"}`, start},
+		{"", `{"candidates":[{"content":{"parts":[{"text":"!"}]},"finishReason":"STOP","index":0}]}`, end},
+		{"", `{"candidates":[{"finishReason":"MAX_TOKENS"}],"usageMetadata":{}}`, end},
+		{"", `{"candidates":[{"finishReason":"SAFETY"}]}`, end},
+		{"", `{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"FINISH_REASON_UNSPECIFIED"}]}`, output},
+		{"", `{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":""}]}`, output},
+		{"", `{"candidates":[{"content":{"parts":[{"text":"finishReason\":\"STOP"}]},"finishReason":null}]}`, output},
+		{"", `{"candidates":[{"finishReason":"STOP"},{"content":{"parts":[{"text":"a"}]},"index":1}]}`, output},
+		{"", `{"candidates":[{"finishReason":"STOP"},{"index":1}]}`, start},
+		{"", `{"candidates":["of a kind to come"]}`, output},
+		{"", `{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},"usageMetadata":{"promptTokenCount":9}}`, end},
+		{"", `{"promptFeedback":{"safetyRatings":[]}}`, start},
+		{"", `{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}`, failed},
+		{"", `{"candidates":"many"}`, unknown},
+
+		// Cohere's.
+		{"message-start", `{"id":"c","type":"message-start","delta":{"message":{"role":"assistant","content":[]}}}`, start},
+		{"content-start", `{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}`, unknown},
+		{"content-delta", `{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Hi"}}}}`, output},
+		{"", `{"type":"content-delta","index":0,"delta":{"message":{"content":{"thinking":"Hm"}}}}`, output},
+		{"tool-plan-delta", `{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"I will"}}}`, output},
+		{"tool-call-delta", `{"type":"tool-call-delta","delta":{"message":{"tool_calls":{"function":{"arguments":"{"}}}}}`, output},
+		{"message-end", `{"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{}}}`, end},
+		{"", `{"type":"message-end","delta":{"finish_reason":"TOOL_CALL","error":null}}`, end},
+		{"message-end", `{"type":"message-end"}`, end},
+		{"message-end", `{"type":"message-end","delta":{"finish_reason":"ERROR"}}`, failed},
+		{"", `{"is_finished":false,"event_type":"stream-start","generation_id":"g"}`, start},
+		{"", `{"is_finished":false,"event_type":"text-generation","text":"Hi"}`, output},
+		{"", `{"is_finished":true,"event_type":"stream-end","finish_reason":"MAX_TOKENS","response":{}}`, end},
+		{"", `{"is_finished":true,"event_type":"stream-end","finish_reason":"ERROR_LIMIT"}`, end},
+		{"", `{"is_finished":true,"event_type":"stream-end","finish_reason":"ERROR"}`, failed},
+		{"content-delta", `{"text":"of somebody else's"}`, unknown},
+		{"message-start", `{"type":"message-start","delta":7}`, unknown},
+		{"", `{"event_type":7}`, unknown},
+
 		// What may come of anybody.
 		{"ping", `{"type":"ping"}`, unknown},
 		{"message", `{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"m"}}`, unknown},
@@ -123,6 +162,22 @@ func TestJudgeEventVerdicts(t *testing.T) {
 		got.Code, got.Message = "", ""
 		assert.Equal(t, tt.want, got, tt.err)
 	}
+	for data, want := range map[string]policy.Verdict{
+		`{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}`:             again(policy.RateLimited, policy.Anywhere, policy.NotExecuted),
+		`{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}`:                    again(policy.Overloaded, policy.Anywhere, policy.MaybeExecuted),
+		`{"type":"message-end","delta":{"finish_reason":"ERROR","error":"m"}}`:           again(policy.Internal, policy.Anywhere, policy.MaybeExecuted),
+		`{"type":"message-end","delta":{"finish_reason":"error","error":"m"}}`:           again(policy.Internal, policy.Anywhere, policy.MaybeExecuted),
+		`{"type":"message-end","delta":{"finish_reason":"TIMEOUT","error":"m"}}`:         again(policy.TimedOut, policy.Anywhere, policy.MaybeExecuted),
+		`{"type":"message-end","delta":{"finish_reason":"something new","error":"m"}}`:   again(policy.Internal, policy.Anywhere, policy.MaybeExecuted),
+		`{"event_type":"stream-end","finish_reason":"ERROR_TOXIC","response":{}}`:        again(policy.Filtered, policy.Nobody, policy.MaybeExecuted),
+		`{"event_type":"stream-end","finish_reason":"ERROR","response":{"text":"half"}}`: again(policy.Internal, policy.Anywhere, policy.MaybeExecuted),
+	} {
+		kind, got := policy.JudgeEvent(policy.Event{Data: []byte(data)})
+		assert.Equal(t, policy.EventError, kind, data)
+		assert.NotEmpty(t, got.Code, data)
+		got.Code, got.Message = "", ""
+		assert.Equal(t, want, got, data)
+	}
 }
 
 func TestStreamErrorText(t *testing.T) {
@@ -132,7 +187,8 @@ func TestStreamErrorText(t *testing.T) {
 }
 
 func FuzzJudgeEvent(f *testing.F) {
-	for _, seed := range []string{"", "[DONE]", `{"choices":[{"delta":{"content":"a"}}]}`, `{"error":{"code":429}}`, `{"type":"response.failed","response":{"error":null}}`} {
+	for _, seed := range []string{"", "[DONE]", `{"choices":[{"delta":{"content":"a"}}]}`, `{"error":{"code":429}}`, `{"type":"response.failed","response":{"error":null}}`,
+		`{"candidates":[{"finishReason":"STOP"}],"promptFeedback":{"blockReason":"X"}}`, `{"type":"message-end","delta":{"finish_reason":"ERROR"}}`} {
 		f.Add("", []byte(seed))
 		f.Add("error", []byte(seed))
 	}
