@@ -60,7 +60,12 @@ func (s *streams) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // isReadable reports whether resp is a good answer in events that can be read.
 func isReadable(resp *http.Response) bool {
-	return resp.StatusCode/100 == 2 && isEventStream(resp.Header) && resp.Header.Get("Content-Encoding") == ""
+	return resp.StatusCode/100 == 2 && isEventStream(resp.Header) && !isEncoded(resp.Header)
+}
+
+func isEncoded(header http.Header) bool {
+	encoding := header.Get("Content-Encoding")
+	return encoding != "" && !strings.EqualFold(encoding, "identity")
 }
 
 func isEventStream(header http.Header) bool {

@@ -19,13 +19,16 @@ import (
 
 // A recorded is a stream as providers send it.
 type recorded struct {
-	name, path string
+	name, path string // no path if it is not known by that
 	stream     string
 	last       string       // where it is found, the stream has come to its end
 	fails      policy.Class // of an error event that is the end, or OK
 }
 
-const chatPath, responsesPath, messagesPath = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+const (
+	chatPath, responsesPath, messagesPath = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+	geminiPath, coherePath                = "/v1beta/models/gemini-2.5-flash:streamGenerateContent", "/v2/chat"
+)
 
 var corpus = []recorded{
 	{"chat", chatPath, `data: {"id":"c1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}
@@ -109,6 +112,58 @@ event: error
 data: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}
 
 `, `"Overloaded"}}`, policy.Overloaded},
+	{"Gemini", geminiPath, "data: " + `{"candidates": [{"content": {"parts": [{"text": "Hi \"you\": \"finishReason\": \"STOP\""}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 4},"modelVersion": "gemini-2.5-flash","responseId": "r"}` +
+		"\r\n\r\ndata: " + `{"candidates": [{"content": {"parts": [{"text": "."}],"role": "model"},"finishReason": "STOP","index": 0}],"usageMetadata": {"promptTokenCount": 4,"totalTokenCount": 9}}` +
+		"\r\n\r\n", `"totalTokenCount": 9}}`, policy.OK},
+	{"Gemini on Vertex AI", "/v1/projects/p/locations/l/publishers/google/models/m:streamGenerateContent", `data: {"candidates":[{"content":{"role":"model","parts":[{"text":"Hi"}]}}],"usageMetadata":{"trafficType":"ON_DEMAND"}}
+
+data: {"usageMetadata":{"trafficType":"ON_DEMAND"}}
+
+data: {"candidates":[{"content":{"role":"model"},"finishReason":"MAX_TOKENS"}]}
+
+data: {"usageMetadata":{"totalTokenCount":9}}
+
+`, `"MAX_TOKENS"}]}`, policy.OK},
+	{"Gemini that will not", geminiPath, `data: {"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":4}}
+
+`, `"promptTokenCount":4}}`, policy.OK},
+	{"Gemini that fails", geminiPath, `data: {"candidates":[{"content":{"parts":[{"text":"Hi"}]},"index":0}]}
+
+data: {"error":{"code":503,"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}
+
+`, `"UNAVAILABLE"}}`, policy.Overloaded},
+	{"Cohere", coherePath, `event: message-start
+data: {"id":"c1","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}
+
+event: content-start
+data: {"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}
+
+event: content-delta
+data: {"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Hi"}}}}
+
+event: content-end
+data: {"type":"content-end","index":0}
+
+event: message-end
+data: {"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"tokens":{"input_tokens":7,"output_tokens":1}}}}
+
+data: [DONE]
+
+`, `"output_tokens":1}}}}`, policy.OK},
+	{"Cohere that fails", coherePath, `event: message-start
+data: {"id":"c1","type":"message-start","delta":{"message":{"role":"assistant","content":[]}}}
+
+event: message-end
+data: {"type":"message-end","delta":{"finish_reason":"ERROR","error":"Something broke"}}
+
+`, `"Something broke"}}`, policy.Internal},
+	{"Cohere, version 1", "", `data: {"is_finished":false,"event_type":"stream-start","generation_id":"g1"}
+
+data: {"is_finished":false,"event_type":"text-generation","text":"Hi"}
+
+data: {"is_finished":true,"event_type":"stream-end","finish_reason":"COMPLETE","response":{"text":"Hi"}}
+
+`, `"response":{"text":"Hi"}}`, policy.OK},
 }
 
 // end returns after how many bytes the stream has come to its end.
@@ -138,6 +193,9 @@ func cutServer(t testing.TB, r recorded) *transporttest.Server {
 // hears of it; and whole streams end as they always did. The bytes are the server's.
 func TestStreamsCutAnywhere(t *testing.T) {
 	for _, r := range corpus {
+		if r.path == "" {
+			continue // see TestStreamsKnownByTheirEvents
+		}
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			http1, http2 := cutServer(t, r), cutServer(t, r)
@@ -172,8 +230,6 @@ func (r recorded) check(t *testing.T, rt http.RoundTripper, base, end string, n 
 		return nil // net/http says so itself, in its own ways
 	case !whole && !errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the cut body ends in %v", err) //nolint:errorlint // it may be nil
-	case end == "break" && err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return nil // a connection that fails is no end
 	case whole && r.fails == policy.OK && err != nil:
 		return fmt.Errorf("the whole body ends in %w", err)
 	case whole && r.fails != policy.OK && (!errors.As(err, &failure) || failure.Verdict.Class != r.fails):

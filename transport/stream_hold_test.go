@@ -33,6 +33,7 @@ func TestStreamsHeldAndRetried(t *testing.T) {
 	}{
 		{"an error at the start", eventsOf(msgError), 1 << 10, true, 2, whole},
 		{"an error after start-up", eventsOf(msgStart + msgPing + msgError), 1 << 10, true, 2, whole},
+		{"an error after a ping", eventsOf(msgPing + msgError), 1 << 10, true, 2, whole},
 		{"a cut after start-up", eventsOf(msgStart + msgPing), 1 << 10, true, 2, whole},
 		{"a cut in the first event", eventsOf(msgStart[:40]), 1 << 10, true, 2, whole},
 		{"a reset after start-up", chunksOf(transporttest.Chunk{Data: msgStart, Err: errReset}), 1 << 10, true, 2, whole},

@@ -3,7 +3,6 @@ package transport
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -19,7 +18,7 @@ type story struct {
 	known  bool              // an event was of a known format
 	due    bool              // there must be a last event
 	output bool              // something of the answer has come
-	whole  bool              // the last event has come
+	whole  bool              // the last event has come, and nothing of the answer after it
 
 	// failure is what an error event told of, or nil. It may be asked for while the
 	// stream is read.
@@ -37,7 +36,10 @@ func asksForAnswer(req *http.Request) bool {
 	if req.Method != http.MethodPost {
 		return false
 	}
-	for _, end := range [...]string{"/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"} {
+	for _, end := range [...]string{
+		"/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", // OpenAI's and Anthropic's
+		":streamGenerateContent", "/v2/chat", // Gemini's and Cohere's
+	} {
 		if strings.HasSuffix(req.URL.Path, end) {
 			return true
 		}
@@ -49,30 +51,28 @@ func asksForAnswer(req *http.Request) bool {
 // error.
 func (s *story) settled() bool { return s.output || s.whole || s.failure.Load() != nil }
 
-// over reports whether nothing that may follow matters.
-func (s *story) over() bool { return s.whole || s.failure.Load() != nil }
-
 // read goes on with p.
 func (s *story) read(p []byte) {
-	if len(p) > 0 && !s.over() {
+	if len(p) > 0 && s.failure.Load() == nil {
 		s.events.read(p, s.tell)
 	}
 }
 
-// tell goes on with an event.
+// tell goes on with an event. Nothing counts after an error; but an answer that goes
+// on after its last event, as some gateways' do, waits for another.
 func (s *story) tell(e policy.Event) {
-	if s.over() || s.addsNothing(e) {
+	if s.failure.Load() != nil || s.addsNothing(e) {
 		return
 	}
 	kind, verdict := s.judged(e)
 	if kind == policy.EventUnknown {
-		s.foreign()
+		s.foreign(e)
 		return
 	}
 	s.known, s.due = true, true
 	switch kind {
 	case policy.EventOutput:
-		s.output = true
+		s.output, s.whole = true, false
 	case policy.EventEnd:
 		s.whole = true
 	case policy.EventError:
@@ -84,13 +84,39 @@ func (s *story) judged(e policy.Event) (policy.EventKind, policy.Verdict) {
 	if s.judge != nil {
 		return s.judge(e)
 	}
-	return policy.JudgeEvent(e)
+	kind, verdict := policy.JudgeEvent(e)
+	if kind == policy.EventUnknown && s.events.tooLong {
+		return judgeStart(e)
+	}
+	return kind, verdict
+}
+
+// judgeStart judges an event by its start. Those that say what they are do so before
+// all else. A long one of Gemini's may be the last: only its end would say so.
+func judgeStart(e policy.Event) (policy.EventKind, policy.Verdict) {
+	if bytes.Contains(e.Data, candidatesField) {
+		return policy.EventEnd, policy.Verdict{}
+	}
+	return policy.JudgeEvent(policy.Event{Name: leadingType(e.Data)})
+}
+
+// leadingType returns the member "type" of a JSON object if it is the first.
+func leadingType(object []byte) string {
+	d := json.NewDecoder(bytes.NewReader(object))
+	for _, want := range [...]json.Token{json.Delim('{'), "type"} {
+		if got, err := d.Token(); err != nil || got != want {
+			return ""
+		}
+	}
+	value, _ := d.Token()
+	name, _ := value.(string)
+	return name
 }
 
 // foreign goes on with an event that nobody knows: a sign of life in the middle of
-// an answer, or the first event of something else.
-func (s *story) foreign() {
-	if s.known {
+// an answer, or the first event of something else. A ping tells nothing.
+func (s *story) foreign(e policy.Event) {
+	if s.known || e.Name == "ping" {
 		return
 	}
 	s.output = true
@@ -100,18 +126,21 @@ func (s *story) foreign() {
 // addsNothing reports whether e surely is one more part of an answer under way, of
 // which most events are: without a look at all that is in it.
 func (s *story) addsNothing(e policy.Event) bool {
-	return s.judge == nil && s.known && s.output && e.Name == "" && bytes.HasPrefix(e.Data, openBrace) &&
-		!bytes.Contains(e.Data, errorField) && !bytes.Contains(e.Data, typeField)
+	return s.judge == nil && s.known && s.output && !s.whole && e.Name == "" && bytes.HasPrefix(e.Data, openBrace) &&
+		!bytes.Contains(e.Data, errorField) && !bytes.Contains(e.Data, typeField) && !bytes.Contains(e.Data, finishField)
 }
 
-var openBrace, errorField, typeField = []byte(`{`), []byte(`"error"`), []byte(`"type"`)
+var (
+	openBrace       = []byte(`{`)
+	errorField      = []byte(`"error"`)
+	typeField       = []byte(`type"`) // or "event_type"
+	finishField     = []byte(`"finishReason"`)
+	candidatesField = []byte(`"candidates"`)
+)
 
-// end returns what a stream ends in whose body ended in err.
+// end returns what a stream ends in whose body ended in err. What it has told by
+// then counts for more than err.
 func (s *story) end(err error) error {
-	ended := err == io.EOF //nolint:errorlint // an end is io.EOF itself
-	if !ended && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err // not for want of bytes
-	}
 	half := s.rest()
 	failure := s.failure.Load()
 	switch {
@@ -119,7 +148,7 @@ func (s *story) end(err error) error {
 		return failure
 	case s.whole:
 		return io.EOF
-	case ended && (s.due || half):
+	case err == io.EOF && (s.due || half): //nolint:errorlint // an end is io.EOF itself
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -130,7 +159,7 @@ func (s *story) end(err error) error {
 // end. It reports whether half of the event's data is missing, too.
 func (s *story) rest() (half bool) {
 	e, ok := s.events.rest()
-	if !ok || s.over() {
+	if !ok || s.failure.Load() != nil {
 		return false
 	}
 	data := bytes.TrimSpace(e.Data)

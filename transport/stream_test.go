@@ -21,12 +21,15 @@ import (
 
 // Events of Anthropic's messages.
 const (
-	msgStart  = "event: message_start\ndata: {\"type\":\"message_start\"}\n\n"
-	msgPing   = "event: ping\ndata: {\"type\":\"ping\"}\n\n"
-	msgOutput = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\"}\n\n"
-	msgStop   = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
-	msgError  = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n"
-	msgLimit  = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"Slow down\"}}\n\n"
+	msgStart     = "event: message_start\ndata: {\"type\":\"message_start\"}\n\n"
+	msgPing      = "event: ping\ndata: {\"type\":\"ping\"}\n\n"
+	msgOutput    = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\"}\n\n"
+	msgStop      = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+	msgError     = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n"
+	geminiOutput = `data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}` + "\n\n"
+	geminiEnd    = `data: {"candidates":[{"finishReason":"STOP"}]}` + "\n\n"
+
+	msgLimit = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"Slow down\"}}\n\n"
 )
 
 var eventStream = []string{"Content-Type", "text/event-stream"}
@@ -70,6 +73,18 @@ func TestStreamsLeaveAlone(t *testing.T) {
 			}
 		})
 	}
+	t.Run("an encoding that is none", func(t *testing.T) {
+		_, _, err := get(t, transport.Streams(policy.Streams{})(transporttest.NewUpstream(
+			reply(http.StatusOK, half, "Content-Type", "text/event-stream", "Content-Encoding", "Identity"))))
+		assert.Equal(t, io.ErrUnexpectedEOF, err)
+	})
+	t.Run("a ping before something that is known by its path", func(t *testing.T) {
+		req := newRequest(t, t.Context(), http.MethodPost, "{}")
+		req.URL.Path = "/v1/messages"
+		_, text, err := send(t, streamsOver(policy.Streams{}, msgPing), req)
+		assert.Equal(t, io.ErrUnexpectedEOF, err)
+		assert.Equal(t, msgPing, text)
+	})
 	t.Run("off", func(t *testing.T) {
 		_, text, err := get(t, streamsOver(policy.Streams{Off: true}, half))
 		assert.NoError(t, err)
@@ -90,7 +105,11 @@ func TestStreamsLeaveAlone(t *testing.T) {
 }
 
 func TestStreamsEnds(t *testing.T) {
-	long := "data: {\"choices\":[{\"delta\":{\"content\":\"" + strings.Repeat("x", 1<<20) + "\"}}]}\n\n"
+	much := strings.Repeat("x", 1<<20)
+	long := "data: {\"choices\":[{\"delta\":{\"content\":\"" + much + "\"}}]}\n\n"
+	longGemini := `data: {"candidates":[{"content":{"parts":[{"inlineData":{"data":"` + much + `"}}]},"finishReason":"STOP"}]}` + "\n\n"
+	_, limit := policy.JudgeEvent(policy.Event{Name: "error", Data: []byte(strings.TrimPrefix(msgLimit, "event: error\ndata: "))})
+	limited := &policy.StreamError{Verdict: limit}
 	for _, tt := range []struct {
 		name   string
 		chunks []transporttest.Chunk
@@ -99,12 +118,22 @@ func TestStreamsEnds(t *testing.T) {
 		{"whole", []transporttest.Chunk{{Data: msgStart + msgOutput + msgStop}}, nil},
 		{"cut", []transporttest.Chunk{{Data: msgStart + msgOutput}}, io.ErrUnexpectedEOF},
 		{"whole, then broken", []transporttest.Chunk{{Data: msgStart + msgStop, Err: io.ErrUnexpectedEOF}}, nil},
-		{"whole, then reset", []transporttest.Chunk{{Data: msgStart + msgStop, Err: errReset}}, errReset},
+		{"whole, then reset", []transporttest.Chunk{{Data: msgStart + msgStop, Err: errReset}}, nil},
+		{"whole, then too long a silence", []transporttest.Chunk{{Data: msgStart + msgStop, Err: &policy.TimeoutError{Phase: "idle"}}}, nil},
+		{"failed, then reset", []transporttest.Chunk{{Data: msgStart + msgLimit, Err: errReset}}, limited},
+		{"failed, whole then", []transporttest.Chunk{{Data: msgStart + msgLimit + msgStop}}, limited},
+		{"whole, then failed", []transporttest.Chunk{{Data: msgStart + msgStop + msgLimit}}, limited},
+		{"goes on after its end, cut", []transporttest.Chunk{{Data: geminiEnd + geminiOutput}}, io.ErrUnexpectedEOF},
+		{"goes on after its end", []transporttest.Chunk{{Data: geminiEnd + geminiOutput + geminiEnd}}, nil},
 		{"broken", []transporttest.Chunk{{Data: msgStart, Err: errReset}}, errReset},
 		{"last event in two parts", []transporttest.Chunk{{Data: msgStart + msgStop[:30]}, {Data: msgStop[30:]}}, nil},
 		{"a long event, cut", []transporttest.Chunk{{Data: long}}, nil},
 		{"a long event in a known stream, cut", []transporttest.Chunk{{Data: `data: {"choices":[]}` + "\n\n" + long}}, io.ErrUnexpectedEOF},
 		{"a long event in a known stream", []transporttest.Chunk{{Data: `data: {"choices":[]}` + "\n\n" + long + "data: [DONE]\n\n"}}, nil},
+		{"a long last event that has its name in the data", []transporttest.Chunk{{Data: `data: {"type":"response.created"}` + "\n\n" + `data: { "type" : "response.completed","response":"` + much + "\"}\n\n"}}, nil},
+		{"a long event of another type, cut", []transporttest.Chunk{{Data: `data: {"type":"response.created"}` + "\n\n" + `data: {"n":1,"type":"response.completed","response":"` + much + "\"}\n\n"}}, io.ErrUnexpectedEOF},
+		{"a long event of Gemini's, which may be the last", []transporttest.Chunk{{Data: longGemini}}, nil},
+		{"a long event of Gemini's that is not the last, cut", []transporttest.Chunk{{Data: longGemini + geminiOutput}}, io.ErrUnexpectedEOF},
 		{"half of the name of the last", []transporttest.Chunk{{Data: msgStart + "event: message_stop\n"}}, io.ErrUnexpectedEOF},
 		{"half of the data of the last", []transporttest.Chunk{{Data: msgStart + "event: message_stop\ndata: {\"ty"}}, io.ErrUnexpectedEOF},
 	} {
