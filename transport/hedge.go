@@ -89,25 +89,22 @@ type hedge struct {
 func (h *hedge) CloseIdleConnections() { body.CloseIdle(h.next) }
 
 func (h *hedge) RoundTrip(req *http.Request) (*http.Response, error) {
-	if h.cfg.IdempotencyKey {
-		req = withIdempotencyKey(req)
-	}
 	var content snapshot
 	if !h.mayHedge(req) || hasBody(req) && !content.take(req.Body) {
-		return body.Send(h.next, req)
+		return body.Send(h.next, h.keyed(req))
 	}
 	delay := h.Delay()
 	if delay == 0 || !h.leash.slack() || hedgedAbove(h, req) {
-		return h.alone(req)
+		return h.alone(h.keyed(req))
 	}
 	c := h.begin(req, content)
 	defer c.end()
 	return c.race(delay)
 }
 
-// withIdempotencyKey returns req, or a copy that has the key which req needs.
-func withIdempotencyKey(req *http.Request) *http.Request {
-	if isIdempotent(req.Method) || hasIdempotencyKey(req) {
+// keyed returns req, or a copy that has the key which it is to have.
+func (h *hedge) keyed(req *http.Request) *http.Request {
+	if !h.cfg.IdempotencyKey || isIdempotent(req.Method) || hasIdempotencyKey(req) {
 		return req
 	}
 	req = req.WithContext(req.Context())

@@ -296,12 +296,16 @@ func TestHedgeKeyWithoutAHedge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		upstream := transporttest.NewUpstream(well)
 		rt := transport.NewHedge(policy.Hedge{IdempotencyKey: true}).Wrap(upstream)
-		req := newRequest(t, t.Context(), http.MethodPost, "order")
-		_, _, err := send(t, rt, req)
-		require.NoError(t, err)
-		require.Len(t, upstream.Requests(), 1)
-		assert.NotEmpty(t, upstream.Requests()[0].Header.Get("Idempotency-Key"))
-		assert.Equal(t, "order", upstream.Requests()[0].Body)
-		assert.Empty(t, req.Header, "the caller's request is left alone")
+		inMemory := newRequest(t, t.Context(), http.MethodPost, "order")
+		stream := newRequest(t, t.Context(), http.MethodPost, "order")
+		stream.Body = io.NopCloser(io.LimitReader(stream.Body, 5))
+		for i, req := range []*http.Request{inMemory, stream} {
+			_, _, err := send(t, rt, req)
+			require.NoError(t, err)
+			require.Len(t, upstream.Requests(), i+1)
+			assert.NotEmpty(t, upstream.Requests()[i].Header.Get("Idempotency-Key"))
+			assert.Equal(t, "order", upstream.Requests()[i].Body)
+			assert.Empty(t, req.Header, "the caller's request is left alone")
+		}
 	})
 }

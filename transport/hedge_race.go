@@ -72,6 +72,9 @@ func (h *hedge) begin(req *http.Request, content snapshot) *race {
 	} else {
 		c.ctx, c.req = c.caller, req.WithContext(c.caller)
 	}
+	if h.cfg.IdempotencyKey {
+		mintIdempotencyKey(c.req)
+	}
 	if c.body.taken() {
 		body.CloseRequest(req) // its reader is not used: others may hold it, as a GetBody does
 		c.req.GetBody = func() (io.ReadCloser, error) { return c.body.open(), nil }
@@ -212,7 +215,7 @@ func (c *race) take(o outcome) (*http.Response, error, bool) {
 		return resp, err, true
 	}
 	if o.resp != nil { // it must not hold anything while the others are waited for
-		c.drop(o)
+		c.drop(o.runner, o.resp)
 	} else {
 		o.end(nil)
 	}
@@ -224,7 +227,7 @@ func (c *race) take(o outcome) (*http.Response, error, bool) {
 
 // drop ends an answer that failed, and keeps it if it comes whole. That may take a
 // while, for which nobody waits: not the next request, nor an answer of another.
-func (c *race) drop(o outcome) {
+func (c *race) drop(r *runner, resp *http.Response) {
 	earlier, kept := c.kept, make(chan spare, 1)
 	c.kept = kept
 	go func() {
@@ -235,9 +238,9 @@ func (c *race) drop(o outcome) {
 				s = <-earlier
 			}
 			kept <- s
-			o.end(nil)
+			r.end(nil)
 		}()
-		s.keep(o.runner, o.resp, &policy.Retry{DrainBytes: c.cfg.DrainBytes, DrainTime: c.cfg.DrainTime})
+		s.keep(r, resp, &policy.Retry{DrainBytes: c.cfg.DrainBytes, DrainTime: c.cfg.DrainTime})
 	}()
 }
 

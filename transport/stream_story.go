@@ -123,18 +123,17 @@ func (s *story) foreign(e policy.Event) {
 	s.due = s.due && s.events.tooLong // which may be why it is not known
 }
 
-// addsNothing reports whether e surely is one more part of an answer under way, of
-// which most events are: without a look at all that is in it.
+// addsNothing reports whether e surely is one more part of a chat completion under
+// way, of which most events are: without a look at all that is in it.
 func (s *story) addsNothing(e policy.Event) bool {
 	return s.judge == nil && s.known && s.output && !s.whole && e.Name == "" && bytes.HasPrefix(e.Data, openBrace) &&
-		!bytes.Contains(e.Data, errorField) && !bytes.Contains(e.Data, typeField) && !bytes.Contains(e.Data, finishField)
+		bytes.Contains(e.Data, choicesField) && !bytes.Contains(e.Data, errorField)
 }
 
 var (
 	openBrace       = []byte(`{`)
 	errorField      = []byte(`"error"`)
-	typeField       = []byte(`type"`) // or "event_type"
-	finishField     = []byte(`"finishReason"`)
+	choicesField    = []byte(`"choices"`)
 	candidatesField = []byte(`"candidates"`)
 )
 
