@@ -134,7 +134,7 @@ func (c *Client) prepare(name string, f Function, shared policy.Stack, source To
 		}
 	}
 	// The account's limit stands below the stack, as each request on the wire counts.
-	client := transport.Wrap(c.http, layer, verify, c.limiter.Wrap, authorize(c.base, source), timed)
+	client := transport.Wrap(c.http, layer, verify(stack.Failover), c.limiter.Wrap, authorize(c.base, source), timed)
 	prepared := &function{name: name, Function: f, client: client}
 	if f.Fields != nil {
 		prepared.fields.Store(newFieldTable(f.Fields))

@@ -48,5 +48,7 @@
 //
 // An answer is read and checked before the stack sees it. A page from a proxy
 // that comes with a status of 200 is a failure like any other: the stack repeats
-// the call, counts a fault or answers by its rules, and caches nothing.
+// the call, counts a fault or answers by its rules, and caches nothing. Of an
+// endpoint that answers in another form, to be known by a URL of its own, what its
+// ResponseBody makes of the answer counts: see package chat.
 package nyckel

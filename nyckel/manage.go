@@ -62,12 +62,13 @@ func (h *Handle) ID() string { return h.f.ID }
 // prepareManagement puts the stack for managing calls around the HTTP client.
 func (c *Client) prepareManagement(stack policy.Stack, source TokenSource) error {
 	stack.Fallback, stack.Cache, stack.Hedge, stack.Responses = nil, nil, nil, nil
+	stack.Failover = untranslated(stack.Failover) // the others answer questions
 	stack.Function = "management"
 	layer, err := transport.Build(stack)
 	if err != nil {
 		return err // functions have told, if there are some without a stack of their own
 	}
-	c.management = transport.Wrap(c.http, layer, verify, c.limiter.Wrap, authorize(c.base, source))
+	c.management = transport.Wrap(c.http, layer, verify(stack.Failover), c.limiter.Wrap, authorize(c.base, source))
 	return nil
 }
 

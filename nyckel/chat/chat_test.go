@@ -276,7 +276,10 @@ func TestNyckelIsAskedAsItIs(t *testing.T) {
 	body, err := p.RequestBody([]byte("a"))
 	require.NoError(t, err)
 	assert.Equal(t, "a", string(body))
-	body, err = p.ResponseBody([]byte("b"))
+	body, err = p.ResponseBody([]byte("[]"))
 	require.NoError(t, err)
-	assert.Equal(t, "b", string(body))
+	assert.Equal(t, "[]", string(body))
+	_, err = p.ResponseBody([]byte("<html>"))
+	require.NotNil(t, policy.ErrorOf(err))
+	assert.Equal(t, policy.Verdict{Class: policy.Internal, Again: policy.Elsewhere, Executed: policy.Executed}, policy.ErrorOf(err).Verdict)
 }

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"encoding/json"
 	"errors"
 
 	"github.com/sparekey/sparekey/policy"
@@ -25,15 +26,21 @@ type Provider interface {
 }
 
 // Nyckel returns the provider that is asked as it is: another account, or another
-// region.
+// region. An answer that is no JSON, such as a page of a proxy, is an error.
 func Nyckel() Provider { return nyckel{} }
 
 type nyckel struct{}
 
-func (nyckel) Type() string                             { return "nyckel" }
-func (nyckel) Path(invoke string) string                { return invoke }
-func (nyckel) RequestBody(body []byte) ([]byte, error)  { return body, nil }
-func (nyckel) ResponseBody(body []byte) ([]byte, error) { return body, nil }
+func (nyckel) Type() string                            { return "nyckel" }
+func (nyckel) Path(invoke string) string               { return invoke }
+func (nyckel) RequestBody(body []byte) ([]byte, error) { return body, nil }
+
+func (nyckel) ResponseBody(body []byte) ([]byte, error) {
+	if !json.Valid(body) {
+		return nil, failure(policy.Internal, errors.New("the answer is no JSON"))
+	}
+	return body, nil
+}
 
 // Custom returns a provider of one's own. ask translates the text of the question,
 // read the answer to it; the label that it returns must be one of labels, and its

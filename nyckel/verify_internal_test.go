@@ -1,0 +1,53 @@
+package nyckel
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+func TestTranslatedBy(t *testing.T) {
+	same := func(body []byte) ([]byte, error) { return body, nil }
+	translated := translatedBy(&policy.Failover{Endpoints: []policy.Endpoint{
+		{Name: "addressed"},
+		{Name: "all", URL: "https://gateway.test"},
+		{Name: "model", URL: "https://gateway.test/model/", ResponseBody: same},
+		{Name: "service", URL: "https://gateway.test/model/eu"},
+		{Name: "another", URL: "https://model.test:8443", ResponseBody: same},
+	}})
+	for address, want := range map[string]bool{
+		"https://api.test/v1/functions/f/invoke":       false,
+		"https://gateway.test/v1/functions/f/invoke":   false,
+		"https://gateway.test/model/v1/messages":       true,
+		"https://gateway.test/models/v1/messages":      false,
+		"https://gateway.test/model/eu/v1/messages":    false,
+		"https://model.test:8443/v1/messages":          true,
+		"https://model.test/v1/messages":               false,
+		"http://model.test:8443/v1/messages":           false,
+		"https://gateway.test/modeleu/model/eu/invoke": false,
+	} {
+		u, err := url.Parse(address)
+		require.NoError(t, err)
+		assert.Equal(t, want, translated(u), address)
+	}
+	assert.False(t, translatedBy(nil)(&url.URL{}))
+}
+
+func TestUntranslated(t *testing.T) {
+	same := func(body []byte) ([]byte, error) { return body, nil }
+	model, service := policy.Endpoint{Name: "m", ResponseBody: same}, policy.Endpoint{Name: "s"}
+	f := &policy.Failover{Endpoints: []policy.Endpoint{model, service}, Region: "eu"}
+	rest := untranslated(f)
+	assert.Equal(t, "eu", rest.Region)
+	require.Len(t, rest.Endpoints, 1)
+	assert.Equal(t, "s", rest.Endpoints[0].Name)
+	assert.Len(t, f.Endpoints, 2, "the caller's stays as it was")
+	assert.Nil(t, untranslated(&policy.Failover{Endpoints: []policy.Endpoint{model}}))
+	assert.Nil(t, untranslated(nil))
+	none := &policy.Failover{Endpoints: []policy.Endpoint{service}}
+	assert.Same(t, none, untranslated(none))
+}
