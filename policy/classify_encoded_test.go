@@ -13,7 +13,7 @@ import (
 )
 
 // gzipped returns text as a server sends it to who asks for gzip.
-func gzipped(t *testing.T, text string) []byte {
+func gzipped(t testing.TB, text string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)

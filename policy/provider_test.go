@@ -379,6 +379,7 @@ func FuzzProviders(f *testing.F) {
 	}
 	f.Add(400, "X-Amzn-Errortype", "#:", []byte(`{"__type":"a#b:c"}`))
 	f.Add(503, "X-Should-Retry", "false", []byte(`{"estimated_time":1e99,"error":[]}`))
+	f.Add(429, "Content-Encoding", "gzip", gzipped(f, openaiRate))
 	f.Fuzz(func(t *testing.T, status int, name, value string, body []byte) {
 		before := string(body)
 		o := policy.Outcome{Status: status, Header: header(name, value), Body: body, Now: noon}
