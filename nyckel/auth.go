@@ -17,7 +17,8 @@ import (
 
 // authorize returns the layer that adds the access token. It stands innermost.
 // When the service refuses the token, it asks once more with a new one. Requests
-// to any host but the base URL's go without a token.
+// to any host but the base URL's go without a token, and so do those to which an
+// endpoint of a failover has given credentials of its own: another account's.
 func authorize(base *url.URL, source TokenSource) transport.Layer {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return &authorizer{base: base, source: source, next: next}
@@ -31,7 +32,7 @@ type authorizer struct {
 }
 
 func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme != a.base.Scheme || req.URL.Host != a.base.Host {
+	if req.URL.Scheme != a.base.Scheme || req.URL.Host != a.base.Host || req.Header.Get("Authorization") != "" {
 		return a.next.RoundTrip(req)
 	}
 	token, err := a.token(req.Context(), "")

@@ -101,3 +101,36 @@ func TestModelsAnswerQuestionsOnly(t *testing.T) {
 		assert.Zero(t, model.Stats().Calls)
 	})
 }
+
+// TestAnotherAccount: an endpoint at the same address shows its own credentials, not
+// those of the account that the client is for.
+func TestAnotherAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		adapter := chat.Nyckel()
+		var shown []string
+		server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shown = append(shown, r.Header.Get("Authorization"))
+			if len(shown) == 1 {
+				w.WriteHeader(http.StatusPaymentRequired)
+				return
+			}
+			_, _ = w.Write([]byte(`{"labelName":"Billing","confidence":0.9}`))
+		}))
+		client, err := nyckel.New(
+			nyckel.WithBaseURL("http://nyckel.test"),
+			nyckel.WithTokenSource(token{}),
+			nyckel.WithHTTPClient(server.Client()),
+			nyckel.WithFunction("tickets", nyckel.Function{ID: "f"}),
+			nyckel.WithStack(policy.Stack{Failover: &policy.Failover{Endpoints: []policy.Endpoint{
+				{Name: "ours", URL: "http://nyckel.test"},
+				{Name: "theirs", URL: "http://nyckel.test", RequestBody: adapter.RequestBody, ResponseBody: adapter.ResponseBody,
+					Token: func(context.Context) (string, error) { return "their-token", nil }},
+			}}}),
+		)
+		require.NoError(t, err)
+		got, err := client.Invoke(t.Context(), "tickets", nyckel.Text("Where is my parcel?"))
+		require.NoError(t, err)
+		assert.Equal(t, "Billing", got.LabelName)
+		assert.Equal(t, []string{"Bearer nyckel-token", "Bearer their-token"}, shown)
+	})
+}
