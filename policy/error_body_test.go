@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -124,4 +125,24 @@ func TestResponsesFailureMessage(t *testing.T) {
 	assert.True(t, strings.HasPrefix(f.Message, "one two xxx"), f.Message)
 	assert.LessOrEqual(t, len(f.Message), 300)
 	assert.NotContains(t, f.Message, "secret")
+}
+
+// FuzzErrorBodies: whatever an error says, a provider's form of it is JSON on one
+// line.
+func FuzzErrorBodies(f *testing.F) {
+	f.Add("one\r\nSet-Cookie: a=b\n\n<script>", "breaker\x00\xff\"open", "req\u2028\r\n", int64(-1))
+	f.Add("insufficient_quota, see billing", "insufficient_quota", "", int64(1500))
+	f.Fuzz(func(t *testing.T, message, code, id string, wait int64) {
+		for p, body := range map[policy.Provider]policy.ErrorBody{
+			policy.ProviderNyckel: policy.PlainError, policy.ProviderOpenAI: policy.OpenAIError, policy.ProviderAnthropic: policy.AnthropicError,
+			policy.ProviderAzureOpenAI: policy.AzureError, policy.ProviderGemini: policy.GeminiError,
+		} {
+			for _, status := range []int{429, 502, 503, 504} {
+				text := body(policy.Failure{Status: status, Code: code, Message: message, RequestID: id, Wait: time.Duration(wait)})
+				assert.True(t, json.Valid(text), "%s: %q", p, text)
+				assert.NotContains(t, string(text), "\n")
+				checkWords(t, policy.ClassifierFor(p)(policy.Outcome{Status: status, Body: text, Now: noon}))
+			}
+		}
+	})
 }

@@ -1,11 +1,15 @@
 package transport_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +58,55 @@ func TestResponsesRefusal(t *testing.T) {
 		assert.JSONEq(t, `{"error": {"message": "transport: circuit breaker is open, retry at 2000-01-01T00:00:02.5Z",
 			"type": "service_unavailable_error", "param": null, "code": "breaker_open"}}`, string(text))
 	})
+}
+
+// What an error says gets into the body only, whatever it is: the response is one
+// response on a wire, too.
+func TestResponsesHostileWords(t *testing.T) {
+	const words = "a\r\nSet-Cookie: b=c\r\n\r\nHTTP/1.1 200 OK\r\n\r\n\x00\xff"
+	hostile := &policy.Error{
+		Verdict: policy.Verdict{Class: policy.Internal, Code: words, Message: words, RequestID: words},
+		Err:     &policy.Refusal{Layer: words, Reason: words, Err: errors.New(words)},
+	}
+	for name, body := range map[string]policy.ErrorBody{
+		"plain": policy.PlainError, "openai": policy.OpenAIError, "anthropic": policy.AnthropicError,
+		"azure": policy.AzureError, "gemini": policy.GeminiError,
+	} {
+		rt := transport.Responses(policy.Responses{Errors: true, Body: body})(transporttest.NewUpstream(transporttest.Fail(hostile)))
+		resp, err := rt.RoundTrip(newRequest(t, t.Context(), http.MethodGet, ""))
+		require.NoError(t, err)
+		var wire bytes.Buffer
+		require.NoError(t, resp.Write(&wire))
+		reader := bufio.NewReader(&wire)
+		again, err := http.ReadResponse(reader, nil)
+		require.NoError(t, err, name)
+		text, err := io.ReadAll(again.Body)
+		require.NoError(t, err)
+		assert.True(t, json.Valid(text), name)
+		assert.Equal(t, 503, again.StatusCode)
+		assert.Empty(t, again.Cookies())
+		_, err = reader.ReadByte()
+		assert.ErrorIs(t, err, io.EOF, "%s: there is one response", name)
+	}
+}
+
+// Refusals that come at once share nothing.
+func TestResponsesConcurrent(t *testing.T) {
+	rt := transport.Chain(nil, transport.Responses(policy.Responses{Body: policy.GeminiError}), refuse(time.Minute))
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			resp, err := rt.RoundTrip(newRequest(t, t.Context(), http.MethodPost, "hello"))
+			if !assert.NoError(t, err) {
+				return
+			}
+			resp.Header.Set("Retry-After", "the caller's")
+			text, err := io.ReadAll(resp.Body)
+			assert.NoError(t, err)
+			assert.True(t, json.Valid(text))
+		})
+	}
+	wg.Wait()
 }
 
 func TestResponsesHead(t *testing.T) {
