@@ -32,7 +32,7 @@ func (p provider) down(t *testing.T, says providersim.Completion) (*nyckel.Clien
 		nyckel.WithTokenSource(token{}),
 		nyckel.WithHTTPClient(server.Client()),
 		nyckel.WithFunction("tickets", nyckel.Function{ID: "f"}),
-		nyckel.WithStack(policy.Stack{Retry: policy.Retry{Attempts: 2}, Failover: &policy.Failover{Endpoints: []policy.Endpoint{
+		nyckel.WithStack(policy.Stack{Cache: &policy.Cache{}, Retry: policy.Retry{Attempts: 2}, Failover: &policy.Failover{Endpoints: []policy.Endpoint{
 			{Name: "nyckel", URL: "http://nyckel.test"},
 			{Name: "model", URL: "http://model.test/api",
 				Path: adapter.Path, RequestBody: adapter.RequestBody, ResponseBody: adapter.ResponseBody,
@@ -61,6 +61,10 @@ func TestFunctionFailsOver(t *testing.T) {
 				assert.Equal(t, 0.6, got.Confidence)
 				assert.Equal(t, "model", string(got.Answer.Source))
 				assert.Equal(t, 1, model.Stats().Billed)
+
+				_, err = client.Invoke(t.Context(), "tickets", nyckel.Text("Where is my parcel?"), nyckel.LabelCount(3))
+				require.NoError(t, err)
+				assert.Equal(t, 2, model.Stats().Billed, "a guess is not kept in place of an answer")
 			})
 		})
 	}
