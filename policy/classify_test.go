@@ -192,12 +192,41 @@ func TestClassifyAnswer(t *testing.T) {
 	}
 }
 
+// TestClassifyCutBody: of a body that is longer than what a classifier sees, what
+// came whole counts, and of a message its beginning.
 func TestClassifyCutBody(t *testing.T) {
-	whole := `{"message":"` + strings.Repeat("x", 2*policy.PeekBytes) + `","code":"insufficient_quota"}`
-	got := policy.Classify(policy.Outcome{Status: 429, Body: []byte(whole[:policy.PeekBytes])})
-	want := policy.Verdict{Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Message: whole[:300]}
-	if got != want {
-		t.Errorf("Classify = %+v, want %+v", got, want)
+	long := strings.Repeat("x", 2*policy.PeekBytes)
+	limits := strings.Replace(geminiPerDay, `"violations": [`, `"violations": [`+strings.Repeat(`{"quotaId": "GenerateRequestsPerDay"}, `, 200), 1)
+	tests := []struct {
+		name string
+		body string
+		want policy.Verdict
+	}{
+		{"in the message", `{"message":"` + long + `","code":"insufficient_quota"}`, policy.Verdict{
+			Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Message: long[:300],
+		}},
+		{"after the code", `{"error":{"code":"insufficient_quota","message":"` + long + `"}}`, policy.Verdict{
+			Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Code: "insufficient_quota", Message: long[:300],
+		}},
+		{"in the list of limits", limits, policy.Verdict{
+			Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Code: "RESOURCE_EXHAUSTED",
+			Message: "You exceeded your current quota, please check your plan and billing details. For more information on this error, head to: https://ai.google.dev/gemini-api/docs/rate-limits.",
+		}},
+		{"in a page", "<html>" + long, policy.Verdict{
+			Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Message: "<html>" + long[:294],
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, o := range []policy.Outcome{
+				{Status: 429, Body: []byte(tt.body[:policy.PeekBytes])},
+				{Status: 429, Body: []byte(tt.body[:policy.PeekBytes-100])},
+			} {
+				if got := policy.Classify(o); got != tt.want {
+					t.Errorf("Classify = %+v (%q), want %+v", got, got.Message, tt.want)
+				}
+			}
+		})
 	}
 }
 

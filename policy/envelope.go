@@ -22,20 +22,26 @@ type envelope struct {
 	outer, inner fields
 }
 
-// readEnvelope reads an error body. A body that was cut at PeekBytes, or is no
-// JSON object, gives what can be said of it: the title of a page, else its
-// beginning as the message. Of an array, which streams of Gemini's begin with, the
+// readEnvelope reads an error body. A body that is no JSON object gives what can be
+// said of it: the title of a page, else its beginning as the message. Of an array, which streams of Gemini's begin with, the
 // first member counts. A byte order mark does not count, though JSON has none.
 func readEnvelope(body []byte) envelope {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 {
 		return envelope{}
 	}
+	if !json.Valid(body) {
+		whole := uncut(body)
+		if whole == nil {
+			return envelope{message: plainMessage(body)}
+		}
+		body = whole
+	}
 	object := body
 	if body[0] == '[' {
 		object = bytes.TrimLeft(body[1:], jsonSpace)
 	}
-	if len(object) == 0 || object[0] != '{' || !json.Valid(body) {
+	if object[0] != '{' {
 		return envelope{message: plainMessage(body)}
 	}
 	e := envelope{known: true, outer: readFields(object[:valueEnd(object)])}

@@ -49,6 +49,13 @@ func slowEnvelope(body []byte) envelope {
 		Detail      json.RawMessage `json:"detail"`
 		Title       json.RawMessage `json:"title"`
 	}
+	if !json.Valid(body) {
+		whole := uncut(body)
+		if whole == nil {
+			return envelope{message: plainMessage(body)}
+		}
+		body = whole
+	}
 	object := body
 	var array []json.RawMessage
 	if body[0] == '[' && json.Unmarshal(body, &array) == nil && len(array) > 0 {
