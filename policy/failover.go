@@ -92,6 +92,15 @@ type Ejection struct {
 	// Faults is how many in a row eject an endpoint. Zero means 5.
 	Faults int
 
+	// SlowerThan is how many times longer than is usual of the quickest other one
+	// the answers of an endpoint may take to their header. Faults in a row that take
+	// longer, and more than 10 ms, put it out like faults, but for one thing: it is
+	// still asked when nobody else is left. With [Ordered], where the others may not
+	// be asked at all, they must take that much longer than was usual of the endpoint
+	// itself, too; [LeastLatency] has its own way. Zero means 5; negative means that
+	// slowness puts nobody out, for endpoints that differ by their nature.
+	SlowerThan float64
+
 	// For is how long an endpoint stays out. It doubles with each time in a row,
 	// up to MaxFor: who comes back and fails at once is out again. Zero means 10 s.
 	For time.Duration
@@ -150,6 +159,7 @@ func (f Failover) WithDefaults() Failover {
 
 func (e Ejection) withDefaults() Ejection {
 	e.Faults = cmp.Or(e.Faults, 5)
+	e.SlowerThan = cmp.Or(e.SlowerThan, 5)
 	e.For = cmp.Or(e.For, 10*time.Second)
 	e.MaxFor = cmp.Or(e.MaxFor, max(e.For, 2*time.Minute))
 	e.MaxShare = cmp.Or(e.MaxShare, 0.7)
@@ -201,6 +211,7 @@ func (f *Failover) validate() error {
 func (e Ejection) validate() error {
 	return errors.Join(
 		check(e.Faults >= 1, "Failover.Ejection.Faults", e.Faults, "at least 1"),
+		check(e.SlowerThan < 0 || e.SlowerThan > 1 && isFinite(e.SlowerThan), "Failover.Ejection.SlowerThan", e.SlowerThan, "above 1 and finite, or negative"),
 		check(e.For > 0, "Failover.Ejection.For", e.For, "above 0"),
 		check(e.MaxFor >= e.For, "Failover.Ejection.MaxFor", e.MaxFor, fmt.Sprintf("at least For, %v", e.For)),
 		check(e.MaxShare > 0 && e.MaxShare <= 1, "Failover.Ejection.MaxShare", e.MaxShare, "above 0, at most 1"),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -50,6 +51,9 @@ func TestFailoverValidate(t *testing.T) {
 		{"faults", with(func(f *policy.Failover) { f.Ejection.Faults = -1 }), "Failover.Ejection.Faults is -1"},
 		{"for", with(func(f *policy.Failover) { f.Ejection.For = -1 }), "Failover.Ejection.For is -1ns"},
 		{"at most", with(func(f *policy.Failover) { f.Ejection.MaxFor = time.Second }), "Failover.Ejection.MaxFor is 1s, want at least For, 10s"},
+		{"slower", with(func(f *policy.Failover) { f.Ejection.SlowerThan = 1 }), "Failover.Ejection.SlowerThan is 1"},
+		{"slower than all", with(func(f *policy.Failover) { f.Ejection.SlowerThan = math.Inf(1) }), "Failover.Ejection.SlowerThan is +Inf"},
+		{"never slow", with(func(f *policy.Failover) { f.Ejection.SlowerThan = -1 }), ""},
 		{"share", with(func(f *policy.Failover) { f.Ejection.MaxShare = 1.1 }), "Failover.Ejection.MaxShare is 1.1"},
 		{"panic", with(func(f *policy.Failover) { f.Ejection.PanicBelow = 2 }), "Failover.Ejection.PanicBelow is 2"},
 		{"no panic", with(func(f *policy.Failover) { f.Ejection.PanicBelow = -1 }), ""},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
@@ -103,14 +104,15 @@ func (f *failover) CloseIdleConnections() { body.CloseIdle(f.next) }
 func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := crossing{failover: f, origin: f.originOf(req)}
 	if c.origin.astray {
-		return body.Send(f.astray, f.stripped(req))
+		return body.Send(f.astray, f.stripped(req, new(detour)))
 	}
-	to := c.begin(req)
+	at := time.Now()
+	to := c.begin(req, at)
 	defer c.end()
 	ctx := req.Context()
 	var kept spare
 	for attempt := c.req; ; attempt = c.replay.request() {
-		resp, verdict, err := c.ask(to, attempt)
+		resp, verdict, err := c.ask(to, attempt, at)
 		if verdict.Class == policy.OK {
 			return resp, nil
 		}
@@ -126,6 +128,8 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 		if resp != nil {
 			kept.keep(ctx, resp, &f.limits)
 		}
+		at = time.Now()
+		f.rotation.begin(to.index, at)
 	}
 }
 
@@ -145,8 +149,9 @@ type crossing struct {
 	replay  replay
 }
 
-// begin prepares the first attempt and returns the endpoint for it.
-func (c *crossing) begin(req *http.Request) *endpoint {
+// begin prepares the first attempt and returns the endpoint for it, which it tells
+// the rotation.
+func (c *crossing) begin(req *http.Request, now time.Time) *endpoint {
 	done := false
 	defer func() {
 		if !done { // a panic in Key
@@ -159,7 +164,7 @@ func (c *crossing) begin(req *http.Request) *endpoint {
 	if c.req = req; len(c.endpoints) > 1 {
 		c.prepare()
 	}
-	to := c.rotation.choose(time.Now(), c.tried, c.key, true)
+	to := c.rotation.first(now, c.tried, c.key)
 	done = true
 	return c.endpoints[to]
 }
@@ -168,7 +173,6 @@ func (c *crossing) begin(req *http.Request) *endpoint {
 func (c *crossing) prepare() {
 	if c.lineage = lineageOf(c.req); c.lineage == nil {
 		c.lineage, c.opened = newLineage(c.req, c.bucket), true
-		c.lineage.first = *c.req.WithContext(c.lineage) // a copy that is inlined, and so not made twice
 		c.req = &c.lineage.first
 	} else {
 		c.tried = c.lineage.triedAt(c.Failover)
@@ -191,10 +195,17 @@ func (c *crossing) end() {
 	c.replay.settle()
 }
 
-// ask sends req to an endpoint.
-func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.Verdict, error) {
-	v := &visit{crossed: c.Failover, ctx: req.Context(), to: to, start: time.Now()}
-	c.rotation.begin(to.index, v.start)
+// ask sends req to an endpoint, as the rotation knows since start.
+func (c *crossing) ask(to *endpoint, req *http.Request, start time.Time) (*http.Response, policy.Verdict, error) {
+	var v *visit
+	var d *detour // nil if req goes as it is
+	if c.isFor(to) && !to.rewrites {
+		v = new(visit)
+	} else {
+		d = new(detour)
+		v = &d.visit
+	}
+	v.crossed, v.ctx, v.to, v.start = c.Failover, req.Context(), to, start
 	var resp *http.Response
 	done := false
 	defer func() {
@@ -207,7 +218,7 @@ func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.
 		}
 		v.end(policy.Verdict{Class: policy.Canceled})
 	}()
-	resp, err := c.send(to, req)
+	resp, err := c.send(to, req, d)
 	v.judge(telemetry.Judge(req, resp, err, to.Classify))
 	if v.verdict.Class == policy.OK && to.ResponseBody != nil {
 		if err = v.translate(resp); err != nil {
@@ -226,9 +237,17 @@ func (c *crossing) ask(to *endpoint, req *http.Request) (*http.Response, policy.
 	return resp, v.verdict, nil
 }
 
-// send rewrites req for an endpoint and sends it.
-func (c *crossing) send(to *endpoint, req *http.Request) (*http.Response, error) {
-	out, err := c.rewrite(req, to)
+// isFor reports whether the caller's credentials are for that endpoint.
+func (c *crossing) isFor(to *endpoint) bool {
+	return c.origin.own && to.index == c.origin.index
+}
+
+// send sends req to an endpoint, rewritten if it is a detour.
+func (c *crossing) send(to *endpoint, req *http.Request, d *detour) (*http.Response, error) {
+	if d == nil {
+		return body.Send(c.to[to.index], req)
+	}
+	out, err := c.rewrite(req, to, d)
 	if err != nil {
 		body.CloseRequest(req)
 		if refusal, ok := errors.AsType[*policy.Refusal](err); ok {
@@ -237,7 +256,7 @@ func (c *crossing) send(to *endpoint, req *http.Request) (*http.Response, error)
 		return nil, err
 	}
 	resp, err := body.Send(c.to[to.index], out)
-	if err == nil && out != req {
+	if err == nil {
 		c.adopt(to, out, resp)
 	}
 	return resp, err
@@ -278,7 +297,11 @@ func (c *crossing) finish(to *endpoint, resp *http.Response, v *visit) {
 			c.bucket.Deposit()
 		}
 	}
-	body.Watch(resp, v)
+	if c.opened && c.sent <= 1 {
+		c.lineage.room.Watch(resp, v) // nobody else has a use for it
+	} else {
+		body.Watch(resp, v)
+	}
 }
 
 // mark says where an answer came from, if that is not where it was to come from.
@@ -324,7 +347,7 @@ func (c *crossing) another(failed *endpoint, v policy.Verdict) *endpoint {
 	if v.Again == policy.Nobody || c.enough() || c.req.Context().Err() != nil || !c.inTime(now) || !mayRepeat(c.req, v) {
 		return nil
 	}
-	next := c.rotation.choose(now, c.tried, c.key, false)
+	next := c.rotation.another(now, c.tried, c.key)
 	if next < 0 || !c.replay.possible() {
 		return nil
 	}
@@ -364,6 +387,13 @@ type visit struct {
 	verdict policy.Verdict
 	heard   bool // the verdict
 	paid    bool // into the budget
+}
+
+// A detour is a visit with memory for a request of our own, and for its URL.
+type detour struct {
+	visit
+	req http.Request
+	url url.URL
 }
 
 // judge takes note of the outcome, as far as the header tells.

@@ -32,14 +32,19 @@ func benchmarkSDK(b *testing.B, rt http.RoundTripper) {
 	defer cancel()
 	b.ReportAllocs()
 	for b.Loop() {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://a.test/v1/chat/completions", strings.NewReader(`{"model":"m"}`))
-		if err != nil {
-			b.Fatal(err)
-		}
-		req.Header = http.Header{
-			"Accept": {"application/json"}, "Authorization": {"Bearer x"}, "Content-Type": {"application/json"},
-			"User-Agent": {"sdk"}, "X-Stainless-Lang": {"go"}, "X-Stainless-Retry-Count": {"0"},
-		}
-		roundTrip(rt, req)
+		roundTrip(rt, sdkRequest(b, ctx))
 	}
+}
+
+// sdkRequest is a request as an SDK makes it, to the first region.
+func sdkRequest(tb testing.TB, ctx context.Context) *http.Request { //nolint:revive // as newRequest has it
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://a.test/v1/chat/completions", strings.NewReader(`{"model":"m"}`))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	req.Header = http.Header{
+		"Accept": {"application/json"}, "Authorization": {"Bearer x"}, "Content-Type": {"application/json"},
+		"User-Agent": {"sdk"}, "X-Stainless-Lang": {"go"}, "X-Stainless-Retry-Count": {"0"},
+	}
+	return req
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,6 +28,7 @@ type endpoint struct {
 	layer          Layer    // may be nil
 	base           *url.URL // nil if it is whatever the request says; its path does not end in a slash
 	escaped        string   // path of base, as it is sent
+	host, port     string   // of base
 	rewrites       bool     // the requests of callers who address it, too
 	hasCredentials bool
 
@@ -46,6 +48,7 @@ func newEndpoint(index int, e policy.Endpoint) *endpoint {
 	must(err)
 	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
 	known.base, known.escaped = base, base.EscapedPath()
+	known.host, known.port = base.Hostname(), portOf(base)
 	known.rewrites = known.rewrites || base.RawQuery != ""
 	known.observeProbe = telemetry.ObserveAttempt(telemetry.Config{Endpoint: e.Name, Classify: e.Classify, Probe: true})
 	return known
@@ -53,7 +56,7 @@ func newEndpoint(index int, e policy.Endpoint) *endpoint {
 
 // holds reports whether u is below the endpoint's base.
 func (e *endpoint) holds(u *url.URL) bool {
-	if !samePlace(u, e.base) {
+	if !e.isAt(u) {
 		return false
 	}
 	path, base := u.Path, e.base.Path
@@ -62,6 +65,14 @@ func (e *endpoint) holds(u *url.URL) bool {
 	}
 	rest, ok := strings.CutPrefix(path, base)
 	return ok && (rest == "" || rest[0] == '/')
+}
+
+// isAt reports whether u is of the scheme, the host and the port of the endpoint.
+func (e *endpoint) isAt(u *url.URL) bool {
+	if !strings.EqualFold(u.Scheme, e.base.Scheme) {
+		return false
+	}
+	return u.Host == e.base.Host || strings.EqualFold(u.Hostname(), e.host) && portOf(u) == e.port
 }
 
 // samePlace reports whether a and b are of one scheme, host and port.
@@ -126,32 +137,31 @@ func (f *Failover) addressed(u *url.URL) int {
 	return best
 }
 
-// rewrite returns req as it is sent to an endpoint: itself, if nothing is to be
-// changed.
-func (c *crossing) rewrite(req *http.Request, to *endpoint) (*http.Request, error) {
-	own := c.origin.own && to.index == c.origin.index
-	if own && !to.rewrites {
-		return req, nil
-	}
+// rewrite returns req as it is sent to an endpoint on a detour.
+func (c *crossing) rewrite(req *http.Request, to *endpoint, d *detour) (*http.Request, error) {
 	var out *http.Request
-	if own {
-		out = req.WithContext(req.Context())
-		out.Header = copyHeader(req.Header, len(to.Header)+1)
-		if to.base != nil || to.Path != nil {
-			u := *req.URL
-			out.URL = &u
-		}
+	if c.isFor(to) {
+		out = d.copy(req)
+		out.Header = maps.Clone(req.Header)
 	} else {
-		out = c.stripped(req)
+		out = c.stripped(req, d)
 	}
 	c.relocate(out, to)
 	return out, to.prepare(out)
 }
 
+// copy returns a copy of req with a URL of its own.
+func (d *detour) copy(req *http.Request) *http.Request {
+	d.req = *req.WithContext(req.Context()) // a copy that is inlined, and so not made twice
+	d.url = *req.URL
+	d.req.URL = &d.url
+	return &d.req
+}
+
 // stripped returns a copy of req without what is meant only for the endpoint that
 // the caller addressed.
-func (f *Failover) stripped(req *http.Request) *http.Request {
-	out := req.WithContext(req.Context())
+func (f *Failover) stripped(req *http.Request, d *detour) *http.Request {
+	out := d.copy(req)
 	out.Header = f.publicOf(req.Header)
 	for name := range req.Trailer {
 		if f.cfg.IsSecret(name) {
@@ -160,10 +170,9 @@ func (f *Failover) stripped(req *http.Request) *http.Request {
 		}
 	}
 	out.Form, out.PostForm, out.MultipartForm, out.Response = nil, nil, nil, nil
-	u := *req.URL
+	u := out.URL
 	u.User, u.Opaque, u.Fragment, u.RawFragment = nil, "", "", "" // an opaque URL says how to get to one place
 	u.RawQuery = f.publicQuery(u.RawQuery)
-	out.URL = &u
 	return out
 }
 
@@ -197,16 +206,6 @@ var usualNames = [...]string{
 	"Traceparent", "Tracestate", "User-Agent", "X-Api-Key", "X-Goog-Api-Client", "X-Goog-Api-Key", "X-Request-Id",
 	"X-Stainless-Arch", "X-Stainless-Lang", "X-Stainless-Os", "X-Stainless-Package-Version", "X-Stainless-Retry-Count",
 	"X-Stainless-Runtime", "X-Stainless-Runtime-Version", "X-Stainless-Timeout",
-}
-
-// copyHeader returns a copy of h with room for more names. The values are the
-// same ones, which nobody changes.
-func copyHeader(h http.Header, more int) http.Header {
-	out := make(http.Header, len(h)+more)
-	for name, values := range h {
-		out[name] = values
-	}
-	return out
 }
 
 // publicQuery returns a query without the secrets. What cannot be read, or could be

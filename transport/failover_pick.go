@@ -15,10 +15,8 @@ func (r *rotation) pickLocked(now time.Time, pool uint64, key string) int {
 		return bits.TrailingZeros64(pool)
 	}
 	switch r.cfg.Strategy {
-	case policy.RoundRobin:
-		return r.inTurnLocked(pool, func(*member) float64 { return 1 })
-	case policy.Weighted:
-		return r.inTurnLocked(pool, func(m *member) float64 { return m.weight })
+	case policy.RoundRobin, policy.Weighted:
+		return r.inTurnLocked(pool)
 	case policy.LeastLatency:
 		return r.quickerLocked(now, pool)
 	default:
@@ -26,15 +24,19 @@ func (r *rotation) pickLocked(now time.Time, pool uint64, key string) int {
 	}
 }
 
-// inTurnLocked mixes the members of pool evenly by their weights: each gains its
-// weight in every turn, and the one whose turn it is gives back what all gained.
-func (r *rotation) inTurnLocked(pool uint64, weight func(*member) float64) int {
+// inTurnLocked mixes the members of pool evenly by their shares: each gains its
+// share in every turn, and the one whose turn it is gives back what all gained.
+func (r *rotation) inTurnLocked(pool uint64) int {
 	best, total := -1, 0.0
 	for ; pool != 0; pool &= pool - 1 {
 		i := bits.TrailingZeros64(pool)
 		m := r.members[i]
-		m.turn += weight(m)
-		total += weight(m)
+		share := 1.0
+		if r.cfg.Strategy == policy.Weighted {
+			share = m.weight
+		}
+		m.turn += share
+		total += share
 		if best < 0 || m.turn > r.members[best].turn {
 			best = i
 		}

@@ -64,7 +64,7 @@ func (r *rotation) probeDue(index int, now time.Time) bool {
 	defer r.mu.Unlock()
 	m := r.members[index]
 	m.returnLocked(now, r.cfg.Ejection)
-	return !m.out.IsZero() && m.checkups.take(now, r.cfg.Probe)
+	return m.failsLocked() && m.checkups.take(now, r.cfg.Probe)
 }
 
 func (p *checkups) take(now time.Time, cfg policy.Probe) bool {
@@ -86,7 +86,7 @@ func (p *checkups) take(now time.Time, cfg policy.Probe) bool {
 func (r *rotation) rejoin(index int, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m := r.members[index]; !m.out.IsZero() {
+	if m := r.members[index]; m.failsLocked() {
 		m.rejoinLocked(now, r.cfg.Ejection)
 		m.unproven = false
 	}

@@ -24,9 +24,12 @@ type member struct {
 	weight float64
 	away   bool // in another region than we are
 
+	ailing    bool      // false if nothing of the following counts
 	faults    int       // in a row
+	slows     int       // answers in a row that took too long
 	ejections int       // in a row
 	out       time.Time // until when it is ejected, zero if it is not
+	slow      bool      // it is out because it is slow, and asked if nobody else is left
 	back      time.Time // when its slow start began, zero if it is over
 	since     time.Time // requests that began earlier tell nothing of its health
 	unproven  bool      // it is back because its time is up: one request at a time
@@ -36,6 +39,9 @@ type member struct {
 	turn      float64   // of the weighted round robin
 	latency   float64   // average in nanoseconds, zero if not known
 	latencyAt time.Time // when the average was taken
+	usual     float64   // latency in nanoseconds, zero if not known
+	usualAt   time.Time // when there was an answer last
+	timed     int       // answers
 	inFlight  int
 	unheard   int       // requests of which there is no outcome yet
 	heardAt   time.Time // when there was one last, or when unheard rose from zero
@@ -60,11 +66,28 @@ func newRotation(cfg policy.Failover) *rotation {
 	return r
 }
 
-// choose returns the index of the endpoint to ask, or -1 if there is none, which
-// cannot be if the choice is a fresh one: the first of an attempt.
-func (r *rotation) choose(now time.Time, t *tried, key string, fresh bool) int {
+// first returns the index of the endpoint that an attempt goes to first, and takes
+// it for asked.
+func (r *rotation) first(now time.Time, t *tried, key string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	index := r.chooseLocked(now, t, key, true)
+	r.members[index].beginLocked(now)
+	return index
+}
+
+// another returns the index of an endpoint to ask after others have failed, or -1
+// if there is none.
+func (r *rotation) another(now time.Time, t *tried, key string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.chooseLocked(now, t, key, false)
+}
+
+// chooseLocked returns -1 if there is none to ask, which cannot be if the choice is
+// a fresh one: the first of an attempt.
+func (r *rotation) chooseLocked(now time.Time, t *tried, key string, fresh bool) int {
+	r.missLocked(now)
 	pool := t.from(r.availableLocked(now), fresh)
 	if pool == 0 {
 		return -1
@@ -75,20 +98,22 @@ func (r *rotation) choose(now time.Time, t *tried, key string, fresh bool) int {
 // availableLocked returns those that may be asked: the ones in rotation and not at
 // rest, or all when too few are well.
 func (r *rotation) availableLocked(now time.Time) uint64 {
-	var in, resting uint64
-	well := 0
-	for i := range r.members {
-		m := r.members[i]
-		m.returnLocked(now, r.cfg.Ejection)
-		if m.out.IsZero() {
-			in |= 1 << i
+	in, resting, well := r.all, uint64(0), len(r.members)
+	for i, m := range r.members {
+		if !m.ailing {
+			continue
 		}
-		if m.faults < r.cfg.Ejection.Faults {
-			well++
+		m.returnLocked(now, r.cfg.Ejection)
+		if m.failsLocked() {
+			in &^= 1 << i
+		}
+		if m.faults >= r.cfg.Ejection.Faults {
+			well--
 		}
 		if now.Before(m.rest) {
 			resting |= 1 << i
 		}
+		m.ailing = !m.isFineLocked(now)
 	}
 	if float64(well) < r.cfg.Ejection.PanicBelow*float64(len(r.members)) || in == 0 {
 		in = r.all
@@ -96,39 +121,60 @@ func (r *rotation) availableLocked(now time.Time) uint64 {
 	return orElse(in&^resting, in)
 }
 
+// failsLocked reports whether m is out because it fails.
+func (m *member) failsLocked() bool { return !m.out.IsZero() && !m.slow }
+
+// isFineLocked reports whether there is nothing to say about m.
+func (m *member) isFineLocked(now time.Time) bool {
+	return m.faults == 0 && m.out.IsZero() && m.back.IsZero() && !m.unproven && !now.Before(m.rest)
+}
+
 // returnLocked takes m back into the rotation if its time is up. Until it has
 // proven itself, one fault, and it is out again.
 func (m *member) returnLocked(now time.Time, e policy.Ejection) {
 	if !m.out.IsZero() && !now.Before(m.out) {
+		wasSlow := m.slow
 		m.rejoinLocked(m.out, e)
 		m.faults = e.Faults - 1
+		if wasSlow {
+			m.slows = e.Faults - 1
+		}
 		m.unproven, m.trying = true, false
 	}
 }
 
 func (m *member) rejoinLocked(at time.Time, e policy.Ejection) {
-	m.out, m.since, m.faults = time.Time{}, at, 0
+	m.out, m.slow, m.since, m.faults, m.slows = time.Time{}, false, at, 0, 0
 	if e.SlowStart > 0 {
 		m.back = at
 	}
 }
 
 // preferredLocked leaves out of pool those that are in slow start and not to be
-// asked this time, and those that are far away, as long as others are left.
+// asked this time, those that are slow, and those that are far away, as long as
+// others are left.
 func (r *rotation) preferredLocked(now time.Time, pool uint64) uint64 {
-	var warming, away uint64
+	var warming, slow, away uint64
 	for rest := pool; rest != 0; rest &= rest - 1 {
 		i := bits.TrailingZeros64(rest)
 		m := r.members[i]
-		if m.unproven && m.trying || !m.back.IsZero() && r.cfg.Random() >= m.shareLocked(now, r.cfg.Ejection.SlowStart) {
-			warming |= 1 << i
-		}
 		if m.away {
 			away |= 1 << i
 		}
+		if !m.ailing {
+			continue
+		}
+		if m.unproven && m.trying || !m.back.IsZero() && r.cfg.Random() >= m.shareLocked(now, r.cfg.Ejection.SlowStart) {
+			warming |= 1 << i
+		}
+		if m.slow {
+			slow |= 1 << i
+		}
 	}
-	pool = orElse(pool&^warming, pool)
-	return orElse(pool&^away, pool)
+	for _, last := range [...]uint64{warming, slow, away} {
+		pool = orElse(pool&^last, pool)
+	}
+	return pool
 }
 
 // shareLocked returns how much of its usual traffic m gets in its slow start.
@@ -147,7 +193,10 @@ func orElse(set, other uint64) uint64 {
 func (r *rotation) begin(index int, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := r.members[index]
+	r.members[index].beginLocked(now)
+}
+
+func (m *member) beginLocked(now time.Time) {
 	m.inFlight++
 	m.asked++
 	m.trying = m.unproven
@@ -164,8 +213,12 @@ func (r *rotation) answered(index int, start time.Time, v policy.Verdict) {
 	m := r.members[index]
 	m.unheard--
 	m.heardAt = now
+	latency := float64(now.Sub(start))
 	if v.Class == policy.OK || v.Class == policy.TimedOut {
-		m.measureLocked(now, float64(now.Sub(start)))
+		m.measureLocked(now, latency)
+	}
+	if v.Class == policy.OK && !start.Before(m.since) {
+		r.timedLocked(now, m, latency)
 	}
 	if v.Executed != policy.NotExecuted && v.Class != policy.Refused {
 		m.billed++
@@ -190,7 +243,7 @@ func (r *rotation) end(to *endpoint, start time.Time, v policy.Verdict) {
 		}
 	case wantsRest:
 		if until := now.Add(min(v.Wait, restAtMost)); until.After(m.rest) {
-			m.rest = until
+			m.rest, m.ailing = until, true
 		}
 	case isWell:
 		if !start.Before(m.since) {
@@ -201,21 +254,29 @@ func (r *rotation) end(to *endpoint, start time.Time, v policy.Verdict) {
 
 // faultLocked counts a fault, and ejects m if there are too many.
 func (r *rotation) faultLocked(now time.Time, m *member) {
-	e := r.cfg.Ejection
-	if m.faults++; m.faults < e.Faults || !m.out.IsZero() || e.Off {
-		return
+	m.ailing = true
+	if m.faults++; m.faults >= r.cfg.Ejection.Faults && !m.failsLocked() && r.mayEjectLocked(m, (*member).failsLocked) {
+		r.ejectLocked(now, m, false)
 	}
+}
+
+// mayEjectLocked reports whether m may go out beside the others that are out.
+func (r *rotation) mayEjectLocked(m *member, isOut func(*member) bool) bool {
+	e := r.cfg.Ejection
 	out := 1
-	for i := range r.members {
-		if !r.members[i].out.IsZero() {
+	for _, other := range r.members {
+		if other != m && isOut(other) {
 			out++
 		}
 	}
-	if most := max(1, int(e.MaxShare*float64(len(r.members)))); out > most || len(r.members) == 1 {
-		return
-	}
+	return !e.Off && len(r.members) > 1 && out <= max(1, int(e.MaxShare*float64(len(r.members))))
+}
+
+func (r *rotation) ejectLocked(now time.Time, m *member, slow bool) {
+	m.ailing = true
 	m.ejections++
-	m.out, m.back, m.since = now.Add(e.ForEjection(m.ejections)), time.Time{}, now
+	m.out, m.back, m.since = now.Add(r.cfg.Ejection.ForEjection(m.ejections)), time.Time{}, now
+	m.slow, m.unproven, m.slows = slow, false, 0
 }
 
 // wellLocked says that m works.
@@ -271,10 +332,9 @@ const forgetting = 10 * time.Second
 // measureLocked adds a latency to the average: one above it takes its place, one
 // below it counts the more the longer ago the last one was.
 func (m *member) measureLocked(now time.Time, latency float64) {
-	if average := m.latency * m.memoryLocked(now); latency >= average {
+	if keep := m.memoryLocked(now); latency >= m.latency*keep {
 		m.latency = latency
 	} else {
-		keep := m.memoryLocked(now)
 		m.latency = m.latency*keep + latency*(1-keep)
 	}
 	m.latencyAt = now

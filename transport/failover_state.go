@@ -10,6 +10,10 @@ type EndpointState struct {
 	// are asked for want of good ones, those that are out are, too.
 	Ejected time.Time
 
+	// Slow reports whether it is out because it is slow, and so still asked when
+	// nobody else is left.
+	Slow bool
+
 	// Resting is until when it asked for no requests, zero if it did not.
 	Resting time.Time
 
@@ -39,7 +43,7 @@ func (f *Failover) State() []EndpointState {
 		m, e := r.members[i], f.endpoints[i]
 		m.returnLocked(now, r.cfg.Ejection)
 		states[i] = EndpointState{
-			Name: e.Name, Region: e.Region, Ejected: m.out,
+			Name: e.Name, Region: e.Region, Ejected: m.out, Slow: m.slow,
 			InFlight: m.inFlight, Asked: m.asked, Billed: m.billed, Faults: m.faulty,
 			Spent: float64(m.billed) * e.Price,
 		}

@@ -1,0 +1,111 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+const (
+	usualStep = 1.05                           // by which an answer moves what is usual
+	usualFor  = time.Minute                    // for which that is compared with others
+	neverSlow = float64(10 * time.Millisecond) // what takes no longer is not slow
+)
+
+// timedLocked takes note of how long an answer of m took. Too many in a row that
+// took too long, and m is asked only if nobody else is left.
+func (r *rotation) timedLocked(now time.Time, m *member, latency float64) {
+	yardstick := r.yardstickLocked(now, m)
+	switch slow := r.isSlow(latency, yardstick); {
+	case slow && !m.out.IsZero(): // it was asked all the same
+		m.slow, m.faults = true, 0
+		m.since = now // what becomes of this answer does not bring it back
+	case slow:
+		if m.slows++; m.slows >= r.cfg.Ejection.Faults && r.setAsideLocked(now, m, yardstick) {
+			return
+		}
+	default:
+		if m.slows = 0; m.unproven {
+			m.usual = latency // things may be different from what they were
+		}
+	}
+	m.usualLocked(now, latency)
+}
+
+// missLocked looks for members that are waited for in vain: as many answers as put
+// one out are to come, and there was none for as long as would be too long for each.
+func (r *rotation) missLocked(now time.Time) {
+	for _, m := range r.members {
+		if m.unheard < r.cfg.Ejection.Faults || !m.out.IsZero() {
+			continue
+		}
+		if yardstick := r.yardstickLocked(now, m); r.isSlow(float64(now.Sub(m.heardAt)), yardstick) {
+			r.setAsideLocked(now, m, yardstick)
+		}
+	}
+}
+
+func (r *rotation) isSlow(latency, yardstick float64) bool {
+	return yardstick > 0 && latency > max(neverSlow, r.cfg.Ejection.SlowerThan*yardstick)
+}
+
+// setAsideLocked puts m out for being slow, if it may go, and reports that.
+func (r *rotation) setAsideLocked(now time.Time, m *member, yardstick float64) bool {
+	if !r.mayEjectLocked(m, func(other *member) bool { return !other.out.IsZero() }) {
+		return false
+	}
+	r.ejectLocked(now, m, true)
+	m.usual = yardstick // to be measured by when it comes back
+	return true
+}
+
+// usualLocked moves the median of the latencies a step towards one of them: a few
+// that are far off hardly move it.
+func (m *member) usualLocked(now time.Time, latency float64) {
+	m.usualAt = now
+	m.timed++
+	switch {
+	case m.usual == 0:
+		m.usual = latency
+	case latency > m.usual:
+		m.usual *= usualStep
+	case latency < m.usual:
+		m.usual /= usualStep
+	}
+}
+
+// yardstickLocked returns the latency with which that of m is compared, or zero if
+// there is none: what is usual of the quickest other one in rotation. In an order of
+// preference those may not be asked at all, and may be quicker by their nature and
+// yet not be preferred. So there it is what was usual of m, if that is more; at
+// first, what was usual of the one that m stands in for.
+func (r *rotation) yardstickLocked(now time.Time, m *member) float64 {
+	if r.cfg.Ejection.SlowerThan < 0 || r.cfg.Strategy == policy.LeastLatency {
+		return 0
+	}
+	quickest := r.quickestLocked(now, m, func(other *member) bool { return other.out.IsZero() })
+	if r.cfg.Strategy != policy.Ordered {
+		return quickest
+	}
+	usual := m.usual
+	if m.timed < r.cfg.Ejection.Faults {
+		usual = r.quickestLocked(now, m, func(*member) bool { return true })
+	}
+	if usual == 0 {
+		return 0
+	}
+	return max(usual, quickest)
+}
+
+// quickestLocked returns the latency that is usual of the quickest one other than m
+// that counts, or zero if that is not known.
+func (r *rotation) quickestLocked(now time.Time, m *member, counts func(*member) bool) float64 {
+	quickest := 0.0
+	for _, other := range r.members {
+		known := other != m && counts(other) && other.usual > 0 && now.Sub(other.usualAt) <= usualFor
+		if known && (quickest == 0 || other.usual < quickest) {
+			quickest = other.usual
+		}
+	}
+	return quickest
+}
