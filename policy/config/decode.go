@@ -1,13 +1,17 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -35,6 +39,9 @@ func parse(data []byte) (*yaml.Node, error) {
 	if len(data) > maxBytes {
 		return nil, fmt.Errorf("has more than %d bytes", maxBytes)
 	}
+	if err := checkText(data); err != nil {
+		return nil, err
+	}
 	var document yaml.Node
 	if err := yaml.Load(data, &document); err != nil {
 		return nil, err
@@ -45,8 +52,37 @@ func parse(data []byte) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
+// checkText reports what is no text, where the parser does not say where. Of its
+// other encodings none is taken: whoever shows a line would not find the secrets in it.
+func checkText(data []byte) error {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return errors.New("is UTF-16, want UTF-8")
+	}
+	line, start := 1, 0
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return &Error{Line: line, Column: column(data[start:i]), Err: errors.New("is not UTF-8 from here on")}
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
+			return &Error{Line: line, Column: column(data[start:i]), Err: fmt.Errorf("has the control character %U; in a text between quotes it can be written as \\x%02X", r, r)}
+		case r == '\n':
+			line, start = line+1, i+1
+		}
+		i += size
+	}
+	return nil
+}
+
+// column returns the column after what stands before it in a line.
+func column(before []byte) int { return utf8.RuneCount(before) + 1 }
+
 // syntaxError takes the place out of the parser's error.
-func syntaxError(name string, err error) *Error {
+func syntaxError(name string, data []byte, err error) *Error {
+	if placed, ok := errors.AsType[*Error](err); ok {
+		placed.Name = name
+		return placed
+	}
 	at, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok {
 		return &Error{Name: name, Err: err}
@@ -55,7 +91,19 @@ func syntaxError(name string, err error) *Error {
 	if at.ContextMsg != "" {
 		text = at.ContextMsg + ": " + text
 	}
+	if strings.Contains(text, "flow") && bytes.Contains(lineOf(data, at.Mark.Line), []byte("${")) {
+		text += "; between braces or brackets, ${…} stands in quotes"
+	}
 	return &Error{Name: name, Line: at.Mark.Line, Column: at.Mark.Column, Err: errors.New(text)}
+}
+
+// lineOf returns a line, counted from 1, nil if there is none.
+func lineOf(data []byte, line int) []byte {
+	lines := bytes.SplitN(data, []byte("\n"), line+1)
+	if line < 1 || line > len(lines) {
+		return nil
+	}
+	return lines[line-1]
 }
 
 // A decoder walks through a document and a value beside each other.
@@ -174,7 +222,7 @@ func (d *decoder) pairs(path string, node *yaml.Node) iter.Seq2[*yaml.Node, *yam
 				d.misread(path)
 				d.add(path, key, "has a merge key, which is not supported; write the keys out")
 			case again:
-				d.add(path, key, "has the key %s twice, first in line %d", key.Value, line)
+				d.add(path, key, "has the key %s twice, first in line %d", plainly(key.Value), line)
 			default:
 				seen[key.Value] = key.Line
 				if !yield(key, node.Content[i+1]) {
@@ -187,7 +235,7 @@ func (d *decoder) pairs(path string, node *yaml.Node) iter.Seq2[*yaml.Node, *yam
 
 func (d *decoder) unknownKey(path string, key *yaml.Node, known []string) {
 	d.misread(path)
-	d.add(path, key, "has the unknown key %q%s", key.Value, Suggest(key.Value, known))
+	d.add(path, key, "has the unknown key %q%s", clip(key.Value), Suggest(key.Value, known))
 }
 
 // list reads the items of node.
@@ -234,6 +282,26 @@ func (r Reader) fieldsOf(t reflect.Type) (fields map[string][]int, keys []string
 	}
 	slices.Sort(keys)
 	return fields, keys
+}
+
+// longest is how many characters of a text are repeated in an error.
+const longest = 100
+
+// clip returns text, or its beginning.
+func clip(text string) string {
+	if runes := []rune(text); len(runes) > longest {
+		return string(runes[:longest]) + "…"
+	}
+	return text
+}
+
+// plainly returns the text of a key so that it stays on one line.
+func plainly(key string) string {
+	key = clip(key)
+	if strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(key)
+	}
+	return key
 }
 
 func join(path, field string) string {

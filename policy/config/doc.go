@@ -9,5 +9,6 @@
 //
 // Anchors and aliases work; merge keys ("<<") do not. A file may have 1 MiB and
 // 50,000 values, counting those behind an alias each time it is used, in at most
-// 32 levels.
+// 32 levels. It is UTF-8. A number that begins with a 0, which is octal for some, is
+// none, and neither is one that is not finite.
 package config

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -20,7 +21,10 @@ func (s *Source) Excerpt(e *Error) string {
 	if e.Line < 1 || e.Line > len(lines) {
 		return ""
 	}
-	text := string(bytes.ToValidUTF8(bytes.TrimRight(lines[e.Line-1], "\r"), []byte("\uFFFD")))
+	text := printable(lines[e.Line-1])
+	if goesOnWithSecret(lines[:e.Line]) {
+		text = stars(text)
+	}
 	line := []rune(maskSecrets(text))
 	at := min(max(e.Column-1, 0), len(line))
 	if end := at + shownBeside; end < len(line) {
@@ -36,6 +40,34 @@ func (s *Source) Excerpt(e *Error) string {
 		return ' '
 	}, string(line[:at]))
 	return fmt.Sprintf("%5d | %s\n      | %s^\n", e.Line, string(line), margin)
+}
+
+// printable returns a line as a terminal can show it, rune for rune.
+func printable(line []byte) string {
+	line = bytes.ToValidUTF8(bytes.TrimRight(line, "\r"), []byte("\uFFFD"))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' {
+			return '\uFFFD'
+		}
+		return r
+	}, string(line))
+}
+
+// ownKey finds the keys of a line that are ones for sure: not the http of a URL.
+var ownKey = regexp.MustCompile(`([\w-]+)["']?\s*:(?:\s|$)`)
+
+// goesOnWithSecret reports whether the last line has no key, and goes on with the value
+// of one above that sounds like a secret's.
+func goesOnWithSecret(lines [][]byte) bool {
+	if ownKey.Match(lines[len(lines)-1]) {
+		return false
+	}
+	for _, line := range slices.Backward(lines) {
+		if keys := ownKey.FindAllSubmatch(line, -1); len(keys) > 0 {
+			return soundsSecret(string(keys[len(keys)-1][1]))
+		}
+	}
+	return false
 }
 
 var (

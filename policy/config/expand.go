@@ -23,7 +23,7 @@ func (d *decoder) expand(path string, node *yaml.Node) (*yaml.Node, bool) {
 	whole := *node
 	whole.Value = text
 	if node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
-		whole.Tag = "" // is found out anew
+		whole.Tag = tagOf(text)
 	}
 	if len(references) > 0 {
 		if d.expanded == nil {
@@ -34,6 +34,22 @@ func (d *decoder) expand(path string, node *yaml.Node) (*yaml.Node, bool) {
 	}
 	return &whole, true
 }
+
+// tagOf returns the tag of text as a plain value: of a number, a boolean, or else of a
+// text. There is no way to say null from elsewhere, for it may be a password.
+func tagOf(text string) string {
+	const longest = 64 // bytes of what is no text
+	var document yaml.Node
+	if len(text) > longest || yaml.Load([]byte(text), &document) != nil || len(document.Content) != 1 {
+		return textTag
+	}
+	if value := document.Content[0]; value.Kind == yaml.ScalarNode && value.Value == text && !isNull(value) {
+		return value.ShortTag()
+	}
+	return textTag
+}
+
+const textTag = "!!str"
 
 // Expand returns text with each reference, such as ${HOME}, replaced by what
 // lookup returns for what is between its braces, and the references. A reference
@@ -71,6 +87,9 @@ func Expand(text string, lookup func(reference string) (string, bool, error)) (e
 // resolve returns what stands for a reference.
 func resolve(reference string, lookup func(string) (string, bool, error)) (string, error) {
 	name, instead, hasInstead := strings.Cut(reference, ":-")
+	if strings.Contains(reference, "${") {
+		return "", fmt.Errorf("has a ${ within a reference, which cannot be; the text after :- is taken as it is")
+	}
 	if name == "" {
 		return "", fmt.Errorf("has a reference without a name, ${%s}", reference)
 	}

@@ -1,6 +1,9 @@
 package config
 
-import "reflect"
+import (
+	"bytes"
+	"reflect"
+)
 
 // A Reader reads files whose settings have more types than a file can write by
 // itself. The zero Reader is that of [Decode].
@@ -30,6 +33,7 @@ type Reader struct {
 //
 // A field with the tag config:"-" cannot be set.
 func (r Reader) Decode(name string, data []byte, into any) *Source {
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // some editors begin a file with it
 	s := &Source{
 		name: name, data: data, places: make(map[string]place),
 		unknown: make(map[string]bool), around: make(map[string]bool), fromElsewhere: make(map[string]string),
@@ -37,7 +41,7 @@ func (r Reader) Decode(name string, data []byte, into any) *Source {
 	d := decoder{Source: s, reader: r}
 	root, err := parse(data)
 	if err != nil {
-		s.errs = append(s.errs, syntaxError(name, err))
+		s.errs = append(s.errs, syntaxError(name, data, err))
 		s.places[""] = place{broken: true}
 		return s
 	}

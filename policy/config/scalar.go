@@ -3,6 +3,7 @@ package config
 import (
 	"encoding"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -40,12 +41,21 @@ func setScalar(node *yaml.Node, v reflect.Value) bool {
 	case reflect.Bool:
 		return node.ShortTag() == "!!bool" && node.Load(v.Addr().Interface()) == nil
 	case reflect.Int, reflect.Int64:
-		return node.ShortTag() == "!!int" && node.Load(v.Addr().Interface()) == nil
+		return node.ShortTag() == "!!int" && !isOctal(node.Value) && node.Load(v.Addr().Interface()) == nil
 	case reflect.Float64:
-		return isNumber(node) && node.Load(v.Addr().Interface()) == nil
+		return isNumber(node) && !isOctal(node.Value) && node.Load(v.Addr().Interface()) == nil && isFinite(v.Float())
 	}
 	return false
 }
+
+// isOctal reports whether text is a number that some take for an octal one: 010 is
+// 8 to YAML 1.1, and 10 to YAML 1.2 and people.
+func isOctal(text string) bool {
+	text = strings.TrimLeft(text, "+-")
+	return len(text) > 1 && text[0] == '0' && (text[1] >= '0' && text[1] <= '9' || text[1] == '_') && !strings.Contains(text, ".")
+}
+
+func isFinite(f float64) bool { return !math.IsInf(f, 0) && !math.IsNaN(f) }
 
 // setDuration reads durations as package time writes them. Zero needs no unit.
 func setDuration(node *yaml.Node, v reflect.Value) bool {
@@ -170,5 +180,5 @@ func (d *decoder) kindOf(node *yaml.Node) string {
 	case node.ShortTag() == "!!str":
 		return "a text"
 	}
-	return node.Value
+	return clip(node.Value)
 }

@@ -27,7 +27,7 @@ func (d *decoder) table(path string, node *yaml.Node, v reflect.Value) {
 		name := reflect.New(v.Type().Key()).Elem()
 		if err := setKey(key.Value, name); err != nil {
 			d.misread(path)
-			d.add(path, key, "has the key %q: %s", key.Value, withoutPackage(err))
+			d.add(path, key, "has the key %q: %s", clip(key.Value), withoutPackage(err))
 			continue
 		}
 		item := d.start(v.Type().Elem(), whole.MapIndex(name))

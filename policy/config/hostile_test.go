@@ -1,0 +1,187 @@
+package config_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/policy/config"
+)
+
+// A plain has the types that a file writes by itself.
+type plain struct {
+	Count int
+	Large int64
+	Wait  time.Duration
+	Share float64
+	Text  string
+	On    bool
+	List  []string
+	Deep  map[string]plain
+	Any   any
+}
+
+func readPlain(text string) (plain, error) {
+	var p plain
+	reader := config.Reader{Lookup: func(reference string) (string, bool, error) {
+		value, ok := map[string]string{
+			"COUNT": "7", "SHARE": "0.5", "ON": "true", "NULL": "null", "OCTAL": "010", "NAN": ".nan", "QUOTED": "'7'", "ANCHOR": "&a 7",
+			"LOOP": "${LOOP}", "LINES": "7\ntext: x", "LONG": strings.Repeat("7", 10_000), "DATE": "2026-01-01",
+		}[reference]
+		return value, ok, nil
+	}}
+	source := reader.Decode("f.yaml", []byte(text), &p)
+	return p, config.Join(source.Errors()...)
+}
+
+func utf16(text string) string {
+	b := []byte("\xff\xfe")
+	for _, r := range text {
+		b = append(b, byte(r), byte(r>>8))
+	}
+	return string(b)
+}
+
+// What editors and other systems make of a file is read, or refused with the place.
+func TestHostileFiles(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"line breaks of Windows", "count: 1\r\ntext: x\r\n", ""},
+		{"a byte order mark", "\xef\xbb\xbfcount: 1\n", ""},
+		{"an error after a byte order mark", "\xef\xbb\xbfcuont: 1\n", `f.yaml:1:1: has the unknown key "cuont"; did you mean count?`},
+		{"UTF-16", utf16("count: 1\n"), "f.yaml: is UTF-16, want UTF-8"},
+		{"UTF-16 the other way", "\xfe\xff\x00c", "f.yaml: is UTF-16, want UTF-8"},
+		{"no UTF-8", "count: 1\ntext: é\xffx", "f.yaml:2:8: is not UTF-8 from here on"},
+		{"a zero byte", "count: 1\n\ntext: a\x00b", `f.yaml:3:8: has the control character U+0000; in a text between quotes it can be written as \x00`},
+		{"an escape", "text: \x1b[31m", `f.yaml:1:7: has the control character U+001B; in a text between quotes it can be written as \x1B`},
+		{"a tab for an indent", "deep:\n\ta: {}", "f.yaml:2:1: while scanning for the next token: found character that cannot start any token"},
+		{"a tab after a key", "count:\t1", ""},
+		{"a key twice, once in quotes", "count: 1\n\"count\": 2", "f.yaml:2:1: has the key count twice, first in line 1"},
+		{"a key with a line break twice", "deep: {\"a\\nb\": {}, \"a\\nb\": {}}",
+			"f.yaml:1:8: deep: has the key \"a\\nb\": want letters, digits and any of -_.:/@\nf.yaml:1:20: deep: has the key \"a\\nb\" twice, first in line 1"},
+		{"a long key", strings.Repeat("k", 500) + ": 1",
+			`f.yaml:1:1: has the unknown key "` + strings.Repeat("k", 100) + `…"; known are any, count, deep, large, list, on, share, text, wait`},
+		{"a merge key in quotes", "deep: {a: {'<<': {count: 1}}}",
+			`f.yaml:1:12: deep.a: has the unknown key "<<"; known are any, count, deep, large, list, on, share, text, wait`},
+		{"a merge key", "deep: {a: &a {count: 1}, b: {<<: *a}}", "f.yaml:1:30: deep.b: has a merge key, which is not supported; write the keys out"},
+		{"an alias of nothing", "list: *gone", "f.yaml:1:7: unknown anchor 'gone' referenced"},
+		{"a list in itself", "list: &a [*a]", "f.yaml:1:7: list[0]: is a list, want a text"},
+		{"a mapping in itself", "deep: &a {x: {deep: *a}}",
+			"f.yaml:1:14: deep" + strings.Repeat(".x.deep", 15) + ".x: is too much: a file has at most 50000 values in at most 32 levels"},
+		{"too many levels of a list", strings.Repeat("[", 20_000), "f.yaml:1:10001: while increasing flow level: exceeded max depth of 10000"},
+		{"too many levels of a mapping", strings.Repeat("{a: ", 20_000), "f.yaml:1:40001: while increasing flow level: exceeded max depth of 10000"},
+		{"too large", "text: " + strings.Repeat("x", 10<<20), "f.yaml: has more than 1048576 bytes"},
+		{"a reference within brackets", "count: 1\nlist: [a, ${COUNT}]",
+			"f.yaml:2:12: while parsing a flow sequence: did not find expected ',' or ']'; between braces or brackets, ${…} stands in quotes"},
+		{"a reference within braces", "deep: {a: {count: ${COUNT}}}",
+			"f.yaml:1:20: while parsing a flow mapping: did not find expected ',' or '}'; between braces or brackets, ${…} stands in quotes"},
+		{"another version", "%YAML 2.0\n---\ncount: 1", "f.yaml:1:1: found incompatible YAML document"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := readPlain(tt.text)
+			if tt.want == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.EqualError(t, err, tt.want)
+		})
+	}
+}
+
+// A few lines may say as much as a whole library.
+func TestHostileAliases(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("deep:\n  a0: &a0 {list: [x, x, x, x, x, x, x, x, x, x]}\n")
+	for i := range 12 {
+		fmt.Fprintf(&b, "  a%d: &a%d {deep: {", i+1, i+1)
+		for j := range 10 {
+			fmt.Fprintf(&b, "k%d: *a%d, ", j, i)
+		}
+		b.WriteString("}}\n")
+	}
+	_, err := readPlain(b.String())
+	assert.ErrorContains(t, err, "is too much: a file has at most 50000 values in at most 32 levels")
+	assert.Equal(t, 0, strings.Count(err.Error(), "\n"), "it is said once")
+}
+
+// A value is what people take it for, or none.
+func TestHostileValues(t *testing.T) {
+	for text, want := range map[string]plain{
+		"count: 0x10":                     {Count: 16},
+		"count: 1_000":                    {Count: 1000},
+		"count: 0":                        {},
+		"large: -9223372036854775808":     {Large: math.MinInt64},
+		"share: 0.25":                     {Share: 0.25},
+		"share: 0":                        {},
+		"wait: -5s":                       {Wait: -5 * time.Second},
+		"wait: 0":                         {},
+		"count: ${COUNT}":                 {Count: 7},
+		"count: ${NONE:-3}":               {Count: 3},
+		"count: 1${COUNT}":                {Count: 17},
+		"share: ${SHARE}":                 {Share: 0.5},
+		"on: ${ON}":                       {On: true},
+		"any: ${COUNT}":                   {Any: 7},
+		"any: ${DATE}":                    {Any: "2026-01-01"},
+		"text: ${COUNT}":                  {Text: "7"},
+		"text: ${NULL}":                   {Text: "null"},
+		"text: ${LOOP}":                   {Text: "${LOOP}"},
+		"text: ${LINES}":                  {Text: "7\ntext: x"},
+		"text: ${LONG}":                   {Text: strings.Repeat("7", 10_000)},
+		"text: 017":                       {Text: "017"},
+		"list:\n- '${COUNT}'\n- ${COUNT}": {List: []string{"7", "7"}},
+	} {
+		got, err := readPlain(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, got, text)
+	}
+	for text, want := range map[string]string{
+		"count: 010":                          "1:8: count: is 010, want a whole number",
+		"count: -017":                         "1:8: count: is -017, want a whole number",
+		"share: 010":                          "1:8: share: is 010, want a number",
+		"count: ${OCTAL}":                     "1:8: count: is what ${OCTAL} holds, want a whole number",
+		"count: 1e3":                          "1:8: count: is 1e3, want a whole number",
+		"count: '7'":                          "1:8: count: is a text, want a whole number",
+		"count: '${COUNT}'":                   "1:8: count: is what ${COUNT} holds, want a whole number",
+		"count: ${NULL}":                      "1:8: count: is what ${NULL} holds, want a whole number",
+		"count: ${QUOTED}":                    "1:8: count: is what ${QUOTED} holds, want a whole number",
+		"count: ${ANCHOR}":                    "1:8: count: is what ${ANCHOR} holds, want a whole number",
+		"count: ${LONG}":                      "1:8: count: is what ${LONG} holds, want a whole number",
+		"count: 9223372036854775808":          "1:8: count: is 9223372036854775808, want a whole number",
+		"count: 1" + strings.Repeat("0", 300): "1:8: count: is 1" + strings.Repeat("0", 99) + "…, want a whole number",
+		"share: .nan":                         "1:8: share: is .nan, want a number",
+		"share: ${NAN}":                       "1:8: share: is what ${NAN} holds, want a number",
+		"share: -.inf":                        "1:8: share: is -.inf, want a number",
+		"share: 1e999":                        "1:8: share: is a text, want a number",
+		"wait: 3000000h":                      "1:7: wait: is a text, want a duration such as 500ms, 10s or 1m30s",
+		"wait: 1e3s":                          "1:7: wait: is a text, want a duration such as 500ms, 10s or 1m30s",
+		"wait: .inf":                          "1:7: wait: is .inf, want a duration such as 500ms, 10s or 1m30s",
+		"on: yes":                             "1:5: on: is a text, want true or false",
+		"on: 1":                               "1:5: on: is 1, want true or false",
+		"text: ${NONE:-${COUNT}}":             "1:7: text: has a ${ within a reference, which cannot be; the text after :- is taken as it is",
+		"text: ${${COUNT}}":                   "1:7: text: has a ${ within a reference, which cannot be; the text after :- is taken as it is",
+	} {
+		_, err := readPlain(text)
+		assert.EqualError(t, err, "f.yaml:"+want, text)
+	}
+}
+
+// The lines that are shown have no secret in them, wherever it stands, and nothing
+// that a terminal would obey.
+func TestHostileExcerpts(t *testing.T) {
+	for text, want := range map[string]string{
+		"client_secret:\n  hunter2":            "    2 | *********\n      | ^\n",
+		"client_secret: |\n  first\n  hunter2": "    3 | *********\n      | ^\n",
+		"client_secret: >\n  http://hunter2/x": "    2 | ******************\n      | ^\n",
+		"label: |\n  some text":                "    2 |   some text\n      | ^\n",
+		"text: \x1b[31m":                       "    1 | text: \uFFFD[31m\n      | ^\n",
+	} {
+		var p plain
+		source := config.Decode("f.yaml", []byte(text), &p)
+		line := strings.Count(text, "\n") + 1
+		assert.Equal(t, want, source.Excerpt(&config.Error{Line: line, Column: 1}), text)
+	}
+}
