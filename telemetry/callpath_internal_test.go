@@ -5,19 +5,25 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/sparekey/sparekey/policy"
 )
@@ -104,18 +110,77 @@ func TestEventsCostNoMemory(t *testing.T) {
 		"looked up":    func(r *recorder) { r.lookedUp(ctx, "f", "hit") },
 		"no breaker":   func(r *recorder) { r.lookedUp(ctx, "", "miss") },
 	}
+	deaf := slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
 	for _, installed := range []bool{false, true} {
 		otel.SetMeterProvider(metricnoop.NewMeterProvider())
 		if installed {
 			otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())))
 		}
-		r := newRecorder(Config{RequestDuration: true})
-		for name, event := range events {
-			allocs := testing.AllocsPerRun(200, func() { event(r) })
-			assert.Zero(t, allocs, "%s, SDK: %v", name, installed)
+		for _, logger := range []*slog.Logger{nil, deaf} {
+			r := newRecorder(Config{RequestDuration: true, Logger: logger})
+			for name, event := range events {
+				allocs := testing.AllocsPerRun(200, func() { event(r) })
+				assert.Zero(t, allocs, "%s, SDK: %v, logger: %v", name, installed, logger != nil)
+			}
 		}
 	}
 	otel.SetMeterProvider(metricnoop.NewMeterProvider())
+}
+
+// TestSpansCostLittle: without an SDK a span makes three allocations and takes 256
+// bytes at most, also in a request that came with the ids of a trace, which OpenTelemetry
+// hands on. Of a call without them it costs nothing.
+func TestSpansCostLittle(t *testing.T) {
+	otel.SetTracerProvider(tracenoop.NewTracerProvider())
+	r := newRecorder(Config{})
+	layer := &attemptLayer{recorder: r}
+	remote := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
+	now := time.Unix(1000, 0)
+	for _, tt := range []struct {
+		name   string
+		ctx    context.Context
+		allocs float64
+		bytes  uint64
+	}{
+		{"alone", t.Context(), 0, 0},
+		{"in a trace", trace.ContextWithRemoteSpanContext(t.Context(), remote), 3, 256},
+	} {
+		req, err := http.NewRequestWithContext(tt.ctx, http.MethodPost, "https://api.test/v1/x", nil)
+		require.NoError(t, err)
+		trail := &Trail{}
+		trail.claimed.Store(true)
+		a := &attempt{trail: trail, layer: layer}
+		for name, span := range map[string]func(){
+			"call": func() {
+				_, span := r.startCall(tt.ctx, now, "f")
+				span.End()
+			},
+			"attempt": func() {
+				a.startSpan(req)
+				a.span.End()
+			},
+		} {
+			allocs, bytes := tt.allocs, tt.bytes
+			if name == "attempt" && tt.bytes > 0 { // the request that goes on has the span's context
+				allocs, bytes = allocs+1, bytes+uint64(unsafe.Sizeof(*req))+32
+			}
+			assert.LessOrEqual(t, testing.AllocsPerRun(200, span), allocs, "%s %s: allocations", name, tt.name)
+			assert.LessOrEqual(t, bytesPerRun(200, span), bytes, "%s %s: bytes", name, tt.name)
+		}
+	}
+}
+
+// bytesPerRun returns how many bytes f allocates on average.
+func bytesPerRun(runs uint64, f func()) uint64 {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var before, after runtime.MemStats
+	f()
+	runtime.ReadMemStats(&before)
+	for range runs {
+		f()
+	}
+	runtime.ReadMemStats(&after)
+	return (after.TotalAlloc - before.TotalAlloc) / runs
 }
 
 // TestQuiet: the first of a function is told at once, and then one in 10 s, with

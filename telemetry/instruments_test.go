@@ -185,8 +185,8 @@ have instruments of their own: see jobs.Measured and package batch.
 		"sparekey.throttle.name": "the throttle's name, or its host", "sparekey.rung.name": "the rung's name",
 		"http.response.status_code": "the status, if an answer came",
 		"http.request.method":       "the method, or _OTHER if it is none of the known", "server.address": "the host", "server.port": "its port",
-		"error.type":                "none for an answer, or a caller who left; a status of an attempt, 400 to 599; dns, connect or tls, where it was not reached; timeout_attempt or timeout_total; the reason of a refusal; else the class of the failure, or _OTHER",
-		"sparekey.fallback.cause":   "the class of the failure that the answer makes up for, or _OTHER",
+		"error.type":              "none for an answer, or a caller who left; a status of an attempt, 400 to 599; dns, connect or tls, where it was not reached; timeout_attempt or timeout_total; the reason of a refusal; else the class of the failure, or _OTHER",
+		"sparekey.fallback.cause": "the class of the failure that the answer makes up for, or _OTHER",
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		text := names[key]
