@@ -76,7 +76,7 @@ func newHTTPOptions(l httpLabels) []metric.RecordOption {
 	if l.failure != "" {
 		attributes = append(attributes, keyErrorType.String(l.failure))
 	}
-	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attributes...))} //nolint:forbidigo // made once
 }
 
 // knownMethod returns a method as the conventions want it: from a set that is bounded.

@@ -107,6 +107,6 @@ func (s *sets) find(l labels) *set {
 }
 
 func newSet(l labels) *set {
-	option := metric.WithAttributeSet(attribute.NewSet(l.attributes()...))
+	option := metric.WithAttributeSet(attribute.NewSet(l.attributes()...)) //nolint:forbidigo // made once
 	return &set{labels: l, add: []metric.AddOption{option}, record: []metric.RecordOption{option}}
 }

@@ -95,7 +95,7 @@ func (g *gauges) observe(o metric.Observer, f *FunctionSnapshot, now time.Time) 
 		if f.Name != "" {
 			more = append(more, keyFunction.String(f.Name))
 		}
-		return metric.WithAttributeSet(attribute.NewSet(more...))
+		return metric.WithAttributeSet(attribute.NewSet(more...)) //nolint:forbidigo // asked for when metrics are collected
 	}
 	for _, b := range f.Breakers {
 		for state := policy.Closed; state <= policy.Isolated; state++ {

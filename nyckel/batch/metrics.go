@@ -53,7 +53,7 @@ func newMetrics(name string) *metrics {
 	}
 	m.answered, m.failed = m.result("answered"), m.result("failed")
 	m.gone, m.refusal = m.result("left"), m.result("refused")
-	plain := metric.WithAttributeSet(attribute.NewSet(m.name...))
+	plain := metric.WithAttributeSet(attribute.NewSet(m.name...)) //nolint:forbidigo // made once
 	m.perCall = []metric.AddOption{plain}
 	m.perBatch, m.perWaitOption = []metric.RecordOption{plain}, []metric.RecordOption{plain}
 	return m
@@ -61,7 +61,7 @@ func newMetrics(name string) *metrics {
 
 func (m *metrics) result(result string) []metric.AddOption {
 	attributes := append([]attribute.KeyValue{keyResult.String(result)}, m.name...)
-	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
+	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attributes...))} //nolint:forbidigo // made once
 }
 
 func (m *metrics) refused(ctx context.Context) { m.requests.Add(ctx, 1, m.refusal...) }

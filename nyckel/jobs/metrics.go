@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -26,11 +25,16 @@ import (
 //	sparekey.jobs.handler.duration      time that handlers took, s
 //	sparekey.jobs.gate.closed           time for which gates were closed, s
 //
-// The first five are asked of the database, once in 5 s at most. They are those of
+// All but enqueued and rejected tell queues apart by sparekey.jobs.queue; depth has
+// sparekey.jobs.state, settled sparekey.jobs.ending, enqueued sparekey.jobs.new. The
+// first five are asked of the database, once in 5 s at most. They are those of
 // the queue, whoever asks, so one process need measure. Close ends the measuring
 // and closes e.
 func Measured(e Engine) (Engine, error) {
 	m := &measured{Engine: e}
+	for i := range m.byNew {
+		m.byNew[i] = []metric.AddOption{newSet(keyNew.Bool(i == 1))}
+	}
 	var errs []error
 	meter := otel.Meter("github.com/sparekey/sparekey/nyckel/jobs")
 	counter := func(name, unit, description string) metric.Int64Counter {
@@ -69,6 +73,8 @@ type measured struct {
 	attempts                    metric.Int64Histogram
 	gateClosed                  metric.Float64Counter
 	registration                metric.Registration
+	byNew                       [2][]metric.AddOption // enqueued jobs that were there, that were not
+	measures                    measures
 
 	mu    sync.Mutex
 	stats []Stats   // guarded by mu
@@ -100,18 +106,14 @@ func (m *measured) observe(meter metric.Meter) error {
 	m.registration, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		all, err := m.recentStats(ctx)
 		for _, s := range all {
-			queue := attribute.String("queue", s.Queue)
-			in := func(state string) metric.ObserveOption {
-				return metric.WithAttributes(queue, attribute.String("state", state))
+			by := m.measures.of(s.Queue)
+			for i, n := range [len(jobStates)]int{s.Ready, s.Scheduled, s.Running, s.Dead} {
+				o.ObserveInt64(depth, int64(n), by.states[i]...)
 			}
-			o.ObserveInt64(depth, int64(s.Ready), in("ready"))
-			o.ObserveInt64(depth, int64(s.Scheduled), in("scheduled"))
-			o.ObserveInt64(depth, int64(s.Running), in("running"))
-			o.ObserveInt64(depth, int64(s.Dead), in("dead"))
-			o.ObserveInt64(bytes, s.Bytes, metric.WithAttributes(queue))
-			o.ObserveInt64(bound, int64(s.Bound), metric.WithAttributes(queue))
-			o.ObserveFloat64(ready, s.OldestReady.Seconds(), metric.WithAttributes(queue))
-			o.ObserveFloat64(running, s.OldestRunning.Seconds(), metric.WithAttributes(queue))
+			o.ObserveInt64(bytes, s.Bytes, by.observe...)
+			o.ObserveInt64(bound, int64(s.Bound), by.observe...)
+			o.ObserveFloat64(ready, s.OldestReady.Seconds(), by.observe...)
+			o.ObserveFloat64(running, s.OldestRunning.Seconds(), by.observe...)
 		}
 		return err
 	}, depth, bytes, bound, ready, running)
@@ -148,7 +150,7 @@ func (m *measured) Enqueue(ctx context.Context, js ...Job) ([]Receipt, error) {
 	}
 	for i, n := range count {
 		if n > 0 {
-			m.enqueued.Add(ctx, n, metric.WithAttributes(attribute.Bool("new", i == 1)))
+			m.enqueued.Add(ctx, n, m.byNew[i]...)
 		}
 	}
 	return receipts, err
@@ -162,7 +164,7 @@ func (m *measured) Run(ctx context.Context, c RunConfig, h Handler) error {
 		m.count(ctx, s)
 		tell(s)
 	}
-	gate := &measuredGate{Gate: c.Gate, closed: m.gateClosed, since: map[string]time.Time{}}
+	gate := &measuredGate{Gate: c.Gate, closed: m.gateClosed, measures: &m.measures, since: map[string]time.Time{}}
 	c.Gate = gate
 	if rationed, ok := gate.Gate.(Rationed); ok {
 		c.Gate = &measuredRation{gate, rationed}
@@ -171,14 +173,14 @@ func (m *measured) Run(ctx context.Context, c RunConfig, h Handler) error {
 }
 
 func (m *measured) count(ctx context.Context, s Settled) {
-	queue := metric.WithAttributes(attribute.String("queue", s.Queue))
-	m.settled.Add(ctx, 1, queue, metric.WithAttributes(attribute.String("ending", s.Ending.String())))
-	m.pickup.Record(ctx, s.Picked.Seconds(), queue)
+	by := m.measures.of(s.Queue)
+	m.settled.Add(ctx, 1, by.ending(s.Ending)...)
+	m.pickup.Record(ctx, s.Picked.Seconds(), by.record...)
 	if s.Took > 0 {
-		m.took.Record(ctx, s.Took.Seconds(), queue)
+		m.took.Record(ctx, s.Took.Seconds(), by.record...)
 	}
 	if s.Ending == Finished || s.Ending == DeadLettered {
-		m.attempts.Record(ctx, int64(s.Attempt), queue)
+		m.attempts.Record(ctx, int64(s.Attempt), by.record...)
 	}
 }
 
@@ -190,7 +192,8 @@ func (m *measured) Close() error {
 // measuredGate sums up the time for which a gate is closed.
 type measuredGate struct {
 	Gate
-	closed metric.Float64Counter
+	closed   metric.Float64Counter
+	measures *measures
 
 	mu    sync.Mutex
 	since map[string]time.Time // queues that are closed, since they were asked last; guarded by mu
@@ -203,7 +206,7 @@ func (g *measuredGate) Ready(ctx context.Context, queue string) time.Duration {
 	defer g.mu.Unlock()
 	now := time.Now()
 	if since, ok := g.since[queue]; ok {
-		g.closed.Add(ctx, now.Sub(since).Seconds(), metric.WithAttributes(attribute.String("queue", queue)))
+		g.closed.Add(ctx, now.Sub(since).Seconds(), g.measures.of(queue).add...)
 	}
 	if wait > 0 {
 		g.since[queue] = now
