@@ -127,6 +127,22 @@ func TestEventsCostNoMemory(t *testing.T) {
 	otel.SetMeterProvider(metricnoop.NewMeterProvider())
 }
 
+// TestSetsAreKept: as many attribute sets as there can be series are made once, and
+// any number of others keeps no memory.
+func TestSetsAreKept(t *testing.T) {
+	var s sets
+	of := func(i int) labels { return labels{function: "f", status: i} }
+	for i := range 2 * maxSets {
+		s.of(of(i))
+	}
+	assert.Len(t, s.made, maxSets)
+	i := 0
+	assert.Zero(t, testing.AllocsPerRun(maxSets/2, func() {
+		s.of(of(i % maxSets))
+		i++
+	}))
+}
+
 // TestSpansCostLittle: without an SDK a span makes three allocations and takes 256
 // bytes at most, also in a request that came with the ids of a trace, which OpenTelemetry
 // hands on. Of a call without them it costs nothing.

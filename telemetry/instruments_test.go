@@ -154,8 +154,8 @@ http.client.request.duration is there if Config.RequestDuration asks for it.
 The observable ones are there once telemetry.Measure was called. Queues of jobs and batches
 have instruments of their own: see jobs.Measured and package batch.
 
-| Instrument | Kind | Unit | Attributes | What |
-|---|---|---|---|---|
+| Instrument | Kind | Unit | Attributes | Series at most | What |
+|---|---|---|---|---|---|
 `)
 	values := map[attribute.Key]map[string]bool{}
 	metrics := got.ScopeMetrics[0].Metrics
@@ -176,8 +176,10 @@ have instruments of their own: see jobs.Measured and package batch.
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
 			names = append(names, "`"+string(key)+"`")
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | %s |\n", m.Name, kind, m.Unit, strings.Join(names, ", "), m.Description)
+		require.Contains(t, series, m.Name)
+		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | %s | %s |\n", m.Name, kind, m.Unit, strings.Join(names, ", "), series[m.Name], m.Description)
 	}
+	b.WriteString(seriesText)
 	b.WriteString("\n| Attribute | Values |\n|---|---|\n")
 	names := map[attribute.Key]string{
 		"sparekey.function.name": "the function's name", "sparekey.endpoint.name": "the endpoint's name; none if there is only one",
@@ -208,6 +210,57 @@ have instruments of their own: see jobs.Measured and package batch.
 	fmt.Fprintf(&b, "\nThe classes are %s. The reasons are those of `sparekey.rejection.reason`.\n", strings.Join(classes, ", "))
 	return b.String()
 }
+
+// series are how many an instrument can have, in the letters that seriesText explains.
+// That they do not have more is for a test of whole stacks.
+var series = map[string]string{
+	"http.client.request.duration":           "H·M·O",
+	"sparekey.client.attempt.duration":       "F·E·K·O",
+	"sparekey.client.breaker.state":          "4·F·B",
+	"sparekey.client.breaker.transitions":    "24·F",
+	"sparekey.client.cache.evictions":        "3·F",
+	"sparekey.client.cache.limit":            "F",
+	"sparekey.client.cache.lookups":          "8·F",
+	"sparekey.client.cache.memory.limit":     "F",
+	"sparekey.client.cache.memory.usage":     "F",
+	"sparekey.client.cache.usage":            "F",
+	"sparekey.client.config.reloads":         "3",
+	"sparekey.client.endpoint.healthy":       "F·E",
+	"sparekey.client.endpoint.usage":         "F·E",
+	"sparekey.client.fallbacks":              "16·F·A",
+	"sparekey.client.fidelity.comparisons":   "3·F·R",
+	"sparekey.client.hedges":                 "3·F",
+	"sparekey.client.limiter.limit":          "F·B",
+	"sparekey.client.limiter.usage":          "F·B",
+	"sparekey.client.prediction.active":      "F",
+	"sparekey.client.prediction.duration":    "F·C",
+	"sparekey.client.queue.limit":            "F·B",
+	"sparekey.client.queue.usage":            "F·B",
+	"sparekey.client.queue.wait.duration":    "F",
+	"sparekey.client.rejections":             "11·F",
+	"sparekey.client.retries.skipped":        "7·F",
+	"sparekey.client.retry.budget.available": "F",
+	"sparekey.client.retry.delay":            "F",
+	"sparekey.client.rung.failures":          "F·R",
+	"sparekey.client.throttle.ratio":         "F·B",
+}
+
+const seriesText = `
+The letters are numbers of things that there are or that happen:
+
+- F: functions, one more for calls that name none.
+- E: endpoints of a function, 1 if there is only one. H: hosts. M: methods.
+- B: breakers of a function, one for each endpoint or host; so it is for limiters and throttles.
+- R: rungs of a ladder. A: sources of answers in the service's place.
+- K: kinds of attempts, 5 at most.
+- O: outcomes of attempts, each a status with an error.type. C: ends of calls, each a source
+  with an error.type.
+
+OpenTelemetry's SDK keeps 2,000 series of an instrument and throws the others together as
+otel.metric.overflow. Only attempt.duration can come near: 50 functions at 3 endpoints, with
+first attempts, retries and failovers and 4 outcomes, are 1,800. Who has more raises the
+limit (sdk/metric.WithCardinalityLimit), or has a View drop sparekey.endpoint.name.
+`
 
 func kindOf(t *testing.T, m metricdata.Metrics) (kind string, sets []attribute.Set) {
 	switch data := m.Data.(type) {

@@ -57,9 +57,9 @@ type histogram struct {
 	sets
 }
 
-// maxSets bounds how many attribute sets an instrument remembers. What exceeds it
-// is made anew each time.
-const maxSets = 512
+// maxSets bounds how many attribute sets an instrument remembers: as many as
+// OpenTelemetry's SDK keeps series of it. What exceeds it is made anew each time.
+const maxSets = 2000
 
 // sets remembers the attribute sets of labels, since to make one costs more than
 // to record with it. Its zero value is empty. It is safe for concurrent use.

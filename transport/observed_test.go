@@ -6,7 +6,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -356,8 +358,17 @@ func TestBoundedSeries(t *testing.T) {
 		defer telemetry.Measure(func() telemetry.Snapshot { return transport.Snapshot(transports...) })()
 		metrics := sdk.collect(t)
 		require.Greater(t, len(metrics), 15)
+		bounds := documentedSeries(t, map[string]int{
+			"F": functions, "E": 3, "B": 3, "R": 1, "K": 3, // first, retry, failover
+			"O": 4, // 200, 429, 503, a reset
+			"A": 3, // static, and the names of two endpoints
+			"C": 5, // those, live and cache
+		})
 		for _, m := range metrics {
 			sets, _ := seriesOf(t, m)
+			if bound, ok := bounds[m.Name]; assert.True(t, ok, "%s is not documented", m.Name) {
+				assert.LessOrEqual(t, len(sets), bound, "series of %s", m.Name)
+			}
 			assert.Less(t, len(sets), 2000, m.Name)
 			for _, set := range sets {
 				assert.False(t, set.HasValue("otel.metric.overflow"), m.Name)
@@ -365,12 +376,37 @@ func TestBoundedSeries(t *testing.T) {
 			switch m.Name {
 			case "sparekey.client.attempt.duration":
 				assert.Len(t, sets, len(want))
-				assert.LessOrEqual(t, len(sets), functions*3*3*4, "functions, endpoints, kinds, outcomes")
-			case "sparekey.client.breaker.state":
-				assert.Len(t, sets, functions*3*4, "functions, breakers, states")
-			case "sparekey.client.cache.usage":
-				assert.Len(t, sets, functions)
+			case "sparekey.client.breaker.state", "sparekey.client.cache.usage", "sparekey.client.cache.limit",
+				"sparekey.client.cache.evictions", "sparekey.client.endpoint.healthy", "sparekey.client.endpoint.usage",
+				"sparekey.client.limiter.usage", "sparekey.client.prediction.active", "sparekey.client.retry.budget.available":
+				assert.Len(t, sets, bounds[m.Name], "series of %s", m.Name)
 			}
 		}
 	})
+}
+
+// documentedSeries returns how many series INSTRUMENTS.md says that an instrument can
+// have where the letters stand for these numbers.
+func documentedSeries(t *testing.T, letters map[string]int) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile("../telemetry/INSTRUMENTS.md")
+	require.NoError(t, err)
+	bounds := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, " | ")
+		if len(cells) != 6 || !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		bound := 1
+		for factor := range strings.SplitSeq(cells[4], "·") {
+			n, err := strconv.Atoi(factor)
+			if err != nil {
+				n = letters[factor]
+			}
+			bound *= n
+		}
+		bounds[strings.Trim(cells[0], "|` ")] = bound
+	}
+	require.Greater(t, len(bounds), 20)
+	return bounds
 }
