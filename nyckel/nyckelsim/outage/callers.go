@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/sparekey/sparekey/nyckel"
@@ -30,19 +31,6 @@ type answer struct {
 // A caller asks questions through one of the clients.
 type caller interface {
 	ask(ctx context.Context, text string) (answer, error)
-}
-
-// counted counts the calls of the model that go out on the wire.
-type counted struct {
-	http.RoundTripper
-	calls atomic.Int64
-}
-
-func (c *counted) RoundTrip(req *http.Request) (*http.Response, error) {
-	if strings.HasSuffix(req.URL.Path, "/invoke") {
-		c.calls.Add(1)
-	}
-	return c.RoundTripper.RoundTrip(req)
 }
 
 // bare calls the API with nothing but an http.Client and a token.
@@ -113,35 +101,61 @@ type stacked struct{ client *nyckel.Client }
 // functionName is what the program calls its function; the id is the service's.
 const functionName = "ticket_routing"
 
-func newStacked(s *site, wire http.RoundTripper, stack policy.Stack) (*stacked, error) {
-	return stackedBy(
-		nyckel.WithBaseURL(s.url),
-		nyckel.WithCredentials(clientID, clientSecret),
-		nyckel.WithHTTPClient(&http.Client{Transport: wire}),
-		nyckel.WithFunction(functionName, nyckel.Function{ID: s.function, Stack: &stack}),
-		nyckel.WithLimit(policy.Limit{Off: true}), // as with the other callers, the service alone refuses
-	)
-}
-
-// newPlanned makes the client of a configuration file.
-func newPlanned(config string, s *site, wire http.RoundTripper, onTransition func(policy.Transition)) (*stacked, error) {
-	p, err := readPlan(config, s)
-	if err != nil {
-		return nil, err
+// newStacked makes the client, by the configuration file if there is one.
+func newStacked(o options, d *data, s *site, wire http.RoundTripper, onTransition func(policy.Transition)) (*stacked, error) {
+	chance := seeded(o.seed)
+	settings := []nyckel.Option{nyckel.WithHTTPClient(&http.Client{Transport: wire})}
+	if o.config == "" {
+		stack := listening(newStack(o, rulesFor(d), commonest(d.train)), chance, onTransition)
+		settings = append(settings,
+			nyckel.WithBaseURL(s.url),
+			nyckel.WithCredentials(clientID, clientSecret),
+			nyckel.WithFunction(functionName, nyckel.Function{ID: s.function, Stack: &stack}),
+			nyckel.WithLimit(policy.Limit{Off: true}), // as with the other callers, the service alone refuses
+		)
+	} else {
+		p, err := readPlan(o.config, s)
+		if err != nil {
+			return nil, err
+		}
+		if p, err = listeningPlan(p, chance, onTransition); err != nil {
+			return nil, err
+		}
+		f, _ := p.Function(functionName)
+		settings = append(settings, nyckel.WithPlan(p, f.Account))
 	}
-	if p, err = listening(p, onTransition); err != nil {
-		return nil, err
-	}
-	f, _ := p.Function(functionName)
-	return stackedBy(nyckel.WithPlan(p, f.Account), nyckel.WithHTTPClient(&http.Client{Transport: wire}))
-}
-
-func stackedBy(options ...nyckel.Option) (*stacked, error) {
-	client, err := nyckel.New(options...)
+	client, err := nyckel.New(settings...)
 	if err != nil {
 		return nil, err
 	}
 	return &stacked{client}, nil
+}
+
+// seeded returns what the stack takes for chance.
+func seeded(seed uint64) func() float64 {
+	var mu sync.Mutex
+	random := rand.New(rand.NewPCG(seed, 4))
+	return func() float64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return random.Float64()
+	}
+}
+
+// listening returns the stack with a func that is told of what the breaker does, and
+// with another for whatever is left to chance.
+func listening(s policy.Stack, chance func() float64, onTransition func(policy.Transition)) policy.Stack {
+	s.Breaker.OnTransition = func(_ context.Context, t policy.Transition) { onTransition(t) }
+	s.Breaker.Random, s.Retry.Random = chance, chance
+	if s.Throttle != nil {
+		s.Throttle = new(*s.Throttle)
+		s.Throttle.Random = chance
+	}
+	if s.Fallback != nil {
+		s.Fallback = new(*s.Fallback)
+		s.Fallback.Fidelity.Random = chance
+	}
+	return s
 }
 
 func (s *stacked) ask(ctx context.Context, text string) (answer, error) {
@@ -152,14 +166,10 @@ func (s *stacked) ask(ctx context.Context, text string) (answer, error) {
 	return answer{prediction.LabelName, prediction.Answer}, nil
 }
 
-func told(onTransition func(policy.Transition)) func(context.Context, policy.Transition) {
-	return func(_ context.Context, t policy.Transition) { onTransition(t) }
-}
-
 // newStack is what stands between the program and the service. Its times suit a
 // demo of 45 s or, by their scale, less; a service would leave most of them at
 // their defaults.
-func newStack(o options, rules []policy.Rule, static string, onTransition func(policy.Transition)) policy.Stack {
+func newStack(o options, rules []policy.Rule, static string) policy.Stack {
 	scale := min(1, o.duration.Seconds()/45)
 	scaled := func(t, least time.Duration) time.Duration {
 		return max(least, time.Duration(scale*float64(t)))
@@ -174,6 +184,7 @@ func newStack(o options, rules []policy.Rule, static string, onTransition func(p
 		},
 		Cache: &policy.Cache{
 			TTL:     scaled(3*time.Second, 300*time.Millisecond), // short, so that answers get stale
+			Jitter:  -1,                                          // all by the seed
 			Similar: &policy.Similar{},
 		},
 		Total:   scaled(3*time.Second, 1500*time.Millisecond),
@@ -184,7 +195,6 @@ func newStack(o options, rules []policy.Rule, static string, onTransition func(p
 		},
 		Breaker: policy.Breaker{
 			Window: 5 * time.Second, OpenFor: openFor, MaxOpenFor: 2 * openFor,
-			OnTransition: told(onTransition),
 		},
 	}
 }

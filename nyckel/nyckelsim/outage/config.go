@@ -3,6 +3,7 @@ package outage
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -48,16 +49,13 @@ func checkConfig(name string) error {
 	return err
 }
 
-// listening returns the plan with a func that is told of what the breaker does.
-func listening(p *plan.Plan, onTransition func(policy.Transition)) (*plan.Plan, error) {
+// listeningPlan returns the plan with what [listening] adds to the stack.
+func listeningPlan(p *plan.Plan, chance func() float64, onTransition func(policy.Transition)) (*plan.Plan, error) {
 	file := p.File()
-	functions := make(map[string]plan.Function, len(file.Functions))
-	for name, f := range file.Functions {
-		if name == functionName {
-			f.Breaker.OnTransition = told(onTransition)
-		}
-		functions[name] = f
-	}
+	functions := maps.Clone(file.Functions)
+	f := functions[functionName]
+	f.Stack = listening(f.Stack, chance, onTransition)
+	functions[functionName] = f
 	file.Functions = functions
 	return plan.New(file)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,9 @@ type watched struct {
 	server  *http.Server // nil if nobody watches
 	handler http.Handler
 	done    chan struct{} // closed when the server has ended
+
+	mu   sync.Mutex
+	last telemetry.Snapshot // guarded by mu
 }
 
 // watch serves the console, if there is to be one, and prints where.
@@ -41,10 +45,17 @@ func (p Program) watch(o options, out io.Writer) (*watched, error) {
 	return w, nil
 }
 
-// show says what there is to see from now on.
-func (w *watched) show(source func() telemetry.Snapshot) { w.source.Store(&source) }
+// show says what there is to see from now on, as long as the clock goes.
+func (w *watched) show(c *clock, source func() telemetry.Snapshot) {
+	w.source.Store(new(func() telemetry.Snapshot {
+		c.within(func() { w.last = source() })
+		return w.last
+	}))
+}
 
 func (w *watched) snapshot() telemetry.Snapshot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if source := w.source.Load(); source != nil {
 		return (*source)()
 	}

@@ -16,6 +16,7 @@ type options struct {
 	config       string
 	console      string
 	noConsole    bool
+	fast         bool
 	seed         uint64
 	rate         float64
 	duration     time.Duration
@@ -34,9 +35,10 @@ func (p Program) parseFlags(args []string, stderr io.Writer) (options, error) {
 		flags.StringVar(&o.console, "console", "127.0.0.1:0", "loopback `address` of the console, which shows the stack at work")
 		flags.BoolVar(&o.noConsole, "no-console", false, "serve no console")
 	}
-	flags.Uint64Var(&o.seed, "seed", 1, "seed of faults, traffic and split; same seed, same faults")
+	flags.Uint64Var(&o.seed, "seed", 1, "seed of faults, traffic and split; same seed, same figures")
 	flags.Float64Var(&o.rate, "rate", 10, "calls per second; the burst has more")
 	flags.DurationVar(&o.duration, "duration", 45*time.Second, "length of all phases together")
+	flags.BoolVar(&o.fast, "fast", false, "do not wait for time to pass; the figures are the same")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return o, err

@@ -30,7 +30,7 @@ func TestFlagErrors(t *testing.T) {
 		args []string
 		want string // the last line
 	}{
-		{"unknown flag", []string{"-fast"}, "outage: see the flags above"},
+		{"unknown flag", []string{"-quick"}, "outage: see the flags above"},
 		{"not a number", []string{"-rate", "ten"}, "outage: see the flags above"},
 		{"negative seed", []string{"-seed", "-1"}, "outage: see the flags above"},
 		{"argument", []string{"train.csv"}, `outage: unexpected argument "train.csv"; texts are given with -train and -input`},

@@ -86,7 +86,9 @@ func TestRunWatched(t *testing.T) {
 	defer cancel()
 	var body, url string
 	var stderr bytes.Buffer
-	out := &trigger{text: "sparekey L", fire: func() {
+	answered := make(chan struct{})
+	go func() { // for time stands still while somebody writes
+		<-answered
 		mu.Lock()
 		defer mu.Unlock()
 		seen = source()
@@ -98,7 +100,8 @@ func TestRunWatched(t *testing.T) {
 		}
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
-	}}
+	}()
+	out := &trigger{text: "sparekey L", fire: sync.OnceFunc(func() { close(answered) })}
 	stdout := writerFunc(func(b []byte) (int, error) {
 		if rest, ok := strings.CutPrefix(string(b), "console: "); ok {
 			url = strings.TrimSpace(rest)

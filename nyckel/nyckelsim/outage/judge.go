@@ -2,21 +2,15 @@ package outage
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/sparekey/sparekey/telemetry"
 )
 
 // consult asks the site, which has no faults and no limits, what the service
 // says about each text to which sparekey gave an answer that is not live.
-func (f *figures) consult(ctx context.Context, s *site) error {
-	if err := s.listen(); err != nil {
-		return err
-	}
-	defer func() { _ = s.instance.Close() }()
-	wire := http.DefaultTransport.(*http.Transport).Clone()
-	defer wire.CloseIdleConnections()
-	judge, err := newBare(ctx, s, wire)
+func (f *figures) consult(ctx context.Context, serve serveFunc, s *site) error {
+	s.listen(serve)
+	judge, err := newBare(ctx, s, s.wire)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@
 // shows that answers keep coming. It is the command in examples/outage and "sparekey
 // demo".
 //
-// It starts the simulator twice on loopback, trains both on the same labelled
+// It starts the simulator twice in memory, trains both on the same labelled
 // texts, and sends texts that the model has not seen, at a steady rate, through
 // two clients: a bare http.Client, and the Nyckel client with its stack of
 // layers. Both meet the very same faults. Along the way it prints what the
@@ -17,6 +17,11 @@
 // the texts it is given, so that there are similar questions; how many is made up,
 // too. While all is well at first it calls at a higher rate, so that there is
 // something to measure.
+//
+// A run has a clock of its own, which keeps up with the real one but stands still
+// while anybody computes. So the same seed and flags give the same figures, to the
+// digit, on any machine; times in them are those of the simulated service, and leave
+// out what computing takes. With -fast nobody waits for that clock.
 //
 // The texts that come with it were written and shaped for this demo; their
 // accuracy says nothing about real mail. Bring your own with -train and -input.

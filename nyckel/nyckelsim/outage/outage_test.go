@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,10 +27,10 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	return Program{}.Run(ctx, args, stdout, stderr)
 }
 
-// TestRun is the demo itself, on loopback and in real time.
+// TestRun is the demo itself, without the waiting.
 func TestRun(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	require.Zero(t, realMain(t.Context(), []string{"-duration", "8s", "-rate", "60", "-json", "-"}, &stdout, &stderr))
+	require.Zero(t, realMain(t.Context(), []string{"-fast", "-duration", "8s", "-rate", "60", "-json", "-"}, &stdout, &stderr))
 	assertNothingLeft(t)
 
 	decoder := json.NewDecoder(&stdout)
@@ -88,6 +89,37 @@ func TestRun(t *testing.T) {
 	for _, want := range []string{"training three simulators on 473 texts with 14 labels (corpus.csv)", "── total outage ──", "PHASE", "Verdict: the bare client answered"} {
 		assert.Contains(t, stderr.String(), want)
 	}
+}
+
+// Equal seeds have equal figures, to the digit: when time passes as outside, too, and
+// however busy the machine is.
+func TestSameSeedSameFigures(t *testing.T) {
+	run := func(args ...string) (figures, text string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		require.Zero(t, realMain(t.Context(), append(args, "-duration", "3s", "-json", "-"), &stdout, &stderr), stderr.String())
+		_, text, _ = strings.Cut(stderr.String(), "each mark") // before it is how long the training took
+		return stdout.String(), text
+	}
+	want, wantText := run("-fast")
+	idle, idleText := run() // about three seconds
+	assert.Equal(t, want, idle)
+	assert.Equal(t, wantText, idleText)
+
+	var over atomic.Bool
+	for range runtime.GOMAXPROCS(0) {
+		go func() {
+			for !over.Load() { // busy
+			}
+		}()
+	}
+	busy, busyText := run("-fast")
+	over.Store(true)
+	assert.Equal(t, want, busy)
+	assert.Equal(t, wantText, busyText)
+
+	other, _ := run("-fast", "-seed", "2")
+	assert.NotEqual(t, want, other)
 }
 
 // Wherever Ctrl-C strikes, there is a verdict on what was counted by then.

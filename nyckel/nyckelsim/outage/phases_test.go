@@ -35,7 +35,7 @@ func TestPlan(t *testing.T) {
 // The stack's own settings hold for every duration that the flags allow.
 func TestStack(t *testing.T) {
 	for _, duration := range []time.Duration{3 * time.Second, 10 * time.Second, 45 * time.Second, 30 * time.Minute} {
-		stack := newStack(options{duration: duration}, ownRules(), "other", nil)
+		stack := newStack(options{duration: duration}, ownRules(), "other")
 		require.NoError(t, stack.Validate())
 		assert.LessOrEqual(t, stack.Total, 3*time.Second)
 		assert.Greater(t, patience, stack.Total, "the caller waits for the stack")

@@ -70,14 +70,16 @@ func TestTimeline(t *testing.T) {
 		var out bytes.Buffer
 		line := newTimeline(&out, newHistory(options{duration: time.Second}))
 		d := &data{askName: "b.csv", seen: 2}
-		line.begin(options{duration: 45 * time.Second, seed: 7}, d, []dataset.Row{{Text: "a"}, {Text: "b"}, {Text: "a"}}, 1234*time.Millisecond)
+		line.begin(options{duration: 45 * time.Second, seed: 7}, d, []dataset.Row{{Text: "a"}, {Text: "b"}, {Text: "a"}})
 		line.phase(phase{name: "total outage"})
 		for _, source := range sources {
 			line.answer(0, answer{}, errors.New("down"))
 			line.answer(1, answer{Answer: telemetry.Answer{Source: source}}, nil)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second - time.Nanosecond)
 		line.answer(0, answer{}, errors.New("down"))
+		time.Sleep(time.Nanosecond)
+		line.answer(0, answer{}, errors.New("down")) // of the next second
 		now := time.Now()
 		line.transition(policy.Transition{From: policy.Closed, To: policy.Open, At: now, Until: now.Add(2 * time.Second)})
 		line.transition(policy.Transition{From: policy.Open, To: policy.HalfOpen, At: now})
@@ -86,12 +88,13 @@ func TestTimeline(t *testing.T) {
 		}
 		line.flush()
 		line.flush()
-		assert.Equal(t, `trained in 1.23s; now asking 2 texts the model has not seen (b.csv), 3 calls in 45s, seed 7
+		assert.Equal(t, `now asking 2 texts the model has not seen (b.csv), 3 calls in 45s, seed 7
 left out 2 texts that are in the training data, too
 each mark is an answer: L live  c cached  s stale  m similar  r rule  d default answer  . none
 
   0.0s  ── total outage ──
   1.0s     bare .......                      sparekey Lcsmrd
+  1.0s     bare .                            sparekey 
   1.0s     breaker: closed → open for 2s
   1.0s     breaker: open → half_open
   1.0s     bare                              sparekey `+strings.Repeat("L", 26)+"…\n", out.String())

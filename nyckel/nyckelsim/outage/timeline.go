@@ -34,15 +34,15 @@ var marks = map[telemetry.Source]byte{
 const failed = '.'
 
 // begin prints what is about to happen and starts the clock.
-func (l *timeline) begin(o options, d *data, questions []dataset.Row, trained time.Duration) {
+func (l *timeline) begin(o options, d *data, questions []dataset.Row) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	distinct := map[string]bool{}
 	for _, q := range questions {
 		distinct[q.Text] = true
 	}
-	fmt.Fprintf(l.out, "trained in %v; now asking %d texts the model has not seen (%s), %d calls in %v, seed %d\n",
-		trained.Round(10*time.Millisecond), len(distinct), d.askName, len(questions), o.duration, o.seed)
+	fmt.Fprintf(l.out, "now asking %d texts the model has not seen (%s), %d calls in %v, seed %d\n",
+		len(distinct), d.askName, len(questions), o.duration, o.seed)
 	if d.seen > 0 {
 		fmt.Fprintf(l.out, "left out %d texts that are in the training data, too\n", d.seen)
 	}
@@ -78,14 +78,14 @@ func (l *timeline) answer(side int, a answer, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.history.answer(side, a, err)
+	if time.Since(l.since) >= time.Second {
+		l.flushLocked()
+	}
 	mark := byte(failed)
 	if err == nil {
 		mark = marks[a.Source]
 	}
 	l.marks[side].WriteByte(mark)
-	if time.Since(l.since) >= time.Second {
-		l.flushLocked()
-	}
 }
 
 // flush prints the current line.
