@@ -6,34 +6,48 @@ import (
 )
 
 // fields is a header that is kept: small, and quick to make a header of.
-type fields []field
+type fields struct {
+	names  []fieldName
+	values []string // of all fields, one after the other
+}
 
-type field struct {
+// A fieldName is the name of a field and how many values it has.
+type fieldName struct {
 	name   string
-	values []string
+	values int
 }
 
 // fieldsOf returns the fields of h. They share no memory with it, since each
 // could be a small part of a text that is much larger.
 func fieldsOf(h http.Header) fields {
-	own := make(fields, 0, len(h)+1) // and the length of the body
+	lines := 1 // and the length of the body
+	for _, values := range h {
+		lines += len(values)
+	}
+	own := fields{make([]fieldName, 0, len(h)+1), make([]string, 0, lines)}
 	for name, values := range h {
-		f := field{name: strings.Clone(name), values: make([]string, len(values))}
-		for i, value := range values {
-			f.values[i] = strings.Clone(value)
-		}
-		own = append(own, f)
+		own.add(strings.Clone(name), values)
 	}
 	return own
+}
+
+// add adds a field that is not yet there.
+func (all *fields) add(name string, values []string) {
+	all.names = append(all.names, fieldName{name, len(values)})
+	for _, value := range values {
+		all.values = append(all.values, strings.Clone(value))
+	}
 }
 
 // get returns the first value of a field, "" for none. The name must be in its
 // canonical form.
 func (all fields) get(name string) string {
-	for _, f := range all {
-		if f.name == name && len(f.values) > 0 {
-			return f.values[0]
+	from := 0
+	for _, f := range all.names {
+		if f.name == name && f.values > 0 {
+			return all.values[from]
 		}
+		from += f.values
 	}
 	return ""
 }
@@ -41,18 +55,14 @@ func (all fields) get(name string) string {
 // header returns a header of its own with the fields and room for some more, of
 // one value each, whose memory comes along. It is taken from room if that will do.
 func (all fields) header(more int, room []string) (http.Header, []string) {
-	lines := more
-	for _, f := range all {
-		lines += len(f.values)
-	}
-	if lines > len(room) {
+	if lines := len(all.values) + more; lines > len(room) {
 		room = make([]string, lines)
 	}
-	h := make(http.Header, len(all)+more)
-	for _, f := range all {
-		n := copy(room, f.values)
-		h[f.name] = room[:n:n]
-		room = room[n:]
+	copy(room, all.values)
+	h := make(http.Header, len(all.names)+more)
+	for _, f := range all.names {
+		h[f.name] = room[:f.values:f.values]
+		room = room[f.values:]
 	}
 	return h, room
 }
@@ -66,12 +76,12 @@ const (
 
 // weight returns about how much memory the fields take, in bytes.
 func (all fields) weight() int {
-	n := 0
-	for _, f := range all {
-		n += fieldOverhead + len(f.name)
-		for _, value := range f.values {
-			n += valueOverhead + len(value)
-		}
+	n := fieldOverhead * len(all.names)
+	for _, f := range all.names {
+		n += len(f.name)
+	}
+	for _, value := range all.values {
+		n += valueOverhead + len(value)
 	}
 	return n
 }

@@ -204,7 +204,7 @@ func (c *httpCache) give(req *http.Request, w *wanted, s *stored, standing stand
 	if standing != fresh {
 		answer.Source = telemetry.Stale
 	}
-	resp := s.response(req, now, c.hitStatus(s.freshUntil.Sub(now), detail), answer.Source)
+	resp := s.response(req, now, remark{by: c.cfg.Name, source: answer.Source, detail: detail})
 	switch {
 	case s.meets(w.header): // goes before a range (RFC 9110 section 13.2.2)
 		notModified(resp)
@@ -229,7 +229,7 @@ func (c *httpCache) give(req *http.Request, w *wanted, s *stored, standing stand
 // standIn answers from memory in place of an answer that could not be had.
 func (c *httpCache) standIn(req *http.Request, w *wanted, s *stored, detail string, cause policy.Class) *http.Response {
 	now := time.Now()
-	resp := s.response(req, now, c.hitStatus(s.freshUntil.Sub(now), detail), "")
+	resp := s.response(req, now, remark{by: c.cfg.Name, detail: detail})
 	if s.meets(w.header) {
 		notModified(resp)
 	}
@@ -342,7 +342,7 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 // confirm answers with a stored answer that the origin says is right.
 func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *http.Response, asked, arrived time.Time, reason string) *http.Response {
 	confirmed, keeps := found.confirmed(w, resp, asked, arrived, c.maxStale)
-	said := c.cfg.Name + "; fwd=" + reason + "; fwd-status=304"
+	said := "fwd=" + reason + "; fwd-status=304"
 	if !keeps || found.public && !confirmed.public {
 		c.takeOut(w, found)
 	}
@@ -350,7 +350,8 @@ func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *h
 		c.put(w, confirmed)
 		said += "; stored"
 	}
-	given := confirmed.response(req, arrived, said, "")
+	given := confirmed.response(req, arrived, remark{})
+	given.Header["Cache-Status"] = []string{confirmed.upstream + c.cfg.Name + "; " + said}
 	if confirmed.meets(w.header) {
 		notModified(given)
 	}

@@ -2,22 +2,8 @@ package cache
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 )
-
-// hitStatus returns what Cache-Status (RFC 9211) says of an answer that is given
-// from the store: with what is left of its lifetime, in whole seconds.
-func (c *httpCache) hitStatus(ttl time.Duration, detail string) string {
-	said := append(make([]byte, 0, 96), c.cfg.Name...)
-	said = append(said, "; hit; ttl="...)
-	said = strconv.AppendInt(said, wholeSeconds(ttl), 10)
-	if detail != "" {
-		said = append(append(said, "; detail="...), detail...)
-	}
-	return string(said)
-}
 
 // mark adds what is said of a response to its Cache-Status field, after what
 // caches nearer to the origin said.

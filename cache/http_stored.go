@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sparekey/sparekey/telemetry"
@@ -17,20 +16,11 @@ const keptForValidation = 24 * time.Hour
 // stored is an answer to a GET that is kept. It is not changed once it is on a
 // shelf.
 type stored struct {
-	status       string
-	code         int
-	proto        string
-	major, minor int
-	uncompressed bool
-	header       http.Header
-	fields       fields // the header again, to make others of
-	body         []byte
+	message
+	header http.Header // the fields again, to look things up
 
-	cc         directives
-	born       time.Time // when the origin gave or confirmed it
-	freshUntil time.Time
-	dropAt     time.Time // not before freshUntil
-	refreshAt  time.Time // no refresh begins before; zero unless one failed
+	cc        directives
+	refreshAt time.Time // no refresh begins before; zero unless one failed
 
 	public   bool // may be given to whoever asks
 	vary     []string
@@ -51,10 +41,7 @@ func storing(w *wanted, resp *http.Response, asked, arrived time.Time, maxStale 
 	if !ok {
 		return nil, false
 	}
-	s := &stored{
-		status: resp.Status, code: resp.StatusCode, proto: resp.Proto, major: resp.ProtoMajor, minor: resp.ProtoMinor,
-		uncompressed: resp.Uncompressed, header: storedHeader(h, cc), vary: names,
-	}
+	s := &stored{message: messageOf(resp), header: storedHeader(h, cc), vary: names}
 	s.selected = selectionOf(w.header, names)
 	if languages := h["Content-Language"]; len(languages) == 1 && slices.Contains(names, "Accept-Language") {
 		s.language = languages[0]
@@ -147,10 +134,7 @@ var connectionFields = [...]string{
 
 // complete returns the answer with its body.
 func (s *stored) complete(data []byte) *stored {
-	s.body = slices.Clip(data)
-	if cap(data)-len(data) > len(data)/8 { // room that nobody will use
-		s.body = append(make([]byte, 0, len(data)), data...)
-	}
+	s.setBody(data)
 	if s.code != http.StatusNoContent {
 		s.header["Content-Length"] = []string{strconv.Itoa(len(data))}
 	}
@@ -160,7 +144,7 @@ func (s *stored) complete(data []byte) *stored {
 
 // settle ends the changes to the header.
 func (s *stored) settle() {
-	s.fields = fieldsOf(s.header)
+	s.setHeader(s.header)
 	s.header, _ = s.fields.header(0, nil)
 }
 
@@ -175,41 +159,9 @@ func (s *stored) matches(h http.Header) bool {
 
 // weight returns about how much memory the answer takes, in bytes.
 func (s *stored) weight() int64 {
-	n := entryOverhead + cap(s.body) + s.fields.weight() + len(s.fields)*(fieldOverhead+valueOverhead)
+	n := s.message.weight() + int64(len(s.fields.names)*(fieldOverhead+valueOverhead))
 	for _, name := range s.vary {
-		n += len(name) + valueOverhead
+		n += int64(len(name) + valueOverhead)
 	}
-	return int64(n)
-}
-
-// response returns the answer anew, for req, with what Cache-Status says of it. If
-// the answer has a source, that is said, too. The caller may do with it what he
-// likes.
-func (s *stored) response(req *http.Request, now time.Time, said string, source telemetry.Source) *http.Response {
-	header, values := s.fields.header(3, nil)
-	if upstream := s.header["Cache-Status"]; len(upstream) > 0 {
-		said = strings.Join(upstream, ", ") + ", " + said
-	}
-	aged := append(append(make([]byte, 0, 64), source...), ";age="...)
-	from := len(aged)
-	text := string(strconv.AppendInt(aged, int64(max(now.Sub(s.born), 0)/time.Second), 10)) // of two fields
-	values[0], values[1], values[2] = text[from:], said, text
-	header["Age"], header["Cache-Status"] = values[0:1:1], values[1:2:2]
-	if source != "" {
-		if !now.After(s.born) { // is left out
-			values[2] = string(source)
-		}
-		header[telemetry.HeaderName] = values[2:3:3]
-	}
-
-	given := &givenAnswer{response: http.Response{
-		Status: s.status, StatusCode: s.code, Proto: s.proto, ProtoMajor: s.major, ProtoMinor: s.minor,
-		Header: header, Uncompressed: s.uncompressed, Request: req,
-		Body: http.NoBody, ContentLength: int64(len(s.body)),
-	}}
-	if req.Method != http.MethodHead && len(s.body) > 0 {
-		given.body.Reset(s.body)
-		given.response.Body = &given.body
-	}
-	return &given.response
+	return n
 }

@@ -174,7 +174,7 @@ func (m *Memo) Stale(req *http.Request, shadow bool) (*http.Response, telemetry.
 	if !shadow {
 		m.report(req, stale)
 	}
-	return e.response(req, now, staleIfError), telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(e.born)}, true
+	return e.stale(req, now, staleIfError), telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(e.born)}, true
 }
 
 // The reasons for which an answer past its lifetime is given, in Cache-Status.

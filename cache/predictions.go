@@ -70,7 +70,7 @@ func (p *predictions) hit(req *http.Request, q question, e *entry, now time.Time
 func (p *predictions) stale(req *http.Request, e *entry, detail string, cause policy.Class) *http.Response {
 	p.report(req, stale)
 	now := time.Now() // to discard a failure may have taken a while
-	resp := e.response(req, now, detail)
+	resp := e.stale(req, now, detail)
 	telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(e.born), Cause: cause})
 	return resp
 }

@@ -45,8 +45,8 @@ func TestSettledLeavesTheRequestWhole(t *testing.T) {
 		req.Body = &toldOfClose{req.Body, &closed}
 		q, ok := m.question(req)
 		require.True(t, ok)
-		stale := &entry{freshUntil: now.Add(-time.Second), dropAt: now.Add(time.Hour)}
-		fresh := &entry{freshUntil: now.Add(time.Minute), dropAt: now.Add(time.Hour)}
+		stale := &entry{message: message{freshUntil: now.Add(-time.Second), dropAt: now.Add(time.Hour)}}
+		fresh := &entry{message: message{freshUntil: now.Add(time.Minute), dropAt: now.Add(time.Hour)}}
 		fresh.put(m.store, q.key, m.store.epoch())
 		_, err := p.ask(req, q, stale)
 		require.Equal(t, errSettled, err)

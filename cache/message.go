@@ -1,0 +1,133 @@
+package cache
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sparekey/sparekey/telemetry"
+)
+
+// A message is what is kept of a response, to make others of.
+type message struct {
+	status       string
+	code         int
+	proto        string
+	major, minor int
+	uncompressed bool
+	fields       fields
+	upstream     string // what caches nearer to the origin say in Cache-Status
+	body         []byte
+
+	born       time.Time // when the origin gave the answer, or last confirmed it
+	freshUntil time.Time
+	dropAt     time.Time // not before freshUntil
+}
+
+func messageOf(resp *http.Response) message {
+	return message{
+		status: resp.Status, code: resp.StatusCode, proto: resp.Proto, major: resp.ProtoMajor, minor: resp.ProtoMinor,
+		uncompressed: resp.Uncompressed,
+	}
+}
+
+func (m *message) until() time.Time { return m.dropAt }
+
+// setHeader has the message keep h, with which it shares no memory.
+func (m *message) setHeader(h http.Header) {
+	m.fields, m.upstream = fieldsOf(h), ""
+	if lines := h["Cache-Status"]; len(lines) > 0 {
+		m.upstream = strings.Join(lines, ", ") + ", "
+	}
+}
+
+// setBody has the message keep data.
+func (m *message) setBody(data []byte) {
+	if cap(data)-len(data) > len(data)/8 { // room that nobody will use
+		data = bytes.Clone(data)
+	}
+	m.body = slices.Clip(data)
+}
+
+// messageOverhead is what a message weighs beside its texts, in bytes.
+const messageOverhead = 256
+
+// weight returns about how much memory the message takes, in bytes.
+func (m *message) weight() int64 {
+	return int64(messageOverhead + m.fields.weight() + len(m.upstream) + len(m.body))
+}
+
+// A remark is what is said of an answer that is given from memory.
+type remark struct {
+	by     string           // the name of the cache
+	source telemetry.Source // "" if that is said by another
+	detail string           // why the answer is given though it is not fresh, "" if it is
+}
+
+// response returns the answer anew, for req. The caller may do with it what he
+// likes.
+func (m *message) response(req *http.Request, now time.Time, r remark) *http.Response {
+	given := new(givenAnswer)
+	header, values := m.fields.header(3, given.values[:])
+	age := max(now.Sub(m.born), 0)
+
+	var room [192]byte
+	text := append(room[:0], r.source...) // of all fields, which share their memory
+	text = append(text, ";age="...)
+	ageFrom := len(text)
+	text = strconv.AppendInt(text, int64(age/time.Second), 10)
+	ageTo := len(text)
+	text = append(append(text, m.upstream...), r.by...)
+	text = append(text, "; hit; ttl="...)
+	text = strconv.AppendInt(text, wholeSeconds(m.freshUntil.Sub(now)), 10)
+	if r.detail != "" {
+		text = append(append(text, "; detail="...), r.detail...)
+	}
+	all := string(text)
+	values[0], values[1] = all[ageFrom:ageTo], all[ageTo:]
+	header["Age"], header["Cache-Status"] = values[0:1:1], values[1:2:2]
+	if r.source != "" {
+		values[2] = all[:ageTo]
+		if age == 0 { // is left out
+			values[2] = string(r.source)
+		}
+		header[telemetry.HeaderName] = values[2:3:3]
+	}
+
+	resp := &given.response // field by field, since it is large
+	resp.Status, resp.StatusCode = m.status, m.code
+	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = m.proto, m.major, m.minor
+	resp.Header, resp.Request = header, req
+	resp.ContentLength, resp.Uncompressed = int64(len(m.body)), m.uncompressed
+	resp.Body = http.NoBody
+	if req.Method != http.MethodHead && len(m.body) > 0 {
+		given.body.Reset(m.body)
+		resp.Body = &given.body
+	}
+	return resp
+}
+
+// givenAnswer is a response with its body and the values of a usual header, in one
+// piece of memory.
+type givenAnswer struct {
+	response http.Response
+	body     givenBody
+	values   [8]string
+}
+
+// givenBody reads from memory. It is an [io.WriterTo].
+type givenBody struct{ bytes.Reader }
+
+func (*givenBody) Close() error { return nil }
+
+// wholeSeconds rounds down.
+func wholeSeconds(d time.Duration) int64 {
+	seconds := int64(d / time.Second)
+	if d < 0 && d%time.Second != 0 {
+		seconds--
+	}
+	return seconds
+}
