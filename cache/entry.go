@@ -49,12 +49,9 @@ func (e *entry) put(s *Store, k key, began epoch) {
 	})
 }
 
-// hit returns the answer anew, for req, and marks it as one that is fresh, as
-// [telemetry.Mark] does.
+// hit returns the answer anew, for req, as one that is fresh.
 func (e *entry) hit(req *http.Request, now time.Time) *http.Response {
-	a := telemetry.Answer{Source: telemetry.Cache, Age: now.Sub(e.born)}
-	telemetry.FromContext(req.Context()).Answered(req.Context(), a)
-	return e.response(req, now, remark{by: ownName, source: a.Source})
+	return e.response(req, now, remark{by: ownName, source: telemetry.Cache})
 }
 
 // stale returns the answer anew, for req. Detail says why it is given though it is

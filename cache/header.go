@@ -52,15 +52,6 @@ func keptHeader(h http.Header) http.Header {
 	return kept
 }
 
-// first returns the first value of a field, "" for none. The names must be
-// canonical.
-func first(h http.Header, name string) string {
-	if values := h[name]; len(values) > 0 {
-		return values[0]
-	}
-	return ""
-}
-
 // listed returns the members of a comma-separated field, without white space.
 func listed(lines []string) []string {
 	var all []string
@@ -74,10 +65,10 @@ func listed(lines []string) []string {
 	return all
 }
 
-// hasDirective reports whether Cache-Control has the directive, in any case and
-// with or without a value.
-func hasDirective(h http.Header, directive string) bool {
-	for _, member := range listed(h["Cache-Control"]) {
+// hasDirective reports whether the lines of a Cache-Control field have the directive,
+// in any case and with or without a value.
+func hasDirective(lines []string, directive string) bool {
+	for _, member := range listed(lines) {
 		name, _, _ := strings.Cut(member, "=")
 		if strings.EqualFold(strings.TrimSpace(name), directive) {
 			return true
@@ -109,9 +100,9 @@ func variesWithin(h http.Header, identified bool) bool {
 		name = http.CanonicalHeaderKey(name)
 		switch {
 		case name == "Origin":
-		case name == "*", slices.Contains(harmless[:], name):
+		case name == "*", roleOf(name) == harmless:
 			return false
-		case identified && slices.Contains(credentials[:], name):
+		case identified && roleOf(name) == credential:
 			return false
 		}
 	}
@@ -129,7 +120,7 @@ func storable(resp *http.Response, maxBytes int64, identified bool) bool {
 		len(resp.Trailer) == 0 &&
 		!endsWithConnection(resp) &&
 		h.Get(telemetry.HeaderName) == "" && // stands in for a live answer
-		!hasDirective(h, "no-store") &&
+		!hasDirective(h["Cache-Control"], "no-store") &&
 		!mentions(h.Values("Content-Type"), "text/event-stream") &&
 		variesWithin(h, identified)
 }

@@ -158,13 +158,10 @@ func (c *httpCache) RoundTrip(req *http.Request) (*http.Response, error) {
 		return c.pass(req, "bypass")
 	}
 	now := time.Now()
-	found, varied := c.find(w, now)
+	found, varied := c.find(&w, now)
 	if found != nil {
-		switch standing := found.standing(w.cc, now, c.maxStale); standing {
-		case fresh, tolerated, swr:
-			if resp, ok := c.give(req, w, found, standing, now); ok {
-				return resp, nil
-			}
+		if resp, ok := c.known(req, &w, found, now); ok {
+			return resp, nil
 		}
 	}
 	switch {
@@ -173,12 +170,33 @@ func (c *httpCache) RoundTrip(req *http.Request) (*http.Response, error) {
 	case len(w.header["Range"]) > 0:
 		return c.pass(req, "bypass")
 	}
-	return c.forward(req, w, found, forwardReason(found, varied, w, now))
+	asked := w // in memory that others may go on to use
+	if policy.Excluded(req.Context(), policy.RungStale) {
+		asked.cc.minFresh = max(asked.cc.minFresh, 0) // which nothing stale is
+	}
+	return c.forward(req, &asked, found, forwardReason(found, varied, now))
+}
+
+// known answers from memory, if what is found there may be given.
+func (c *httpCache) known(req *http.Request, w *wanted, s *stored, now time.Time) (*http.Response, bool) {
+	standing := s.standing(w.cc, now, c.maxStale)
+	switch {
+	case standing == unusable:
+		return nil, false
+	case standing != fresh && policy.Excluded(req.Context(), policy.RungStale):
+		return nil, false
+	}
+	resp, ok := c.give(req, w.header, s, standing, now)
+	if ok && standing == swr {
+		behind := *w
+		c.renew(req, &behind, s, now)
+	}
+	return resp, ok
 }
 
 // forwardReason says why a request is not answered from memory, in the words of
 // RFC 9211 section 2.2.
-func forwardReason(found *stored, varied bool, w *wanted, now time.Time) string {
+func forwardReason(found *stored, varied bool, now time.Time) string {
 	switch {
 	case found != nil && now.Before(found.freshUntil) && !found.cc.noCache:
 		return "request"
@@ -191,38 +209,28 @@ func forwardReason(found *stored, varied bool, w *wanted, now time.Time) string 
 }
 
 // give answers from memory. It reports false if the stored answer has not what the
-// request wants.
-func (c *httpCache) give(req *http.Request, w *wanted, s *stored, standing standing, now time.Time) (*http.Response, bool) {
-	detail := ""
+// request, whose header is h, wants.
+func (c *httpCache) give(req *http.Request, h http.Header, s *stored, standing standing, now time.Time) (*http.Response, bool) {
+	said, lookup := remark{by: c.cfg.Name, source: telemetry.Stale}, stale
 	switch standing {
+	case fresh:
+		said.source, lookup = telemetry.Cache, hit
 	case tolerated:
-		detail = "max-stale"
+		said.detail = "max-stale"
 	case swr:
-		detail = "stale-while-revalidate"
+		said.detail = "stale-while-revalidate"
 	}
-	answer := telemetry.Answer{Source: telemetry.Cache, Age: now.Sub(s.born)}
-	if standing != fresh {
-		answer.Source = telemetry.Stale
-	}
-	resp := s.response(req, now, remark{by: c.cfg.Name, source: answer.Source, detail: detail})
+	resp := s.response(req, now, said)
 	switch {
-	case s.meets(w.header): // goes before a range (RFC 9110 section 13.2.2)
+	case s.meets(h): // goes before a range (RFC 9110 section 13.2.2)
 		notModified(resp)
-	case len(w.header["Range"]) > 0 && req.Method != http.MethodHead: // only GET has ranges
-		if !s.partOf(resp, w.header) {
+	case len(h["Range"]) > 0 && req.Method != http.MethodHead: // only GET has ranges
+		if !s.partOf(resp, h) {
 			return nil, false
 		}
 	}
 	body.CloseRequest(req)
-	if standing == fresh {
-		c.report(req, hit)
-	} else {
-		c.report(req, stale)
-	}
-	if standing == swr {
-		c.renew(req, w, s, now)
-	}
-	telemetry.FromContext(req.Context()).Answered(req.Context(), answer)
+	c.store.report(req, lookup).Answered(req.Context(), telemetry.Answer{Source: said.source, Age: now.Sub(s.born)})
 	return resp, true
 }
 
@@ -233,7 +241,7 @@ func (c *httpCache) standIn(req *http.Request, w *wanted, s *stored, detail stri
 	if s.meets(w.header) {
 		notModified(resp)
 	}
-	c.report(req, stale)
+	c.store.report(req, stale)
 	telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(s.born), Cause: cause})
 	return resp
 }
@@ -241,7 +249,7 @@ func (c *httpCache) standIn(req *http.Request, w *wanted, s *stored, detail stri
 // notCached answers a request that is to be answered from memory or not at all.
 func (c *httpCache) notCached(req *http.Request) *http.Response {
 	body.CloseRequest(req)
-	c.report(req, miss)
+	c.store.report(req, miss)
 	resp := &http.Response{
 		Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Content-Length": {"0"}}, Body: http.NoBody, Request: req,
@@ -252,7 +260,7 @@ func (c *httpCache) notCached(req *http.Request) *http.Response {
 
 // pass sends a request on that the cache has no part in.
 func (c *httpCache) pass(req *http.Request, reason string) (*http.Response, error) {
-	c.report(req, bypass)
+	c.store.report(req, bypass)
 	resp, err := body.Send(c.next, req)
 	if err != nil {
 		return nil, err
@@ -281,10 +289,9 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 		}
 	}
 	if leader != nil {
-		c.report(req, joined)
-		telemetry.FromContext(req.Context()).Joined(req.Context(), leader)
+		c.store.report(req, joined).Joined(req.Context(), leader)
 	} else {
-		c.report(req, miss)
+		c.store.report(req, miss)
 	}
 	return resp, err
 }
@@ -374,12 +381,6 @@ func (c *httpCache) record(w *wanted, resp *http.Response, asked, arrived time.T
 	}
 	record(resp, c.cfg.MaxEntryBytes, c.store, func(data []byte) { c.put(w, s.complete(data)) })
 	return true
-}
-
-// report counts what a lookup came to.
-func (c *httpCache) report(req *http.Request, l lookup) {
-	c.store.lookups[l].Add(1)
-	telemetry.FromContext(req.Context()).LookedUp(req.Context(), l.String())
 }
 
 // CloseIdleConnections ends the refreshes that are under way and forwards to the

@@ -38,14 +38,14 @@ func (c *httpCache) other(req *http.Request) (*http.Response, error) {
 		return c.pass(req, "method")
 	}
 	url, host := *req.URL, req.Host // the request may be changed below
-	target := keyOfTarget(&url, host)
+	target := resourceKey(&url, host)
 	asked := time.Now()
 	w, known := c.want(req)
 	if known {
 		w.header = w.header.Clone()
 	}
 	resp, err := body.Send(c.next, req)
-	c.report(req, bypass)
+	c.store.report(req, bypass)
 	switch {
 	case err != nil: // it may have arrived
 		c.forget(target)
@@ -54,21 +54,17 @@ func (c *httpCache) other(req *http.Request) (*http.Response, error) {
 	default:
 		changes := c.forget(target)
 		for _, name := range []string{"Location", "Content-Location"} {
-			if to := sameOrigin(&url, resp.Header.Get(name)); to != nil && keyOfTarget(to, host) != target {
-				c.forget(keyOfTarget(to, host))
+			if to := sameOrigin(&url, resp.Header.Get(name)); to != nil && resourceKey(to, host) != target {
+				c.forget(resourceKey(to, host))
 			}
 		}
 		if known && changes == w.seen+1 { // else another change may be the later one
 			w.seen = changes // this one is in the answer
-			c.keepPosted(req, w, &url, resp, asked)
+			c.keepPosted(req, &w, &url, resp, asked)
 		}
 	}
 	c.mark(resp, "fwd=method")
 	return resp, nil
-}
-
-func keyOfTarget(target *url.URL, host string) key {
-	return resourceKey(target.Scheme, target.Host, host, target.RequestURI())
 }
 
 // forget drops the answers to GETs of the target, whoever asked for them, and

@@ -141,7 +141,7 @@ func (c *httpCache) soon(req *http.Request, w *wanted, found *stored) (*http.Res
 		}
 		now = time.Now()
 		if anew, _ := c.find(w, now); anew != nil && anew.standing(w.cc, now, c.maxStale) == fresh {
-			return c.give(req, w, anew, fresh, now)
+			return c.give(req, w.header, anew, fresh, now)
 		}
 		return nil, false
 	case <-timer.C:

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -27,32 +28,28 @@ type wanted struct {
 
 // want returns what req is about. It reports false if nobody may be told whose it
 // is.
-func (c *httpCache) want(req *http.Request) (*wanted, bool) {
+func (c *httpCache) want(req *http.Request) (w wanted, ok bool) {
 	call := policy.CallOf(req.Context())
-	w := &wanted{header: canonicalNames(req.Header), resource: resourceKey(req.URL.Scheme, req.URL.Host, req.Host, req.URL.RequestURI())}
 	identity := call.Identity
 	if c.cfg.Identity != nil {
-		var ok bool
 		if identity, ok = c.cfg.Identity(req); !ok {
-			return nil, false
+			return w, false
 		}
 	}
+	w.header = canonicalNames(req.Header)
 	w.cc = requestDirectives(w.header)
-	if policy.Excluded(req.Context(), policy.RungStale) {
-		w.cc.minFresh = max(w.cc.minFresh, 0) // which nothing stale is
-	}
+	w.resource = resourceKey(req.URL, req.Host)
 	w.of = ownerOf(call.Function, identity)
-	others := otherCredentials(w.header)
-	if identity != "" || c.cfg.Identity == nil && (len(others) > 0 || showsCredentials(req, w.header)) {
-		parts := keyParts(make([]byte, 0, 256))
-		parts.addIdentity(identity, req.URL.User, w.header)
-		for _, name := range others {
-			if identity == "" {
-				parts.add(name)
-				parts.addAll(w.header[name])
-			}
-		}
-		w.private, w.who = true, sha256.Sum256(parts)
+	var room [4]field
+	credentials := room[:0]
+	w.private = identity != ""
+	if !w.private && c.cfg.Identity == nil {
+		credentials = appendCredentials(credentials, w.header)
+		w.private = req.URL.User != nil || len(credentials) > 0
+	}
+	if w.private {
+		var parts [128]byte
+		w.who = sha256.Sum256(keyParts(parts[:0]).addIdentity(identity, req.URL.User, credentials))
 	}
 	w.change = c.changes.of(w.resource)
 	w.seen, w.began = w.change.Load(), c.store.epoch()
@@ -61,22 +58,30 @@ func (c *httpCache) want(req *http.Request) (*wanted, bool) {
 
 // resourceVersion is part of the key of each resource, so that it is no key of
 // anything else in the store.
-const resourceVersion = "http/1"
+const resourceVersion = "http/2"
 
 // resourceKey returns the key of a target. Its host and the Host field, which may
 // name another, both count; a fragment does not reach the origin.
-func resourceKey(scheme, host, field, target string) key {
-	parts := keyParts(make([]byte, 0, 256))
-	parts.add(resourceVersion)
-	parts.add(strings.ToLower(scheme))
-	parts.add(plainHost(scheme, host))
-	parts.add(plainHost(scheme, cmp.Or(field, host)))
-	parts.add(target)
+func resourceKey(target *url.URL, field string) key {
+	host := plainHost(target.Scheme, target.Host)
+	if field == target.Host || plainHost(target.Scheme, field) == host {
+		field = "" // says what is so without it
+	}
+	var room [256]byte
+	parts := append(keyParts(room[:0]), resourceVersion...)
+	parts = parts.add(strings.ToLower(target.Scheme)).add(host).add(plainHost(target.Scheme, field))
+	parts = parts.add(cmp.Or(target.Opaque, target.EscapedPath(), "/"))
+	if target.RawQuery != "" || target.ForceQuery { // which are a question mark on the wire
+		parts = parts.add(target.RawQuery)
+	}
 	return sha256.Sum256(parts)
 }
 
 // plainHost returns a host in lower case and without the port that it has anyway.
 func plainHost(scheme, host string) string {
+	if host == "" {
+		return ""
+	}
 	host = strings.ToLower(host)
 	if strings.EqualFold(scheme, "http") {
 		return strings.TrimSuffix(host, ":80")
@@ -94,31 +99,6 @@ func (w *wanted) ownKey(generation uint64) key {
 	return sha256.Sum256(parts)
 }
 
-func showsCredentials(req *http.Request, h http.Header) bool {
-	if req.URL.User != nil {
-		return true
-	}
-	for _, name := range credentials {
-		if len(h[name]) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// otherCredentials returns the names of fields that may be credentials, besides
-// those that everybody knows, in order.
-func otherCredentials(h http.Header) []string {
-	var names []string
-	for name := range h {
-		if name != "Referer" && policy.IsSecret(name) && !slices.Contains(credentials[:], name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // flightKey returns the key of requests that are the same in all that could make
 // their answers differ. One that comes after a change does not get what was asked for
 // before.
@@ -127,11 +107,10 @@ func (w *wanted) flightKey(method string) key {
 	parts = append(parts, w.resource[:]...)
 	parts = append(parts, w.who[:]...)
 	parts = binary.AppendUvarint(parts, w.seen)
-	parts.add(method)
+	parts = parts.add(method)
 	for _, name := range slices.Sorted(maps.Keys(w.header)) {
 		if telling(name) {
-			parts.add(name)
-			parts.addAll(w.header[name])
+			parts = parts.add(name).addAll(w.header[name])
 		}
 	}
 	return sha256.Sum256(parts)
@@ -152,7 +131,7 @@ func isForAll(resp *http.Response) bool {
 
 // telling reports whether a field of a request may change its answer.
 func telling(name string) bool {
-	return name == "Cache-Control" || name == "Pragma" || !slices.Contains(harmless[:], name)
+	return name == "Cache-Control" || name == "Pragma" || roleOf(name) != harmless
 }
 
 // passesBy reports whether a GET or HEAD is none of the cache's business.

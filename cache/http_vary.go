@@ -44,8 +44,7 @@ func selectionOf(h http.Header, names []string) selection {
 	}
 	parts := keyParts(make([]byte, 0, 256))
 	for _, name := range names {
-		parts.add(name)
-		parts.addAll(normalised(name, h[name]))
+		parts = parts.add(name).addAll(normalised(name, h[name]))
 	}
 	return sha256.Sum256(parts)
 }

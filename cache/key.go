@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"net/http"
@@ -17,92 +16,60 @@ import (
 type key [sha256.Size]byte
 
 // keyVersion is part of each key. It changes with what goes into one.
-const keyVersion = 3
+const keyVersion = 4
 
-// The fields of a request that change from call to call and do not change its
-// answer. All others are part of the key, known or not: each could say who asks,
-// or what for.
-var harmless = [...]string{
-	"User-Agent", "Date", "Content-Length", "Connection", "Cache-Control", "Pragma", "Origin", "Referer",
-	"Idempotency-Key", "X-Idempotency-Key", "X-Request-Id", "Request-Id", "X-Correlation-Id",
-	"Traceparent", "Tracestate", "Baggage", "X-Stainless-Retry-Count",
-}
-
-// The fields that an identity stands for. They are part of the key of calls
-// without one.
-var credentials = [...]string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token"}
-
-// keyOf returns the key of req, whose header is h and whose body means text.
-func (s *scratch) keyOf(req *http.Request, h http.Header, call policy.Call, text []byte) key {
+// keyOf returns the key of req, whose header was read and whose body means text.
+func (s *scratch) keyOf(req *http.Request, call policy.Call, text []byte) key {
+	host := req.Host
+	if host == req.URL.Host {
+		host = "" // says what is so without it
+	}
 	parts := append(s.parts[:0], keyVersion)
-	parts.add(req.Method)
-	parts.add(req.URL.Scheme)
-	parts.add(req.URL.Host)
-	parts.add(cmp.Or(req.Host, req.URL.Host))
-	parts.add(req.URL.Opaque)
-	parts.add(req.URL.Path)
-	parts.add(req.URL.RawPath) // with Path it says all that EscapedPath does
-	parts.addAll(sortedQuery(req.URL.RawQuery))
-	parts.addFields(h)
-	parts.add(call.Function)
-	parts.add(call.Model)
-	parts.addIdentity(call.Identity, req.URL.User, h)
-
-	parts = append(parts, text...) // the input ends with it, so it needs no length
-	s.parts = parts
-	return sha256.Sum256(parts)
+	parts = parts.add(req.URL.Scheme).add(req.URL.Host).add(host)
+	parts = parts.add(req.URL.Opaque).add(req.URL.Path).add(req.URL.RawPath) // which say all that EscapedPath does
+	parts = parts.addAll(sortedQuery(req.URL.RawQuery))
+	parts = parts.addFields(s.heading.question)
+	parts = parts.add(call.Function).add(call.Model)
+	parts = parts.addIdentity(call.Identity, req.URL.User, s.heading.credentials)
+	s.parts = append(parts, text...) // the input ends with it, so it needs no length
+	return sha256.Sum256(s.parts)
 }
 
 // keyParts are what is hashed. Each text is preceded by its length and each list by
 // its count, so that two different requests never make the same bytes.
 type keyParts []byte
 
-func (p *keyParts) add(text string) {
-	*p = binary.AppendUvarint(*p, uint64(len(text)))
-	*p = append(*p, text...)
+func (p keyParts) add(text string) keyParts {
+	return append(binary.AppendUvarint(p, uint64(len(text))), text...)
 }
 
-func (p *keyParts) addAll(texts []string) {
-	*p = binary.AppendUvarint(*p, uint64(len(texts)))
+func (p keyParts) addAll(texts []string) keyParts {
+	p = binary.AppendUvarint(p, uint64(len(texts)))
 	for _, text := range texts {
-		p.add(text)
+		p = p.add(text)
 	}
+	return p
 }
 
-// addFields adds all fields but the harmless ones and the credentials.
-func (p *keyParts) addFields(h http.Header) {
-	var room [16]string
-	names := room[:0]
-	for name := range h {
-		if !slices.Contains(harmless[:], name) && !slices.Contains(credentials[:], name) {
-			names = append(names, name)
-		}
+func (p keyParts) addFields(all []field) keyParts {
+	p = binary.AppendUvarint(p, uint64(len(all)))
+	for _, f := range all {
+		p = p.add(f.name).addAll(f.values)
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		p.add(name)
-		p.addAll(h[name])
-	}
-	p.add("") // the end of the list
+	return p
 }
 
 // addIdentity adds whose answer this is. Who has an identity, who shows
 // credentials and who has neither are never the same.
-func (p *keyParts) addIdentity(identity string, user *url.Userinfo, h http.Header) {
+func (p keyParts) addIdentity(identity string, user *url.Userinfo, credentials []field) keyParts {
 	if identity != "" {
-		p.add("identity")
-		p.add(identity)
-		return
+		return append(p, 'i').add(identity)
 	}
-	p.add("credentials") // all of them absent is a partition of its own
-	for _, name := range credentials {
-		p.addAll(h[name])
+	p = append(p, 'c').addFields(credentials) // none at all is a partition of its own
+	if user == nil {
+		return append(p, 0)
 	}
-	var users []string
-	if user != nil { // becomes an Authorization field on the wire
-		users = []string{user.String()}
-	}
-	p.addAll(users)
+	return append(p, 'u').add(user.String()) // becomes an Authorization field on the wire
 }
 
 // sortedQuery returns the pairs of a query as they are spelled, sorted by name.

@@ -172,7 +172,7 @@ func (m *Memo) Stale(req *http.Request, shadow bool) (*http.Response, telemetry.
 		return nil, telemetry.Answer{}, false
 	}
 	if !shadow {
-		m.report(req, stale)
+		m.store.report(req, stale)
 	}
 	return e.stale(req, now, staleIfError), telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(e.born)}, true
 }
@@ -272,10 +272,4 @@ func (m *Memo) lifetime(pinned bool) time.Duration {
 	}
 	jitter := time.Duration(max(m.cfg.Jitter, 0) * (2*m.random() - 1) * float64(ttl))
 	return ttl + min(jitter, math.MaxInt64-ttl)
-}
-
-// report counts what a lookup came to.
-func (m *Memo) report(req *http.Request, l lookup) {
-	m.store.lookups[l].Add(1)
-	telemetry.FromContext(req.Context()).LookedUp(req.Context(), l.String())
 }

@@ -95,7 +95,7 @@ func (m *Memo) Similar(req *http.Request, shadow bool) (*http.Response, telemetr
 		return nil, telemetry.Answer{}, false
 	}
 	if !shadow {
-		m.report(req, alike)
+		m.store.report(req, alike)
 	}
 	age := now.Sub(e.born)
 	return similarResponse(req, document, age), telemetry.Answer{
@@ -169,12 +169,12 @@ func (l *likeness) forgetUnheld(k key, store *Store) {
 
 // read returns the text of a request, and all else of it that must be equal.
 func (l *likeness) read(req *http.Request) (p partition, text string, ok bool) {
-	h := canonicalNames(req.Header)
-	if !isJSON(first(h, "Content-Type")) {
-		return p, "", false
-	}
 	room := scratches.Get().(*scratch)
 	defer room.release()
+	room.readQuestion(req.Header)
+	if !isJSON(room.heading.contentType) {
+		return p, "", false
+	}
 	data, ok := room.snapshot(req)
 	if !ok {
 		return p, "", false
@@ -196,7 +196,7 @@ func (l *likeness) read(req *http.Request) (p partition, text string, ok bool) {
 		return p, "", false
 	}
 	call := policy.CallOf(req.Context())
-	return partition{hash: room.keyOf(req, h, call, rest), function: call.Function}, text, true
+	return partition{hash: room.keyOf(req, call, rest), function: call.Function}, text, true
 }
 
 // similarResponse returns a document as the service would have sent it.

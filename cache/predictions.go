@@ -21,7 +21,7 @@ func (p *predictions) CloseIdleConnections() { body.CloseIdle(p.next) }
 func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 	q, ok := p.question(req)
 	if !ok {
-		p.report(req, bypass)
+		p.store.report(req, bypass)
 		return body.Send(p.next, req)
 	}
 	if q.refresh {
@@ -61,14 +61,15 @@ func (p *predictions) known(req *http.Request, q question, e *entry, now time.Ti
 // hit gives an answer that is fresh.
 func (p *predictions) hit(req *http.Request, q question, e *entry, now time.Time) *http.Response {
 	body.CloseRequest(req)
-	p.report(req, hit)
-	p.uncaptured(req, q)
+	trail := p.store.report(req, hit)
+	p.uncaptured(req, trail, q)
+	trail.Answered(req.Context(), telemetry.Answer{Source: telemetry.Cache, Age: now.Sub(e.born)})
 	return e.hit(req, now)
 }
 
 // stale gives an answer past its lifetime.
 func (p *predictions) stale(req *http.Request, e *entry, detail string, cause policy.Class) *http.Response {
-	p.report(req, stale)
+	p.store.report(req, stale)
 	now := time.Now() // to discard a failure may have taken a while
 	resp := e.stale(req, now, detail)
 	telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(e.born), Cause: cause})
@@ -76,10 +77,10 @@ func (p *predictions) stale(req *http.Request, e *entry, detail string, cause po
 }
 
 // uncaptured counts an answer whose question the service does not hear of.
-func (p *predictions) uncaptured(req *http.Request, q question) {
+func (p *predictions) uncaptured(req *http.Request, trail *telemetry.Trail, q question) {
 	if q.captured {
 		p.store.uncaptured.Add(1)
-		telemetry.FromContext(req.Context()).LookedUp(req.Context(), "uncaptured")
+		trail.LookedUp(req.Context(), "uncaptured")
 	}
 }
 
@@ -87,7 +88,7 @@ func (p *predictions) uncaptured(req *http.Request, q question) {
 func (p *predictions) anew(req *http.Request, q question) (*http.Response, error) {
 	began := p.store.epoch()
 	resp, err := body.Send(p.next, req)
-	p.report(req, miss)
+	p.store.report(req, miss)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 	if joined {
 		p.follow(req, q, s, resp)
 	} else {
-		p.report(req, miss)
+		p.store.report(req, miss)
 	}
 	if err != nil {
 		return nil, err
@@ -143,12 +144,12 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 // follow says that the answer, or the lack of one, is that of another's call, in whose
 // flight s is a seat.
 func (p *predictions) follow(req *http.Request, q question, s *seat, resp *http.Response) {
-	p.report(req, joined)
-	telemetry.FromContext(req.Context()).Joined(req.Context(), s.flight.ctx)
+	trail := p.store.report(req, joined)
+	trail.Joined(req.Context(), s.flight.ctx)
 	if resp == nil {
 		return
 	}
-	p.uncaptured(req, q)
+	p.uncaptured(req, trail, q)
 	resp.Header.Del("Set-Cookie") // the other one's
 	resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], "sparekey; fwd=miss; collapsed")
 }

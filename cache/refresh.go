@@ -34,7 +34,7 @@ func (p *predictions) refresh(req *http.Request, q question) {
 	own = own.WithContext(ctx)
 	q.refresh = true // though the old answer is fresh
 	s := p.board(own, q)
-	p.report(own, refreshed)
+	p.store.report(own, refreshed)
 	go p.finish(s, own, q, func(v policy.Verdict, err error) {
 		over(v, err)
 		cancel()

@@ -26,8 +26,8 @@ type question struct {
 // questionOf returns what req asks. It reports false if the answer must be a
 // live one and must not be kept. The request's own body is not read.
 func questionOf(req *http.Request) (question, bool) {
-	call, h := policy.CallOf(req.Context()), canonicalNames(req.Header)
-	if !call.Replayable || req.Method != http.MethodPost || !mayAsk(h) {
+	call := policy.CallOf(req.Context())
+	if !call.Replayable || req.Method != http.MethodPost {
 		return question{}, false
 	}
 	query := readQuery(req.URL.RawQuery)
@@ -36,29 +36,24 @@ func questionOf(req *http.Request) (question, bool) {
 	}
 	room := scratches.Get().(*scratch)
 	defer room.release()
+	room.readQuestion(req.Header)
+	if !room.heading.keeps {
+		return question{}, false
+	}
 	text, ok := room.snapshot(req)
 	if !ok {
 		return question{}, false
 	}
-	text, ok = room.meaning(first(h, "Content-Type"), text)
+	text, ok = room.meaning(text)
 	if !ok {
 		return question{}, false
 	}
 	return question{
-		key:      room.keyOf(req, h, call, text),
+		key:      room.keyOf(req, call, text),
 		pinned:   call.Model != "" || query.pinned,
 		captured: !query.uncaptured,
-		refresh:  hasDirective(h, "no-cache"),
+		refresh:  room.heading.refresh,
 	}, true
-}
-
-// mayAsk reports whether a request's header leaves the answer to be kept and
-// given again.
-func mayAsk(h http.Header) bool {
-	return first(h, "Range") == "" && first(h, "Upgrade") == "" &&
-		first(h, "Content-Encoding") == "" && // hides what the body asks
-		!hasDirective(h, "no-store") &&
-		!mentions(h["Accept"], "text/event-stream")
 }
 
 // queryFacts are what the query of a prediction request says. The names are
@@ -73,6 +68,9 @@ type queryFacts struct {
 // too, and of several with one name any may be the one that counts. So whatever
 // there is to be said for a live answer, or a short life, is said.
 func readQuery(raw string) (facts queryFacts) {
+	if raw == "" {
+		return facts
+	}
 	var pinned, floating, uncaptured, captured bool
 	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
 		_, value, _ := strings.Cut(pair, "=")
@@ -126,14 +124,14 @@ func (s *scratch) snapshot(req *http.Request) ([]byte, bool) {
 // it is JSON and has one, else its bytes. It reports false if the body asks for
 // a stream or for a record of its own, which can be in a body of any type. Of
 // JSON without a canonical form it is enough that the words occur.
-func (s *scratch) meaning(contentType string, text []byte) ([]byte, bool) {
+func (s *scratch) meaning(text []byte) ([]byte, bool) {
 	form, ok := s.parser.parse(text)
 	switch {
 	case ok && (form.streams || form.ownRecord):
 		return nil, false
-	case ok && isJSON(contentType):
+	case ok && isJSON(s.heading.contentType):
 		return form.text, true
-	case !ok && isJSON(contentType):
+	case !ok && isJSON(s.heading.contentType):
 		lower := bytes.ToLower(text)
 		return text, !bytes.Contains(lower, []byte("stream")) && !bytes.Contains(lower, []byte("externalid"))
 	}

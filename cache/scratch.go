@@ -5,9 +5,10 @@ import "sync"
 // scratch is the room in which a question is read. All it has is memory: nothing
 // of a question is in use when its room is given back.
 type scratch struct {
-	body   []byte
-	parts  keyParts
-	parser parser
+	heading heading
+	body    []byte
+	parts   keyParts
+	parser  parser
 }
 
 var scratches = sync.Pool{New: func() any {
@@ -18,6 +19,7 @@ var scratches = sync.Pool{New: func() any {
 func (s *scratch) release() {
 	const most = 64 << 10
 	s.parser.in = nil
+	s.forgetHeading()
 	if cap(s.body)+cap(s.parts)+cap(s.parser.out)+cap(s.parser.old)+24*cap(s.parser.members) <= most {
 		scratches.Put(s)
 	}

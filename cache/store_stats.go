@@ -1,5 +1,11 @@
 package cache
 
+import (
+	"net/http"
+
+	"github.com/sparekey/sparekey/telemetry"
+)
+
 // Stats are what a [Store] holds and has done since it was made.
 type Stats struct {
 	Entries  int   // answers it holds
@@ -55,6 +61,14 @@ func (sh *shard) addStats(stats *Stats) {
 	stats.Crowded += sh.dropped[crowded]
 	stats.Expired += sh.dropped[expired]
 	stats.Purged += sh.dropped[purged]
+}
+
+// report counts what a lookup for req came to, and returns the trail of its call.
+func (s *Store) report(req *http.Request, l lookup) *telemetry.Trail {
+	s.lookups[l].Add(1)
+	trail := telemetry.FromContext(req.Context())
+	trail.LookedUp(req.Context(), l.String())
+	return trail
 }
 
 // A lookup is what asking a store came to.

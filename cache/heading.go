@@ -1,0 +1,120 @@
+package cache
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// A role is what a field of a request has to do with its answer.
+type role uint8
+
+const (
+	asks       role = iota // could say who asks, or what for: part of the key
+	harmless               // changes from call to call and does not change the answer
+	credential             // an identity stands for it; part of the key of calls without one
+)
+
+// roleOf returns the role of a field. The name must be in its canonical form.
+func roleOf(name string) role {
+	switch name {
+	case "User-Agent", "Date", "Content-Length", "Connection", "Cache-Control", "Pragma", "Origin", "Referer",
+		"Idempotency-Key", "X-Idempotency-Key", "X-Request-Id", "Request-Id", "X-Correlation-Id",
+		"Traceparent", "Tracestate", "Baggage", "X-Stainless-Retry-Count":
+		return harmless
+	case "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token":
+		return credential
+	}
+	return asks
+}
+
+// A heading is what the header of a request says, read in one pass.
+type heading struct {
+	contentType string
+	question    []field // that are part of it, by name
+	credentials []field // by name
+	keeps       bool    // an answer may be kept and given again
+	refresh     bool    // the caller wants a live answer
+}
+
+// A field has one value at least.
+type field struct {
+	name   string
+	values []string
+}
+
+// readQuestion reads the header of a request that asks for a prediction.
+func (s *scratch) readQuestion(h http.Header) {
+	head := &s.heading
+	head.contentType, head.keeps, head.refresh = "", true, false
+	for name, values := range h {
+		if len(values) == 0 {
+			continue // is not sent
+		}
+		switch roleOf(name) {
+		case asks:
+			if !head.ask(name, values) {
+				s.forgetHeading()
+				s.readQuestion(canonicalNames(h))
+				return
+			}
+		case credential:
+			head.credentials = append(head.credentials, field{name, values})
+		case harmless:
+			if name == "Cache-Control" {
+				head.keeps = head.keeps && !hasDirective(values, "no-store")
+				head.refresh = hasDirective(values, "no-cache")
+			}
+		}
+	}
+	sortFields(head.question)
+	sortFields(head.credentials)
+}
+
+// ask adds a field that is part of the question. It reports false if its name is not
+// in canonical form.
+func (head *heading) ask(name string, values []string) bool {
+	switch name {
+	case "Content-Type":
+		head.contentType = values[0]
+	case "Accept":
+		head.keeps = head.keeps && !mentions(values, "text/event-stream")
+	case "Range", "Upgrade", "Content-Encoding": // the last hides what the body asks
+		head.keeps = head.keeps && values[0] == ""
+	default:
+		if http.CanonicalHeaderKey(name) != name {
+			return false
+		}
+	}
+	head.question = append(head.question, field{name, values})
+	return true
+}
+
+// appendCredentials adds the fields of a header that may say who asks, by name:
+// besides those that everybody knows all that sound like it. The header's names must
+// be canonical.
+func appendCredentials(all []field, h http.Header) []field {
+	for name, values := range h {
+		if len(values) > 0 && (roleOf(name) == credential || name != "Referer" && policy.IsSecret(name)) {
+			all = append(all, field{name, values})
+		}
+	}
+	sortFields(all)
+	return all
+}
+
+func sortFields(all []field) {
+	if len(all) > 1 {
+		slices.SortFunc(all, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	}
+}
+
+// forgetHeading leaves nothing of a caller's in the room.
+func (s *scratch) forgetHeading() {
+	head := &s.heading
+	clear(head.question)
+	clear(head.credentials)
+	*head = heading{question: head.question[:0], credentials: head.credentials[:0]}
+}
