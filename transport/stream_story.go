@@ -17,7 +17,7 @@ type story struct {
 	judge  policy.EventJudge // nil for policy.JudgeEvent
 	known  bool              // an event was of a known format
 	due    bool              // there must be a last event
-	output bool              // something of the answer has come
+	output bool              // something of the answer has come, be it its end
 	whole  bool              // the last event has come, and nothing of the answer after it
 
 	// failure is what an error event told of, or nil. It may be asked for while the
@@ -49,7 +49,7 @@ func asksForAnswer(req *http.Request) bool {
 
 // settled reports whether it is clear what the stream comes to: an answer or an
 // error.
-func (s *story) settled() bool { return s.output || s.whole || s.failure.Load() != nil }
+func (s *story) settled() bool { return s.output || s.failure.Load() != nil }
 
 // read goes on with p.
 func (s *story) read(p []byte) {
@@ -74,7 +74,7 @@ func (s *story) tell(e policy.Event) {
 	case policy.EventOutput:
 		s.output, s.whole = true, false
 	case policy.EventEnd:
-		s.whole = true
+		s.output, s.whole = true, true
 	case policy.EventError:
 		s.failure.Store(&policy.StreamError{Verdict: verdict})
 	}
