@@ -63,6 +63,51 @@ func TestStreamsHeldAndRetried(t *testing.T) {
 	}
 }
 
+// A stream of Gemini's or Cohere's that fails before its first output is asked for at
+// another endpoint; one that failed later is what the caller gets.
+func TestStreamsHeldAndFailedOver(t *testing.T) {
+	const (
+		overloaded = `data: {"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}` + "\n\n"
+		cohere     = `data: {"type":"message-start","delta":{"message":{}}}` + "\n\n"
+		failed     = `data: {"type":"message-end","delta":{"finish_reason":"ERROR","error":"m"}}` + "\n\n"
+	)
+	for _, tt := range []struct {
+		name, first string
+		want        []string // hosts that were asked
+	}{
+		{"Gemini's", overloaded, []string{"a.test", "b.test"}},
+		{"Gemini's, after output", geminiOutput + overloaded, []string{"a.test"}},
+		{"Gemini's, cut", `data: {"candidates":[{"content":{"role":"model"}}]}` + "\n\n", []string{"a.test", "b.test"}},
+		{"Cohere's", cohere + failed, []string{"a.test", "b.test"}},
+		{"Cohere's, cut", cohere, []string{"a.test", "b.test"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				up := transporttest.NewUpstream(eventsOf(tt.first), eventsOf(geminiEnd))
+				rt := transport.Chain(up, transport.Standard(policy.Stack{
+					Streams: &policy.Streams{HoldBytes: 1 << 10},
+					Failover: &policy.Failover{Strategy: policy.Ordered, Endpoints: []policy.Endpoint{
+						{Name: "a", URL: "https://a.test"}, {Name: "b", URL: "https://b.test"},
+					}},
+				}))
+				_, text, err := send(t, rt, newRequest(t, replayable(t.Context()), http.MethodPost, "{}"))
+				if len(tt.want) == 1 {
+					assert.ErrorAs(t, err, new(*policy.StreamError))
+					assert.Equal(t, tt.first, text)
+				} else {
+					assert.NoError(t, err)
+					assert.Equal(t, geminiEnd, text)
+				}
+				var asked []string
+				for _, r := range up.Requests() {
+					asked = append(asked, strings.TrimSuffix(strings.TrimPrefix(r.URL, "https://"), "/"))
+				}
+				assert.Equal(t, tt.want, asked)
+			})
+		})
+	}
+}
+
 // When attempts run out, the caller gets the stream as it came.
 func TestStreamsHeldToTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
