@@ -133,8 +133,10 @@ func (c *Client) prepare(name string, f Function, shared policy.Stack, source To
 			return nil, fmt.Errorf("nyckel: function %q: %w", name, err)
 		}
 	}
-	// The account's limit stands below the stack, as each request on the wire counts.
-	client := transport.Wrap(c.http, layer, verify(stack.Failover), c.limiter.Wrap, authorize(c.base, source), timed)
+	// The account's limit stands below the stack, as each request on the wire counts
+	// that goes to the service.
+	limit := exceptTranslated(stack.Failover, c.limiter.Wrap)
+	client := transport.Wrap(c.http, layer, verify(stack.Failover), limit, authorize(c.base, source), timed)
 	prepared := &function{name: name, Function: f, client: client}
 	if f.Fields != nil {
 		prepared.fields.Store(newFieldTable(f.Fields))

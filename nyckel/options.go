@@ -118,7 +118,8 @@ func WithRecorder(r Recorder) Option {
 }
 
 // WithLimit sets how much traffic the account bears: all requests of the client
-// together, of whatever function, repeated ones, too. What exceeds it waits its turn,
+// together, of whatever function, repeated ones, too, but for those to endpoints of
+// another kind, whose answers a failover translates. What exceeds it waits its turn,
 // those of a higher [policy.Call.Priority] first, and is refused if that would take
 // longer than MaxWait: with the error ErrLimited of package transport, which no breaker
 // counts. [Client.InvokeAll] waits for as long as it takes.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,7 @@ import (
 
 // down returns a client whose service is down, with a model in its place that says
 // what is given.
-func (p provider) down(t *testing.T, says providersim.Completion) (*nyckel.Client, *providersim.Server) {
+func (p provider) down(t *testing.T, says providersim.Completion, options ...nyckel.Option) (*nyckel.Client, *providersim.Server) {
 	t.Helper()
 	adapter, err := p.new(question)
 	require.NoError(t, err)
@@ -27,7 +28,7 @@ func (p provider) down(t *testing.T, says providersim.Completion) (*nyckel.Clien
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	mux.Handle("model.test/api"+adapter.Path(""), model)
 	server := transporttest.NewServer(t, mux)
-	client, err := nyckel.New(
+	client, err := nyckel.New(append(options,
 		nyckel.WithBaseURL("http://nyckel.test"),
 		nyckel.WithTokenSource(token{}),
 		nyckel.WithHTTPClient(server.Client()),
@@ -38,7 +39,7 @@ func (p provider) down(t *testing.T, says providersim.Completion) (*nyckel.Clien
 				Path: adapter.Path, RequestBody: adapter.RequestBody, ResponseBody: adapter.ResponseBody,
 				Header: http.Header{"Authorization": {"Bearer model-key"}, "X-Api-Key": {"model-key"}}},
 		}}}),
-	)
+	)...)
 	require.NoError(t, err)
 	return client, model
 }
@@ -86,6 +87,22 @@ func TestFunctionFailsOverInVain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestModelsAreOutsideTheAccount: the limit of the account is the service's, so that
+// what it refuses a model may answer.
+func TestModelsAreOutsideTheAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		openai := provider{chat.OpenAI, providersim.OpenAI}
+		client, model := openai.down(t, providersim.Completion{Text: `{"label":"Shipping","confidence":0.6}`},
+			nyckel.WithLimit(policy.Limit{PerSecond: 0.001, Burst: 1, MaxWait: time.Second}))
+		for range 3 {
+			got, err := client.Invoke(t.Context(), "tickets", nyckel.Text("Where is my parcel?"))
+			require.NoError(t, err)
+			assert.Equal(t, "Shipping", got.LabelName)
+		}
+		assert.Equal(t, 3, model.Stats().Billed)
+	})
 }
 
 // TestModelsAnswerQuestionsOnly: nothing but the text of an invoke gets to a model.

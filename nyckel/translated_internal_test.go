@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
 )
 
 func TestTranslatedBy(t *testing.T) {
@@ -50,4 +51,18 @@ func TestUntranslated(t *testing.T) {
 	assert.Nil(t, untranslated(nil))
 	none := &policy.Failover{Endpoints: []policy.Endpoint{service}}
 	assert.Same(t, none, untranslated(none))
+}
+
+// What stands in the way of some requests only is seen all the same.
+func TestExceptTranslatedIsSeen(t *testing.T) {
+	f := &policy.Failover{Endpoints: []policy.Endpoint{{Name: "m", URL: "https://model.test", ResponseBody: func(b []byte) ([]byte, error) { return b, nil }}}}
+	limiter := transport.NewLimiter(policy.Limit{})
+	kinds := func(f *policy.Failover) (all []policy.Kind) {
+		for _, part := range transport.Inspect(transport.Chain(nil, exceptTranslated(f, limiter.Wrap))) {
+			all = append(all, part.Kind)
+		}
+		return all
+	}
+	assert.Equal(t, []policy.Kind{policy.KindLimit, policy.KindBase}, kinds(nil))
+	assert.Equal(t, []policy.Kind{policy.KindForeign, policy.KindLimit, policy.KindBase}, kinds(f))
 }
