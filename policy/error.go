@@ -132,16 +132,21 @@ type Refusal struct {
 	RetryAt time.Time
 
 	// Err is the sentinel that [errors.Is] matches, for example
-	// transport.ErrOpen.
+	// transport.ErrOpen. May be nil.
 	Err error
 }
 
-// Error returns the sentinel's text and when to come back.
+// Error returns the sentinel's text, or the layer and the reason, and when to come
+// back.
 func (r *Refusal) Error() string {
-	if r.RetryAt.IsZero() {
-		return r.Err.Error()
+	text := r.Layer + ": " + r.Reason
+	if r.Err != nil {
+		text = r.Err.Error()
 	}
-	return fmt.Sprintf("%v, retry at %s", r.Err, r.RetryAt.UTC().Format(time.RFC3339Nano))
+	if r.RetryAt.IsZero() {
+		return text
+	}
+	return text + ", retry at " + r.RetryAt.UTC().Format(time.RFC3339Nano)
 }
 
 // Unwrap returns Err.

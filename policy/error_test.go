@@ -133,3 +133,18 @@ func TestTimeoutError(t *testing.T) {
 		t.Errorf("errors.AsType = %v, want the limit", got)
 	}
 }
+
+// A layer of another module may have no sentinel.
+func TestRefusalWithoutSentinel(t *testing.T) {
+	refusal := &policy.Refusal{Layer: "tenants", Reason: "unpaid"}
+	if got, want := refusal.Error(), "tenants: unpaid"; got != want {
+		t.Errorf("Error() = %q, want %q", got, want)
+	}
+	refusal.RetryAt = noon
+	if got, want := refusal.Error(), "tenants: unpaid, retry at 2026-03-14T12:00:00Z"; got != want {
+		t.Errorf("Error() = %q, want %q", got, want)
+	}
+	if f, ok := (policy.Responses{}).Failure(refusal, policy.Classify(policy.Outcome{Err: refusal}), time.Time{}, noon); !ok || f.Code != "unpaid" {
+		t.Errorf("Failure = %+v, %v", f, ok)
+	}
+}
