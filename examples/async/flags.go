@@ -9,14 +9,17 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/sparekey/sparekey/transport/plan"
 )
 
 // options are the command's flags.
 type options struct {
 	input, db, output string
-	json              string
+	json, config      string
 	workers           int
 	rate              float64
+	plan              *plan.Plan // what config says
 
 	train  string // of the simulator, as all below
 	seed   uint64
@@ -34,7 +37,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.db, "db", "", "keep queue and predictions in this SQLite `file`; without it in a new one in the temporary folder")
 	flags.StringVar(&o.output, "output", "", "write the answers to this CSV `file`, - for standard output; without it beside the database")
 	flags.StringVar(&o.json, "json", "", "write the figures as JSON to this `file`, - for standard output")
-	flags.IntVar(&o.workers, "workers", 16, "texts under way at once")
+	flags.StringVar(&o.config, "config", "", "keep and do the texts as the queue of this configuration `file` says; without it as the demo's own, sparekey.yaml")
+	flags.IntVar(&o.workers, "workers", 0, "texts under way at once; zero is what the configuration says")
 	flags.Float64Var(&o.rate, "rate", 0, "calls per second; zero is 100 with the simulator, and 25 with another service, as Nyckel allows")
 	flags.StringVar(&o.train, "train", "", "train the simulator on this CSV `file` (header text,label or text,category) instead of the demos' texts")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the simulator's faults and models")
@@ -54,15 +58,20 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 			o.rate = 25
 		}
 	}
-	return o, o.validate(flags.Args())
+	if err := o.validate(flags.Args()); err != nil {
+		return o, err
+	}
+	var err error
+	o.plan, err = readConfig(o.config)
+	return o, err
 }
 
 func (o options) validate(rest []string) error {
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("unexpected argument %q; texts are given with -input", rest[0])
-	case o.workers < 1:
-		return fmt.Errorf("-workers is %d, want at least 1", o.workers)
+	case o.workers < 0:
+		return fmt.Errorf("-workers is %d, want at least 0", o.workers)
 	case !(o.rate >= 1 && o.rate <= 1e6):
 		return fmt.Errorf("-rate is %v, want 1 to 1,000,000 calls per second", o.rate)
 	case !(o.faults >= 0 && o.faults <= 1):

@@ -16,6 +16,9 @@
 //
 //	NYCKEL_CLIENT_ID=… NYCKEL_CLIENT_SECRET=… go run . -input texts.csv -db async.db -url https://www.nyckel.com -function function_…
 //
+// How many texts are under way, how often each is tried and how long a killed process
+// keeps one is in sparekey.yaml; -config takes another file.
+//
 // A text is told apart by what it says and how often the file had it before:
 // rows may be moved, added and mended between two runs. Texts that were given up
 // are tried again by the next run.

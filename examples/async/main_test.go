@@ -190,6 +190,14 @@ func TestGivenUp(t *testing.T) {
 	assert.Equal(t, 10, sim.Stats().ByStatus[404], "each was asked for once by the first run")
 }
 
+// How often a text is tried is up to the configuration.
+func TestConfig(t *testing.T) {
+	config := writeFile(t, "version: 1\nqueue: {max_attempts: 7}\nfunctions: {ticket_routing: {queue: {max_attempts: 1}}}\n")
+	f, _ := play(t, exitFailed, "-input", writeTexts(t, 10), "-db", filepath.Join(t.TempDir(), "async.db"), "-faults", "1", "-outage", "0", "-config", config)
+	assert.NotEmpty(t, f.Dead)
+	assert.Zero(t, f.Retries)
+}
+
 func TestBadInput(t *testing.T) {
 	broken := writeFile(t, "text\nhello\n\"a quote that does not end\n")
 	tests := []struct {
@@ -202,7 +210,9 @@ func TestBadInput(t *testing.T) {
 		{[]string{"-input", writeFile(t, "message\nhello\n")}, `:1: no column text in the header "message", expected "text"`},
 		{[]string{"-input", "missing.csv"}, "missing.csv"},
 		{[]string{"texts.csv"}, "unexpected argument"},
-		{[]string{"-workers", "0"}, "-workers is 0, want at least 1"},
+		{[]string{"-workers", "-1"}, "-workers is -1, want at least 0"},
+		{[]string{"-config", "missing.yaml"}, "missing.yaml"},
+		{[]string{"-config", writeFile(t, "version: 1\nqueue: {wrokers: 3}\n")}, `:2:9: queue: has the unknown key "wrokers"; did you mean workers?`},
 		{[]string{"-rate", "0.5"}, "-rate is 0.5"},
 		{[]string{"-faults", "2"}, "-faults is 2"},
 		{[]string{"-outage", "-1s"}, "-outage is -1s"},

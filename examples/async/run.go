@@ -15,9 +15,6 @@ import (
 	"github.com/sparekey/sparekey/nyckel/sqlite"
 )
 
-// lease is how long a text stays with a process that was killed.
-const lease = 3 * time.Second
-
 // A work is what the parts of the program share.
 type work struct {
 	options
@@ -42,7 +39,7 @@ func run(ctx context.Context, o options, texts []text, labelled []nyckelsim.Samp
 		return nil, err
 	}
 	defer func() { _ = store.Close() }() // all that was acknowledged is durable already
-	engine, err := sqlitejobs.New(setup, store, sqlitejobs.Options{Lease: lease})
+	engine, err := sqlitejobs.New(setup, store, engineOptions(o.plan))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +96,8 @@ func (w *work) prepare(ctx context.Context) error {
 
 // work enqueues and asks at the same time, until nothing is left or ctx ends.
 func (w *work) work(ctx context.Context, s *service, output io.Writer) error {
-	list, err := jobsOf(w.texts)
+	settings := jobs.FromPlan(w.plan)
+	list, err := jobsOf(w.texts, settings)
 	if err != nil {
 		return err
 	}
@@ -125,11 +123,10 @@ func (w *work) work(ctx context.Context, s *service, output io.Writer) error {
 			refused = err
 		}
 	})
-	err = w.engine.Run(ctx, jobs.RunConfig{
+	err = settings.Run(ctx, w.engine, jobs.RunConfig{
 		Queues:  []string{function},
 		Workers: w.workers,
 		Gate:    progress.Gate(jobs.GateOf(s.client)),
-		Drain:   5 * time.Second,
 		OnSettled: func(settled jobs.Settled) {
 			if ours[settled.ID] { // earlier runs may have left others
 				progress.Settled(settled)

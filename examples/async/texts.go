@@ -69,13 +69,14 @@ func readRows(name string, read func(string, io.Reader) ([]dataset.Row, error)) 
 }
 
 // jobsOf returns the jobs that ask the texts.
-func jobsOf(texts []text) ([]jobs.Job, error) {
+func jobsOf(texts []text, settings *jobs.Settings) ([]jobs.Job, error) {
 	list := make([]jobs.Job, len(texts))
 	for i, t := range texts {
-		var err error
-		if list[i], err = jobs.Text(function, t.text).Job(t.id); err != nil {
+		job, err := jobs.Text(function, t.text).Job(t.id)
+		if err != nil {
 			return nil, err
 		}
+		list[i] = settings.Job(job)
 	}
 	return list, nil
 }
