@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/config"
 	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/plan"
@@ -28,9 +29,10 @@ func WithPlan(p *plan.Plan, account string) Option {
 }
 
 // WithLive is [WithPlan] for a configuration file that may change: the stacks of the
-// functions and the models that they pin are always those in force. The account and
-// the ids of its functions stay as they are when the client is made: a file in which
-// they change is refused, for it takes a restart. A function that the file has only
+// functions and the models that they pin are always those in force, and so is the
+// secret of the account, with which the next access token is asked for. The rest of
+// the account and the ids of its functions stay as they are when the client is made: a
+// file in which they change is refused, for it takes a restart. A function that the file has only
 // later is not known to the client; a record and an event say so. Calls that manage
 // the account keep the file's defaults of then.
 func WithLive(live *plan.Live, account string) Option {
@@ -54,7 +56,7 @@ func fixedIn(p *plan.Plan, name string) (paths []string) {
 	if err != nil {
 		return nil
 	}
-	for _, field := range [...]string{"ClientID", "ClientSecret", "BaseURL", "Limit"} {
+	for _, field := range [...]string{"ClientID", "BaseURL", "Limit"} {
 		paths = append(paths, fmt.Sprintf("Accounts[%s].%s", name, field))
 	}
 	for called, f := range p.File().Functions {
@@ -63,6 +65,19 @@ func fixedIn(p *plan.Plan, name string) (paths []string) {
 		}
 	}
 	return paths
+}
+
+// secretNow returns a func for the secret that is in force: that of the account in the
+// file, if it is from there, or else the one that was given.
+func (o clientOptions) secretNow() func() policy.Secret {
+	if o.live != nil {
+		for name, account := range o.live.Plan().File().Accounts {
+			if account.ClientID == o.clientID && account.ClientSecret.Reveal() == o.clientSecret.Reveal() {
+				return func() policy.Secret { return o.live.Plan().File().Accounts[name].ClientSecret }
+			}
+		}
+	}
+	return func() policy.Secret { return o.clientSecret }
 }
 
 // livePins are those of a file that may change.

@@ -3,10 +3,13 @@ package nyckel_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,7 +17,9 @@ import (
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/plan"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 // A client goes by the file as it is: models, stacks, and what it shows of itself.
@@ -83,7 +88,7 @@ func TestWithLiveFixed(t *testing.T) {
 	require.NoError(t, err)
 	for _, tt := range []struct{ name, from, to, want string }{
 		{"client id", "client_id: me", "client_id: we", "accounts.main.client_id: has changed"},
-		{"secret", "early", "later", "accounts.main.client_secret: has changed"},
+		{"secret", "early", "later", ""},
 		{"base URL", "early", "early, base_url: 'http://a.test'", "accounts.main.base_url: has changed"},
 		{"limit", "early", "early, limit: {off: true}", "accounts.main.limit: has changed"},
 		{"id", "f1", "f3", "functions.tickets.id: has changed"},
@@ -100,6 +105,58 @@ func TestWithLiveFixed(t *testing.T) {
 				return
 			}
 			assert.Contains(t, live.Status().Problems, tt.want)
+		})
+	}
+}
+
+// The next token is asked for with the secret of then; one that is good serves on. A
+// secret that the program gave stays.
+func TestWithLiveSecret(t *testing.T) {
+	for name, tt := range map[string]struct {
+		options []nyckel.Option
+		want    []string // the secrets that tokens were asked for with
+	}{
+		"of the file":    {nil, []string{"early", "later"}},
+		"of the program": {[]nyckel.Option{nyckel.WithCredentials("me", "own")}, []string{"own", "own"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				file := filepath.Join(t.TempDir(), "sparekey.yaml")
+				write := func(secret string) {
+					text := "version: 1\naccounts: {main: {client_id: me, client_secret: " + secret + "}, other: {client_id: me, client_secret: x}}\n" +
+						"functions: {tickets: {id: f1, account: main}}\n"
+					require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+				}
+				write("early")
+				live, err := plan.Open(file, plan.Options{})
+				require.NoError(t, err)
+				var secrets []string
+				base := transport.Func(func(req *http.Request) (*http.Response, error) {
+					answer := `{"labelName":"a","confidence":0.9}`
+					if strings.HasSuffix(req.URL.Path, "/connect/token") {
+						secrets = append(secrets, req.PostFormValue("client_secret"))
+						answer = `{"access_token":"t","token_type":"Bearer","expires_in":60}`
+					}
+					return transporttest.Reply(http.StatusOK, answer, "Content-Type", "application/json")(req)
+				})
+				options := append([]nyckel.Option{nyckel.WithLive(live, "main"), nyckel.WithHTTPClient(&http.Client{Transport: base})}, tt.options...)
+				client, err := nyckel.New(options...)
+				require.NoError(t, err)
+				ask := func() {
+					_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("x"))
+					require.NoError(t, err)
+				}
+				ask()
+				write("later")
+				live.Poll(t.Context())
+				live.Poll(t.Context())
+				require.Empty(t, live.Status().Problems)
+				ask()
+				assert.Equal(t, tt.want[:1], secrets, "the token is good")
+				time.Sleep(2 * time.Minute)
+				ask()
+				assert.Equal(t, tt.want, secrets)
+			})
 		})
 	}
 }

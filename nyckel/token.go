@@ -55,7 +55,7 @@ const (
 type credentials struct {
 	url      string
 	clientID string
-	secret   policy.Secret
+	secret   func() policy.Secret // as it is now
 	rt       http.RoundTripper
 
 	mu    sync.Mutex
@@ -80,8 +80,8 @@ type flight struct {
 	panicked any // what the exchange panicked with; those who wait pass it on
 }
 
-func newCredentials(base *url.URL, clientID string, s policy.Secret, rt http.RoundTripper) *credentials {
-	return &credentials{url: base.JoinPath("connect", "token").String(), clientID: clientID, secret: s, rt: rt}
+func newCredentials(base *url.URL, clientID string, secret func() policy.Secret, rt http.RoundTripper) *credentials {
+	return &credentials{url: base.JoinPath("connect", "token").String(), clientID: clientID, secret: secret, rt: rt}
 }
 
 // Token implements [TokenSource].
@@ -198,7 +198,7 @@ func (c *credentials) exchange(ctx context.Context) (policy.Secret, time.Duratio
 	form := url.Values{
 		"grant_type":    {"client_credentials"},
 		"client_id":     {c.clientID},
-		"client_secret": {c.secret.Reveal()},
+		"client_secret": {c.secret().Reveal()},
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(form.Encode()))
 	if err != nil {

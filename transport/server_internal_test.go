@@ -29,3 +29,14 @@ func TestServersMetUnderWay(t *testing.T) {
 		require.Same(t, k.known.limiter.gate, found.known.limiter.gate, key)
 	}
 }
+
+// Endpoints that go on under other settings are guarded by one lock, whichever
+// settings a call goes by.
+func TestRotationsShareALock(t *testing.T) {
+	cfg := policy.Failover{Endpoints: []policy.Endpoint{{Name: "a", URL: "http://a.test"}, {Name: "b", URL: "http://b.test"}}}.WithDefaults()
+	first, second, third := newRotation(cfg), newRotation(cfg), newRotation(cfg)
+	second.inherit(first)
+	third.inherit(second)
+	assert.Same(t, first.mu, third.mu)
+	assert.Same(t, first.members[1], third.members[1])
+}

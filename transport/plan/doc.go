@@ -73,7 +73,8 @@
 //	budget and backoff of a queue                from the next attempt of a job on
 //	workers and drain                            at once; workers of before end their jobs
 //	bound, byte_bound, lease and poll            refused while an engine uses them
-//	client_id, client_secret, base_url, limit    refused while a client uses them
+//	client_secret                                from the next access token on
+//	client_id, base_url, limit of an account     refused while a client uses them
 //	id and account of a function                 refused while a client uses them
 //	a function that is new                       known to clients that are made from then on; reported
 //	a function that is gone                      has the default stack, and keeps its model; reported
