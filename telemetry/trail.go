@@ -291,6 +291,10 @@ func (t *Trail) String() string {
 	return b.String()
 }
 
+// GoString returns the same. What the service said is in the trail, and for nobody who
+// prints it.
+func (t *Trail) GoString() string { return "telemetry.Trail(" + t.String() + ")" }
+
 // LogValue returns what a log record should hold of the trail.
 func (t *Trail) LogValue() slog.Value {
 	answer := t.Answer()

@@ -2,12 +2,14 @@ package transport_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"syscall"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/telemetry/console"
 	"github.com/sparekey/sparekey/transport"
 )
 
@@ -45,7 +48,7 @@ func breaks(err error) func(*http.Request) (*http.Response, error) {
 
 // TestNothingLeaks takes a request that is full of canaries through every path there
 // is, at the level of debugging and with all exporters, and looks for them in what
-// comes out: spans, metrics, log records, errors, trails, snapshots.
+// comes out: spans, metrics, log records, errors, trails, snapshots, the console.
 func TestNothingLeaks(t *testing.T) {
 	type step = func(*http.Request) (*http.Response, error)
 	rules := &policy.Fallback{
@@ -87,10 +90,10 @@ func TestNothingLeaks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sdk := installSDK(t)
-				var seen bytes.Buffer         // everything that anybody could see
-				show := func(values ...any) { // not by %#v, which shows the service's own words in a Verdict
+				var seen bytes.Buffer // everything that anybody could see
+				show := func(values ...any) {
 					for _, v := range values {
-						fmt.Fprintf(&seen, "%v\n%+v\n%s\n", v, v, v)
+						fmt.Fprintf(&seen, "%v\n%+v\n%#v\n%s\n", v, v, v, v)
 					}
 				}
 				logger := slog.New(slog.NewJSONHandler(&seen, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -115,6 +118,7 @@ func TestNothingLeaks(t *testing.T) {
 				measured, err := json.Marshal(metrics)
 				require.NoError(t, err)
 				show(state, string(text), string(spans), string(measured), sdk.spans.GetSpans(), metrics, transport.Inspect(rt))
+				watch(t, func() telemetry.Snapshot { return state }, &seen)
 				require.Contains(t, seen.String(), "sparekey.client.prediction.duration")
 				if at := strings.Index(seen.String(), canary); at >= 0 {
 					assert.Failf(t, "leaked", "%q", seen.String()[max(0, at-160):at+len(canary)])
@@ -122,6 +126,27 @@ func TestNothingLeaks(t *testing.T) {
 			})
 		})
 	}
+}
+
+// watch shows what an operator sees of the state: the page of the console, the
+// snapshot behind it, and the events by which it lives.
+func watch(t *testing.T, state func() telemetry.Snapshot, seen *bytes.Buffer) {
+	page := console.New(state, console.Options{})
+	for _, name := range []string{"", "app.js", "snapshot.json", "events", "purge", "nothing.txt"} {
+		ctx, leave := context.WithCancel(t.Context())
+		req := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/console/"+name, nil)
+		req.RemoteAddr = "127.0.0.1:1"
+		w := httptest.NewRecorder()
+		time.AfterFunc(3*time.Second, leave) // some events later
+		page.ServeHTTP(w, req)
+		leave()
+		fmt.Fprintln(seen, w.Code, w.Header(), w.Body)
+		if name == "events" || name == "snapshot.json" {
+			require.Contains(t, w.Body.String(), `"name":"f"`, name)
+		}
+	}
+	require.NoError(t, page.Close())
+	synctest.Wait()
 }
 
 // leak makes a call and shows what its caller could.
