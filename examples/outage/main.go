@@ -20,5 +20,5 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	os.Exit(outage.Program{}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(outage.Program{Stdin: os.Stdin}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

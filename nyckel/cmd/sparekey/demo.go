@@ -14,7 +14,7 @@ import (
 
 // demo has flags of its own, which the package outage documents.
 func (p *program) demo(ctx context.Context, args []string) error {
-	show := outage.Program{Name: "sparekey demo", Console: func(source func() telemetry.Snapshot) http.Handler {
+	show := outage.Program{Name: "sparekey demo", Stdin: p.stdin, Console: func(source func() telemetry.Snapshot) http.Handler {
 		return console.New(source, console.Options{})
 	}}
 	if isHelp(args) {

@@ -21,13 +21,20 @@ func TestDemo(t *testing.T) {
 	defer cancel()
 	var out, errOut bytes.Buffer
 	var page, snapshot string
+	answered := make(chan string, 1)
+	go func() { // the demo's clock stands still while it writes
+		url := <-answered
+		page, snapshot = get(t, url), get(t, url+"snapshot.json")
+		cancel()
+	}()
 	p := &program{stderr: &errOut, stdout: writerFunc(func(b []byte) (int, error) {
 		if strings.Contains(string(b), "sparekey L") {
-			url := regexp.MustCompile(`console: (http://127\.0\.0\.1:\d+/)\n`).FindStringSubmatch(out.String())
-			if assert.NotNil(t, url, out.String()) {
-				page, snapshot = get(t, url[1]), get(t, url[1]+"snapshot.json")
+			url := regexp.MustCompile(`^console: (http://127\.0\.0\.1:\d+/)\s`).FindStringSubmatch(out.String())
+			require.NotNil(t, url, out.String())
+			select {
+			case answered <- url[1]:
+			default:
 			}
-			cancel()
 		}
 		return out.Write(b)
 	})}

@@ -100,12 +100,14 @@ func (c *clock) pace(ctx context.Context, cancel func(), elapsed <-chan time.Dur
 	}
 }
 
-// within calls f inside, between two moments, unless the run is over.
-func (c *clock) within(f func()) {
+// within calls f inside, between two moments. It reports false if the run is over.
+func (c *clock) within(f func()) bool {
 	did := make(chan struct{})
 	select {
 	case c.asks <- func() { f(); close(did) }:
 		<-did
+		return true
 	case <-c.over:
+		return false
 	}
 }

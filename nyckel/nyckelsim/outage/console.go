@@ -41,7 +41,7 @@ func (p Program) watch(o options, out io.Writer) (*watched, error) {
 		defer close(w.done)
 		_ = w.server.Serve(listener) // until it is closed
 	}()
-	fmt.Fprintf(out, "console: http://%s/\n", listener.Addr())
+	fmt.Fprintf(out, "console: http://%s/ shows the stack at work, in a browser, as long as this runs\n", listener.Addr())
 	return w, nil
 }
 

@@ -20,6 +20,7 @@ type figures struct {
 	Rate       float64     `json:"rate_per_second"`
 	Duration   string      `json:"duration"`
 	Stopped    string      `json:"stopped_after,omitempty"` // "" if it ran to the end
+	Worsened   int         `json:"made_worse,omitempty"`    // how often, by hand
 	TrainTexts int         `json:"train_texts"`
 	Labels     int         `json:"labels"`
 	Repeated   float64     `json:"repeated_share"` // of the calls, asking a text again

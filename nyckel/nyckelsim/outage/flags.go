@@ -17,6 +17,7 @@ type options struct {
 	console      string
 	noConsole    bool
 	fast         bool
+	worse        bool
 	seed         uint64
 	rate         float64
 	duration     time.Duration
@@ -39,6 +40,9 @@ func (p Program) parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.Float64Var(&o.rate, "rate", 10, "calls per second; the burst has more")
 	flags.DurationVar(&o.duration, "duration", 45*time.Second, "length of all phases together")
 	flags.BoolVar(&o.fast, "fast", false, "do not wait for time to pass; the figures are the same")
+	if p.Stdin != nil {
+		flags.BoolVar(&o.worse, "worse", false, "make it worse whenever Enter is pressed: nobody listens for some seconds")
+	}
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return o, err
@@ -59,6 +63,9 @@ func (o options) validate(rest []string) error {
 		return fmt.Errorf("-duration is %v, want %v to %v", o.duration, minDuration, maxDuration)
 	case o.input != "" && o.train == "":
 		return errors.New("-input needs -train: the demo's own texts have other labels")
+	}
+	if o.worse && o.fast {
+		return errors.New("-worse and -fast exclude each other: nobody presses Enter that fast")
 	}
 	if o.console != "" && !o.noConsole && !isLoopback(o.console) {
 		return fmt.Errorf("-console is %q, want a loopback address such as 127.0.0.1:8090", o.console)

@@ -40,6 +40,7 @@ func TestFlagErrors(t *testing.T) {
 		{"too short", []string{"-duration", "2s"}, "outage: -duration is 2s, want 3s to 30m0s"},
 		{"too long", []string{"-duration", "1h"}, "outage: -duration is 1h0m0s, want 3s to 30m0s"},
 		{"questions without training", []string{"-input", "b.csv"}, "outage: -input needs -train: the demo's own texts have other labels"},
+		{"nothing to press", []string{"-worse"}, "outage: see the flags above"},
 		{"figures to nowhere", []string{"-json", nowhere}, "outage: -json: open " + nowhere + ": no such file or directory"},
 		{"no such file", []string{"-train", "missing.csv"}, "outage: open missing.csv: no such file or directory"},
 	}
@@ -52,6 +53,11 @@ func TestFlagErrors(t *testing.T) {
 			assert.Equal(t, tt.want, string(lines[len(lines)-1]))
 		})
 	}
+}
+
+func TestFlagsExcludeEachOther(t *testing.T) {
+	_, err := Program{Stdin: new(bytes.Buffer)}.parseFlags([]string{"-worse", "-fast"}, new(bytes.Buffer))
+	assert.EqualError(t, err, "-worse and -fast exclude each other: nobody presses Enter that fast")
 }
 
 func TestFlagHelp(t *testing.T) {

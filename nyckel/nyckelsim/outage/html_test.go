@@ -104,7 +104,7 @@ func TestRunWatched(t *testing.T) {
 	out := &trigger{text: "sparekey L", fire: sync.OnceFunc(func() { close(answered) })}
 	stdout := writerFunc(func(b []byte) (int, error) {
 		if rest, ok := strings.CutPrefix(string(b), "console: "); ok {
-			url = strings.TrimSpace(rest)
+			url, _, _ = strings.Cut(rest, " ")
 		}
 		return out.Write(b)
 	})

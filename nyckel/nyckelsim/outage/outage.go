@@ -55,6 +55,11 @@ type Program struct {
 	// also an [io.Closer], it is closed at the end. Nil means that there is none,
 	// and no flag for it.
 	Console func(source func() telemetry.Snapshot) http.Handler
+
+	// Stdin is where the lines come from that make it worse. They are read only if
+	// the flags say so, and until the next one after the end. Nil means that there
+	// are none, and no flag for it.
+	Stdin io.Reader
 }
 
 // Run runs the demo until it is over or ctx ends, and returns its exit code: 0 if
@@ -92,11 +97,12 @@ func (p Program) play(ctx context.Context, o options, d *data, stdout, stderr io
 		return err
 	}
 	defer watched.close()
-	figures, err := run(ctx, o, d, watched, text)
+	figures, err := p.run(ctx, o, d, watched, text)
 	if err != nil {
 		return err
 	}
 	figures.print(text)
+	printPaste(text, o)
 	if o.json != "" {
 		if err := figures.writeJSON(o.json, stdout); err != nil {
 			return err

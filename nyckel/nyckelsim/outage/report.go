@@ -111,6 +111,9 @@ func (f *figures) verdict() string {
 	if f.Stopped != "" {
 		stopped = "stopped after " + f.Stopped + ": "
 	}
+	if f.Worsened > 0 {
+		stopped += fmt.Sprintf("made worse by hand, %d×: ", f.Worsened)
+	}
 	if plain.Calls+ours.Calls == 0 {
 		return "Verdict: " + stopped + "no call was answered yet."
 	}

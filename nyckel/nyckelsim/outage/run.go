@@ -53,20 +53,28 @@ type play struct {
 	sites     [3]*site
 	clock     *clock
 	watched   *watched
+	weather   *weather
+	line      *timeline
 	out       io.Writer
 	figures   *figures
 }
 
 // run plays all phases and returns what was counted, up to where ctx ended.
-func run(ctx context.Context, o options, d *data, w *watched, out io.Writer) (*figures, error) {
+func (prog Program) run(ctx context.Context, o options, d *data, w *watched, out io.Writer) (*figures, error) {
 	phases := phasesFor(o)
 	questions := d.questions(callsIn(phases), o.seed)
 	p := &play{options: o, data: d, phases: phases, questions: questions, clock: newClock(), watched: w, out: out}
 	p.figures = newFigures(o, d, phases, questions)
+	p.line = newTimeline(out, p.figures.history)
 	begin := time.Now()
 	err := p.train(ctx)
 	if err == nil {
+		p.weather = &weather{sites: p.sites[:2]}
+		if o.worse {
+			go p.weather.listen(p.clock, prog.Stdin, p.line.worse)
+		}
 		p.clock.run(ctx, o.fast, func(ctx context.Context, serve serveFunc) { err = p.all(ctx, serve) })
+		p.figures.Worsened = p.weather.worsened()
 	}
 	if ctx.Err() != nil {
 		p.figures.Stopped = time.Since(begin).Round(100 * time.Millisecond).String()
@@ -92,24 +100,21 @@ func (p *play) train(ctx context.Context) (err error) {
 
 // all plays all phases against two of the simulators, and consults the third.
 func (p *play) all(ctx context.Context, serve serveFunc) error {
-	line := newTimeline(p.out, p.figures.history)
-	contestants, err := p.newContestants(ctx, serve, line.transition)
+	contestants, err := p.newContestants(ctx, serve, p.line.transition)
 	if err != nil {
 		return err
 	}
 	defer func() { p.figures.Similar = contestants[1].similar() }()
 	p.watched.show(p.clock, contestants[1].shown)
-	line.begin(p.options, p.data, p.questions)
+	p.line.begin(p.options, p.data, p.questions)
 	random := rand.New(rand.NewPCG(p.seed, 3))
 	questions := p.questions
 	for i, phase := range p.phases {
-		for _, c := range contestants {
-			if err := c.setFaults(phase.faults); err != nil {
-				return err
-			}
+		if err := p.weather.begin(phase.faults); err != nil {
+			return err
 		}
-		line.phase(phase)
-		playPhase(ctx, phase, random, questions[:phase.calls], contestants, p.figures.phases[i], line)
+		p.line.phase(phase)
+		playPhase(ctx, phase, random, questions[:phase.calls], contestants, p.figures.phases[i], p.line)
 		questions = questions[phase.calls:]
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -46,7 +46,11 @@ func (l *timeline) begin(o options, d *data, questions []dataset.Row) {
 	if d.seen > 0 {
 		fmt.Fprintf(l.out, "left out %d texts that are in the training data, too\n", d.seen)
 	}
-	fmt.Fprintf(l.out, "each mark is an answer: L live  c cached  s stale  m similar  r rule  d default answer  %c none\n\n", failed)
+	fmt.Fprintf(l.out, "each mark is an answer: L live  c cached  s stale  m similar  r rule  d default answer  %c none\n", failed)
+	if o.worse {
+		fmt.Fprintln(l.out, "press Enter to make it worse")
+	}
+	fmt.Fprintln(l.out)
 	l.start = time.Now()
 	l.history.begin()
 	l.since = l.start
@@ -58,6 +62,15 @@ func (l *timeline) phase(p phase) {
 	defer l.mu.Unlock()
 	l.history.phase(p.name)
 	fmt.Fprintf(l.out, "%6s  ── %s ──\n", l.clock(), p.name)
+}
+
+// worse prints that somebody made it worse.
+func (l *timeline) worse() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flushLocked()
+	l.history.phase("worse")
+	fmt.Fprintf(l.out, "%6s  ── made worse: nobody listens for %v ──\n", l.clock(), worseFor)
 }
 
 // transition prints a change of the breaker's state.
