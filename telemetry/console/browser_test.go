@@ -1,10 +1,13 @@
 package console_test
 
 import (
+	"cmp"
 	"context"
+	"flag"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -16,9 +19,12 @@ import (
 	"github.com/sparekey/sparekey/telemetry/console"
 )
 
+var update = flag.Bool("update", false, "renew the picture in the README")
+
 // TestBrowser looks at the page in a real Chromium. It needs a folder in which
 // somebody ran "npm install axe-core puppeteer-core", named by SPAREKEY_BROWSER,
-// besides node and chromium; SPAREKEY_SHOTS names a folder for screenshots.
+// besides node and chromium; SPAREKEY_SHOTS names a folder for screenshots. With
+// -update, one of them becomes the picture in the README.
 func TestBrowser(t *testing.T) {
 	modules := os.Getenv("SPAREKEY_BROWSER")
 	if modules == "" {
@@ -39,8 +45,14 @@ func TestBrowser(t *testing.T) {
 	server := httptest.NewServer(watch)
 	defer server.Close()
 	defer watch.Close()
-	text, err := exec.CommandContext(t.Context(), node, "testdata/browser.mjs", server.URL, modules, chromium, os.Getenv("SPAREKEY_SHOTS")).CombinedOutput()
+	shots := cmp.Or(os.Getenv("SPAREKEY_SHOTS"), t.TempDir())
+	text, err := exec.CommandContext(t.Context(), node, "testdata/browser.mjs", server.URL, modules, chromium, shots).CombinedOutput()
 	require.NoError(t, err, string(text))
+	if *update {
+		picture, err := os.ReadFile(filepath.Join(shots, "light-1360.png"))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile("console.png", picture, 0o644))
+	}
 }
 
 // troubled has all that a page can show, and one breaker that obeys.

@@ -208,7 +208,7 @@ function functionRows(f, s) {
   const toggle = () => { opened.set(f.name, !open); render(); };
   const row = h("tr", { key: f.name, id, role: "row", class: trouble },
     h("th", { scope: "row", role: "rowheader" },
-      h("button", { type: "button", class: "toggle", "aria-expanded": String(open), "aria-controls": id + "-more", onclick: toggle },
+      h("button", { type: "button", class: "toggle", "aria-label": nameOf(f.name), "aria-expanded": String(open), "aria-controls": id + "-more", onclick: toggle },
         h("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, h("path", { d: "M2 0L9 5L2 10Z" })), h("span", null, broken(f.name)))),
     cell("Breaker", breaker ? stateOf(breaker.state) : h("span", { class: "soft" }, "none yet"),
       f.breakers.length > 1 && h("span", { class: "small soft" }, `${alike} of ${f.breakers.length}`),
@@ -285,7 +285,7 @@ function verdict(s) {
   const all = figuresOf(s.functions);
   const link = f => h("a", { key: f.name, href: "#f-" + s.functions.indexOf(f) }, nameOf(f.name));
   const list = functions => functions.slice(0, 5).flatMap((f, i) => [i ? ", " : "", link(f)]).concat(functions.length > 5 ? ` and ${functions.length - 5} more` : []);
-  const breakers = s.functions.flatMap(f => f.breakers), shut = breakers.filter(b => b.state === "open" || b.state === "isolated").length;
+  const breakers = s.functions.flatMap(f => f.breakers), open = breakers.filter(b => b.state === "open" || b.state === "isolated").length;
   let kind = "good", say = "All is well: every call is answered, none by a stand-in.", more = [`${s.functions.length} ${s.functions.length === 1 ? "function" : "functions"} watched.`];
   if (by.bad.length) {
     [kind, say] = ["bad", `Calls fail: ${percent(all.failed)} of the last minute's.`];
@@ -302,7 +302,7 @@ function verdict(s) {
       tile("Answered", all.all ? percent(all.answered) : "–", all.failed >= 0.01 && "bad"),
       tile("By stand-ins", all.all ? percent(all.stoodIn) : "–", all.stoodIn && "warn"),
       tile("Failed", all.all ? percent(all.failed) : "–", all.failed >= 0.01 && "bad"),
-      tile("Breakers shut", shut + " / " + breakers.length, shut && "warn")))]);
+      tile("Breakers open", open + " / " + breakers.length, open && "warn")))]);
   document.title = (kind === "bad" ? "✖ " : kind === "warn" ? "▲ " : "") + "sparekey console";
 }
 

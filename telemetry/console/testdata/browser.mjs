@@ -1,6 +1,7 @@
 // Looks at the page in a real Chromium: no violations that axe finds, light and
 // dark, wide and 320 px narrow; nothing wider than the screen; no message of the
-// browser; and everything can be done with the keyboard alone. See browser_test.go.
+// browser; what a screen reader is told; and everything can be done with the keyboard
+// alone. See browser_test.go.
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -40,6 +41,41 @@ for (const scheme of ["light", "dark"]) {
     await look(`${scheme}-${width}-opened`);
   }
 }
+
+// What a screen reader is told: a table whose columns and rows have names, buttons that
+// say whether they are open, and changes of state, but not every figure, as they come.
+await open(1360, 950, "light");
+const session = await page.createCDPSession();
+const told = async () => (await session.send("Accessibility.getFullAXTree")).nodes.filter(node => !node.ignored).map(node => ({
+  id: node.nodeId, parent: node.parentId, role: node.role.value, name: node.name?.value ?? "", ...Object.fromEntries((node.properties ?? []).map(p => [p.name, p.value.value])),
+}));
+const names = (nodes, role) => nodes.filter(node => node.role === role).map(node => node.name);
+function below(nodes, top) {
+  const found = nodes.filter(node => node.parent === top.id);
+  return found.concat(found.flatMap(node => below(nodes, node)));
+}
+await page.$$eval(".toggle[aria-expanded=false]", all => all[0].click());
+const nodes = await told();
+expect("landmarks", ["banner", "main", "contentinfo"].filter(role => names(nodes, role).length === 1), ["banner", "main", "contentinfo"]);
+expect("tables without a name", nodes.filter(node => node.role === "table" && !node.name), []);
+const main = nodes.find(node => node.role === "table" && node.name === "Functions");
+expect("columns", names(below(nodes, main), "columnheader").slice(0, 8), ["Function", "Breaker", "Calls a second", "Answered", "Latency", "Answers by source", "Cache", "Head-room"]);
+const toggles = nodes.filter(node => node.role === "button" && node.expanded !== undefined);
+expect("buttons of functions", toggles.map(node => [node.name, node.expanded]), [
+  ["search", true], ["ticket_routing_of_a_long_name", false], ["chat", false], ["(no name)", false], ["(no name)", false]]);
+expect("headers of rows", names(nodes, "rowheader").filter(name => toggles.some(node => node.name === name)), toggles.map(node => node.name));
+expect("cells without a table", nodes.filter(node => node.role === "cell" && !nodes.some(row => row.role === "row" && row.id === node.parent)), []);
+expect("live regions", nodes.filter(node => node.live && node.live !== "off").map(node => [node.role, node.live]), [["status", "polite"]]);
+expect("headings", nodes.filter(node => node.role === "heading").map(node => node.level).every((level, i, all) => level <= (all[i - 1] ?? 0) + 1), true);
+const stops = [];
+for (;;) {
+  await page.keyboard.press("Tab");
+  const stop = await page.evaluate(() => document.activeElement === document.body ? "" : document.activeElement.getAttribute("aria-label") || document.activeElement.textContent.trim());
+  if (!stop || stops.includes("snapshot.json")) break;
+  stops.push(stop);
+}
+expect("order of the stops", stops.filter(stop => ["Skip to the functions", "Pause", "search", "isolate up.test:443 of search", "snapshot.json"].includes(stop)).filter((stop, i, all) => stop !== all[i - 1]),
+  ["Skip to the functions", "Pause", "search", "isolate up.test:443 of search", "snapshot.json"]);
 
 // The keyboard alone.
 const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") || document.activeElement.textContent.trim());
