@@ -129,13 +129,16 @@ func (f *Fallback) newLadder(cfg policy.Fallback) *Ladder {
 // answer returns the response of the first rung that has one, nil if none has.
 func (l *Ladder) answer(req *http.Request, cause policy.Class) *http.Response {
 	ctx := req.Context()
-	read := readOnce(req)
+	var read func() input
 	for i, r := range l.cfg.Rungs {
 		if telemetry.CallerLeft(ctx) {
 			return nil
 		}
 		if policy.Excluded(ctx, r.Name) {
 			continue
+		}
+		if r.own != nil && read == nil {
+			read = readOnce(req)
 		}
 		resp, about, ok := l.ask(ctx, r, req, read, false)
 		if !ok {
