@@ -6,9 +6,14 @@ import (
 )
 
 // pace is a token bucket whose rate learns. When the server says that it was too
-// high, it falls; then it climbs back, quickly at first, slowly near the rate at
-// which the server complained, and faster and faster beyond, up to what is
-// allowed. It is not safe for concurrent use.
+// high, it falls: by little if it took a whole climb to get there, for then that is
+// about what the server allows. Then it climbs back, quickly at first, slowly near
+// the rate at which the server complained, and faster and faster beyond, up to what
+// is allowed. A climb lasts long enough that the complaints are few among the
+// answers, and goes on only while the rate is used up: what nobody needs cannot be
+// found to be too much. What may be saved up grows with the rate.
+//
+// It is not safe for concurrent use.
 type pace struct {
 	allowed float64 // tokens per second, as set
 	full    float64 // tokens: the burst and what a nanosecond adds, for waits are rounded up
@@ -16,15 +21,21 @@ type pace struct {
 	tokens float64
 	last   time.Time // when tokens was right
 
-	learnt float64   // the rate at the last complaint; zero if there was none
-	cutAt  time.Time // when that was
-	resume time.Time // no token before, since the server said so
+	learnt float64       // the rate at the last complaint; zero if there was none
+	cut    float64       // the share of it that was taken away then
+	cutAt  time.Time     // when that was
+	climb  time.Duration // how long it takes to be back at that rate
+	idle   time.Duration // for which the rate was not used up since
+	resume time.Time     // no token before, since the server said so
 }
 
 const (
-	slowdown  = 0.7              // what a complaint leaves of the rate
-	climb     = 5 * time.Second  // how long it takes to be back at that rate, at least
-	perClimb  = 30               // requests that a climb lasts for, at least
+	slowdown  = 0.7              // what a complaint leaves of the rate,
+	nudge     = 0.9              // or if it came late in a climb
+	perClimb  = 200              // requests that a climb lasts for, at least,
+	tripClimb = 50               // and round trips,
+	leastTime = 10 * time.Second // which is at least this
+	mostTime  = time.Minute      // and at most this
 	slowest   = 0.5              // tokens per second that are always left,
 	leastLeft = 0.05             // or this share of the allowed rate, if that is less
 	longPause = 60 * time.Second // the longest pause that a server is granted
@@ -49,12 +60,25 @@ func (p *pace) change(perSecond float64, burst int, now time.Time) {
 
 // rate returns the rate that is let through now, in tokens per second.
 func (p *pace) rate(now time.Time) float64 {
+	p.advance(now)
+	return p.rateAt(now)
+}
+
+// rateAt is rate for a time up to which p was not idle since it was advanced.
+func (p *pace) rateAt(at time.Time) float64 {
 	if p.learnt == 0 {
 		return p.allowed
 	}
-	since := max(0, now.Sub(latest(p.cutAt, p.resume)).Seconds())
-	left := 1 - since/max(climb.Seconds(), perClimb/p.learnt)
-	return min(p.allowed, max(p.floor(), p.learnt*(1-(1-slowdown)*left*left*left)))
+	left, cut := 1-p.climbed(at), p.cut
+	if left < 0 {
+		cut = 1
+	}
+	return min(p.allowed, max(p.floor(), p.learnt*(1-cut*left*left*left)))
+}
+
+// climbed returns how much of a climb is done, more than 1 beyond its end.
+func (p *pace) climbed(at time.Time) float64 {
+	return float64(max(0, at.Sub(latest(p.cutAt, p.resume))-p.idle)) / float64(p.climb)
 }
 
 func (p *pace) floor() float64 { return min(slowest, leastLeft*p.allowed) }
@@ -68,9 +92,19 @@ func (p *pace) advance(now time.Time) {
 	}
 	if passed := now.Sub(since); passed > 0 {
 		// The rate at the start is the one that the waits were worked out with.
-		p.tokens = min(p.full, p.tokens+passed.Seconds()*p.rate(since))
+		rate := p.rateAt(since)
+		p.tokens += passed.Seconds() * rate
+		if full := p.room(rate); p.tokens > full {
+			p.idle += min(passed, seconds((p.tokens-full)/rate))
+			p.tokens = full
+		}
 	}
 	p.last = latest(p.last, now)
+}
+
+// room returns how many tokens are saved up at most at a rate.
+func (p *pace) room(rate float64) float64 {
+	return max(1+rate/float64(time.Second), p.full*min(1, rate/p.allowed))
 }
 
 // after returns how long it is at most until there is a token for somebody with
@@ -78,7 +112,7 @@ func (p *pace) advance(now time.Time) {
 func (p *pace) after(now time.Time, n int) time.Duration {
 	p.advance(now)
 	pause := max(0, p.resume.Sub(now))
-	wait := (float64(n) + 1 - p.tokens) / p.rate(now) * float64(time.Second)
+	wait := (float64(n) + 1 - p.tokens) / p.rateAt(now) * float64(time.Second)
 	if wait <= dust {
 		return pause
 	}
@@ -98,14 +132,19 @@ func (p *pace) refund() { p.tokens = min(p.full, p.tokens+1) }
 // slowdown say nothing new.
 func (p *pace) slowDown(began, now time.Time, wait time.Duration) {
 	p.advance(now)
-	rate := p.rate(now)
+	rate, late := p.rateAt(now), p.learnt > 0 && p.climbed(now) > 0.5
 	if wait > 0 {
 		p.resume = latest(p.resume, now.Add(min(wait, longPause)))
 	}
 	if began.Before(p.cutAt) {
 		return
 	}
-	p.learnt, p.cutAt = rate, now
+	p.cut = 1 - slowdown
+	if late {
+		p.cut = 1 - nudge
+	}
+	p.learnt, p.cutAt, p.idle = rate, now, 0
+	p.climb = min(max(leastTime, seconds(perClimb/rate), tripClimb*min(now.Sub(began), time.Second)), mostTime)
 	p.tokens = min(p.tokens, 0)
 }
 

@@ -61,12 +61,6 @@ func (m *tellingMeter) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-func (m *tellingMeter) change(rate float64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.rate = rate
-}
-
 func inDurations(h http.Header, limit, left float64, reset time.Duration) {
 	h.Set("X-Ratelimit-Limit-Requests", fmt.Sprint(limit))
 	h.Set("X-Ratelimit-Remaining-Requests", fmt.Sprint(left))

@@ -1,7 +1,9 @@
 package transport_test
 
 import (
+	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -305,27 +307,50 @@ func TestLimiterRetryAfter(t *testing.T) {
 	}
 }
 
-// The rate climbs back to what is allowed, and never beyond.
+// The rate climbs back to what is allowed, and never beyond, while it is used up.
 func TestLimiterRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, unhurried(100, 1), transporttest.Reply(429, ""), fine)
 		d.usual()
 		last := d.State().PerSecond
+		time.Sleep(time.Hour)
+		assert.InDelta(t, last, d.State().PerSecond, 0.5, "nobody came")
+		for range 1000 {
+			d.usual()
+		}
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			now := d.State().PerSecond
 			require.GreaterOrEqual(t, now, last)
 			last = now
 		}
-		assert.Equal(t, 100.0, last)
+		assert.InDelta(t, 100, last, 1e-3)
+		time.Sleep(5 * time.Second)
+		assert.LessOrEqual(t, d.State().PerSecond, 100.0)
 	})
 }
 
-// A meter is a server with a rate limit: a token bucket that holds the tokens of a
-// second.
+// What is saved up while nobody comes shrinks with the rate.
+func TestLimiterSlowerBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, unhurried(100, 100), transporttest.Reply(429, ""), fine)
+		d.usual()
+		time.Sleep(time.Hour)
+		inside := 0
+		for range 200 {
+			if d.usual().isInside() {
+				inside++
+			}
+		}
+		assert.Equal(t, 70, inside)
+	})
+}
+
+// A meter is a server with a rate limit: a token bucket.
 type meter struct {
 	mu     sync.Mutex
 	rate   float64
+	burst  float64 // in seconds; zero is 1
 	tokens float64
 	last   time.Time
 	served float64
@@ -346,7 +371,7 @@ func (m *meter) take() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	m.tokens = min(max(1, m.rate), m.tokens+now.Sub(m.last).Seconds()*m.rate)
+	m.tokens = min(max(1, cmp.Or(m.burst, 1)*m.rate), m.tokens+now.Sub(m.last).Seconds()*m.rate)
 	m.last = now
 	if m.tokens < 1 {
 		m.denied++
@@ -355,6 +380,12 @@ func (m *meter) take() bool {
 	m.tokens--
 	m.served++
 	return true
+}
+
+func (m *meter) change(rate float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rate = rate
 }
 
 // reset returns how many requests were served and denied since the last reset.
@@ -366,31 +397,101 @@ func (m *meter) reset() [2]float64 {
 	return counts
 }
 
+// long makes what is repeated with other random numbers more thorough.
+var long = flag.Bool("long", false, "run the limiter against more servers, with more seeds")
+
+func seeds() uint64 {
+	if *long {
+		return 20
+	}
+	return 1
+}
+
 // A limiter that is set too high finds the server's rate by its 429s, under twice
-// the load that the server allows. What counts is what comes after half a minute.
+// the load that the server allows, and again when that changes. What counts is what
+// comes after two minutes.
 func TestLimiterFindsRate(t *testing.T) {
 	t.Parallel()
-	const warmUp, requests = 30 * time.Second, 1000
-	for _, server := range []float64{2, 25, 100} {
-		for _, factor := range []float64{1, 1.5, 10, 100} {
-			t.Run(fmt.Sprintf("server %g/s, limiter %gx", server, factor), func(t *testing.T) {
+	type server struct{ rate, burst float64 }
+	const strict = 1e-9 // one request
+	servers := []server{{10, 1}, {25, 1}, {25, strict}, {100, 1}}
+	factors := []float64{1.5, 100}
+	if *long {
+		servers = append(servers, server{10, strict}, server{10, 10}, server{25, 10}, server{100, strict}, server{100, 10}, server{500, 1})
+		factors = append(factors, 10)
+	}
+	for _, server := range servers {
+		for _, factor := range factors {
+			t.Run(fmt.Sprintf("server %g/s, burst %g s, limiter %gx", server.rate, server.burst, factor), func(t *testing.T) {
+				for seed := range seeds() {
+					synctest.Test(t, func(t *testing.T) {
+						m := &meter{rate: server.rate, burst: server.burst, last: time.Now()}
+						rt := transport.NewLimiter(policy.Limit{PerSecond: server.rate * factor, InFlight: -1}).Wrap(m)
+						learns(t, m, rt, seed, nil)
+					})
+				}
+			})
+		}
+	}
+}
+
+// A load that comes and goes is no different.
+func TestLimiterFindsRateInBursts(t *testing.T) {
+	t.Parallel()
+	rates := []float64{25}
+	if *long {
+		rates = append(rates, 10, 100)
+	}
+	for _, rate := range rates {
+		for seed := range seeds() {
+			t.Run(fmt.Sprintf("%g/s, seed %d", rate, seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					m := &meter{rate: server, last: time.Now()}
-					rt := transport.NewLimiter(policy.Limit{PerSecond: server * factor, InFlight: -1}).Wrap(m)
-					time.AfterFunc(warmUp, func() { m.reset() })
-					measured := time.Duration(requests / server * float64(time.Second))
-					counts := make(chan [2]float64, 1)
-					time.AfterFunc(warmUp+measured, func() { counts <- m.reset() })
-					load(rt, rand.New(rand.NewPCG(1, 1)), 2*server, warmUp+measured+1)
-					count := <-counts
-					served, denied := count[0], count[1]
-					share := denied / (served + denied)
-					throughput := served / (server * measured.Seconds())
-					t.Logf("%.1f %% 429s, throughput %.1f %%", 100*share, 100*throughput)
-					assert.LessOrEqual(t, share, 0.05, "share of 429s")
-					assert.GreaterOrEqual(t, throughput, 0.95, "share of the rate")
+					m := &meter{rate: rate, burst: 1, last: time.Now()}
+					rt := transport.NewLimiter(policy.Limit{PerSecond: 10 * rate, InFlight: -1, MaxWait: time.Second}).Wrap(m)
+					learns(t, m, rt, seed, func(at time.Duration) bool { return at/(10*time.Second)%2 == 0 })
 				})
 			})
 		}
+	}
+}
+
+// learns loads rt, which leads to m, whose limit is halved and doubled meanwhile. If
+// on is not nil, it says when there is load.
+func learns(t *testing.T, m *meter, rt http.RoundTripper, seed uint64, on func(time.Duration) bool) {
+	const settling = 2 * time.Minute
+	random := rand.New(rand.NewPCG(seed, 1))
+	full := m.rate
+	for _, rate := range []float64{full, full / 2, full} {
+		m.change(rate)
+		measured := max(settling, time.Duration(2000/rate)*time.Second).Truncate(20 * time.Second)
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if on == nil {
+				load(rt, random, 2*rate, settling+measured)
+				return
+			}
+			for at := time.Since(start); at < settling+measured; at = time.Since(start) {
+				if on(at) {
+					load(rt, random, 2*rate, time.Second)
+				} else {
+					time.Sleep(time.Second)
+				}
+			}
+		})
+		time.Sleep(settling)
+		m.reset()
+		time.Sleep(measured)
+		count := m.reset()
+		wg.Wait()
+		served, denied := count[0], count[1]
+		allowed := rate * measured.Seconds()
+		if on != nil {
+			allowed = float64(measured/(20*time.Second)) * (10 + m.burst) * rate
+		}
+		share := denied / (served + denied)
+		t.Logf("seed %d, %g/s: %.2f %% 429s, %.1f %% used", seed, rate, 100*share, 100*served/allowed)
+		assert.Less(t, share, 0.01, "share of 429s at %g/s", rate)
+		assert.Greater(t, served/allowed, 0.95, "share of the rate of %g/s", rate)
 	}
 }
