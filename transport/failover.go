@@ -42,11 +42,11 @@ type Failover struct {
 	cfg       policy.Failover
 	endpoints []*endpoint
 	rotation  *rotation
-	bucket    *policy.Bucket     // for calls that no retry layer makes
-	limits    policy.Retry       // of replays and of discarding
-	astray    Layer              // around requests to no endpoint; may be nil
-	servers   map[string]*server // of the endpoints that have one each, by name
-	usual     map[string]bool
+	bucket    *policy.Bucket                // for calls that no retry layer makes
+	limits    policy.Retry                  // of replays and of discarding
+	astray    Layer                         // around requests to no endpoint; may be nil
+	servers   map[string]*server            // of the endpoints that have one each, by name
+	usual     [longestUsual + 1][]usualName // by their lengths
 }
 
 // NewFailover returns a Failover. The layers that newLayer returns for the name of
@@ -65,9 +65,8 @@ func NewFailover(cfg policy.Failover, newLayer func(name string) Layer) *Failove
 		cfg: cfg, rotation: newRotation(cfg),
 		bucket: policy.NewBucket(cfg.Budget), limits: policy.Retry{}.WithDefaults(),
 	}
-	f.usual = make(map[string]bool, len(usualNames))
 	for _, name := range usualNames {
-		f.usual[name] = cfg.IsSecret(name)
+		f.usual[len(name)] = append(f.usual[len(name)], usualName{name, cfg.IsSecret(name)})
 	}
 	for i, e := range cfg.Endpoints {
 		if e.Classify == nil {

@@ -193,13 +193,24 @@ func (f *Failover) publicOf(h http.Header) http.Header {
 
 // isSecret is IsSecret, with the answers for the usual names at hand.
 func (f *Failover) isSecret(name string) bool {
-	if secret, ok := f.usual[name]; ok {
-		return secret
+	if len(name) < len(f.usual) {
+		for _, known := range f.usual[len(name)] {
+			if known.name == name {
+				return known.secret
+			}
+		}
 	}
 	return f.cfg.IsSecret(name)
 }
 
-// usualNames are those that official SDKs send.
+// A usualName is one of which it is known whether it is secret.
+type usualName struct {
+	name   string
+	secret bool
+}
+
+// usualNames are those that official SDKs send. A few are of one length: to look
+// there is quicker than in a map.
 var usualNames = [...]string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Anthropic-Beta", "Anthropic-Version", "Api-Key", "Authorization",
 	"Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Idempotency-Key", "Openai-Organization", "Openai-Project",
@@ -207,6 +218,8 @@ var usualNames = [...]string{
 	"X-Stainless-Arch", "X-Stainless-Lang", "X-Stainless-Os", "X-Stainless-Package-Version", "X-Stainless-Retry-Count",
 	"X-Stainless-Runtime", "X-Stainless-Runtime-Version", "X-Stainless-Timeout",
 }
+
+const longestUsual = len("X-Stainless-Runtime-Version")
 
 // publicQuery returns a query without the secrets. What cannot be read, or could be
 // read in two ways, may be one.

@@ -80,16 +80,31 @@ func (m *member) costLocked(now time.Time) float64 {
 // highest score, which depends on nothing but the two.
 func (r *rotation) keptLocked(pool uint64, key string) int {
 	best, highest := -1, 0.0
+	alike := r.alikeLocked(pool)
 	for ; pool != 0; pool &= pool - 1 {
 		i := bits.TrailingZeros64(pool)
 		// With u uniform in (0, 1), the least of -ln(u)/weight is at i in
-		// proportion to its weight.
-		u := (float64(fnv64(r.cfg.Endpoints[i].Name, key)>>11) + 0.5) / (1 << 53)
-		if score := r.members[i].weight / -math.Log(u); best < 0 || score > highest {
+		// proportion to its weight. If all weigh the same it is where u is most.
+		score := (float64(fnv64(r.cfg.Endpoints[i].Name, key)>>11) + 0.5) / (1 << 53)
+		if !alike {
+			score = r.members[i].weight / -math.Log(score)
+		}
+		if best < 0 || score > highest {
 			best, highest = i, score
 		}
 	}
 	return best
+}
+
+// alikeLocked reports whether the members of pool are of one weight.
+func (r *rotation) alikeLocked(pool uint64) bool {
+	first := r.members[bits.TrailingZeros64(pool)].weight
+	for ; pool != 0; pool &= pool - 1 {
+		if r.members[bits.TrailingZeros64(pool)].weight != first {
+			return false
+		}
+	}
+	return true
 }
 
 // fnv64 is FNV-1a of both texts with its bits mixed, the same in every process.

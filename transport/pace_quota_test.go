@@ -99,38 +99,53 @@ func TestLimiterFollowsQuota(t *testing.T) {
 		{"windows, durations", true, inDurations},
 		{"windows, draft", true, inDraft},
 	}
+	rates := []float64{10}
+	if *long {
+		rates = append(rates, 5, 100)
+	}
 	for _, way := range ways {
 		for _, clients := range []int{1, 3} {
-			t.Run(fmt.Sprintf("%s, %d clients", way.name, clients), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					const round, rounds = 60 * time.Second, 6
-					m := &tellingMeter{round: round, fixed: way.fixed, fields: way.fields}
-					m.rate, m.last, m.tokens = 10, time.Now(), 600
-					m.opened = time.Now().Truncate(round)
-					var wg sync.WaitGroup
-					for i := range clients {
-						rt := transport.NewLimiter(policy.Limit{InFlight: -1}).Wrap(m)
-						wg.Go(func() {
-							load(rt, rand.New(rand.NewPCG(1, uint64(i))), 20/float64(clients), 3*rounds*round)
+			for _, rate := range rates {
+				t.Run(fmt.Sprintf("%s, %d clients, %g/s", way.name, clients, rate), func(t *testing.T) {
+					for seed := range seeds() {
+						synctest.Test(t, func(t *testing.T) {
+							m := &tellingMeter{round: time.Minute, fixed: way.fixed, fields: way.fields}
+							m.rate = rate
+							follows(t, m, clients, seed)
 						})
 					}
-					time.Sleep(time.Millisecond)
-					for i, rate := range []float64{10, 5, 10} {
-						m.change(rate)
-						time.Sleep(2 * round)
-						first := m.reset()
-						time.Sleep((rounds - 2) * round)
-						rest := m.reset()
-						share, used := rest[1]/(rest[0]+rest[1]), rest[0]/(rate*(rounds-2)*round.Seconds())
-						t.Logf("%d: at first %v, then %.2f %% 429s, %.1f %% used", i, first, 100*share, 100*used)
-						assert.Less(t, share, 0.01, "share of 429s at %g/s", rate)
-						assert.Greater(t, used, 0.95, "share of the rate of %g/s", rate)
-					}
-					wg.Wait()
 				})
-			})
+			}
 		}
 	}
+}
+
+// follows has clients load m, whose limit is halved and doubled meanwhile.
+func follows(t *testing.T, m *tellingMeter, clients int, seed uint64) {
+	const rounds = 6
+	full := m.rate
+	m.last, m.tokens = time.Now(), full*m.round.Seconds()
+	m.opened = time.Now().Truncate(m.round)
+	var wg sync.WaitGroup
+	for i := range clients {
+		rt := transport.NewLimiter(policy.Limit{InFlight: -1}).Wrap(m)
+		wg.Go(func() {
+			load(rt, rand.New(rand.NewPCG(seed, uint64(i))), 2*full/float64(clients), 3*rounds*m.round)
+		})
+	}
+	time.Sleep(time.Millisecond)
+	for _, rate := range []float64{full, full / 2, full} {
+		m.change(rate)
+		time.Sleep(2 * m.round)
+		first := m.reset()
+		time.Sleep((rounds - 2) * m.round)
+		rest := m.reset()
+		share, used := rest[1]/(rest[0]+rest[1]), rest[0]/(rate*(rounds-2)*m.round.Seconds())
+		t.Logf("seed %d, %g/s: at first %v, then %.2f %% 429s, %.1f %% used", seed, rate, first, 100*share, 100*used)
+		assert.Less(t, share, 0.01, "share of 429s at %g/s", rate)
+		assert.Greater(t, used, 0.95, "share of the rate of %g/s", rate)
+	}
+	wg.Wait()
 }
 
 // When nothing is left nobody goes on before the reset, whatever the status.
