@@ -43,7 +43,7 @@ type member struct {
 	usualAt   time.Time // when there was an answer last
 	timed     int       // answers
 	inFlight  int
-	unheard   int       // requests of which there is no outcome yet
+	unheard   int       // requests that began after since of which there is no outcome yet
 	heardAt   time.Time // when there was one last, or when unheard rose from zero
 	asked     int64
 	billed    int64
@@ -144,7 +144,8 @@ func (m *member) returnLocked(now time.Time, e policy.Ejection) {
 }
 
 func (m *member) rejoinLocked(at time.Time, e policy.Ejection) {
-	m.out, m.slow, m.since, m.faults, m.slows = time.Time{}, false, at, 0, 0
+	m.out, m.slow, m.faults, m.slows = time.Time{}, false, 0, 0
+	m.startOverLocked(at)
 	if e.SlowStart > 0 {
 		m.back = at
 	}
@@ -211,7 +212,9 @@ func (r *rotation) answered(index int, start time.Time, v policy.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := r.members[index]
-	m.unheard--
+	if !start.Before(m.since) {
+		m.unheard = max(0, m.unheard-1)
+	}
 	m.heardAt = now
 	latency := float64(now.Sub(start))
 	if v.Class == policy.OK || v.Class == policy.TimedOut {
@@ -275,9 +278,13 @@ func (r *rotation) mayEjectLocked(m *member, isOut func(*member) bool) bool {
 func (r *rotation) ejectLocked(now time.Time, m *member, slow bool) {
 	m.ailing = true
 	m.ejections++
-	m.out, m.back, m.since = now.Add(r.cfg.Ejection.ForEjection(m.ejections)), time.Time{}, now
+	m.out, m.back = now.Add(r.cfg.Ejection.ForEjection(m.ejections)), time.Time{}
+	m.startOverLocked(now)
 	m.slow, m.unproven, m.slows = slow, false, 0
 }
+
+// startOverLocked makes what began before a time say nothing of m.
+func (m *member) startOverLocked(at time.Time) { m.since, m.unheard = at, 0 }
 
 // wellLocked says that m works.
 func (m *member) wellLocked(now time.Time, e policy.Ejection) {

@@ -19,7 +19,7 @@ func (r *rotation) timedLocked(now time.Time, m *member, latency float64) {
 	switch slow := r.isSlow(latency, yardstick); {
 	case slow && !m.out.IsZero(): // it was asked all the same
 		m.slow, m.faults = true, 0
-		m.since = now // what becomes of this answer does not bring it back
+		m.startOverLocked(now) // what becomes of this answer does not bring it back
 	case slow:
 		if m.slows++; m.slows >= r.cfg.Ejection.Faults && r.setAsideLocked(now, m, yardstick) {
 			return
@@ -39,7 +39,11 @@ func (r *rotation) missLocked(now time.Time) {
 		if m.unheard < r.cfg.Ejection.Faults || !m.out.IsZero() {
 			continue
 		}
-		if yardstick := r.yardstickLocked(now, m); r.isSlow(float64(now.Sub(m.heardAt)), yardstick) {
+		silence := float64(now.Sub(m.heardAt))
+		if silence <= max(neverSlow, m.usual) {
+			continue // as is usual
+		}
+		if yardstick := r.yardstickLocked(now, m); r.isSlow(silence, yardstick) {
 			r.setAsideLocked(now, m, yardstick)
 		}
 	}

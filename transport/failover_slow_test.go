@@ -208,3 +208,27 @@ func TestFailoverMisses(t *testing.T) {
 		})
 	}
 }
+
+// Requests that never end do not keep an endpoint out that answers others.
+func TestFailoverReturnsBesideStuckOnes(t *testing.T) {
+	const ms = time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		p := newPageant(t, policy.Failover{}, 20*ms, 20*ms)
+		p.ask(20)
+		p.takes["a"] = time.Hour
+		for range 10 {
+			go func() { _, _, _ = send(t, p.rt, to(t, "GET", "http://a.test/x", "")) }()
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		assert.Equal(t, "bb", p.ask(2))
+		p.takes["a"] = 20 * ms
+		time.Sleep(10 * time.Second)
+		for range 10 {
+			assert.Equal(t, "aa", p.ask(2))
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(time.Hour)
+		assert.Zero(t, p.failover.State()[0].InFlight)
+	})
+}
