@@ -15,7 +15,10 @@ const (
 // timedLocked takes note of how long an answer of m took. Too many in a row that
 // took too long, and m is asked only if nobody else is left.
 func (r *rotation) timedLocked(now time.Time, m *member, latency float64) {
-	yardstick := r.yardstickLocked(now, m)
+	yardstick := 0.0
+	if latency > neverSlow {
+		yardstick = r.yardstickLocked(now, m)
+	}
 	switch slow := r.isSlow(latency, yardstick); {
 	case slow && !m.out.IsZero(): // it was asked all the same
 		m.slow, m.faults = true, 0
@@ -50,7 +53,7 @@ func (r *rotation) missLocked(now time.Time) {
 }
 
 func (r *rotation) isSlow(latency, yardstick float64) bool {
-	return yardstick > 0 && latency > max(neverSlow, r.cfg.Ejection.SlowerThan*yardstick)
+	return yardstick > 0 && latency > r.cfg.Ejection.SlowerThan*yardstick
 }
 
 // setAsideLocked puts m out for being slow, if it may go, and reports that.
