@@ -108,3 +108,28 @@ func TestLiveWaitsAsItBegan(t *testing.T) {
 		})
 	}
 }
+
+// A limit may become one of another kind, and back.
+func TestLiveLimitKinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLively(t, policy.Stack{})
+		l.ask(1, http.StatusOK)
+		for _, tt := range []struct {
+			limit     policy.Limit
+			bound     int
+			perSecond float64
+		}{
+			{policy.Limit{}, 200, 0},
+			{policy.Limit{InFlight: 3}, 3, 0},
+			{policy.Limit{InFlight: 3, PerSecond: 5}, 3, 5},
+			{policy.Limit{InFlight: -1}, 0, 0},
+			{policy.Limit{PerSecond: 7}, 200, 7},
+			{policy.Limit{}, 200, 0},
+		} {
+			l.apply(policy.Stack{Limit: tt.limit})
+			s := transport.Snapshot(l.rt).Functions[0].Limiters[0]
+			assert.Equal(t, tt.bound, s.Bound, "%+v", tt.limit)
+			assert.InDelta(t, tt.perSecond, s.PerSecond, 1e-9, "%+v", tt.limit)
+		}
+	})
+}

@@ -16,4 +16,7 @@
 // Ask before taking: a [Gate] that knows the state of the circuit breaker and of
 // the limiter keeps jobs where they are while no call can succeed. Taking them and
 // giving them back costs more than the work itself.
+//
+// How many workers there are, how often and for how long jobs are tried, and what else
+// is not for Go to say can stand in a configuration file: see [Settings].
 package jobs

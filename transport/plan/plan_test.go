@@ -157,3 +157,31 @@ func TestProblemsShowNothingPutIn(t *testing.T) {
 	require.ErrorContains(t, err, "rules[0] *********: ")
 	assert.NotContains(t, err.Error()+excerpts(err), "hunter2")
 }
+
+// Of a file that is referred to, all counts but one line break at its end.
+func TestEnvironmentFiles(t *testing.T) {
+	folder := t.TempDir()
+	lookup := plan.Environment(folder)
+	for content, want := range map[string]string{
+		"secret": "secret", "secret\n": "secret", "secret\r\n": "secret", "secret\n\n": "secret\n", " secret ": " secret ", "\n": "", "": "",
+	} {
+		put(t, filepath.Join(folder, "name"), content)
+		value, ok, err := lookup("file:name")
+		require.NoError(t, err)
+		assert.True(t, ok)
+		assert.Equal(t, want, value)
+	}
+	_, ok, err := lookup("file:missing")
+	require.NoError(t, err)
+	assert.False(t, ok)
+	put(t, filepath.Join(folder, "name"), "again")
+	value, ok, err := plan.Environment("elsewhere")("file:" + filepath.Join(folder, "name"))
+	require.NoError(t, err)
+	assert.True(t, ok)
+	assert.Equal(t, "again", value)
+	t.Setenv("SPAREKEY_TEST", "${SPAREKEY_TEST}")
+	value, ok, err = lookup("SPAREKEY_TEST")
+	require.NoError(t, err)
+	assert.True(t, ok)
+	assert.Equal(t, "${SPAREKEY_TEST}", value, "it is not looked at again")
+}
