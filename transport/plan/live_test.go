@@ -188,6 +188,7 @@ func TestLiveBadFile(t *testing.T) {
 		assert.Equal(t, 5*time.Second, total(live))
 		assert.Contains(t, live.Status().Problems, "sparekey.yaml:4:12: functions.search.total: is 5")
 		assert.Equal(t, applied, live.Status().AppliedAt)
+		synctest.Wait() // for the records
 		assert.Equal(t, 1, strings.Count(records.String(), "level=ERROR"), "it is told once")
 		snapshot := live.Snapshot()
 		assert.Equal(t, live.Status(), *snapshot.Config)
@@ -257,6 +258,7 @@ func TestLiveUnknownFunction(t *testing.T) {
 		live := follow(t, name, plan.Options{Logger: slog.New(slog.NewTextHandler(&records, nil))})
 		client := transport.Wrap(&http.Client{}, live.Layer("serach"))
 		assert.Equal(t, 30*time.Second, worst(client))
+		synctest.Wait() // for the records
 		assert.Contains(t, records.String(), "function=serach")
 		put(t, name, withTotal("5s")+"  serach: {total: 2s}\n")
 		time.Sleep(twoPolls)
