@@ -23,9 +23,7 @@ func (l *Live) Fix(which func(p *Plan) (paths []string)) *Plan {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, path := range which(l.plan) {
-		if _, again := l.fixed[path]; !again {
-			l.fixed[path], _ = settingAt(l.plan.File(), path)
-		}
+		l.fixed[path], _ = settingAt(l.plan.File(), path)
 	}
 	return l.plan
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,7 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/plan"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 // reload has live see what is in its file now.
@@ -159,4 +162,43 @@ func TestLiveChanged(t *testing.T) {
 	reload(t, live)
 	assert.True(t, isClosed(first))
 	assert.False(t, isClosed(live.Changed()))
+}
+
+// A function that goes keeps the model that it had last.
+func TestLiveModel(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	put(t, name, withAccount())
+	live, err := plan.Open(name, plan.Options{})
+	require.NoError(t, err)
+	for _, tt := range []struct{ to, model string }{{"id: function_1, model: m1", "m1"}, {"id: function_1, model: m2", "m2"}} {
+		put(t, name, withAccount("id: function_1", tt.to))
+		reload(t, live)
+		model, ok := live.Model("search")
+		assert.True(t, ok)
+		assert.Equal(t, tt.model, model)
+	}
+	put(t, name, withAccount("search:", "added:"))
+	reload(t, live)
+	model, ok := live.Model("search")
+	assert.True(t, ok)
+	assert.Equal(t, "m2", model)
+	_, ok = live.Model("nobody")
+	assert.False(t, ok)
+}
+
+// The logger is that of all stacks, also of those that come later.
+func TestLiveLogger(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	put(t, name, withTotal("5s"))
+	var records bytes.Buffer
+	live, err := plan.Open(name, plan.Options{Logger: slog.New(slog.NewTextHandler(&records, nil))})
+	require.NoError(t, err)
+	put(t, name, withTotal("6s")+"  added: {retry: {off: true}}\n")
+	reload(t, live)
+	base := transport.Func(transporttest.Reply(http.StatusUnauthorized, ""))
+	for _, function := range []string{"search", "added"} {
+		records.Reset()
+		call(t, transport.Wrap(&http.Client{Transport: base}, live.Layer(function)))
+		assert.Contains(t, records.String(), "function="+function)
+	}
 }
