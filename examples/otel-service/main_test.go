@@ -118,6 +118,7 @@ func TestScrapeHasEveryMetric(t *testing.T) {
 	_, answer = ask(t, server, "a lost parcel")
 	assert.EqualValues(t, "rule", answer.Source)
 
+	doJobs(t)
 	var missing []string
 	assert.Eventually(t, func() bool {
 		missing = missingIn(scrape(t, server), wanted(t))
@@ -133,11 +134,11 @@ func wanted(t *testing.T) []string {
 	for _, file := range []string{"dashboard.json", "rules.yml"} {
 		text, err := os.ReadFile(dashboards + file)
 		require.NoError(t, err)
-		names = append(names, regexp.MustCompile(`sparekey_client_[a-z_]+`).FindAllString(string(text), -1)...)
+		names = append(names, regexp.MustCompile(`sparekey_(client|jobs)_[a-z_]+`).FindAllString(string(text), -1)...)
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	require.Greater(t, len(names), 20)
+	require.Greater(t, len(names), 35)
 	return names
 }
 
@@ -184,7 +185,7 @@ func TestDashboard(t *testing.T) {
 		places[place], ids[p.ID] = true, true
 		assert.True(t, p.Type == "row" || len(p.Targets) > 0, p.Title)
 		for _, target := range p.Targets {
-			expr := strings.NewReplacer("$__rate_interval", "5m", "$function", ".*").Replace(target.Expr)
+			expr := strings.NewReplacer("$__rate_interval", "5m", "$function", ".*", "$queue", ".*").Replace(target.Expr)
 			quoted, err := json.Marshal(expr)
 			require.NoError(t, err)
 			fmt.Fprintf(&rules, "  - {record: 'dashboard:p%d:%d', expr: %s}\n", p.ID, rules.Len(), quoted)

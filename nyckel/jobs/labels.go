@@ -9,10 +9,10 @@ import (
 
 // The attributes of what is measured.
 const (
-	keyQueue  = attribute.Key("sparekey.jobs.queue")
-	keyState  = attribute.Key("sparekey.jobs.state")
-	keyEnding = attribute.Key("sparekey.jobs.ending")
-	keyNew    = attribute.Key("sparekey.jobs.new")
+	keyQueue  = attribute.Key("sparekey.queue.name")
+	keyState  = attribute.Key("sparekey.job.state")
+	keyEnding = attribute.Key("sparekey.job.ending")
+	keyNew    = attribute.Key("sparekey.job.new")
 )
 
 // jobStates are those in which jobs are counted.

@@ -25,8 +25,8 @@ import (
 //	sparekey.jobs.handler.duration      time that handlers took, s
 //	sparekey.jobs.gate.closed           time for which gates were closed, s
 //
-// All but enqueued and rejected tell queues apart by sparekey.jobs.queue; depth has
-// sparekey.jobs.state, settled sparekey.jobs.ending, enqueued sparekey.jobs.new. The
+// All but enqueued and rejected tell queues apart by sparekey.queue.name; depth has
+// sparekey.job.state, settled sparekey.job.ending, enqueued sparekey.job.new. The
 // first five are asked of the database, once in 5 s at most. They are those of
 // the queue, whoever asks, so one process need measure. Close ends the measuring
 // and closes e.
