@@ -147,10 +147,10 @@ func TestMeasured(t *testing.T) {
 		assert.Equal(t, 2, told)
 
 		want := map[string]float64{
-			"sparekey.jobs.depth q ready":        5,
-			"sparekey.jobs.depth q scheduled":    4,
-			"sparekey.jobs.depth q running":      3,
-			"sparekey.jobs.depth q dead":         2,
+			"sparekey.jobs.depth ready q":        5,
+			"sparekey.jobs.depth scheduled q":    4,
+			"sparekey.jobs.depth running q":      3,
+			"sparekey.jobs.depth dead q":         2,
 			"sparekey.jobs.bytes q":              100,
 			"sparekey.jobs.bound q":              9,
 			"sparekey.jobs.oldest_ready.age q":   60,
