@@ -161,29 +161,45 @@ func scrape(t *testing.T, server *httptest.Server) string {
 	return string(text)
 }
 
-// TestDashboard: it is JSON, its panels have a place of their own, and all queries
-// are ones that Prometheus reads.
+// TestDashboard: it is JSON, its panels have a place of their own, what they ask
+// Prometheus for can be read, and every variable in that is one of the dashboard's.
 func TestDashboard(t *testing.T) {
 	text, err := os.ReadFile(dashboards + "dashboard.json")
 	require.NoError(t, err)
 	var dashboard struct {
-		Panels []struct {
-			ID      int
-			Type    string
-			Title   string
-			GridPos struct{ X, Y int }
-			Targets []struct{ Expr string }
+		Templating struct{ List []struct{ Name string } }
+		Panels     []struct {
+			ID         int
+			Type       string
+			Title      string
+			GridPos    struct{ X, Y, W, H int }
+			Datasource struct{ UID string }
+			Targets    []struct{ Expr string }
 		}
 	}
 	require.NoError(t, json.Unmarshal(text, &dashboard))
-	places, ids := map[string]bool{}, map[int]bool{}
+	places, ids := map[[2]int]bool{}, map[int]bool{}
+	variables := map[string]bool{"__rate_interval": true}
+	for _, v := range dashboard.Templating.List {
+		variables[v.Name] = true
+	}
+	for _, used := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(string(text), -1) {
+		assert.True(t, variables[used[1]] || used[1] == "__all", "variable %s", used[1])
+	}
 	var rules strings.Builder
 	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
 	for _, p := range dashboard.Panels {
-		place := fmt.Sprint(p.GridPos)
-		assert.False(t, places[place] || ids[p.ID], p.Title)
-		places[place], ids[p.ID] = true, true
-		assert.True(t, p.Type == "row" || len(p.Targets) > 0, p.Title)
+		assert.False(t, ids[p.ID], p.Title)
+		ids[p.ID] = true
+		assert.LessOrEqual(t, p.GridPos.X+p.GridPos.W, 24, p.Title)
+		for x := range p.GridPos.W {
+			for y := range p.GridPos.H {
+				place := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+				assert.False(t, places[place], "%s lies on another panel", p.Title)
+				places[place] = true
+			}
+		}
+		assert.True(t, p.Type == "row" || len(p.Targets) > 0 && p.Datasource.UID == "${datasource}", p.Title)
 		for _, target := range p.Targets {
 			expr := strings.NewReplacer("$__rate_interval", "5m", "$function", ".*", "$queue", ".*").Replace(target.Expr)
 			quoted, err := json.Marshal(expr)
