@@ -19,4 +19,23 @@
 // SDK it costs little. A call is one INTERNAL span, an attempt one CLIENT span
 // below it, by the conventions for HTTP clients. No input, no answer, no query
 // and no header is recorded.
+//
+// A call that got the answer to another's links to that one. What is done behind a
+// caller, such as the refresh of an answer, is a trace of its own that links to the
+// call which set it off ([Behind]), and so is a call that was asked for earlier, by way
+// of a job, to the one who asked ([LinkTo]).
+//
+// What went wrong is error.type, the same in spans, metrics and log records, from a
+// vocabulary that is closed:
+//
+//	400 … 599                                the status of an attempt
+//	dns, connect, tls                        where the way to the server ended
+//	timeout_attempt, timeout_total           the time limit of the stack that ended it
+//	breaker_open, rate_limit, …              the reason of a refusal: see policy.Refusal
+//	timed_out, interrupted, truncated, …     the class of all else: see policy.Class
+//	_OTHER                                   what has no name
+//
+// A caller who left is no error, nor is a call that was answered by a fallback.
+// INSTRUMENTS.md, beside this file, has the metrics with their attributes and how many
+// series they make.
 package telemetry
