@@ -197,9 +197,12 @@ func (u unwell) run(t *testing.T) (calls, attempts []string) {
 	calls, attempts = sdk.errorTypes()
 	others.Wait()
 	allCalls, allAttempts := sdk.errorTypes()
-	assert.Equal(t, told(allCalls), sdk.measuredTypes(t, "sparekey.client.prediction.duration"), "metrics of calls")
-	assert.Equal(t, told(allAttempts), sdk.measuredTypes(t, "sparekey.client.attempt.duration"), "metrics of attempts")
+	assert.Equal(t, told(allCalls), sdk.measuredWith(t, "sparekey.client.prediction.duration", "error.type"), "metrics of calls")
+	assert.Equal(t, told(allAttempts), sdk.measuredWith(t, "sparekey.client.attempt.duration", "error.type"), "metrics of attempts")
 	assert.Equal(t, slices.DeleteFunc(slices.Clone(allCalls), isEmpty), log.errorTypes(t, "sparekey.call.failed"), "records of calls")
+	if u.attempt == "-" {
+		assert.Contains(t, sdk.measuredWith(t, "sparekey.client.rejections", "sparekey.rejection.reason"), u.call, "the refusal is counted")
+	}
 	assert.Subset(t, allAttempts, log.errorTypes(t, "sparekey.retry"), "records of retries")
 	return calls, attempts
 }
@@ -218,20 +221,20 @@ func (s *sdk) errorTypes() (calls, attempts []string) {
 	return calls, attempts
 }
 
-// measuredTypes returns the error.type of the series of an instrument.
-func (s *sdk) measuredTypes(t *testing.T, name string) []string {
-	types := []string{}
+// measuredWith returns the values that an attribute has in the series of an instrument.
+func (s *sdk) measuredWith(t *testing.T, name string, key attribute.Key) []string {
+	values := []string{}
 	for _, m := range s.collect(t) {
 		if m.Name != name {
 			continue
 		}
 		sets, _ := seriesOf(t, m)
 		for _, set := range sets {
-			value, _ := set.Value("error.type")
-			types = append(types, value.AsString())
+			value, _ := set.Value(key)
+			values = append(values, value.AsString())
 		}
 	}
-	return told(types)
+	return told(values)
 }
 
 // told returns each of the texts once.
