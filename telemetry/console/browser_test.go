@@ -58,7 +58,8 @@ func TestBrowser(t *testing.T) {
 // troubled has all that a page can show, and one breaker that obeys.
 type troubled struct {
 	mu    sync.Mutex
-	until time.Time // guarded by mu
+	until time.Time // guarded by mu, as what follows
+	acted bool
 }
 
 func (s *troubled) Isolate(_, _, _ string, until time.Time) bool { return s.set(until) }
@@ -68,13 +69,13 @@ func (s *troubled) Purge(string) bool                            { return true }
 func (s *troubled) set(until time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.until = until
+	s.until, s.acted = until, true
 	return true
 }
 
 func (s *troubled) snapshot() telemetry.Snapshot {
 	s.mu.Lock()
-	until := s.until
+	until, acted := s.until, s.acted
 	s.mu.Unlock()
 	now := time.Now()
 	obeys := policy.BreakerSnapshot{Name: "up.test:443", Calls: 188, Faults: 3}
@@ -88,7 +89,9 @@ func (s *troubled) snapshot() telemetry.Snapshot {
 			policy.BreakerSnapshot{Name: "one", State: policy.HalfOpen, Probes: 1},
 			policy.BreakerSnapshot{Name: "two", State: policy.Isolated, Reason: "contract review"},
 			policy.BreakerSnapshot{Name: "three", MetricsOnly: true}),
-		{Name: ""}, {Name: ""}, // two clients without a name
+	}
+	if acted { // two clients without a name, which are not for the picture
+		functions = append(functions, telemetry.FunctionSnapshot{}, telemetry.FunctionSnapshot{})
 	}
 	functions[2].Endpoints = []telemetry.EndpointSnapshot{
 		{Name: "one", Region: "us", Latency: 412 * time.Millisecond, InFlight: 5, Asked: 19233, Faults: 40},
