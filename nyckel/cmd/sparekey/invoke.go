@@ -31,7 +31,7 @@ func (p *program) invoke(ctx context.Context, args []string) error {
 		return err
 	}
 	name := rest[0]
-	input, err := p.input(rest[1:], *file, *row)
+	input, err := orEnd(ctx, func() (nyckel.Input, error) { return p.input(rest[1:], *file, *row) })
 	if err != nil {
 		return err
 	}

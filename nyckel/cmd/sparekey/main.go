@@ -63,11 +63,11 @@ type subcommand struct {
 func commands() []subcommand {
 	return []subcommand{
 		{"demo", "an outage, seen by a client with layers and one without", (*program).demo},
-		{"check", "is the configuration file right, and what does it come to", (*program).check},
+		{"check", "is the configuration file right, and what does it come to", atOnce((*program).check)},
 		{"schema", "the JSON Schema of the configuration file, for editors", (*program).schema},
 		{"sim", "a simulated account on a loopback port", (*program).sim},
 		{"invoke", "one prediction, and how it came about", (*program).invoke},
-		{"rules", "\"rules test\" tells how good the rules of a fallback are", (*program).rules},
+		{"rules", "\"rules test\" tells how good the rules of a fallback are", atOnce((*program).rules)},
 		{"replay", "put recorded inputs to another model or file", (*program).replay},
 		{"doctor", "what stands between here and the service", (*program).doctor},
 	}

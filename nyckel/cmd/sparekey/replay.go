@@ -26,7 +26,7 @@ func (p *program) replay(ctx context.Context, args []string) error {
 	if _, err := flags.parse(args, 0, 0); err != nil {
 		return err
 	}
-	inputs, err := readRecorded(*data)
+	inputs, err := orEnd(ctx, func() ([]recorded, error) { return readRecorded(*data) })
 	if err != nil {
 		return err
 	}
