@@ -67,10 +67,12 @@ func run(ctx context.Context, o options, d *data, out io.Writer) (*figures, erro
 	defer func() { _ = instance.Close() }()
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	defer base.CloseIdleConnections()
-	demo := &demo{options: o, data: d, figures: &figures{Seed: o.seed, Texts: d.source}, out: out,
+	demo := &demo{
+		options: o, data: d, figures: &figures{Seed: o.seed, Texts: d.source}, out: out,
 		sim: sim, id: sim.AddFunction(function), store: store, writer: writer,
 		wire:     &wire{RoundTripper: base, puts: map[string]int{}},
-		truthful: rand.New(rand.NewPCG(o.seed, 2)), corrected: map[string]bool{}}
+		truthful: rand.New(rand.NewPCG(o.seed, 2)), corrected: map[string]bool{},
+	}
 	demo.client, err = nyckel.New(
 		nyckel.WithBaseURL(instance.URL()),
 		nyckel.WithCredentials("sim-client", "sim-secret"),

@@ -100,8 +100,10 @@ func TestRun(t *testing.T) {
 	assertStory(t, f)
 	assert.Equal(t, 308, f.Asked)
 	assert.Equal(t, []int{137, 473, 473}, []int{f.Models[0].Texts, f.Models[1].Texts, f.Models[2].Texts})
-	for _, want := range []string{"MCNEMAR P", "the gate refuses: it may cost more accuracy", "the gate lets it pass",
-		"rollback  proper  first", "Verdict: 7 of 7 promises were kept."} {
+	for _, want := range []string{
+		"MCNEMAR P", "the gate refuses: it may cost more accuracy", "the gate lets it pass",
+		"rollback  proper  first", "Verdict: 7 of 7 promises were kept.",
+	} {
 		assert.Contains(t, text, want)
 	}
 }

@@ -61,8 +61,10 @@ func run(ctx context.Context, o options, d *data, out io.Writer) (*figures, erro
 		return nil, err
 	}
 	defer func() { _ = instance.Close() }()
-	demo := &demo{options: o, data: d, figures: &figures{Seed: o.seed, Texts: d.source, Asked: len(d.ask)}, journal: journal, path: path, out: out,
-		school: trainer{sim: sim, function: sim.AddFunction(function), texts: map[string]bool{}}}
+	demo := &demo{
+		options: o, data: d, figures: &figures{Seed: o.seed, Texts: d.source, Asked: len(d.ask)}, journal: journal, path: path, out: out,
+		school: trainer{sim: sim, function: sim.AddFunction(function), texts: map[string]bool{}},
+	}
 	wire := http.DefaultTransport.(*http.Transport).Clone()
 	defer wire.CloseIdleConnections()
 	if demo.client, err = newClient(instance.URL(), demo.school.function, journal, wire); err != nil {

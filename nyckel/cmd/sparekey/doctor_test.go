@@ -96,8 +96,10 @@ func TestDoctorClock(t *testing.T) {
 		got := d.run("doctor", "-config", "CONFIG", "-json")
 		assert.Equal(t, exitFailed, got.code)
 		found := states(t, got)
-		assert.Equal(t, finding{"clock", stateFailed, "this machine is 10m0s ahead of the service",
-			"set the clock: certificates, tokens and Retry-After depend on it"}, found["clock"])
+		assert.Equal(t, finding{
+			"clock", stateFailed, "this machine is 10m0s ahead of the service",
+			"set the clock: certificates, tokens and Retry-After depend on it",
+		}, found["clock"])
 		assert.Equal(t, stateOK, found["invoke"].State)
 	})
 }

@@ -59,7 +59,12 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on 
 func TestResultsThatAreLost(t *testing.T) {
 	d := newDesk(t, nyckelsim.Config{})
 	for _, args := range [][]string{
-		{"help"}, {"check", "-h"}, {"schema"}, {"check", d.config()}, {"check", "-print", d.config()}, {"check", "-json", d.config()},
+		{"help"},
+		{"check", "-h"},
+		{"schema"},
+		{"check", d.config()},
+		{"check", "-print", d.config()},
+		{"check", "-json", d.config()},
 		{"invoke", "-config", d.config(), "tickets", "my refund"},
 	} {
 		var errOut bytes.Buffer

@@ -60,8 +60,10 @@ func TestLoadDataErrors(t *testing.T) {
 		{"field too many", "text,label\nfine,a,b\n", "", "train.csv:2: 3 fields, expected 2"},
 		{"one label", "text,label\na,x\nb,x\nc,x\nd,x\n", "", "train.csv: 1 labels have 2 texts or more to learn from, expected at least 2"},
 		{"too few to hold any back", "text,label\na,x\nb,x\nc,y\nd,y\n", "", "train.csv, held back: no text to ask that the model has not seen, expected at least one"},
-		{"label that nobody learns", train, "text,label\nhello,delivery\nbye,smalltalk\n",
-			`input.csv:3: label "smalltalk", expected one of those in `},
+		{
+			"label that nobody learns", train, "text,label\nhello,delivery\nbye,smalltalk\n",
+			`input.csv:3: label "smalltalk", expected one of those in `,
+		},
 		{"nothing new to ask", train, "text,label\nWhere  is IT,delivery\n", "input.csv: no text to ask that the model has not seen"},
 		{"bad questions", train, "label\nx\n", "input.csv:1: no column "},
 	}

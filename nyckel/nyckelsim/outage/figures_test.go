@@ -69,9 +69,15 @@ func TestFiguresSumUp(t *testing.T) {
 	}
 }
 
+// Others read it: members may be added, none may change.
 func TestFiguresJSON(t *testing.T) {
-	content, err := json.Marshal(newTestFigures())
+	f := newTestFigures()
+	f.Stopped, f.Worsened = "1.5s", 1
+	content, err := json.Marshal(f)
 	require.NoError(t, err)
+	assert.Regexp(t, `^{"seed":7,"rate_per_second":10,"duration":"4s","stopped_after":"1.5s","made_worse":1,"train_texts":2,"labels":2,"repeated_share":0.5,`+
+		`"phases":\[{"phase":"outage","client":"bare","calls":4,"answered":2,"right":2,"upstream_calls":4,"p50_ms":20,"p99_ms":40,"sources":{"live":.*`+
+		`"totals":\[{"phase":"all phases","client":"bare",.*"similar":{"questions":0,"compared":0,"serving":false}}$`, string(content))
 	var read figures
 	require.NoError(t, json.Unmarshal(content, &read))
 	again, err := json.Marshal(&read)
