@@ -15,11 +15,13 @@ type FidelityFigure struct {
 
 	// Label is what the service answered, "" for all labels together. There are
 	// figures for 256 labels of each function and for 256 functions; what comes
-	// later counts as "other".
+	// later counts as "other". A list of labels counts for each label in it.
 	Label string
 
 	// Asked counts the answers that the rung was compared with, Answered how
-	// often it had one, and Agreed how often that had the same label.
+	// often it had one, and Agreed how often that had the same label. Two lists of
+	// labels agree if they have the same, in any order; on a label that the
+	// service gave, if the rung gave it, too.
 	Asked, Answered, Agreed int
 
 	// Given counts how often the rung's answer is the one that the caller would
@@ -27,6 +29,11 @@ type FidelityFigure struct {
 	// the same label. What is left to a rung is harder than the rest: these, not
 	// Agreed, tell what an outage costs.
 	Given, GivenAgreed int
+
+	// GivenPartly adds up, over the lists of labels given that do not agree, how
+	// much is the same: the share that the labels in both have of those in either,
+	// 0 to 1. In the figure of a single label it is zero.
+	GivenPartly float64
 }
 
 // Coverage returns the share of the calls for which the rung has an answer, 0 to
@@ -36,6 +43,16 @@ func (f FidelityFigure) Coverage() float64 { return ratio(f.Answered, f.Asked) }
 // Accuracy returns the share of the answers given that agree with the service's,
 // 0 to 1; zero if there is none.
 func (f FidelityFigure) Accuracy() float64 { return ratio(f.GivenAgreed, f.Given) }
+
+// Overlap returns how much of the answers given is the same as the service's, 0 to 1;
+// zero if there is none. It is the mean of Jaccard's index, and for answers of one
+// label the Accuracy.
+func (f FidelityFigure) Overlap() float64 {
+	if f.Given == 0 {
+		return 0
+	}
+	return (float64(f.GivenAgreed) + f.GivenPartly) / float64(f.Given)
+}
 
 // Interval returns the bounds between which the accuracy lies with a confidence
 // of 95 %, by Wilson's score; 0 and 1 if nothing was given.
@@ -103,37 +120,55 @@ func newFidelity(rungs int) *fidelity {
 }
 
 // record counts what the rungs would have given where the service answered with
-// label.
-func (f *fidelity) record(function, label string, given []rehearsed) {
+// live.
+func (f *fidelity) record(function string, live labels, given []rehearsed) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all, one := f.rowsLocked(function, label)
-	taken := false
-	for _, r := range given {
-		counts := r.counts(label, !taken)
-		taken = taken || r.answered
-		all[r.rung].add(counts)
-		one[r.rung].add(counts)
+	f.addLocked(function, "", given, func(r rehearsed) (bool, float64) { return r.agrees(live), r.overlap(live) })
+	for _, label := range live {
+		f.addLocked(function, label, given, func(r rehearsed) (bool, float64) { return slices.Contains(r.labels, label), 0 })
 	}
 }
 
-// rowsLocked returns the rows of a function's labels and of one of them.
-func (f *fidelity) rowsLocked(function, label string) (all, one []FidelityFigure) {
+// addLocked adds one comparison to the figures of a label, where agrees says whether
+// the answer of a rung agrees, and how much of it is the same if it does not.
+func (f *fidelity) addLocked(function, label string, given []rehearsed, agrees func(rehearsed) (bool, float64)) {
+	row := f.rowLocked(function, label)
+	taken := false
+	for _, r := range given {
+		counts := FidelityFigure{Asked: 1}
+		if r.answered {
+			counts.Answered = 1
+			same, partly := agrees(r)
+			if same {
+				counts.Agreed, partly = 1, 0
+			}
+			if !taken {
+				counts.Given, counts.GivenAgreed, counts.GivenPartly = 1, counts.Agreed, partly
+			}
+			taken = true
+		}
+		row[r.rung].add(counts)
+	}
+}
+
+// rowLocked returns the row of one of a function's labels, "" for all.
+func (f *fidelity) rowLocked(function, label string) []FidelityFigure {
 	if f.functions[function] == nil && len(f.functions) >= maxFunctions {
 		function = otherLabel
 	}
-	labels := f.functions[function]
-	if labels == nil {
-		labels = map[string][]FidelityFigure{"": make([]FidelityFigure, f.rungs)}
-		f.functions[function] = labels
+	rows := f.functions[function]
+	if rows == nil {
+		rows = make(map[string][]FidelityFigure)
+		f.functions[function] = rows
 	}
-	if labels[label] == nil && len(labels) > maxLabels || len(label) > maxLabelText {
+	if rows[label] == nil && len(rows) > maxLabels || len(label) > maxLabelText {
 		label = otherLabel
 	}
-	if labels[label] == nil {
-		labels[label] = make([]FidelityFigure, f.rungs)
+	if rows[label] == nil {
+		rows[label] = make([]FidelityFigure, f.rungs)
 	}
-	return labels[""], labels[label]
+	return rows[label]
 }
 
 // accuracy returns the accuracy of what a rung gives, and on how many answers it
@@ -155,20 +190,5 @@ func (f *FidelityFigure) add(counts FidelityFigure) {
 	f.Agreed += counts.Agreed
 	f.Given += counts.Given
 	f.GivenAgreed += counts.GivenAgreed
-}
-
-// counts returns what one comparison adds to a figure; first says that no rung
-// before had an answer.
-func (r rehearsed) counts(live string, first bool) FidelityFigure {
-	f := FidelityFigure{Asked: 1}
-	if r.answered {
-		f.Answered = 1
-	}
-	if r.answered && r.label == live {
-		f.Agreed = 1
-	}
-	if first {
-		f.Given, f.GivenAgreed = f.Answered, f.Agreed
-	}
-	return f
+	f.GivenPartly += counts.GivenPartly
 }

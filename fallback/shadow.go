@@ -29,7 +29,8 @@ const (
 type rehearsed struct {
 	rung     int
 	answered bool
-	label    string // "" if the answer has none
+	labelled bool // the answer has labels, none perhaps
+	labels   labels
 }
 
 // shadow compares a live answer with those of the rungs, if it is one of the
@@ -134,7 +135,7 @@ func (l *Ladder) rehearseRung(ctx context.Context, i int, req *http.Request, rea
 	document, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument))
 	_ = resp.Body.Close() // it is read
 	if err == nil {
-		result.label, _ = l.label(ctx, document)
+		result.labels, result.labelled = l.labels(ctx, document)
 	}
 	return result
 }
@@ -142,37 +143,24 @@ func (l *Ladder) rehearseRung(ctx context.Context, i int, req *http.Request, rea
 // compare takes note of a live answer and of what would have been said in its
 // place. An answer without a label cannot be compared.
 func (l *Ladder) compare(ctx context.Context, document []byte, given []rehearsed) {
-	label, ok := l.label(ctx, document)
+	live, ok := l.labels(ctx, document)
 	if !ok {
 		return
 	}
-	l.fidelity.record(l.function(ctx), label, given)
+	l.fidelity.record(l.function(ctx), live, given)
 	trail := telemetry.FromContext(ctx)
 	for _, r := range given {
-		trail.Compared(ctx, l.cfg.Rungs[r.rung].Name, r.result(label))
+		trail.Compared(ctx, l.cfg.Rungs[r.rung].Name, r.result(live))
 	}
 }
 
-// result says what the comparison with the live label came to.
-func (r rehearsed) result(live string) string {
+// result says what the comparison with the live labels came to.
+func (r rehearsed) result(live labels) string {
 	switch {
 	case !r.answered:
 		return telemetry.NoAnswer
-	case r.label == live:
+	case r.agrees(live):
 		return telemetry.Agreed
 	}
 	return telemetry.Differed
-}
-
-// label reads the label of a document. A codec that panics does so in the hands
-// of who reads a live answer, and must not break it.
-func (l *Ladder) label(ctx context.Context, document []byte) (label string, ok bool) {
-	defer func() {
-		if value := recover(); value != nil {
-			label, ok = "", false
-			l.panicked(ctx, "codec", value)
-		}
-	}()
-	label, _, ok = l.cfg.Codec.Label(document)
-	return label, ok && label != ""
 }

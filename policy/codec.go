@@ -19,8 +19,18 @@ type Codec interface {
 	Label(document []byte) (label string, confidence float64, ok bool)
 }
 
-// Classification is the [Codec] of Nyckel's classification functions. Its answers
-// have no ids, which only the service knows.
+// A ListCodec is a [Codec] that also reads lists of labels, which the service sends
+// where any number of labels may be right, so that they can be compared, too.
+type ListCodec interface {
+	Codec
+
+	// Labels returns the labels of a document that is a list of them, perhaps of
+	// none, in any order. It reports false for any other document.
+	Labels(document []byte) (labels []string, ok bool)
+}
+
+// Classification is the [ListCodec] of Nyckel's functions of the types Classification
+// and Tags. Its answers have no ids, which only the service knows.
 type Classification struct{}
 
 type classification struct {
@@ -48,4 +58,31 @@ func (Classification) Label(document []byte) (label string, confidence float64, 
 		return "", 0, false
 	}
 	return c.LabelName, c.Confidence, true
+}
+
+// Labels implements [ListCodec]. A list is an array, or the member "tags",
+// "labelConfidences" or "predictions" of an object without a label of its own.
+func (Classification) Labels(document []byte) (labels []string, ok bool) {
+	var items []classification
+	if json.Unmarshal(document, &items) != nil {
+		var object struct {
+			LabelName                           string
+			Tags, LabelConfidences, Predictions []classification
+		}
+		if json.Unmarshal(document, &object) != nil || object.LabelName != "" {
+			return nil, false
+		}
+		for _, list := range [][]classification{object.Tags, object.LabelConfidences, object.Predictions} {
+			if items == nil {
+				items = list
+			}
+		}
+	}
+	for _, item := range items {
+		if item.LabelName == "" {
+			return nil, false
+		}
+		labels = append(labels, item.LabelName)
+	}
+	return labels, items != nil
 }

@@ -40,3 +40,26 @@ func TestClassificationLabel(t *testing.T) {
 		assert.False(t, ok, document)
 	}
 }
+
+func TestClassificationLabels(t *testing.T) {
+	for document, want := range map[string][]string{
+		`[]`:                  nil,
+		`[{"labelName":"a"}]`: {"a"},
+		`[{"labelName":"b","confidence":0.9},{"labelName":"a"}]`:    {"b", "a"},
+		`{"tags":[{"labelName":"a"}]}`:                              {"a"},
+		`{"tags":[]}`:                                               nil,
+		`{"labelConfidences":[{"labelName":"a","confidence":0.5}]}`: {"a"},
+		`{"predictions":[{"labelName":"a"}],"sampleId":"s"}`:        {"a"},
+	} {
+		labels, ok := policy.Classification{}.Labels([]byte(document))
+		assert.True(t, ok, document)
+		assert.Equal(t, want, labels, document)
+	}
+	for _, document := range []string{
+		``, `null`, `{}`, `"a"`, `["a"]`, `[{"labelName":""}]`, `[{}]`, `[{"labelName":"a"}`, `{"tags":null}`,
+		`{"labelName":"a","labelConfidences":[{"labelName":"a"},{"labelName":"b"}]}`,
+	} {
+		_, ok := policy.Classification{}.Labels([]byte(document))
+		assert.False(t, ok, document)
+	}
+}

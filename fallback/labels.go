@@ -1,0 +1,53 @@
+package fallback
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sparekey/sparekey/policy"
+)
+
+// labels are those of an answer: sorted, each once. Most answers have one, lists any
+// number.
+type labels []string
+
+// labels reads the labels of a document. A codec that panics does so in the hands
+// of who reads a live answer, and must not break it.
+func (l *Ladder) labels(ctx context.Context, document []byte) (all labels, ok bool) {
+	defer func() {
+		if value := recover(); value != nil {
+			all, ok = nil, false
+			l.panicked(ctx, "codec", value)
+		}
+	}()
+	if label, _, ok := l.cfg.Codec.Label(document); ok && label != "" {
+		return labels{label}, true
+	}
+	if codec, is := l.cfg.Codec.(policy.ListCodec); is {
+		all, ok = codec.Labels(document)
+	}
+	if !ok || slices.Contains(all, "") {
+		return nil, false
+	}
+	all = slices.Clone(all) // what a codec returns may be its own
+	slices.Sort(all)
+	return slices.Compact(all), true
+}
+
+// agrees reports whether the rung's answer has the labels of the live one.
+func (r rehearsed) agrees(live labels) bool { return r.labelled && slices.Equal(r.labels, live) }
+
+// overlap returns the share that the labels in both answers have of those in either,
+// 0 to 1, which is Jaccard's index; 1 if there are none at all.
+func (r rehearsed) overlap(live labels) float64 {
+	if r.agrees(live) {
+		return 1
+	}
+	both := 0
+	for _, label := range r.labels {
+		if _, found := slices.BinarySearch(live, label); found {
+			both++
+		}
+	}
+	return ratio(both, len(r.labels)+len(live)-both)
+}
