@@ -1,5 +1,7 @@
 package fallback
 
+import "github.com/sparekey/sparekey/policy/words"
+
 // An evaluation is what is known of one input.
 type evaluation struct {
 	text  string // as far as it is looked at
@@ -56,12 +58,12 @@ func (f *Fallback) read(e *evaluation) {
 		return
 	}
 	var room [64]byte // on the stack; longer words of rules cost an allocation
-	s := scanner{text: e.text, max: f.words.longest}
+	s := words.Scanner{Text: e.text, Max: f.words.longest}
 	if moody {
-		s.max = max(s.max, longestOfLexicon)
+		s.Max = max(s.Max, longestOfLexicon)
 	}
 	at, found := int32(0), e.found()
-	for word := s.next(room[:0]); len(word) > 0; word = s.next(word) {
+	for word := s.Next(room[:0]); len(word) > 0; word = s.Next(word) {
 		e.words++
 		at = f.words.advance(at, word, found)
 		if moody {

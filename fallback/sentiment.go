@@ -53,7 +53,7 @@ func (m *mood) add(word []byte) {
 }
 
 // isContraction reports whether word, folded, is a "didn't".
-func isContraction(word []byte) bool { return len(word) > 3 && string(word[len(word)-3:]) == "N'T" }
+func isContraction(word []byte) bool { return len(word) > 3 && string(word[len(word)-3:]) == "n't" }
 
 // score maps the sum into -1 to 1, so that one word makes 0.25 to 0.45 and ten do
 // not make ten times that.
