@@ -322,7 +322,12 @@ func (f *flight) quit(s *seat, when leaving) (left, last bool, free int64) {
 
 // fly sends the request and brings its answer to those who sit in the flight.
 func (f *flight) fly(req *http.Request, send sendFunc, share shareFunc) {
+	defer f.arrive() // even if send ends the goroutine
 	f.depart(req, send, share)
+}
+
+// arrive tells of the outcome, and brings it.
+func (f *flight) arrive() {
 	f.bound.Stop()
 	leader, empty := f.land()
 	close(f.header)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // wanted is what a request to the HTTP cache is about.
@@ -32,7 +33,7 @@ func (c *httpCache) want(req *http.Request) (w wanted, ok bool) {
 	call := policy.CallOf(req.Context())
 	identity := call.Identity
 	if c.cfg.Identity != nil {
-		if identity, ok = c.cfg.Identity(req); !ok {
+		if identity, ok = c.identify(req); !ok {
 			return w, false
 		}
 	}
@@ -54,6 +55,20 @@ func (c *httpCache) want(req *http.Request) (w wanted, ok bool) {
 	w.change = c.changes.of(w.resource)
 	w.seen, w.began = w.change.Load(), c.store.epoch()
 	return w, true
+}
+
+// identify asks Identity. If that does not return, the request's body is closed: nobody
+// else may do so.
+func (c *httpCache) identify(req *http.Request) (id string, ok bool) {
+	done := false
+	defer func() {
+		if !done {
+			body.CloseRequest(req)
+		}
+	}()
+	id, ok = c.cfg.Identity(req)
+	done = true
+	return id, ok
 }
 
 // resourceVersion is part of the key of each resource, so that it is no key of

@@ -63,13 +63,14 @@ func (l *layer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !answerable(req) {
 		return resp, err
 	}
-	if !telemetry.WantsSpare(req, err, verdict) {
-		if err == nil && verdict.Class == policy.OK {
-			l.ladder.shadow(req, resp)
+	done := false
+	defer func() {
+		if !done && resp != nil { // a hook panicked, or a rung ended the goroutine: nobody gets it
+			_ = resp.Body.Close()
 		}
-		return resp, err
-	}
-	spare := l.ladder.answer(req, verdict.Class)
+	}()
+	spare := l.spare(req, resp, err, verdict)
+	done = true
 	if spare == nil {
 		return resp, err
 	}
@@ -77,6 +78,18 @@ func (l *layer) RoundTrip(req *http.Request) (*http.Response, error) {
 		body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
 	}
 	return spare, nil
+}
+
+// spare returns what stands in for an outcome, nil for nothing. A good one is compared
+// with what would have.
+func (l *layer) spare(req *http.Request, resp *http.Response, err error, verdict policy.Verdict) *http.Response {
+	if telemetry.WantsSpare(req, err, verdict) {
+		return l.ladder.answer(req, verdict.Class)
+	}
+	if err == nil && verdict.Class == policy.OK {
+		l.ladder.shadow(req, resp)
+	}
+	return nil
 }
 
 // answerable reports whether a made-up answer may stand for a real one.

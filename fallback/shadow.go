@@ -132,8 +132,8 @@ func (l *Ladder) rehearseRung(ctx context.Context, i int, req *http.Request, rea
 		return result
 	}
 	result.answered = true
+	defer resp.Body.Close() // nobody could act on an error
 	document, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument))
-	_ = resp.Body.Close() // it is read
 	if err == nil {
 		result.labels, result.labelled = l.labels(ctx, document)
 	}
