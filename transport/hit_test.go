@@ -40,12 +40,12 @@ func hits(tb testing.TB) (bare, hit func()) {
 	return func() { call(transport.Func(upstream)) }, func() { call(rt) }
 }
 
-// TestHitAllocations: the whole stack adds four allocations at most to a call whose answer
-// it has.
+// TestHitAllocations: the whole stack adds three allocations to a call whose answer it
+// has, and some more under the race detector, which keeps pools from keeping all.
 func TestHitAllocations(t *testing.T) {
 	bare, hit := hits(t)
 	added := testing.AllocsPerRun(1000, hit) - testing.AllocsPerRun(1000, bare)
-	assert.LessOrEqual(t, added, 4.0)
+	assert.LessOrEqual(t, added, 6.0)
 }
 
 // BenchmarkHit is what the whole stack takes to answer from its cache: 2 µs beyond
