@@ -64,9 +64,7 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	trail.mu.Lock()
 	a.status, a.verdict = resp.StatusCode, v
-	if failure := errorType(a.ctx, a.status, v, nil, ""); failure != "" {
-		trail.failure = failure
-	}
+	trail.failedLocked(errorType(a.ctx, a.status, v, nil, ""))
 	if !trail.ended {
 		a.Status, a.Verdict, a.Duration = resp.StatusCode, v, time.Since(a.Start)
 	}
@@ -156,9 +154,7 @@ func (a *attempt) BodyEnd(err error) error {
 func (a *attempt) end(v policy.Verdict, err error) (duration time.Duration, failure string) {
 	failure = errorType(a.ctx, a.status, v, err, "")
 	a.trail.mu.Lock()
-	if failure != "" {
-		a.trail.failure = failure
-	}
+	a.trail.failedLocked(failure)
 	duration = time.Since(a.Start)
 	if !a.trail.ended {
 		a.Verdict, a.Duration = v, duration

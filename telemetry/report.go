@@ -45,14 +45,22 @@ func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Clas
 	t.recorder.retrying(ctx, wait, failure)
 }
 
+// failedLocked takes note of the error.type of an attempt, "" if it is none.
+func (t *Trail) failedLocked(failure string) {
+	if failure != "" {
+		kept := failure
+		t.failure = &kept
+	}
+}
+
 // failureLocked returns the error.type of what ended in class last: an attempt, or
 // what came in the place of one.
 func (t *Trail) failureLocked(class policy.Class) string {
 	switch {
 	case class == policy.Refused && t.reason != "":
 		return t.reason
-	case class != policy.Refused && t.failure != "":
-		return t.failure
+	case class != policy.Refused && t.failure != nil:
+		return *t.failure
 	}
 	return classText(class)
 }

@@ -34,7 +34,7 @@ type Trail struct {
 	pending  time.Duration // the wait before the next attempt
 	refusals []Refused     // at most maxKept
 	reason   string        // of the last refusal
-	failure  string        // error.type of the last attempt that has one
+	failure  *string       // error.type of the last attempt that has one; a pointer, as most have none
 	looked   string        // what the first cache lookup came to
 	endpoint string        // of the last attempt that was no hedge
 	notes    []Note        // at most maxKept
