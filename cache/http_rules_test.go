@@ -129,13 +129,19 @@ func TestHTTPRules(t *testing.T) {
 		steps []step
 	}{
 		// Freshness: RFC 9111 section 4.2.
-		{"max-age", []step{{answer: "200\nCache-Control: max-age=60", want: first},
-			{after: minute - 1, want: hit(0)}, {after: 1, answer: "200\nCache-Control: max-age=60", want: again}}},
+		{"max-age", []step{
+			{answer: "200\nCache-Control: max-age=60", want: first},
+			{after: minute - 1, want: hit(0)},
+			{after: 1, answer: "200\nCache-Control: max-age=60", want: again},
+		}},
 		{"max-age in any case, quoted and after an extension", []step{
-			{answer: "200\nCache-Control: a=\"b, max-age=1\", MAX-AGE=\"60\"", want: first}, {after: 59 * time.Second, want: hit(1)}}},
+			{answer: "200\nCache-Control: a=\"b, max-age=1\", MAX-AGE=\"60\"", want: first}, {after: 59 * time.Second, want: hit(1)},
+		}},
 		{"the least max-age counts", []step{{answer: "200\nCache-Control: max-age=60\nCache-Control: max-age=5", want: first}, {want: hit(5)}}},
-		{"a max-age that cannot be read is none", []step{{answer: "200\nEtag: \"a\"\nCache-Control: max-age='60'", want: first},
-			{answer: "200", want: again[:len(again)-len("; stored")]}}},
+		{"a max-age that cannot be read is none", []step{
+			{answer: "200\nEtag: \"a\"\nCache-Control: max-age='60'", want: first},
+			{answer: "200", want: again[:len(again)-len("; stored")]},
+		}},
 		{"more seconds than there are", []step{{answer: "200\nCache-Control: max-age=99999999999999999999", want: first}, {want: hit(1 << 31)}}},
 		{"max-age before Expires", []step{{answer: "200\nCache-Control: max-age=60\nExpires: {now-60}", want: first}, {want: hit(60)}}},
 		{"s-maxage is for shared caches", []step{{answer: "200\nCache-Control: s-maxage=60, max-age=5", want: first}, {want: hit(5)}}},
@@ -144,8 +150,10 @@ func TestHTTPRules(t *testing.T) {
 		{"Expires that is no date is past", []step{{answer: "200\nEtag: \"a\"\nExpires: 0", want: first}, {answer: "200\nEtag: \"a\"", want: proven}}},
 		{"two Expires are none", []step{{answer: "200\nEtag: \"a\"\nExpires: {now+60}\nExpires: {now+60}", want: first}, {answer: "200\nEtag: \"a\"", want: proven}}},
 		{"a tenth of its age for one without a lifetime", []step{{answer: "200\nLast-Modified: {now-600}", want: first}, {want: hit(60)}}},
-		{"but not for every status", []step{{answer: "403\nLast-Modified: {now-600}", want: "fwd=uri-miss; fwd-status=403; stored"},
-			{answer: "200\nLast-Modified: {now-6000}", want: again}}},
+		{"but not for every status", []step{
+			{answer: "403\nLast-Modified: {now-600}", want: "fwd=uri-miss; fwd-status=403; stored"},
+			{answer: "200\nLast-Modified: {now-6000}", want: again},
+		}},
 		{"unless it is public", []step{{answer: "403\nCache-Control: public\nLast-Modified: {now-600}", want: "fwd=uri-miss; fwd-status=403; stored"}, {want: hit(60)}}},
 		{"a day at most", []step{{answer: "200\nLast-Modified: {now-99999999}", want: first}, {want: hit(24 * 3600)}}},
 		{"Age", []step{{answer: "200\nCache-Control: max-age=60\nAge: 50", want: first}, {want: hit(10)}}},
@@ -157,11 +165,14 @@ func TestHTTPRules(t *testing.T) {
 		{"no-store", []step{{answer: "200\nCache-Control: No-Store, max-age=60", want: unkept}, {answer: "200", want: unkept}}},
 		{"no-store and must-understand", []step{{answer: "200\nCache-Control: no-store, must-understand, max-age=60", want: first}, {want: hit(60)}}},
 		{"must-understand what is not understood", []step{
-			{answer: "299\nCache-Control: must-understand, max-age=60", want: "fwd=uri-miss; fwd-status=299"}}},
+			{answer: "299\nCache-Control: must-understand, max-age=60", want: "fwd=uri-miss; fwd-status=299"},
+		}},
 		{"errors with a lifetime", []step{{answer: "500\nCache-Control: max-age=60", want: "fwd=uri-miss; fwd-status=500; stored"}, {want: hit(60), status: 500}}},
 		{"errors without", []step{{answer: "500", want: "fwd=uri-miss; fwd-status=500"}, {answer: "200", want: unkept}}},
-		{"parts", []step{{request: "GET\nRange: bytes=0-1", answer: "206\nCache-Control: max-age=60\nContent-Range: bytes 0-1/9", want: "fwd=bypass"},
-			{answer: "200\nCache-Control: max-age=60", want: first}}},
+		{"parts", []step{
+			{request: "GET\nRange: bytes=0-1", answer: "206\nCache-Control: max-age=60\nContent-Range: bytes 0-1/9", want: "fwd=bypass"},
+			{answer: "200\nCache-Control: max-age=60", want: first},
+		}},
 		{"event streams", []step{{answer: "200\nContent-Type: text/event-stream\nCache-Control: max-age=60", want: unkept}}},
 		{"what nobody could ask about", []step{{answer: "200", want: unkept}}},
 		{"what answers to no-store", []step{{request: "GET\nCache-Control: no-store", answer: tagged, want: "fwd=bypass"}, {answer: tagged, want: first}}},
@@ -169,98 +180,169 @@ func TestHTTPRules(t *testing.T) {
 
 		// Directives of the response: section 5.2.2.
 		{"no-cache", []step{{answer: "200\nEtag: \"a\"\nCache-Control: max-age=60, no-cache", want: first}, {answer: tagged, want: proven}}},
-		{"must-revalidate", []step{{answer: tagged + ", must-revalidate", want: first}, {want: hit(10)},
-			{after: 10 * time.Second, want: errDown.Error()}}},
+		{"must-revalidate", []step{
+			{answer: tagged + ", must-revalidate", want: first},
+			{want: hit(10)},
+			{after: 10 * time.Second, want: errDown.Error()},
+		}},
 
 		// Directives of the request: section 5.2.1.
-		{"request: max-age", []step{{answer: tagged, want: first},
+		{"request: max-age", []step{
+			{answer: tagged, want: first},
 			{after: 5 * time.Second, request: "GET\nCache-Control: max-age=5", want: hit(5)},
-			{after: 1, request: "GET\nCache-Control: max-age=5", answer: tagged, want: strings.Replace(proven, "stale", "request", 1)}}},
+			{after: 1, request: "GET\nCache-Control: max-age=5", answer: tagged, want: strings.Replace(proven, "stale", "request", 1)},
+		}},
 		{"request: no-cache", []step{{answer: tagged, want: first}, {request: "GET\nCache-Control: no-cache", answer: tagged, want: strings.Replace(proven, "stale", "request", 1)}}},
-		{"request: Pragma", []step{{answer: tagged, want: first}, {request: "GET\nPragma: no-cache", answer: tagged, want: strings.Replace(proven, "stale", "request", 1)},
-			{request: "GET\nPragma: no-cache\nCache-Control: x", want: hit(10)}}},
-		{"request: min-fresh", []step{{answer: tagged, want: first}, {request: "GET\nCache-Control: min-fresh=10", want: hit(10)},
-			{request: "GET\nCache-Control: min-fresh=11", answer: tagged, want: strings.Replace(proven, "stale", "request", 1)}}},
-		{"request: max-stale", []step{{answer: tagged, want: first}, {after: 15 * time.Second, request: "GET\nCache-Control: max-stale=5", want: staleHit(-5, "max-stale")},
+		{"request: Pragma", []step{
+			{answer: tagged, want: first},
+			{request: "GET\nPragma: no-cache", answer: tagged, want: strings.Replace(proven, "stale", "request", 1)},
+			{request: "GET\nPragma: no-cache\nCache-Control: x", want: hit(10)},
+		}},
+		{"request: min-fresh", []step{
+			{answer: tagged, want: first},
+			{request: "GET\nCache-Control: min-fresh=10", want: hit(10)},
+			{request: "GET\nCache-Control: min-fresh=11", answer: tagged, want: strings.Replace(proven, "stale", "request", 1)},
+		}},
+		{"request: max-stale", []step{
+			{answer: tagged, want: first},
+			{after: 15 * time.Second, request: "GET\nCache-Control: max-stale=5", want: staleHit(-5, "max-stale")},
 			{request: "GET\nCache-Control: max-stale", want: staleHit(-5, "max-stale")},
-			{after: 1, request: "GET\nCache-Control: max-stale=5", answer: tagged, want: proven}}},
-		{"request: max-stale and must-revalidate", []step{{answer: tagged + ", must-revalidate", want: first},
-			{after: 11 * time.Second, request: "GET\nCache-Control: max-stale", answer: tagged, want: proven}}},
-		{"request: only-if-cached", []step{{request: "GET\nCache-Control: only-if-cached", want: "detail=only-if-cached", status: 504},
-			{answer: tagged, want: first}, {request: "GET\nCache-Control: only-if-cached", want: hit(10)}}},
+			{after: 1, request: "GET\nCache-Control: max-stale=5", answer: tagged, want: proven},
+		}},
+		{"request: max-stale and must-revalidate", []step{
+			{answer: tagged + ", must-revalidate", want: first},
+			{after: 11 * time.Second, request: "GET\nCache-Control: max-stale", answer: tagged, want: proven},
+		}},
+		{"request: only-if-cached", []step{
+			{request: "GET\nCache-Control: only-if-cached", want: "detail=only-if-cached", status: 504},
+			{answer: tagged, want: first},
+			{request: "GET\nCache-Control: only-if-cached", want: hit(10)},
+		}},
 
 		// Vary: section 4.1.
-		{"Vary", []step{{request: "GET\nFoo: 1", answer: tagged + "\nVary: foo", want: first}, {request: "GET\nFoo: 1\nBar: 2", want: hit(10)},
+		{"Vary", []step{
+			{request: "GET\nFoo: 1", answer: tagged + "\nVary: foo", want: first},
+			{request: "GET\nFoo: 1\nBar: 2", want: hit(10)},
 			{request: "GET\nFoo: 2", answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
-			{request: "GET\nFoo: 1", want: hit(10)}, {request: "GET\nFoo: 2", want: hit(10)},
-			{answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"}}},
+			{request: "GET\nFoo: 1", want: hit(10)},
+			{request: "GET\nFoo: 2", want: hit(10)},
+			{answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"},
+		}},
 		{"Vary: *", []step{{answer: tagged + "\nVary: Foo, *", want: unkept}}},
 		{"spelling of fields", []step{{request: "GET\nFoo: 1, 2", answer: tagged + "\nVary: foo", want: first}, {request: "GET\nFoo: 1\nFoo:   2 ", want: hit(10)}}},
-		{"quoted texts", []step{{request: "GET\nFoo: \"1, 2\"", answer: tagged + "\nVary: foo", want: first},
-			{request: "GET\nFoo: \"1,2\"", answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"}}},
-		{"languages in another order", []step{{request: "GET\nAccept-Language: en, de;q=0.5", answer: tagged + "\nVary: Accept-Language", want: first},
+		{"quoted texts", []step{
+			{request: "GET\nFoo: \"1, 2\"", answer: tagged + "\nVary: foo", want: first},
+			{request: "GET\nFoo: \"1,2\"", answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
+		}},
+		{"languages in another order", []step{
+			{request: "GET\nAccept-Language: en, de;q=0.5", answer: tagged + "\nVary: Accept-Language", want: first},
 			{request: "GET\nAccept-Language: DE;q=0.5, en", want: hit(10)},
-			{request: "GET\nAccept-Language: de, en;q=0.5", answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"}}},
-		{"the language that is wanted most", []step{{request: "GET\nAccept-Language: en, de", answer: tagged + "\nVary: Accept-Language, Foo\nContent-Language: de", want: first},
+			{request: "GET\nAccept-Language: de, en;q=0.5", answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"},
+		}},
+		{"the language that is wanted most", []step{
+			{request: "GET\nAccept-Language: en, de", answer: tagged + "\nVary: Accept-Language, Foo\nContent-Language: de", want: first},
 			{request: "GET\nAccept-Language: fr;q=0.5, de", want: hit(10)},
-			{request: "GET\nAccept-Language: fr, de", answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"}}},
-		{"codings, though it does not say so", []step{{request: "GET\nAccept-Encoding: br", answer: tagged + "\nContent-Encoding: br", want: first},
-			{answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"}, {request: "GET\nAccept-Encoding: br", want: hit(10)}}},
+			{request: "GET\nAccept-Language: fr, de", answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"},
+		}},
+		{"codings, though it does not say so", []step{
+			{request: "GET\nAccept-Encoding: br", answer: tagged + "\nContent-Encoding: br", want: first},
+			{answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"},
+			{request: "GET\nAccept-Encoding: br", want: hit(10)},
+		}},
 
 		// Validation: section 4.3.
 		{"by entity tag", []step{{answer: tagged, want: first}, {after: 10 * time.Second, answer: tagged, want: proven}, {after: 9 * time.Second, want: hit(1)}}},
-		{"by date", []step{{answer: "200\nLast-Modified: Sat, 01 Jan 2000 00:00:00 GMT\nCache-Control: max-age=1", want: first},
-			{after: time.Second, answer: "200\nLast-Modified: Sat, 01 Jan 2000 00:00:00 GMT\nCache-Control: max-age=9", want: proven}, {want: hit(9)}}},
+		{"by date", []step{
+			{answer: "200\nLast-Modified: Sat, 01 Jan 2000 00:00:00 GMT\nCache-Control: max-age=1", want: first},
+			{after: time.Second, answer: "200\nLast-Modified: Sat, 01 Jan 2000 00:00:00 GMT\nCache-Control: max-age=9", want: proven},
+			{want: hit(9)},
+		}},
 		{"replaced", []step{{answer: tagged, want: first}, {after: 10 * time.Second, answer: "200\nEtag: \"b\"\nCache-Control: max-age=10", want: again}, {want: hit(10)}}},
-		{"If-None-Match", []step{{answer: tagged, want: first}, {request: "GET\nIf-None-Match: \"b,\", W/\"a\"", want: hit(10), status: 304},
-			{request: "GET\nIf-None-Match: *", want: hit(10), status: 304}, {request: "GET\nIf-None-Match: \"b\"", want: hit(10), status: 200},
+		{"If-None-Match", []step{
+			{answer: tagged, want: first},
+			{request: "GET\nIf-None-Match: \"b,\", W/\"a\"", want: hit(10), status: 304},
+			{request: "GET\nIf-None-Match: *", want: hit(10), status: 304},
+			{request: "GET\nIf-None-Match: \"b\"", want: hit(10), status: 200},
 			{request: "GET\nIf-None-Match: \"b\"\nIf-Modified-Since: {now}", want: hit(10), status: 200},
-			{after: 11 * time.Second, request: "GET\nIf-None-Match: \"a\"", answer: tagged, want: proven, status: 304}}},
-		{"If-Modified-Since", []step{{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=9", want: first},
-			{request: "GET\nIf-Modified-Since: {now-60}", want: hit(9), status: 304}, {request: "GET\nIf-Modified-Since: {now-61}", want: hit(9), status: 200}}},
-		{"of a condition that is not met nothing is known", []step{{request: "GET\nIf-None-Match: \"a\"", answer: tagged, want: "fwd=uri-miss; fwd-status=304", status: 304},
-			{answer: tagged, want: first}}},
+			{after: 11 * time.Second, request: "GET\nIf-None-Match: \"a\"", answer: tagged, want: proven, status: 304},
+		}},
+		{"If-Modified-Since", []step{
+			{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=9", want: first},
+			{request: "GET\nIf-Modified-Since: {now-60}", want: hit(9), status: 304},
+			{request: "GET\nIf-Modified-Since: {now-61}", want: hit(9), status: 200},
+		}},
+		{"of a condition that is not met nothing is known", []step{
+			{request: "GET\nIf-None-Match: \"a\"", answer: tagged, want: "fwd=uri-miss; fwd-status=304", status: 304},
+			{answer: tagged, want: first},
+		}},
 		{"If-Match is for the origin", []step{{answer: tagged, want: first}, {request: "GET\nIf-Match: \"a\"", answer: tagged, want: "fwd=bypass"}}},
 
-		{"confirmed, and not to be stored any more", []step{{answer: tagged, want: first},
-			{after: 10 * time.Second, answer: "200\nEtag: \"a\"\nCache-Control: no-store", want: strings.TrimSuffix(proven, "; stored")}, {answer: tagged, want: first}}},
+		{"confirmed, and not to be stored any more", []step{
+			{answer: tagged, want: first},
+			{after: 10 * time.Second, answer: "200\nEtag: \"a\"\nCache-Control: no-store", want: strings.TrimSuffix(proven, "; stored")},
+			{answer: tagged, want: first},
+		}},
 
-		{"the same of what is for one", []step{{request: "GET\nCookie: a=b", answer: tagged, want: first},
+		{"the same of what is for one", []step{
+			{request: "GET\nCookie: a=b", answer: tagged, want: first},
 			{after: 10 * time.Second, request: "GET\nCookie: a=b", answer: "200\nEtag: \"a\"\nCache-Control: no-store", want: strings.TrimSuffix(proven, "; stored")},
-			{request: "GET\nCookie: a=b", answer: tagged, want: first}}},
+			{request: "GET\nCookie: a=b", answer: tagged, want: first},
+		}},
 
 		// Cookies: section 7.3.
 		{"a cookie, and a lifetime", []step{{answer: "200\nCache-Control: max-age=60\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
 		{"a cookie, and an end", []step{{answer: "200\nExpires: {now+60}\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
 		{"a cookie, and no word", []step{{answer: "200\nLast-Modified: {now-600}\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
 		{"a cookie for one", []step{{answer: "200\nCache-Control: max-age=60, private\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
-		{"a cookie for one who shows himself", []step{{request: "GET\nCookie: a=b", answer: "200\nCache-Control: max-age=60, private\nSet-Cookie: a=b", want: first},
-			{request: "GET\nCookie: a=b", want: hit(60)}}},
+		{"a cookie for one who shows himself", []step{
+			{request: "GET\nCookie: a=b", answer: "200\nCache-Control: max-age=60, private\nSet-Cookie: a=b", want: first},
+			{request: "GET\nCookie: a=b", want: hit(60)},
+		}},
 		{"a cookie that is not to be given again", []step{{answer: "200\nCache-Control: max-age=60, private, no-cache=set-cookie\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
-		{"a cookie with the confirmation", []step{{answer: tagged, want: first},
-			{after: 10 * time.Second, answer: tagged + ", private\nSet-Cookie: a=b", want: strings.TrimSuffix(proven, "; stored")}, {answer: tagged, want: first}}},
+		{"a cookie with the confirmation", []step{
+			{answer: tagged, want: first},
+			{after: 10 * time.Second, answer: tagged + ", private\nSet-Cookie: a=b", want: strings.TrimSuffix(proven, "; stored")},
+			{answer: tagged, want: first},
+		}},
 
 		// Parts of what is there: RFC 9110 section 14.
-		{"Range", []step{{answer: tagged, want: first}, {request: "GET\nRange: bytes=0-1", want: hit(10), status: 206},
-			{request: "GET\nRange: bytes=0-1\nIf-Range: \"a\"", want: hit(10), status: 206}, {request: "GET\nRange: bytes=0-1\nIf-Range: \"b\"", want: hit(10), status: 200},
+		{"Range", []step{
+			{answer: tagged, want: first},
+			{request: "GET\nRange: bytes=0-1", want: hit(10), status: 206},
+			{request: "GET\nRange: bytes=0-1\nIf-Range: \"a\"", want: hit(10), status: 206},
+			{request: "GET\nRange: bytes=0-1\nIf-Range: \"b\"", want: hit(10), status: 200},
 			{request: "GET\nRange: bytes=0-1\nIf-Range: W/\"a\"", want: hit(10), status: 200},
-			{request: "GET\nRange: bytes=0-1\nIf-None-Match: \"a\"", want: hit(10), status: 304}, {request: "GET\nRange: bytes=0-1\nIf-None-Match: \"b\"", want: hit(10), status: 206},
-			{request: "GET\nRange: bytes=0-1,3-4", answer: "206", want: "fwd=bypass"}, {request: "GET\nRange: bytes=99-", answer: "416", want: "fwd=bypass"}}},
+			{request: "GET\nRange: bytes=0-1\nIf-None-Match: \"a\"", want: hit(10), status: 304},
+			{request: "GET\nRange: bytes=0-1\nIf-None-Match: \"b\"", want: hit(10), status: 206},
+			{request: "GET\nRange: bytes=0-1,3-4", answer: "206", want: "fwd=bypass"},
+			{request: "GET\nRange: bytes=99-", answer: "416", want: "fwd=bypass"},
+		}},
 
 		// HEAD: section 4.
 		{"HEAD of what is there", []step{{answer: tagged, want: first}, {request: "HEAD", want: hit(10)}}},
 		{"GET of what HEAD saw", []step{{request: "HEAD", answer: tagged, want: "fwd=uri-miss; fwd-status=200"}, {answer: tagged, want: first}}},
 
 		// Stale answers: section 4.2.4, RFC 5861.
-		{"disconnected", []step{{answer: tagged, want: first}, {after: 10*time.Second + time.Hour - 1, want: staleHit(-3600, "stale-if-error")},
-			{after: 1, want: errDown.Error()}}},
+		{"disconnected", []step{
+			{answer: tagged, want: first},
+			{after: 10*time.Second + time.Hour - 1, want: staleHit(-3600, "stale-if-error")},
+			{after: 1, want: errDown.Error()},
+		}},
 		{"an error is an answer", []step{{answer: tagged, want: first}, {after: 11 * time.Second, answer: "503", want: "fwd=stale; fwd-status=503", status: 503}}},
-		{"stale-if-error", []step{{answer: tagged + ", stale-if-error=5", want: first}, {after: 15*time.Second - 1, answer: "503", want: staleHit(-5, "stale-if-error"), status: 200},
-			{after: 1, answer: "503", want: "fwd=stale; fwd-status=503", status: 503}, {want: errDown.Error()}}},
+		{"stale-if-error", []step{
+			{answer: tagged + ", stale-if-error=5", want: first},
+			{after: 15*time.Second - 1, answer: "503", want: staleHit(-5, "stale-if-error"), status: 200},
+			{after: 1, answer: "503", want: "fwd=stale; fwd-status=503", status: 503},
+			{want: errDown.Error()},
+		}},
 		{"stale-if-error of the request", []step{{answer: tagged, want: first}, {after: 12 * time.Second, request: "GET\nCache-Control: stale-if-error=5", answer: "500", want: staleHit(-2, "stale-if-error")}}},
 		{"no error that is the caller's", []step{{answer: tagged + ", stale-if-error", want: first}, {after: 12 * time.Second, answer: "404", want: "fwd=stale; fwd-status=404"}}},
-		{"an error keeps what is stored", []step{{answer: tagged, want: first}, {after: 11 * time.Second, want: staleHit(-1, "stale-if-error")}, {want: staleHit(-1, "stale-if-error")},
-			{answer: tagged, want: proven}}},
+		{"an error keeps what is stored", []step{
+			{answer: tagged, want: first},
+			{after: 11 * time.Second, want: staleHit(-1, "stale-if-error")},
+			{want: staleHit(-1, "stale-if-error")},
+			{answer: tagged, want: proven},
+		}},
 		{"no-cache is asked about or not given", []step{{answer: "200\nEtag: \"a\"\nCache-Control: no-cache, stale-if-error=60", want: first}, {want: errDown.Error()}}},
 		{"who insists", []step{{answer: tagged, want: first}, {request: "GET\nCache-Control: no-cache", want: errDown.Error()}}},
 

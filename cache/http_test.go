@@ -254,8 +254,10 @@ func TestHTTPConfirmation(t *testing.T) {
 	said = "Etag: \"a\"\nContent-Length: 5\nContent-Encoding: gzip\nContent-Type: text/b\nA: 2\nConnection: B\nB: 2"
 	resp, text := ask(t, rt, get(t))
 	assert.Equal(t, "new text", text)
-	assert.Equal(t, []string{"8", "br", "text/a", "2", "1"}, []string{resp.Header.Get("Content-Length"), resp.Header.Get("Content-Encoding"),
-		resp.Header.Get("Content-Type"), resp.Header.Get("A"), resp.Header.Get("B")})
+	assert.Equal(t, []string{"8", "br", "text/a", "2", "1"}, []string{
+		resp.Header.Get("Content-Length"), resp.Header.Get("Content-Encoding"),
+		resp.Header.Get("Content-Type"), resp.Header.Get("A"), resp.Header.Get("B"),
+	})
 	assert.Equal(t, int64(2), upstream.calls.Load())
 
 	said = "Etag: \"b\"\nCache-Control: no-cache"

@@ -135,8 +135,10 @@ func TestQuestionRequest(t *testing.T) {
 		{"function and model", call(policy.Call{Function: "fm"}), call(policy.Call{Function: "f", Model: "m"}), false},
 		{"identity", call(policy.Call{Identity: "a"}), call(policy.Call{Identity: "b"}), false},
 		{"identity and none", call(policy.Call{Identity: "a"}), none, false},
-		{"identity and another token", both(call(policy.Call{Identity: "a"}), set("Authorization", "Bearer 1")),
-			both(call(policy.Call{Identity: "a"}), set("Authorization", "Bearer 2")), true},
+		{
+			"identity and another token", both(call(policy.Call{Identity: "a"}), set("Authorization", "Bearer 1")),
+			both(call(policy.Call{Identity: "a"}), set("Authorization", "Bearer 2")), true,
+		},
 		{"Authorization", set("Authorization", "Bearer 1"), set("Authorization", "Bearer 2"), false},
 		{"Authorization and none", set("Authorization", "Bearer 1"), none, false},
 		{"Authorization in another case", set("authorization", "Bearer 1"), set("authorization", "Bearer 2"), false},
@@ -146,8 +148,10 @@ func TestQuestionRequest(t *testing.T) {
 		{"Api-Key", set("Api-Key", "1"), set("Api-Key", "2"), false},
 		{"one value in two credentials", set("X-Api-Key", "1"), set("Api-Key", "1"), false},
 		{"a credential that looks like an identity", set("Authorization", "identity"), call(policy.Call{Identity: "identity"}), false},
-		{"user in the URL", func(r *http.Request) { r.URL.User = url.UserPassword("u", "1") },
-			func(r *http.Request) { r.URL.User = url.UserPassword("u", "2") }, false},
+		{
+			"user in the URL", func(r *http.Request) { r.URL.User = url.UserPassword("u", "1") },
+			func(r *http.Request) { r.URL.User = url.UserPassword("u", "2") }, false,
+		},
 		{"user in the URL and none", func(r *http.Request) { r.URL.User = url.User("") }, none, false},
 	}
 	for _, tt := range tests {

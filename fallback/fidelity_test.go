@@ -61,8 +61,10 @@ func TestFidelity(t *testing.T) {
 			calls(t, ladder, c.live)
 		}
 		f := func(rung, label string, asked, answered, agreed, given, givenAgreed int) fallback.FidelityFigure {
-			return fallback.FidelityFigure{Function: "tickets", Rung: rung, Label: label,
-				Asked: asked, Answered: answered, Agreed: agreed, Given: given, GivenAgreed: givenAgreed}
+			return fallback.FidelityFigure{
+				Function: "tickets", Rung: rung, Label: label,
+				Asked: asked, Answered: answered, Agreed: agreed, Given: given, GivenAgreed: givenAgreed,
+			}
 		}
 		assert.Equal(t, []fallback.FidelityFigure{
 			f("rules", "", 5, 3, 2, 3, 2), f("rules", "billing", 2, 1, 1, 1, 1), f("rules", "general", 3, 2, 1, 2, 1),
@@ -344,8 +346,10 @@ func TestFidelityWriterTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const live = `{"labelName":"x"}`
 		next := transportFunc(func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: -1,
-				Body: writerToBody{strings.NewReader(live)}}, nil
+			return &http.Response{
+				StatusCode: 200, Header: http.Header{}, ContentLength: -1,
+				Body: writerToBody{strings.NewReader(live)},
+			}, nil
 		})
 		ladder := compared(says("a", "x"))
 		resp, err := ladder.Wrap(next).RoundTrip(invoke(t, `{}`))

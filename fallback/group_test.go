@@ -71,8 +71,10 @@ func TestAnswerAll(t *testing.T) {
 		document          string
 	}{
 		{"a refund", "refunds+invoices+money", "billing", 0.5, `[{"labelName":"billing","confidence":0.5}]`},
-		{"card, invoice", "cards+invoices", "<cards>", 0.4,
-			`[{"labelName":"<cards>","confidence":0.4},{"labelName":"billing","confidence":0.5}]`},
+		{
+			"card, invoice", "cards+invoices", "<cards>", 0.4,
+			`[{"labelName":"<cards>","confidence":0.4},{"labelName":"billing","confidence":0.5}]`,
+		},
 		{"hello", "", "general", 0.2, `[{"labelName":"general","confidence":0.2}]`},
 	}
 	for _, tt := range tests {

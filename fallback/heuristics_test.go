@@ -68,8 +68,10 @@ The lamp in the parcel was broken, e.g. its switch. I paid 19.99 for the lamp. B
 		want       string // "" for no answer
 	}{
 		{"one", report, 1, "The parcel with the lamp arrived on Monday."},
-		{"two, in the text's order", report, 2,
-			"The parcel with the lamp arrived on Monday. The lamp in the parcel was broken, e.g. its switch."},
+		{
+			"two, in the text's order", report, 2,
+			"The parcel with the lamp arrived on Monday. The lamp in the parcel was broken, e.g. its switch.",
+		},
 		{"a number ends nothing", "I paid 19.99 for it.", 1, "I paid 19.99 for it."},
 		{"fewer than asked for", "One here. Two there.", 10, "One here. Two there."},
 		{"of equal ones the first", "Aaaa. Bbbb. Cccc.", 2, "Aaaa. Bbbb."},

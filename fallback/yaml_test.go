@@ -117,12 +117,15 @@ rules:
 			`rules.yaml:20:17: rules[1].confidence: is a text, want a number`,
 		}},
 		{"nothing follows from a key that is misspelled", "ruels: []", []string{
-			`rules.yaml:1:1: has the unknown key "ruels"; did you mean rules?`}},
+			`rules.yaml:1:1: has the unknown key "ruels"; did you mean rules?`,
+		}},
 		{"nothing in it", "{}", []string{
-			`rules.yaml:1:1: neither rules nor static is set; set one of them, or leave the fallback out`}},
+			`rules.yaml:1:1: neither rules nor static is set; set one of them, or leave the fallback out`,
+		}},
 		{"no YAML", "rules: [", []string{`rules.yaml:2:1: while parsing a flow node: did not find expected node content`}},
 		{"a rule that never answers", "rules:\n- {name: a, any: [words: [x]], label: a}\n- {name: b, any: [words: [X]], label: b}", []string{
-			`rules.yaml:3:3: rules[1] "b": never answers, since rules[0] "a" matches whenever it would; remove it, or move it before that one`}},
+			`rules.yaml:3:3: rules[1] "b": never answers, since rules[0] "a" matches whenever it would; remove it, or move it before that one`,
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,40 +31,70 @@ func TestErrorOfService(t *testing.T) {
 		attempts int
 		text     string
 	}{
-		{"bad request", answer(400, `{"message":"wrong data"}`), policy.Invalid, 400, 1,
-			"sparekey: tickets: invalid: status 400: wrong data"},
-		{"bad request with the other key", answer(400, `{"error":"wrong data"}`), policy.Invalid, 400, 1,
-			"sparekey: tickets: invalid: status 400: wrong data"},
-		{"token refused again and again", answer(401, `{"message":"no such token"}`), policy.Unauthenticated, 401, 1,
-			"sparekey: tickets: unauthenticated: status 401: no such token"},
-		{"quota", answer(402, `{"message":"billing"}`), policy.QuotaExceeded, 402, 1,
-			"sparekey: tickets: quota_exceeded: status 402: billing"},
-		{"not yours", answer(403, `{"message":null}`), policy.Forbidden, 403, 1,
-			"sparekey: tickets: forbidden: status 403"},
-		{"not there", answer(404, `{"message":"no such function"}`, "X-Request-Id", "r-1"), policy.NotFound, 404, 1,
-			"sparekey: tickets: not_found: status 404: no such function (request r-1)"},
+		{
+			"bad request", answer(400, `{"message":"wrong data"}`), policy.Invalid, 400, 1,
+			"sparekey: tickets: invalid: status 400: wrong data",
+		},
+		{
+			"bad request with the other key", answer(400, `{"error":"wrong data"}`), policy.Invalid, 400, 1,
+			"sparekey: tickets: invalid: status 400: wrong data",
+		},
+		{
+			"token refused again and again", answer(401, `{"message":"no such token"}`), policy.Unauthenticated, 401, 1,
+			"sparekey: tickets: unauthenticated: status 401: no such token",
+		},
+		{
+			"quota", answer(402, `{"message":"billing"}`), policy.QuotaExceeded, 402, 1,
+			"sparekey: tickets: quota_exceeded: status 402: billing",
+		},
+		{
+			"not yours", answer(403, `{"message":null}`), policy.Forbidden, 403, 1,
+			"sparekey: tickets: forbidden: status 403",
+		},
+		{
+			"not there", answer(404, `{"message":"no such function"}`, "X-Request-Id", "r-1"), policy.NotFound, 404, 1,
+			"sparekey: tickets: not_found: status 404: no such function (request r-1)",
+		},
 		{"conflict", answer(409, `{}`), policy.Conflict, 409, 1, "sparekey: tickets: conflict: status 409"},
-		{"rate limit", answer(429, `{"message":"too many"}`), policy.RateLimited, 429, 3,
-			"sparekey: tickets: rate_limited: status 429: too many (3 attempts)"},
-		{"quota in a 429", answer(429, `{"message":"monthly quota used up"}`), policy.QuotaExceeded, 429, 1,
-			"sparekey: tickets: quota_exceeded: status 429: monthly quota used up"},
-		{"server error", answer(500, `{"message":"oh no"}`), policy.Internal, 500, 3,
-			"sparekey: tickets: internal: status 500: oh no (3 attempts)"},
-		{"page of a gateway", transporttest.Reply(502, "<html>\n<h1>Bad\tGateway</h1>", "Content-Type", "text/html"), policy.Internal, 502, 3,
-			"sparekey: tickets: internal: status 502: <html> <h1>Bad Gateway</h1> (3 attempts)"},
+		{
+			"rate limit", answer(429, `{"message":"too many"}`), policy.RateLimited, 429, 3,
+			"sparekey: tickets: rate_limited: status 429: too many (3 attempts)",
+		},
+		{
+			"quota in a 429", answer(429, `{"message":"monthly quota used up"}`), policy.QuotaExceeded, 429, 1,
+			"sparekey: tickets: quota_exceeded: status 429: monthly quota used up",
+		},
+		{
+			"server error", answer(500, `{"message":"oh no"}`), policy.Internal, 500, 3,
+			"sparekey: tickets: internal: status 500: oh no (3 attempts)",
+		},
+		{
+			"page of a gateway", transporttest.Reply(502, "<html>\n<h1>Bad\tGateway</h1>", "Content-Type", "text/html"), policy.Internal, 502, 3,
+			"sparekey: tickets: internal: status 502: <html> <h1>Bad Gateway</h1> (3 attempts)",
+		},
 		{"overloaded", answer(503, ""), policy.Overloaded, 503, 3, "sparekey: tickets: overloaded: status 503 (3 attempts)"},
 		{"gateway timeout", answer(504, ""), policy.TimedOut, 504, 3, "sparekey: tickets: timed_out: status 504 (3 attempts)"},
 		{"odd success", answer(204, ""), policy.Unknown, 204, 1, "sparekey: tickets: unknown: status 204: unexpected status"},
-		{"redirect", answer(302, "", "Location", "https://elsewhere.test/"), policy.Unknown, 302, 1,
-			"sparekey: tickets: unknown: status 302: unexpected status"},
-		{"redirect that keeps the method", answer(307, "", "Location", "https://elsewhere.test/"), policy.Unknown, 307, 1,
-			"sparekey: tickets: unknown: status 307: unexpected status"},
-		{"nobody listens", transporttest.Fail(refusedConn), policy.Unreachable, 0, 3,
-			"sparekey: tickets: unreachable: dial tcp: connection refused (3 attempts)"},
-		{"connection broken", transporttest.Fail(syscall.ECONNRESET), policy.Interrupted, 0, 3,
-			"sparekey: tickets: interrupted: connection reset by peer (3 attempts)"},
-		{"stall", transporttest.Hang(), policy.TimedOut, 0, 3,
-			"sparekey: tickets: timed_out: sparekey: total timeout: exchange exceeded 30s (3 attempts)"},
+		{
+			"redirect", answer(302, "", "Location", "https://elsewhere.test/"), policy.Unknown, 302, 1,
+			"sparekey: tickets: unknown: status 302: unexpected status",
+		},
+		{
+			"redirect that keeps the method", answer(307, "", "Location", "https://elsewhere.test/"), policy.Unknown, 307, 1,
+			"sparekey: tickets: unknown: status 307: unexpected status",
+		},
+		{
+			"nobody listens", transporttest.Fail(refusedConn), policy.Unreachable, 0, 3,
+			"sparekey: tickets: unreachable: dial tcp: connection refused (3 attempts)",
+		},
+		{
+			"connection broken", transporttest.Fail(syscall.ECONNRESET), policy.Interrupted, 0, 3,
+			"sparekey: tickets: interrupted: connection reset by peer (3 attempts)",
+		},
+		{
+			"stall", transporttest.Hang(), policy.TimedOut, 0, 3,
+			"sparekey: tickets: timed_out: sparekey: total timeout: exchange exceeded 30s (3 attempts)",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

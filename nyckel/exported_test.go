@@ -326,8 +326,10 @@ func (f filler) fillOpen(v reflect.Value) bool {
 	case **url.URL:
 		v.Set(reflect.ValueOf(f.url()))
 	case **http.Request:
-		v.Set(reflect.ValueOf(&http.Request{Method: http.MethodPost, URL: f.url(), Header: http.Header{"Authorization": {f.secret}},
-			Body: io.NopCloser(strings.NewReader(f.secret))}))
+		v.Set(reflect.ValueOf(&http.Request{
+			Method: http.MethodPost, URL: f.url(), Header: http.Header{"Authorization": {f.secret}},
+			Body: io.NopCloser(strings.NewReader(f.secret)),
+		}))
 	default:
 		return false
 	}

@@ -163,8 +163,14 @@ func TestImageOrientation(t *testing.T) {
 		w, h        int
 		redX, redY  int // where the red half ends up, in quarters
 	}{
-		{1, 1024, 114, 1, 2}, {2, 1024, 114, 3, 2}, {3, 1024, 114, 3, 2}, {4, 1024, 114, 1, 2},
-		{5, 114, 1024, 2, 1}, {6, 114, 1024, 2, 1}, {7, 114, 1024, 2, 3}, {8, 114, 1024, 2, 3},
+		{1, 1024, 114, 1, 2},
+		{2, 1024, 114, 3, 2},
+		{3, 1024, 114, 3, 2},
+		{4, 1024, 114, 1, 2},
+		{5, 114, 1024, 2, 1},
+		{6, 114, 1024, 2, 1},
+		{7, 114, 1024, 2, 3},
+		{8, 114, 1024, 2, 3},
 		{9, 1024, 114, 1, 2},
 	}
 	for _, tt := range tests {
@@ -266,11 +272,17 @@ func TestTabular(t *testing.T) {
 		want     string // JSON
 		wantErr  string
 	}{
-		{"unknown fields", "tickets", nyckel.Tabular{"Title": "a<b", "Price": 3, "Weight": kilos(2.5), "Big": uint64(1 << 63), "Exact": json.Number("1.10"), "Photo": photo},
-			`{"Big":9223372036854775808,"Exact":1.10,"Photo":"https://pictures.test/cat.jpg","Price":3,"Title":"a<b","Weight":2.5}`, ""},
+		{
+			"unknown fields", "tickets",
+			nyckel.Tabular{"Title": "a<b", "Price": 3, "Weight": kilos(2.5), "Big": uint64(1 << 63), "Exact": json.Number("1.10"), "Photo": photo},
+			`{"Big":9223372036854775808,"Exact":1.10,"Photo":"https://pictures.test/cat.jpg","Price":3,"Title":"a<b","Weight":2.5}`, "",
+		},
 		{"numbers with names", "tickets", nyckel.Tabular{"Level": slog.LevelWarn, "Took": time.Second, "Share": float32(0.1)}, `{"Level":4,"Share":0.1,"Took":1000000000}`, ""},
-		{"by name and id", "known", nyckel.Tabular{"Title": nyckel.Text("x"), "field_2": 3.5, "3": photo, "Shop": ""},
-			`{"Shop":"","field_1":"x","field_2":3.5,"field_3":"https://pictures.test/cat.jpg"}`, ""},
+		{
+			"by name and id", "known",
+			nyckel.Tabular{"Title": nyckel.Text("x"), "field_2": 3.5, "3": photo, "Shop": ""},
+			`{"Shop":"","field_1":"x","field_2":3.5,"field_3":"https://pictures.test/cat.jpg"}`, "",
+		},
 		{"image as text", "known", nyckel.Tabular{"Photo": "https://pictures.test/cat.jpg"}, `{"field_3":"https://pictures.test/cat.jpg"}`, ""},
 		{"no field", "tickets", nyckel.Tabular{}, "", "nyckel: the row has no field"},
 		{"field that is not there", "known", nyckel.Tabular{"Titel": "x"}, "", `nyckel: unknown field: "Titel"; there are: Photo, Price, Shop, Title`},

@@ -92,8 +92,12 @@ func TestInvokeRequest(t *testing.T) {
 			nyckel.ModelID(""), nyckel.LabelCount(0), nyckel.Capture(true), nyckel.ExternalID(""),
 		}, "", bare},
 		{"options of the client", []nyckel.Option{nyckel.ModelID("m"), nyckel.Capture(false)}, nil, "?capture=false&modelId=m", bare},
-		{"a call says otherwise", []nyckel.Option{nyckel.ModelID("m"), nyckel.Capture(false)},
-			[]nyckel.InvokeOption{nyckel.ModelID("n"), nyckel.Capture(true)}, "?modelId=n", bare},
+		{
+			"a call says otherwise",
+			[]nyckel.Option{nyckel.ModelID("m"), nyckel.Capture(false)},
+			[]nyckel.InvokeOption{nyckel.ModelID("n"), nyckel.Capture(true)},
+			"?modelId=n", bare,
+		},
 		{"the last one counts", nil, []nyckel.InvokeOption{nyckel.LabelCount(3), nyckel.LabelCount(5)}, "?labelCount=5", bare},
 	}
 	for _, tt := range tests {
@@ -171,8 +175,10 @@ func TestInvokeDegraded(t *testing.T) {
 	stack := policy.Stack{
 		Cache: &policy.Cache{TTL: time.Minute, StaleIfError: time.Hour},
 		Fallback: &policy.Fallback{
-			Rules: []policy.Rule{{Name: "money", Any: []policy.Condition{{Words: []string{"refund"}}},
-				Answer: policy.Answer{Label: "refund", Confidence: 0.5}}},
+			Rules: []policy.Rule{{
+				Name: "money", Any: []policy.Condition{{Words: []string{"refund"}}},
+				Answer: policy.Answer{Label: "refund", Confidence: 0.5},
+			}},
 			Static:   &policy.Answer{Label: "other", Confidence: 0.1},
 			Fidelity: policy.Fidelity{Share: -1},
 		},
@@ -440,8 +446,10 @@ func TestInvokeCancelled(t *testing.T) {
 // A call can have no rung of the fallback answer it, or not some of them.
 func TestInvokeWithout(t *testing.T) {
 	stack := policy.Stack{Fallback: &policy.Fallback{
-		Rules: []policy.Rule{{Name: "money", Any: []policy.Condition{{Words: []string{"refund"}}},
-			Answer: policy.Answer{Label: "refund", Confidence: 0.5}}},
+		Rules: []policy.Rule{{
+			Name: "money", Any: []policy.Condition{{Words: []string{"refund"}}},
+			Answer: policy.Answer{Label: "refund", Confidence: 0.5},
+		}},
 		Static: &policy.Answer{Label: "other", Confidence: 0.1},
 	}}
 	rules, static := nyckel.Without(policy.RungRules), nyckel.Without(policy.RungStatic)

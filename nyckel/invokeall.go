@@ -86,8 +86,10 @@ func (c *Client) InvokeAll(ctx context.Context, name string, inputs []Input, opt
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // a report that panics is the end
-	r := &allRun{c: c, name: name, inputs: inputs, options: o, cancel: cancel,
-		outcomes: make([]Outcome, len(inputs)), done: make(chan bool, len(inputs))}
+	r := &allRun{
+		c: c, name: name, inputs: inputs, options: o, cancel: cancel,
+		outcomes: make([]Outcome, len(inputs)), done: make(chan bool, len(inputs)),
+	}
 	r.start(ctx)
 	n, failed := 0, 0
 	for bad := range r.done {

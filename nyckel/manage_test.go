@@ -222,8 +222,10 @@ func TestOutputsOfTheSimulator(t *testing.T) {
 		tags := client.FunctionByID(ids[nyckel.OutputTags])
 		_, err := tags.EnsureLabels(ctx, "late", "angry")
 		require.NoError(t, err)
-		sample, err := tags.CreateSample(ctx, nyckel.NewSample{Input: nyckel.Text("late and angry"),
-			Tags: []nyckel.Annotation{{LabelName: "late"}, {LabelName: "angry", Absent: true}}})
+		sample, err := tags.CreateSample(ctx, nyckel.NewSample{
+			Input: nyckel.Text("late and angry"),
+			Tags:  []nyckel.Annotation{{LabelName: "late"}, {LabelName: "angry", Absent: true}},
+		})
 		require.NoError(t, err)
 		require.NoError(t, tags.AnnotateTags(ctx, sample.ID, nyckel.Annotation{LabelName: "late"}, nyckel.Annotation{LabelName: "angry"}))
 		sample, err = tags.Sample(ctx, sample.ID)
@@ -461,8 +463,13 @@ func TestPages(t *testing.T) {
 		{"relative", []transporttest.Step{page(`<?startIndex=1#top>; title="a, b"; REL="last next"`, "a"), page("", "b")}, "a b", []string{"/v1/functions/function_1/samples?startIndex=1"}, ""},
 		{"among others", []transporttest.Step{page(`</first>; rel="first", </next>; rel="next"`, "a"), page(`</first>; rel="first"`, "b")}, "a b", []string{"/next"}, ""},
 		{"empty page between", []transporttest.Step{page(`</2>; rel="next"`, "a"), page(`</3>; rel="next"`), page("", "b")}, "a b", []string{"/2", "/3"}, ""},
-		{"full pages without links", []transporttest.Step{page("", "a", "b"), page("", "c", "d"), page("", "e")}, "a b c d e",
-			[]string{first + "&startIndex=2", first + "&startIndex=4"}, ""},
+		{
+			"full pages without links",
+			[]transporttest.Step{page("", "a", "b"), page("", "c", "d"), page("", "e")},
+			"a b c d e",
+			[]string{first + "&startIndex=2", first + "&startIndex=4"},
+			"",
+		},
 		{"full pages, the last is empty", []transporttest.Step{page("", "a", "b"), page("")}, "a b", []string{first + "&startIndex=2"}, ""},
 		{"startIndex passed over", []transporttest.Step{page("", "a", "b")}, "a b", []string{first + "&startIndex=2"}, ""},
 		{"other host", []transporttest.Step{page(`<https://elsewhere.test/v1/x>; rel="next"`, "a")}, "a", nil, "nyckel: list samples: the link to the next page leads to another host"},
@@ -627,12 +634,20 @@ func TestSampleForms(t *testing.T) {
 		name, content string
 		want          nyckel.Sample
 	}{
-		{"as recorded", `{"id":"sample_1","data":"x","externalId":"e","annotation":{"labelId":"label_1"},"prediction":{"labelId":"label_1","confidence":0.63},"sampleSets":[{"sampleSetId":"set_1"}]}`,
-			nyckel.Sample{ID: "sample_1", Data: []byte(`"x"`), ExternalID: "e", Annotations: []nyckel.Annotation{{LabelID: "label_1"}},
-				Predictions: []nyckel.LabelConfidence{{LabelID: "label_1", Confidence: 0.63}}, SampleSets: []string{"set_1"}}},
-		{"tags", `{"id":"sample_1","annotation":[{"labelId":"label_1","present":true},{"labelId":"label_2","present":false}],"prediction":[{"labelId":"label_1","confidence":1}]}`,
-			nyckel.Sample{ID: "sample_1", Annotations: []nyckel.Annotation{{LabelID: "label_1"}, {LabelID: "label_2", Absent: true}},
-				Predictions: []nyckel.LabelConfidence{{LabelID: "label_1", Confidence: 1}}}},
+		{
+			"as recorded", `{"id":"sample_1","data":"x","externalId":"e","annotation":{"labelId":"label_1"},"prediction":{"labelId":"label_1","confidence":0.63},"sampleSets":[{"sampleSetId":"set_1"}]}`,
+			nyckel.Sample{
+				ID: "sample_1", Data: []byte(`"x"`), ExternalID: "e", Annotations: []nyckel.Annotation{{LabelID: "label_1"}},
+				Predictions: []nyckel.LabelConfidence{{LabelID: "label_1", Confidence: 0.63}}, SampleSets: []string{"set_1"},
+			},
+		},
+		{
+			"tags", `{"id":"sample_1","annotation":[{"labelId":"label_1","present":true},{"labelId":"label_2","present":false}],"prediction":[{"labelId":"label_1","confidence":1}]}`,
+			nyckel.Sample{
+				ID: "sample_1", Annotations: []nyckel.Annotation{{LabelID: "label_1"}, {LabelID: "label_2", Absent: true}},
+				Predictions: []nyckel.LabelConfidence{{LabelID: "label_1", Confidence: 1}},
+			},
+		},
 		{"nulls", `{"id":"sample_1","data":null,"externalId":null,"annotation":null,"prediction":null,"sampleSets":null}`, nyckel.Sample{ID: "sample_1"}},
 		{"odd forms", `{"id":"sample_1","externalId":7,"annotation":"x","prediction":[1],"sampleSets":{}}`, nyckel.Sample{ID: "sample_1"}},
 	}

@@ -72,8 +72,11 @@ func TestOutputs(t *testing.T) {
 		want    any
 		wantErr string
 	}{
-		{"tags", tag, `[{"labelName":"Cat","labelId":"label_1","confidence":0.5},{"labelId":"label_2"}]`, v09 + "invoke?modelId=m", `{"data":"x","externalId":"e"}`,
-			[]nyckel.LabelConfidence{cat, dog}, ""},
+		{
+			"tags", tag, `[{"labelName":"Cat","labelId":"label_1","confidence":0.5},{"labelId":"label_2"}]`, v09 + "invoke?modelId=m", `{"data":"x","externalId":"e"}`,
+			[]nyckel.LabelConfidence{cat, dog},
+			"",
+		},
 		{"no tags", tag, `[]`, "", "", []nyckel.LabelConfidence{}, ""},
 		{"tags in an object", tag, `{"labelConfidences":[{"labelName":"Cat","labelId":"label_1","confidence":0.5}]}`, "", "", []nyckel.LabelConfidence{cat}, ""},
 		{"tag without a label", tag, `[{"labelName":"Cat"},{"confidence":0.5}]`, "", "", nil, "tag 1: it has neither labelName nor labelId"},
@@ -81,23 +84,40 @@ func TestOutputs(t *testing.T) {
 		{"classification for tags", tag, `{"labelName":"Cat"}`, "", "", nil, "not the JSON of tags: it has no labelConfidences"},
 		{"null for tags", tag, ` null `, "", "", nil, "not the JSON of tags: it has no labelConfidences"},
 
-		{"boxes", detect, `{"predictions":[{"labelName":"Cat","labelId":"label_1","confidence":0.5,"boundingBox":{"x":0.1,"y":0.2,"width":0.3,"height":0.4}}]}`,
-			v1 + "invoke", `{"data":"https://p.test/1"}`, []nyckel.Detection{{LabelConfidence: cat, Box: nyckel.Box{X: 0.1, Y: 0.2, Width: 0.3, Height: 0.4}}}, ""},
-		{"boxes in a bare list", detect, `[{"labelName":"Cat","labelId":"label_1","confidence":0.5,"boundingBox":{"x":0.1,"y":0.2,"width":0.3,"height":0.4}}]`,
-			"", "", []nyckel.Detection{{LabelConfidence: cat, Box: nyckel.Box{X: 0.1, Y: 0.2, Width: 0.3, Height: 0.4}}}, ""},
+		{
+			"boxes", detect, `{"predictions":[{"labelName":"Cat","labelId":"label_1","confidence":0.5,"boundingBox":{"x":0.1,"y":0.2,"width":0.3,"height":0.4}}]}`,
+			v1 + "invoke", `{"data":"https://p.test/1"}`,
+			[]nyckel.Detection{{LabelConfidence: cat, Box: nyckel.Box{X: 0.1, Y: 0.2, Width: 0.3, Height: 0.4}}},
+			"",
+		},
+		{
+			"boxes in a bare list", detect, `[{"labelName":"Cat","labelId":"label_1","confidence":0.5,"boundingBox":{"x":0.1,"y":0.2,"width":0.3,"height":0.4}}]`,
+			"", "",
+			[]nyckel.Detection{{LabelConfidence: cat, Box: nyckel.Box{X: 0.1, Y: 0.2, Width: 0.3, Height: 0.4}}},
+			"",
+		},
 		{"no boxes", detect, `{"predictions":[]}`, "", "", []nyckel.Detection(nil), ""},
 		{"no boxes, as null", detect, `{"predictions":null}`, "", "", []nyckel.Detection(nil), ""},
-		{"box in pixels", detect, `[{"labelName":"Cat","confidence":0.5,"boundingBox":{"x":10,"y":0.2,"width":30,"height":40}}]`, "", "", nil,
-			"detection 0: its boundingBox {X:10 Y:0.2 Width:30 Height:40} is not in fractions"},
+		{
+			"box in pixels", detect, `[{"labelName":"Cat","confidence":0.5,"boundingBox":{"x":10,"y":0.2,"width":30,"height":40}}]`, "", "", nil,
+			"detection 0: its boundingBox {X:10 Y:0.2 Width:30 Height:40} is not in fractions",
+		},
 		{"no box", detect, `[{"labelName":"Cat","confidence":0.5}]`, "", "", nil, "detection 0: it has no boundingBox"},
 		{"no list of boxes", detect, `{"labelName":"Cat"}`, "", "", nil, "not the JSON of detections: it has no predictions"},
 
-		{"matches", find, `[{"sampleId":"sample_1","distance":0.25,"externalId":"e","data":null},{"sampleId":"sample_2","distance":1}]`,
+		{
+			"matches", find, `[{"sampleId":"sample_1","distance":0.25,"externalId":"e","data":null},{"sampleId":"sample_2","distance":1}]`,
 			searchURL + "?includeData=false&sampleCount=2", `{"data":"x"}`,
-			[]nyckel.Match{{SampleID: "sample_1", ExternalID: "e", Distance: 0.25}, {SampleID: "sample_2", Distance: 1}}, ""},
+			[]nyckel.Match{{SampleID: "sample_1", ExternalID: "e", Distance: 0.25}, {SampleID: "sample_2", Distance: 1}},
+			"",
+		},
 		{"matches in an object", find, `{"searchSamples":[{"sampleId":"sample_1","distance":0}]}`, "", "", []nyckel.Match{{SampleID: "sample_1"}}, ""},
-		{"matches with data", findLike, `{"searchSamples":[{"sampleId":"sample_1","distance":0,"externalId":"e","data":{"a":1}}]}`,
-			searchURL, `{"sampleId":"sample_7"}`, []nyckel.Match{{SampleID: "sample_1", ExternalID: "e", Data: json.RawMessage(`{"a":1}`)}}, ""},
+		{
+			"matches with data", findLike, `{"searchSamples":[{"sampleId":"sample_1","distance":0,"externalId":"e","data":{"a":1}}]}`,
+			searchURL, `{"sampleId":"sample_7"}`,
+			[]nyckel.Match{{SampleID: "sample_1", ExternalID: "e", Data: json.RawMessage(`{"a":1}`)}},
+			"",
+		},
 		{"no matches", find, `[]`, "", "", []nyckel.Match(nil), ""},
 		{"match of nothing", find, `[{"distance":0.5}]`, "", "", nil, "match 0: it has neither sampleId nor externalId"},
 		{"match without a distance", find, `[{"sampleId":"sample_1"}]`, "", "", nil, "match 0: it has no distance"},
@@ -108,8 +128,11 @@ func TestOutputs(t *testing.T) {
 		{"no text", readText, `{"labelName":"Cat"}`, "", "", nil, "it has no text"},
 		{"text as a list", readText, `[]`, "", "", nil, "not the JSON of a reading: its type is array, not object"},
 
-		{"locations", locate, `[{"labelName":"Cat","points":[{"x":0.5,"y":0.25,"confidence":0.75}]}]`, v09 + "locate", `{"data":"https://p.test/1"}`,
-			[]nyckel.Location{{LabelName: "Cat", Points: []nyckel.Point{{X: 0.5, Y: 0.25, Confidence: 0.75}}}}, ""},
+		{
+			"locations", locate, `[{"labelName":"Cat","points":[{"x":0.5,"y":0.25,"confidence":0.75}]}]`, v09 + "locate", `{"data":"https://p.test/1"}`,
+			[]nyckel.Location{{LabelName: "Cat", Points: []nyckel.Point{{X: 0.5, Y: 0.25, Confidence: 0.75}}}},
+			"",
+		},
 		{"location in percent", locate, `[{"points":[{"x":0.5,"y":0.25,"confidence":75}]}]`, "", "", nil, "location 0: confidence 75 is not between 0 and 1"},
 	}
 	for _, tt := range tests {

@@ -15,23 +15,33 @@ func TestDecode(t *testing.T) {
 		want    *Prediction
 		wantErr string
 	}{
-		{"as recorded", `{"labelName":"Cat","labelId":"label_02c91lh4rrpyp30u","confidence":0.6337890625}`,
-			&Prediction{LabelName: "Cat", LabelID: "label_02c91lh4rrpyp30u", Confidence: 0.6337890625}, ""},
-		{"everything", `{"labelName":"Cat","labelId":"label_1","labelMetadata":{"queue":"pets"},"confidence":0.5,"decisionThreshold":0.4,
+		{
+			"as recorded", `{"labelName":"Cat","labelId":"label_02c91lh4rrpyp30u","confidence":0.6337890625}`,
+			&Prediction{LabelName: "Cat", LabelID: "label_02c91lh4rrpyp30u", Confidence: 0.6337890625}, "",
+		},
+		{
+			"everything", `{"labelName":"Cat","labelId":"label_1","labelMetadata":{"queue":"pets"},"confidence":0.5,"decisionThreshold":0.4,
 			"labelConfidences":[{"labelName":"Cat","labelId":"label_1","confidence":0.5},{"labelName":"Dog","confidence":0.25}],
 			"externalId":"e","sampleId":"sample_1"}`,
-			&Prediction{LabelName: "Cat", LabelID: "label_1", LabelMetadata: map[string]string{"queue": "pets"}, Confidence: 0.5,
+			&Prediction{
+				LabelName: "Cat", LabelID: "label_1", LabelMetadata: map[string]string{"queue": "pets"}, Confidence: 0.5,
 				Labels:     []LabelConfidence{{"Cat", "label_1", 0.5}, {"Dog", "", 0.25}},
-				ExternalID: "e", SampleID: "sample_1"}, ""},
+				ExternalID: "e", SampleID: "sample_1",
+			}, "",
+		},
 		{"null is absent", `{"labelName":"Cat","labelId":null,"labelMetadata":null,"confidence":0.5,"labelConfidences":null,"externalId":null,"sampleId":null}`, cat, ""},
 		{"unknown members", `{"labelName":"Cat","confidence":0.5,"model":{"id":1},"prediction":[]}`, cat, ""},
 		{"name only, no confidence", `{"labelName":"Cat"}`, &Prediction{LabelName: "Cat"}, ""},
 		{"id only", `{"labelId":"label_1","confidence":1}`, &Prediction{LabelID: "label_1", Confidence: 1}, ""},
 		{"members of other forms", `{"labelName":"Cat","labelId":7,"labelMetadata":["x"],"confidence":0.5,"labelConfidences":{"Cat":0.5},"externalId":{},"sampleId":1}`, cat, ""},
-		{"metadata that is not all text", `{"labelName":"Cat","confidence":0.5,"labelMetadata":{"queue":"pets","level":3}}`,
-			&Prediction{LabelName: "Cat", Confidence: 0.5, LabelMetadata: map[string]string{"queue": "pets", "level": ""}}, ""},
-		{"labels that cannot be used", `{"labelName":"Cat","confidence":0.5,"labelConfidences":[{"confidence":0.5},{"labelName":"Dog","confidence":7},{"labelName":"Cow","confidence":0.25}]}`,
-			&Prediction{LabelName: "Cat", Confidence: 0.5, Labels: []LabelConfidence{{"Cow", "", 0.25}}}, ""},
+		{
+			"metadata that is not all text", `{"labelName":"Cat","confidence":0.5,"labelMetadata":{"queue":"pets","level":3}}`,
+			&Prediction{LabelName: "Cat", Confidence: 0.5, LabelMetadata: map[string]string{"queue": "pets", "level": ""}}, "",
+		},
+		{
+			"labels that cannot be used", `{"labelName":"Cat","confidence":0.5,"labelConfidences":[{"confidence":0.5},{"labelName":"Dog","confidence":7},{"labelName":"Cow","confidence":0.25}]}`,
+			&Prediction{LabelName: "Cat", Confidence: 0.5, Labels: []LabelConfidence{{"Cow", "", 0.25}}}, "",
+		},
 		{"rounding above", `{"labelName":"Cat","confidence":1.0000001}`, &Prediction{LabelName: "Cat", Confidence: 1}, ""},
 		{"rounding below", `{"labelName":"Cat","confidence":-1e-9}`, &Prediction{LabelName: "Cat"}, ""},
 		{"percents", `{"labelName":"Cat","confidence":57}`, nil, "confidence 57 is not between 0 and 1"},

@@ -90,97 +90,183 @@ func TestClassifyAnswer(t *testing.T) {
 		want   policy.Verdict
 	}{
 		// Nyckel's own table.
-		{"bad request", 400, nil, `{"message":"Unknown label"}`,
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: "Unknown label"}},
-		{"null message", 400, nil, `{"message":null}`,
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted}},
-		{"expired token", 401, nil, `{"message":"Token expired"}`,
-			policy.Verdict{Class: policy.Unauthenticated, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Token expired"}},
-		{"free quota used up", 402, nil, `{"message":"Monthly free quota exceeded"}`,
-			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Monthly free quota exceeded"}},
-		{"not yours", 403, nil, `{"message":"Forbidden"}`,
-			policy.Verdict{Class: policy.Forbidden, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Forbidden"}},
-		{"no such function", 404, nil, `{"error":"No function with this id"}`,
-			policy.Verdict{Class: policy.NotFound, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "No function with this id"}},
-		{"duplicate sample", 409, nil, `{"message":"Duplicate","existingSampleId":"sample_1"}`,
-			policy.Verdict{Class: policy.Conflict, Message: "Duplicate"}},
-		{"too many at once", 429, nil, `{"message":"Too many concurrent requests"}`,
-			policy.Verdict{Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Message: "Too many concurrent requests"}},
-		{"page from a proxy", 502, header("Content-Type", "text/html"), page,
-			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere,
-				Message: "502 Bad Gateway"}},
-		{"empty body", 500, nil, "",
-			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere}},
+		{
+			"bad request", 400, nil, `{"message":"Unknown label"}`,
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: "Unknown label"},
+		},
+		{
+			"null message", 400, nil, `{"message":null}`,
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted},
+		},
+		{
+			"expired token", 401, nil, `{"message":"Token expired"}`,
+			policy.Verdict{Class: policy.Unauthenticated, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Token expired"},
+		},
+		{
+			"free quota used up", 402, nil, `{"message":"Monthly free quota exceeded"}`,
+			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Monthly free quota exceeded"},
+		},
+		{
+			"not yours", 403, nil, `{"message":"Forbidden"}`,
+			policy.Verdict{Class: policy.Forbidden, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Forbidden"},
+		},
+		{
+			"no such function", 404, nil, `{"error":"No function with this id"}`,
+			policy.Verdict{Class: policy.NotFound, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "No function with this id"},
+		},
+		{
+			"duplicate sample", 409, nil, `{"message":"Duplicate","existingSampleId":"sample_1"}`,
+			policy.Verdict{Class: policy.Conflict, Message: "Duplicate"},
+		},
+		{
+			"too many at once", 429, nil, `{"message":"Too many concurrent requests"}`,
+			policy.Verdict{Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Message: "Too many concurrent requests"},
+		},
+		{
+			"page from a proxy", 502, header("Content-Type", "text/html"), page,
+			policy.Verdict{
+				Class: policy.Internal, Again: policy.Anywhere,
+				Message: "502 Bad Gateway",
+			},
+		},
+		{
+			"empty body", 500, nil, "",
+			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere},
+		},
 
 		// Quota or rate.
-		{"quota by code", 429, nil, openaiQuota,
-			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Code: "insufficient_quota", Message: "You exceeded your current quota."}},
-		{"quota by type", 429, nil, `{"error":{"message":"No.","type":"insufficient_quota"}}`,
-			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Code: "insufficient_quota", Message: "No."}},
-		{"quota by words", 429, nil, `{"message":"Please Upgrade your PLAN"}`,
-			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Please Upgrade your PLAN"}},
-		{"quota behind a 403", 403, nil, `{"message":"Your credit balance is too low"}`,
-			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Your credit balance is too low"}},
-		{"quota keeps the wait", 429, header("Retry-After", "30"), openaiQuota,
-			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Wait: 30 * time.Second, Code: "insufficient_quota", Message: "You exceeded your current quota."}},
-		{"a link to the quota page is no quota", 429, nil, azureLimit,
-			policy.Verdict{Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Code: "429",
-				Message: "Requests have exceeded the call rate limit of your tier. Please retry after 20 seconds. Go to https://aka.ms/oai/quotaincrease to raise the limit."}},
-		{"a link to the billing page is no quota", 429, nil, openaiLimit,
-			policy.Verdict{Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Code: "rate_limit_exceeded",
-				Message: "Rate limit reached for requests. Visit https://platform.openai.com/account/billing to raise it."}},
-		{"a page about plans is no quota", 429, nil, "<html>Upgrade your plan</html>",
-			policy.Verdict{Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Message: "<html>Upgrade your plan</html>"}},
-		{"quota in a 500 is a failure all the same", 500, nil, `{"message":"quota service unavailable"}`,
-			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Message: "quota service unavailable"}},
-		{"digits in the text say nothing", 500, nil, `{"message":"upstream said 429"}`,
-			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Message: "upstream said 429"}},
+		{
+			"quota by code", 429, nil, openaiQuota,
+			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Code: "insufficient_quota", Message: "You exceeded your current quota."},
+		},
+		{
+			"quota by type", 429, nil, `{"error":{"message":"No.","type":"insufficient_quota"}}`,
+			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Code: "insufficient_quota", Message: "No."},
+		},
+		{
+			"quota by words", 429, nil, `{"message":"Please Upgrade your PLAN"}`,
+			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Please Upgrade your PLAN"},
+		},
+		{
+			"quota behind a 403", 403, nil, `{"message":"Your credit balance is too low"}`,
+			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Message: "Your credit balance is too low"},
+		},
+		{
+			"quota keeps the wait", 429, header("Retry-After", "30"), openaiQuota,
+			policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Executed: policy.NotExecuted, Wait: 30 * time.Second, Code: "insufficient_quota", Message: "You exceeded your current quota."},
+		},
+		{
+			"a link to the quota page is no quota", 429, nil, azureLimit,
+			policy.Verdict{
+				Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Code: "429",
+				Message: "Requests have exceeded the call rate limit of your tier. Please retry after 20 seconds. Go to https://aka.ms/oai/quotaincrease to raise the limit.",
+			},
+		},
+		{
+			"a link to the billing page is no quota", 429, nil, openaiLimit,
+			policy.Verdict{
+				Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Code: "rate_limit_exceeded",
+				Message: "Rate limit reached for requests. Visit https://platform.openai.com/account/billing to raise it.",
+			},
+		},
+		{
+			"a page about plans is no quota", 429, nil, "<html>Upgrade your plan</html>",
+			policy.Verdict{Class: policy.RateLimited, Again: policy.Anywhere, Executed: policy.NotExecuted, Message: "<html>Upgrade your plan</html>"},
+		},
+		{
+			"quota in a 500 is a failure all the same", 500, nil, `{"message":"quota service unavailable"}`,
+			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Message: "quota service unavailable"},
+		},
+		{
+			"digits in the text say nothing", 500, nil, `{"message":"upstream said 429"}`,
+			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Message: "upstream said 429"},
+		},
 
 		// The server's word on when and whether to come back.
-		{"503 with a wait was not processed", 503, header("Retry-After", "7"), "",
-			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere, Executed: policy.NotExecuted, Wait: 7 * time.Second}},
-		{"503 with a wait of zero, too", 503, header("Retry-After", "0"), "",
-			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere, Executed: policy.NotExecuted}},
-		{"503 with an unreadable wait may have been", 503, header("Retry-After", "soon"), "",
-			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere}},
-		{"500 with a wait may have been", 500, header("Retry-After", "7"), "",
-			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Wait: 7 * time.Second}},
-		{"date related to Now", 503, header("Retry-After", "Sat, 14 Mar 2026 12:00:09 GMT"), "",
-			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere, Executed: policy.NotExecuted, Wait: 9 * time.Second}},
-		{"retry forbidden", 503, header("X-Should-Retry", "false"), "",
-			policy.Verdict{Class: policy.Overloaded, Again: policy.Nobody}},
-		{"retry encouraged", 409, header("X-Should-Retry", "true"), "",
-			policy.Verdict{Class: policy.Conflict, Again: policy.Anywhere}},
-		{"no word on retries", 503, header("X-Should-Retry", "maybe"), "",
-			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere}},
+		{
+			"503 with a wait was not processed", 503, header("Retry-After", "7"), "",
+			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere, Executed: policy.NotExecuted, Wait: 7 * time.Second},
+		},
+		{
+			"503 with a wait of zero, too", 503, header("Retry-After", "0"), "",
+			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere, Executed: policy.NotExecuted},
+		},
+		{
+			"503 with an unreadable wait may have been", 503, header("Retry-After", "soon"), "",
+			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere},
+		},
+		{
+			"500 with a wait may have been", 500, header("Retry-After", "7"), "",
+			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, Wait: 7 * time.Second},
+		},
+		{
+			"date related to Now", 503, header("Retry-After", "Sat, 14 Mar 2026 12:00:09 GMT"), "",
+			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere, Executed: policy.NotExecuted, Wait: 9 * time.Second},
+		},
+		{
+			"retry forbidden", 503, header("X-Should-Retry", "false"), "",
+			policy.Verdict{Class: policy.Overloaded, Again: policy.Nobody},
+		},
+		{
+			"retry encouraged", 409, header("X-Should-Retry", "true"), "",
+			policy.Verdict{Class: policy.Conflict, Again: policy.Anywhere},
+		},
+		{
+			"no word on retries", 503, header("X-Should-Retry", "maybe"), "",
+			policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere},
+		},
 
 		// Request ids.
-		{"request id", 500, header("X-Request-Id", "req_1", "Request-Id", "req_2"), "",
-			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, RequestID: "req_1"}},
-		{"request id by its other name", 500, header("Request-Id", "req_2"), "",
-			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, RequestID: "req_2"}},
-		{"request id on one line", 500, header("X-Request-Id", "req\t1\x1b[31m"), "",
-			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, RequestID: "req 1 [31m"}},
+		{
+			"request id", 500, header("X-Request-Id", "req_1", "Request-Id", "req_2"), "",
+			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, RequestID: "req_1"},
+		},
+		{
+			"request id by its other name", 500, header("Request-Id", "req_2"), "",
+			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, RequestID: "req_2"},
+		},
+		{
+			"request id on one line", 500, header("X-Request-Id", "req\t1\x1b[31m"), "",
+			policy.Verdict{Class: policy.Internal, Again: policy.Anywhere, RequestID: "req 1 [31m"},
+		},
 
 		// Envelopes.
-		{"message before error", 400, nil, `{"message":"outer","error":{"message":"inner","code":"bad"}}`,
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Code: "bad", Message: "outer"}},
-		{"number as code", 400, nil, `{"code":1007,"message":"No"}`,
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Code: "1007", Message: "No"}},
-		{"inner code before outer", 400, nil, `{"code":"outer","error":{"code":"inner","type":"kind"}}`,
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Code: "inner"}},
-		{"OAuth", 401, nil, `{"error":"invalid_client","error_description":"Client authentication failed"}`,
-			policy.Verdict{Class: policy.Unauthenticated, Again: policy.Elsewhere, Executed: policy.NotExecuted, Code: "invalid_client", Message: "Client authentication failed"}},
-		{"description alone", 400, nil, `{"error_description":"No grant"}`,
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: "No grant"}},
-		{"upper case keys", 400, nil, `{"Message":"No"}`,
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: "No"}},
-		{"fields of other types", 400, nil, `{"message":["a"],"error":true,"code":{}}`,
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted}},
-		{"an array", 400, nil, `["a"]`,
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: `["a"]`}},
-		{"plain text of many lines", 400, nil, "\r\n first\n\n second \x00\u2028third\u202e\n",
-			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: "first second third"}},
+		{
+			"message before error", 400, nil, `{"message":"outer","error":{"message":"inner","code":"bad"}}`,
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Code: "bad", Message: "outer"},
+		},
+		{
+			"number as code", 400, nil, `{"code":1007,"message":"No"}`,
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Code: "1007", Message: "No"},
+		},
+		{
+			"inner code before outer", 400, nil, `{"code":"outer","error":{"code":"inner","type":"kind"}}`,
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Code: "inner"},
+		},
+		{
+			"OAuth", 401, nil, `{"error":"invalid_client","error_description":"Client authentication failed"}`,
+			policy.Verdict{Class: policy.Unauthenticated, Again: policy.Elsewhere, Executed: policy.NotExecuted, Code: "invalid_client", Message: "Client authentication failed"},
+		},
+		{
+			"description alone", 400, nil, `{"error_description":"No grant"}`,
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: "No grant"},
+		},
+		{
+			"upper case keys", 400, nil, `{"Message":"No"}`,
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: "No"},
+		},
+		{
+			"fields of other types", 400, nil, `{"message":["a"],"error":true,"code":{}}`,
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted},
+		},
+		{
+			"an array", 400, nil, `["a"]`,
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: `["a"]`},
+		},
+		{
+			"plain text of many lines", 400, nil, "\r\n first\n\n second \x00\u2028third\u202e\n",
+			policy.Verdict{Class: policy.Invalid, Executed: policy.NotExecuted, Message: "first second third"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -25,8 +25,10 @@ func IsSecret(name string) bool {
 			return true
 		}
 	}
-	for _, end := range [...]string{"key", "keyid", "token", "sig", "organization", "organisation", "project", "tenant", "account", "user", "orgid",
-		"organizationid", "projectid", "tenantid", "accountid", "userid", "userproject"} {
+	for _, end := range [...]string{
+		"key", "keyid", "token", "sig", "organization", "organisation", "project", "tenant", "account", "user", "orgid",
+		"organizationid", "projectid", "tenantid", "accountid", "userid", "userproject",
+	} {
 		if strings.HasSuffix(text, end) {
 			return true
 		}

@@ -89,42 +89,78 @@ func TestExplainWorst(t *testing.T) {
 		{"total", chain(total(5 * sec)), policy.Worst{Calls: 1, Header: 5 * sec, End: 5 * sec}},
 		{"first byte", chain(timeout), policy.Worst{Calls: 1, Header: 10 * sec, End: policy.Unbounded}},
 		{"the tighter one", chain(total(5*sec), policy.Timeout{Total: 9 * sec, FirstByte: 2 * sec}), policy.Worst{Calls: 1, Header: 2 * sec, End: 5 * sec}},
-		{"a peek, once with a record", chain(call, breaker, fixed, timeout),
-			policy.Worst{Calls: 1, Header: 15100 * ms, End: policy.Unbounded, Waiting: 5 * sec, BufferedBytes: 4 << 10}},
-		{"a peek for each without", chain(breaker, policy.Limit{MaxWait: 5 * sec}, timeout),
-			policy.Worst{Calls: 1, Header: 15200 * ms, End: policy.Unbounded, Waiting: 5 * sec, BufferedBytes: 4 << 10}},
-		{"none for a limit that learns nothing", chain(fixed, timeout),
-			policy.Worst{Calls: 1, Header: 15 * sec, End: policy.Unbounded, Waiting: 5 * sec}},
+		{
+			"a peek, once with a record", chain(call, breaker, fixed, timeout),
+			policy.Worst{Calls: 1, Header: 15100 * ms, End: policy.Unbounded, Waiting: 5 * sec, BufferedBytes: 4 << 10},
+		},
+		{
+			"a peek for each without", chain(breaker, policy.Limit{MaxWait: 5 * sec}, timeout),
+			policy.Worst{Calls: 1, Header: 15200 * ms, End: policy.Unbounded, Waiting: 5 * sec, BufferedBytes: 4 << 10},
+		},
+		{
+			"none for a limit that learns nothing", chain(fixed, timeout),
+			policy.Worst{Calls: 1, Header: 15 * sec, End: policy.Unbounded, Waiting: 5 * sec},
+		},
 		{"no longer than the body", chain(breaker, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4 << 10}},
-		{"retry", chain(noBuffer, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
-			policy.Worst{Calls: 2, Header: 2*2100*ms + mins, End: 2100*ms + mins + 4*sec, Waiting: mins, BufferedBytes: base + kept}},
+		{
+			"retry", chain(noBuffer, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
+			policy.Worst{Calls: 2, Header: 2*2100*ms + mins, End: 2100*ms + mins + 4*sec, Waiting: mins, BufferedBytes: base + kept},
+		},
 		{"hedge", chain(hedge, total(sec)), policy.Worst{Calls: 2, Header: 2*sec + 100*ms, End: 2*sec + 100*ms, BufferedBytes: 2*(4<<10) + 2*(64<<10+1)}},
-		{"hedges around retry count with it", chain(policy.Hedge{Max: 2}, policy.Retry{BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, total(sec)),
-			policy.Worst{Calls: 5, Header: 3*(3*sec+100*ms) + 150*ms, End: 3*(3*sec+100*ms) + 150*ms, Waiting: 3 * 2 * ms, BufferedBytes: 3 * (4<<10 + kept + 64<<10 + 1)}},
-		{"retry that reads ahead", chain(policy.Retry{Attempts: 2}, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
-			policy.Worst{Calls: 2, Header: 8*sec + mins, End: 8*sec + mins, Waiting: mins, BufferedBytes: base + kept + 64<<10 + 1}},
-		{"waits of its own", chain(brief, total(sec)),
-			policy.Worst{Calls: 3, Header: 3*sec + 3*sec, End: 6 * sec, Waiting: 3 * sec, BufferedBytes: base + kept}},
-		{"the server's, and jitter", chain(policy.Retry{BufferBytes: -1, Attempts: 2, WaitJitter: 0.5, ReplayBytes: -1}, total(sec)),
-			policy.Worst{Calls: 2, Header: 92 * sec, End: 92 * sec, Waiting: 90 * sec, BufferedBytes: 4<<10 + kept}},
-		{"no bound to the server's", chain(policy.Retry{BufferBytes: -1, MaxWait: -1, ReplayBytes: -1}, total(sec)),
-			policy.Worst{Calls: 3, Header: policy.Unbounded, End: policy.Unbounded, Waiting: policy.Unbounded, BufferedBytes: 4<<10 + kept}},
-		{"throwing away takes longer than the wait", chain(policy.Retry{Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1,
-			Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, total(sec)),
-			policy.Worst{Calls: 2, Header: 2050 * ms, End: 2050 * ms, Waiting: ms, BufferedBytes: 4<<10 + kept}},
-		{"decorrelated", chain(policy.Retry{BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: decorrelated}, total(sec)),
-			policy.Worst{Calls: 3, Header: 3*sec + 63*sec, End: 66 * sec, Waiting: 63 * sec, BufferedBytes: 4<<10 + kept}},
-		{"a class that is repeated more often", chain(policy.Retry{Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Throttled: policy.Backoff{Base: ms},
-			Classes: map[policy.Class]policy.ClassRetry{policy.Overloaded: {Attempts: 4, Backoff: policy.Backoff{Base: 10 * ms}}}}, total(sec)),
-			policy.Worst{Calls: 4, Header: 4*sec + 200*ms, End: 4*sec + 200*ms, Waiting: 160 * ms, BufferedBytes: 4<<10 + kept}},
-		{"a budget of nothing", chain(policy.Retry{Budget: policy.Budget{Burst: 0.5}, ReplayBytes: -1, BufferBytes: -1}, total(sec)),
-			policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4 << 10}},
-		{"retries below each other count together", chain(call, noBuffer, retry), policy.Worst{Calls: 3,
-			Header: policy.Unbounded, End: policy.Unbounded, Waiting: 5 * mins, BufferedBytes: base + kept + 64<<10 + 1 + base - 4<<10 + kept}},
-		{"unless a foreign layer is between", chain(total(sec), noBuffer, foreign, retry), policy.Worst{Calls: 6,
-			Header: sec, End: sec, Waiting: sec, BufferedBytes: base + kept + 64<<10 + 1 + base - 4<<10 + kept}},
-		{"spilled", chain(policy.Retry{Attempts: 1, SpillBytes: 2 << 20, BufferBytes: -1}, total(sec)),
-			policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: base, SpilledBytes: 2<<20 + 32<<10}},
+		{
+			"hedges around retry count with it", chain(policy.Hedge{Max: 2}, policy.Retry{BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, total(sec)),
+			policy.Worst{Calls: 5, Header: 3*(3*sec+100*ms) + 150*ms, End: 3*(3*sec+100*ms) + 150*ms, Waiting: 3 * 2 * ms, BufferedBytes: 3 * (4<<10 + kept + 64<<10 + 1)},
+		},
+		{
+			"retry that reads ahead", chain(policy.Retry{Attempts: 2}, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
+			policy.Worst{Calls: 2, Header: 8*sec + mins, End: 8*sec + mins, Waiting: mins, BufferedBytes: base + kept + 64<<10 + 1},
+		},
+		{
+			"waits of its own", chain(brief, total(sec)),
+			policy.Worst{Calls: 3, Header: 3*sec + 3*sec, End: 6 * sec, Waiting: 3 * sec, BufferedBytes: base + kept},
+		},
+		{
+			"the server's, and jitter", chain(policy.Retry{BufferBytes: -1, Attempts: 2, WaitJitter: 0.5, ReplayBytes: -1}, total(sec)),
+			policy.Worst{Calls: 2, Header: 92 * sec, End: 92 * sec, Waiting: 90 * sec, BufferedBytes: 4<<10 + kept},
+		},
+		{
+			"no bound to the server's", chain(policy.Retry{BufferBytes: -1, MaxWait: -1, ReplayBytes: -1}, total(sec)),
+			policy.Worst{Calls: 3, Header: policy.Unbounded, End: policy.Unbounded, Waiting: policy.Unbounded, BufferedBytes: 4<<10 + kept},
+		},
+		{
+			"throwing away takes longer than the wait", chain(policy.Retry{
+				Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1,
+				Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1},
+			}, total(sec)),
+			policy.Worst{Calls: 2, Header: 2050 * ms, End: 2050 * ms, Waiting: ms, BufferedBytes: 4<<10 + kept},
+		},
+		{
+			"decorrelated", chain(policy.Retry{BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: decorrelated}, total(sec)),
+			policy.Worst{Calls: 3, Header: 3*sec + 63*sec, End: 66 * sec, Waiting: 63 * sec, BufferedBytes: 4<<10 + kept},
+		},
+		{
+			"a class that is repeated more often", chain(policy.Retry{
+				Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Throttled: policy.Backoff{Base: ms},
+				Classes: map[policy.Class]policy.ClassRetry{policy.Overloaded: {Attempts: 4, Backoff: policy.Backoff{Base: 10 * ms}}},
+			}, total(sec)),
+			policy.Worst{Calls: 4, Header: 4*sec + 200*ms, End: 4*sec + 200*ms, Waiting: 160 * ms, BufferedBytes: 4<<10 + kept},
+		},
+		{
+			"a budget of nothing", chain(policy.Retry{Budget: policy.Budget{Burst: 0.5}, ReplayBytes: -1, BufferBytes: -1}, total(sec)),
+			policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4 << 10},
+		},
+		{"retries below each other count together", chain(call, noBuffer, retry), policy.Worst{
+			Calls:  3,
+			Header: policy.Unbounded, End: policy.Unbounded, Waiting: 5 * mins, BufferedBytes: base + kept + 64<<10 + 1 + base - 4<<10 + kept,
+		}},
+		{"unless a foreign layer is between", chain(total(sec), noBuffer, foreign, retry), policy.Worst{
+			Calls:  6,
+			Header: sec, End: sec, Waiting: sec, BufferedBytes: base + kept + 64<<10 + 1 + base - 4<<10 + kept,
+		}},
+		{
+			"spilled", chain(policy.Retry{Attempts: 1, SpillBytes: 2 << 20, BufferBytes: -1}, total(sec)),
+			policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: base, SpilledBytes: 2<<20 + 32<<10},
+		},
 		{"no queue", chain(policy.Limit{MaxQueue: -1}, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 4 << 10}},
 		{"cache", chain(cached, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec, BufferedBytes: 2*(4<<10) + 256<<10}},
 		{"cache that throws away", chain(cached, timeout), policy.Worst{Calls: 1, Header: 10250 * ms, End: policy.Unbounded, BufferedBytes: 2*(4<<10) + 256<<10}},
@@ -140,16 +176,26 @@ func TestExplainWorst(t *testing.T) {
 		parts []policy.Part
 		want  policy.Worst
 	}{
-		{"endpoints one after the other", chain(three, total(sec)),
-			policy.Worst{Calls: 3, Header: 3*sec + 100*ms, End: 3*sec + 100*ms, BufferedBytes: 4<<10 + replays}},
-		{"endpoints of their own", append(append(chain(three), at("eu", chain(total(sec))[0]), at("us", chain(total(2 * sec))[0])), chain(total(4*sec))...),
-			policy.Worst{Calls: 3, Header: 7*sec + 100*ms, End: 7*sec + 100*ms, BufferedBytes: 4<<10 + replays}},
-		{"endpoints below a retry", chain(policy.Retry{Attempts: 5, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, three, total(sec)),
-			policy.Worst{Calls: 5, Header: 5*(3*sec+100*ms) + 4*50*ms, End: 5*(3*sec+100*ms) + 4*50*ms, Waiting: 4 * ms, BufferedBytes: 4<<10 + replays + kept}},
-		{"a retry for each endpoint", chain(three, policy.Retry{Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, total(sec)),
-			policy.Worst{Calls: 6, Header: 3*(2*sec+50*ms) + 100*ms, End: 3*(2*sec+50*ms) + 100*ms, Waiting: 3 * ms, BufferedBytes: 4<<10 + kept + replays}},
-		{"bodies that are translated", chain(translated, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
-			policy.Worst{Calls: 1, Header: 4 * sec, End: 4 * sec, BufferedBytes: 4<<10 + 2*(policy.MapBytes+1)}},
+		{
+			"endpoints one after the other", chain(three, total(sec)),
+			policy.Worst{Calls: 3, Header: 3*sec + 100*ms, End: 3*sec + 100*ms, BufferedBytes: 4<<10 + replays},
+		},
+		{
+			"endpoints of their own", append(append(chain(three), at("eu", chain(total(sec))[0]), at("us", chain(total(2 * sec))[0])), chain(total(4*sec))...),
+			policy.Worst{Calls: 3, Header: 7*sec + 100*ms, End: 7*sec + 100*ms, BufferedBytes: 4<<10 + replays},
+		},
+		{
+			"endpoints below a retry", chain(policy.Retry{Attempts: 5, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, three, total(sec)),
+			policy.Worst{Calls: 5, Header: 5*(3*sec+100*ms) + 4*50*ms, End: 5*(3*sec+100*ms) + 4*50*ms, Waiting: 4 * ms, BufferedBytes: 4<<10 + replays + kept},
+		},
+		{
+			"a retry for each endpoint", chain(three, policy.Retry{Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, total(sec)),
+			policy.Worst{Calls: 6, Header: 3*(2*sec+50*ms) + 100*ms, End: 3*(2*sec+50*ms) + 100*ms, Waiting: 3 * ms, BufferedBytes: 4<<10 + kept + replays},
+		},
+		{
+			"bodies that are translated", chain(translated, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
+			policy.Worst{Calls: 1, Header: 4 * sec, End: 4 * sec, BufferedBytes: 4<<10 + 2*(policy.MapBytes+1)},
+		},
 		{"no endpoint", chain(policy.Failover{}, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec}},
 	}...)
 	for _, tt := range tests {

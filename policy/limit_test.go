@@ -19,21 +19,31 @@ func TestLimitDefaults(t *testing.T) {
 		want policy.Limit
 	}{
 		{"none set", policy.Limit{}, policy.Limit{MaxQueue: 1000, MaxWait: 5 * time.Second, Adaptive: adaptive}},
-		{"burst of a second",
+		{
+			"burst of a second",
 			policy.Limit{PerSecond: 25},
-			policy.Limit{PerSecond: 25, Burst: 25, MaxQueue: 1000, MaxWait: 5 * time.Second, Adaptive: adaptive}},
-		{"burst of a slow rate",
+			policy.Limit{PerSecond: 25, Burst: 25, MaxQueue: 1000, MaxWait: 5 * time.Second, Adaptive: adaptive},
+		},
+		{
+			"burst of a slow rate",
 			policy.Limit{PerSecond: 0.5},
-			policy.Limit{PerSecond: 0.5, Burst: 1, MaxQueue: 1000, MaxWait: 5 * time.Second, Adaptive: adaptive}},
-		{"burst as set",
+			policy.Limit{PerSecond: 0.5, Burst: 1, MaxQueue: 1000, MaxWait: 5 * time.Second, Adaptive: adaptive},
+		},
+		{
+			"burst as set",
 			policy.Limit{PerSecond: 25, Burst: 3},
-			policy.Limit{PerSecond: 25, Burst: 3, MaxQueue: 1000, MaxWait: 5 * time.Second, Adaptive: adaptive}},
-		{"burst of a rate that is no number fit for it",
+			policy.Limit{PerSecond: 25, Burst: 3, MaxQueue: 1000, MaxWait: 5 * time.Second, Adaptive: adaptive},
+		},
+		{
+			"burst of a rate that is no number fit for it",
 			policy.Limit{PerSecond: math.Inf(1)},
-			policy.Limit{PerSecond: math.Inf(1), Burst: 1e9, MaxQueue: 1000, MaxWait: 5 * time.Second, Adaptive: adaptive}},
-		{"no rate, no queue, no wait",
+			policy.Limit{PerSecond: math.Inf(1), Burst: 1e9, MaxQueue: 1000, MaxWait: 5 * time.Second, Adaptive: adaptive},
+		},
+		{
+			"no rate, no queue, no wait",
 			policy.Limit{PerSecond: -1, MaxQueue: -1, MaxWait: -1},
-			policy.Limit{PerSecond: -1, MaxQueue: -1, MaxWait: -1, Adaptive: adaptive}},
+			policy.Limit{PerSecond: -1, MaxQueue: -1, MaxWait: -1, Adaptive: adaptive},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

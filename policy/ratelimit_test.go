@@ -33,10 +33,14 @@ func TestQuotas(t *testing.T) {
 			{Name: "requests", Limit: 60, Remaining: 59, Reset: time.Second},
 			{Name: "tokens", Limit: 150000, Remaining: 149984, Reset: 6 * time.Minute},
 		}},
-		{"Azure", []string{"x-ratelimit-limit-requests", "10", "x-ratelimit-remaining-requests", "0",
-			"x-ratelimit-reset-requests", "7"}, one("requests", 10, 0, 7*time.Second)},
-		{"Azure does not know", []string{"x-ratelimit-limit-requests", "-1", "x-ratelimit-remaining-requests", "-1",
-			"x-ratelimit-reset-requests", "0"}, nil},
+		{"Azure", []string{
+			"x-ratelimit-limit-requests", "10", "x-ratelimit-remaining-requests", "0",
+			"x-ratelimit-reset-requests", "7",
+		}, one("requests", 10, 0, 7*time.Second)},
+		{"Azure does not know", []string{
+			"x-ratelimit-limit-requests", "-1", "x-ratelimit-remaining-requests", "-1",
+			"x-ratelimit-reset-requests", "0",
+		}, nil},
 		{"Anthropic", []string{
 			"anthropic-ratelimit-requests-limit", "50", "anthropic-ratelimit-requests-remaining", "49",
 			"anthropic-ratelimit-requests-reset", "2026-03-14T12:00:02Z",
@@ -46,18 +50,32 @@ func TestQuotas(t *testing.T) {
 			{Name: "input-tokens", Limit: 40000, Remaining: 39000, Reset: time.Minute},
 			{Name: "requests", Limit: 50, Remaining: 49, Reset: 2 * time.Second},
 		}},
-		{"clocks that differ", []string{"Date", date, "anthropic-ratelimit-requests-remaining", "3",
-			"anthropic-ratelimit-requests-reset", "2026-03-14T11:00:05Z"}, one("requests", 0, 3, 5*time.Second)},
-		{"a reset in the past", []string{"anthropic-ratelimit-requests-remaining", "3",
-			"anthropic-ratelimit-requests-reset", "2026-03-14T11:00:05Z"}, one("requests", 0, 3, 0)},
-		{"a time since 1970", []string{"x-ratelimit-limit", "5000", "x-ratelimit-remaining", "12",
-			"x-ratelimit-reset", "1773489660"}, one("", 5000, 12, time.Minute)},
-		{"older drafts", []string{"RateLimit-Limit", "100, 100;w=60", "RateLimit-Remaining", "50", "RateLimit-Reset", "30"},
-			one("", 100, 50, 30*time.Second)},
-		{"the draft", []string{"RateLimit", `"default";r=50;t=30`, "RateLimit-Policy", `"default";q=100;w=60`},
-			one("", 100, 50, 30*time.Second)},
-		{"the draft, two", []string{"RateLimit", `"a,b;r=1";r=50;t=30, "x\"" ; t=2;r=0`,
-			"RateLimit-Policy", `"a,b;r=1";q=100;w=60,"x\"";qu="tokens";q=7`}, []policy.Quota{
+		{"clocks that differ", []string{
+			"Date", date, "anthropic-ratelimit-requests-remaining", "3",
+			"anthropic-ratelimit-requests-reset", "2026-03-14T11:00:05Z",
+		}, one("requests", 0, 3, 5*time.Second)},
+		{"a reset in the past", []string{
+			"anthropic-ratelimit-requests-remaining", "3",
+			"anthropic-ratelimit-requests-reset", "2026-03-14T11:00:05Z",
+		}, one("requests", 0, 3, 0)},
+		{"a time since 1970", []string{
+			"x-ratelimit-limit", "5000", "x-ratelimit-remaining", "12",
+			"x-ratelimit-reset", "1773489660",
+		}, one("", 5000, 12, time.Minute)},
+		{
+			"older drafts",
+			[]string{"RateLimit-Limit", "100, 100;w=60", "RateLimit-Remaining", "50", "RateLimit-Reset", "30"},
+			one("", 100, 50, 30*time.Second),
+		},
+		{
+			"the draft",
+			[]string{"RateLimit", `"default";r=50;t=30`, "RateLimit-Policy", `"default";q=100;w=60`},
+			one("", 100, 50, 30*time.Second),
+		},
+		{"the draft, two", []string{
+			"RateLimit", `"a,b;r=1";r=50;t=30, "x\"" ; t=2;r=0`,
+			"RateLimit-Policy", `"a,b;r=1";q=100;w=60,"x\"";qu="tokens";q=7`,
+		}, []policy.Quota{
 			{Limit: 100, Remaining: 50, Reset: 30 * time.Second},
 			{Name: "tokens", Limit: 7, Remaining: 0, Reset: 2 * time.Second},
 		}},
@@ -67,11 +85,17 @@ func TestQuotas(t *testing.T) {
 		{"a reset that cannot be read", []string{"x-ratelimit-remaining", "3", "x-ratelimit-reset", "soon"}, nil},
 		{"a negative reset", []string{"x-ratelimit-remaining", "3", "x-ratelimit-reset", "-1"}, nil},
 		{"no number", []string{"x-ratelimit-remaining", "few", "x-ratelimit-reset", "1"}, nil},
-		{"more left than there is", []string{"x-ratelimit-limit", "3", "x-ratelimit-remaining", "4", "x-ratelimit-reset", "1"},
-			one("", 0, 4, time.Second)},
+		{
+			"more left than there is",
+			[]string{"x-ratelimit-limit", "3", "x-ratelimit-remaining", "4", "x-ratelimit-reset", "1"},
+			one("", 0, 4, time.Second),
+		},
 		{"another word", []string{"x-ratelimit-remainingish", "3", "x-ratelimit-resetish", "1"}, nil},
-		{"beyond all range", []string{"x-ratelimit-remaining", "0", "x-ratelimit-reset", strings.Repeat("9", 400)},
-			one("", 0, 0, math.MaxInt64-time.Duration(now.UnixNano()))},
+		{
+			"beyond all range",
+			[]string{"x-ratelimit-remaining", "0", "x-ratelimit-reset", strings.Repeat("9", 400)},
+			one("", 0, 0, math.MaxInt64-time.Duration(now.UnixNano())),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -90,9 +114,11 @@ func FuzzQuotas(f *testing.F) {
 	f.Add("-1", "-1", "0", `"a\";b";r=1;t=2,`, `"a\";b";qu="tokens";q=1e9`, "Sat, 14 Mar 2026 11:00:00 GMT")
 	f.Add("1", "9e999", "2026-03-14T11:00:05Z", `";;,`, `\`, "x")
 	f.Fuzz(func(t *testing.T, limit, remaining, reset, draft, policies, date string) {
-		h := http.Header{"Date": {date}, "Ratelimit": {draft}, "Ratelimit-Policy": {policies},
+		h := http.Header{
+			"Date": {date}, "Ratelimit": {draft}, "Ratelimit-Policy": {policies},
 			"X-Ratelimit-Limit-Requests": {limit}, "X-Ratelimit-Remaining-Requests": {remaining},
-			"X-Ratelimit-Reset-Requests": {reset}}
+			"X-Ratelimit-Reset-Requests": {reset},
+		}
 		quotas := policy.Quotas(h, now)
 		for _, q := range quotas {
 			if !(q.Limit >= 0) || !(q.Remaining >= 0) || q.Reset < 0 || (q.Limit > 0 && q.Limit < q.Remaining) {

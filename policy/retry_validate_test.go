@@ -25,21 +25,29 @@ func TestRetryValidate(t *testing.T) {
 		{class(policy.Internal, policy.ClassRetry{Attempts: 100}), ""},
 		{class(policy.Internal, policy.ClassRetry{Attempts: 101}), "policy: Retry.Classes[internal].Attempts is 101, want at most 100"},
 		{class(policy.TimedOut, policy.ClassRetry{Backoff: policy.Backoff{Factor: 0.5}}), "policy: Retry.Classes[timed_out].Backoff.Factor is 0.5, want at least 1"},
-		{class(policy.RateLimited, policy.ClassRetry{Backoff: policy.Backoff{Max: time.Millisecond}}),
-			"policy: Retry.Classes[rate_limited].Backoff.Max is 1ms, want at least Base, 1s"},
+		{
+			class(policy.RateLimited, policy.ClassRetry{Backoff: policy.Backoff{Max: time.Millisecond}}),
+			"policy: Retry.Classes[rate_limited].Backoff.Max is 1ms, want at least Base, 1s",
+		},
 		{class(99, policy.ClassRetry{}), "policy: Retry.Classes[class(99)] is set, want a class that exists"},
-		{policy.Retry{Classes: map[policy.Class]policy.ClassRetry{policy.Internal: {Attempts: 101}, policy.TimedOut: {Attempts: 102}}},
-			"policy: Retry.Classes[timed_out].Attempts is 102, want at most 100\npolicy: Retry.Classes[internal].Attempts is 101, want at most 100"},
+		{
+			policy.Retry{Classes: map[policy.Class]policy.ClassRetry{policy.Internal: {Attempts: 101}, policy.TimedOut: {Attempts: 102}}},
+			"policy: Retry.Classes[timed_out].Attempts is 102, want at most 100\npolicy: Retry.Classes[internal].Attempts is 101, want at most 100",
+		},
 
 		{backoff(policy.Backoff{Kind: policy.ConstantBackoff, Jitter: policy.NoJitter}), ""},
 		{backoff(policy.Backoff{Func: custom, Jitter: policy.EqualJitter}), ""},
 		{backoff(policy.Backoff{Jitter: policy.DecorrelatedJitter}), ""},
 		{backoff(policy.Backoff{Kind: 3}), "policy: Retry.Backoff.Kind is backoff(3), want exponential, linear or constant"},
 		{backoff(policy.Backoff{Jitter: 4}), "policy: Retry.Backoff.Jitter is jitter(4), want full, equal, decorrelated or none"},
-		{backoff(policy.Backoff{Kind: policy.LinearBackoff, Jitter: policy.DecorrelatedJitter}),
-			"policy: Retry.Backoff.Jitter is decorrelated, want another one, since decorrelated waits grow without a Kind or a Func"},
-		{backoff(policy.Backoff{Func: custom, Jitter: policy.DecorrelatedJitter}),
-			"policy: Retry.Backoff.Jitter is decorrelated, want another one, since decorrelated waits grow without a Kind or a Func"},
+		{
+			backoff(policy.Backoff{Kind: policy.LinearBackoff, Jitter: policy.DecorrelatedJitter}),
+			"policy: Retry.Backoff.Jitter is decorrelated, want another one, since decorrelated waits grow without a Kind or a Func",
+		},
+		{
+			backoff(policy.Backoff{Func: custom, Jitter: policy.DecorrelatedJitter}),
+			"policy: Retry.Backoff.Jitter is decorrelated, want another one, since decorrelated waits grow without a Kind or a Func",
+		},
 
 		{policy.Retry{WaitJitter: 1}, ""},
 		{policy.Retry{WaitJitter: 1.1}, "policy: Retry.WaitJitter is 1.1, want 0 to 1"},

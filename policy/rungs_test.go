@@ -43,8 +43,10 @@ func TestCheckLadder(t *testing.T) {
 		"static that is none": {policy.Fallback{Rungs: []string{"static", "rules"}}, nil},
 		"share":               {policy.Fallback{Fidelity: policy.Fidelity{Share: 1.5}}, []string{"Fallback.Fidelity.Share is 1.5"}},
 		"no share":            {policy.Fallback{Fidelity: policy.Fidelity{Share: -1}}, nil},
-		"share that is no number": {policy.Fallback{Fidelity: policy.Fidelity{Share: math.NaN()}},
-			[]string{"Fallback.Fidelity.Share is NaN"}},
+		"share that is no number": {
+			policy.Fallback{Fidelity: policy.Fidelity{Share: math.NaN()}},
+			[]string{"Fallback.Fidelity.Share is NaN"},
+		},
 		"all at once": {policy.Fallback{Rungs: []string{"a", "b"}, Fidelity: policy.Fidelity{Share: 2}}, []string{`"a"`, `"b"`, "Share"}},
 	}
 	for name, tt := range tests {

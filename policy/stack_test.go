@@ -97,14 +97,22 @@ func TestDefaultsKeepTheirOwnBounds(t *testing.T) {
 		got, want any
 		err       error
 	}{
-		{"longest backoff", policy.Retry{Backoff: policy.Backoff{Base: time.Minute}}.WithDefaults().Backoff.Max,
-			time.Minute, policy.Retry{Backoff: policy.Backoff{Base: time.Minute}}.Validate()},
-		{"longest open time", policy.Breaker{OpenFor: 2 * time.Minute}.WithDefaults().MaxOpenFor,
-			2 * time.Minute, policy.Breaker{OpenFor: 2 * time.Minute}.Validate()},
-		{"largest cache entry", policy.Cache{MaxBytes: 1000}.WithDefaults().MaxEntryBytes,
-			int64(1000), policy.Cache{MaxBytes: 1000}.Validate()},
-		{"first byte", policy.Timeout{Total: time.Second}.WithDefaults().FirstByte,
-			time.Second, policy.Timeout{Total: time.Second}.Validate()},
+		{
+			"longest backoff", policy.Retry{Backoff: policy.Backoff{Base: time.Minute}}.WithDefaults().Backoff.Max,
+			time.Minute, policy.Retry{Backoff: policy.Backoff{Base: time.Minute}}.Validate(),
+		},
+		{
+			"longest open time", policy.Breaker{OpenFor: 2 * time.Minute}.WithDefaults().MaxOpenFor,
+			2 * time.Minute, policy.Breaker{OpenFor: 2 * time.Minute}.Validate(),
+		},
+		{
+			"largest cache entry", policy.Cache{MaxBytes: 1000}.WithDefaults().MaxEntryBytes,
+			int64(1000), policy.Cache{MaxBytes: 1000}.Validate(),
+		},
+		{
+			"first byte", policy.Timeout{Total: time.Second}.WithDefaults().FirstByte,
+			time.Second, policy.Timeout{Total: time.Second}.Validate(),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -187,8 +187,10 @@ func TestStreamErrorText(t *testing.T) {
 }
 
 func FuzzJudgeEvent(f *testing.F) {
-	for _, seed := range []string{"", "[DONE]", `{"choices":[{"delta":{"content":"a"}}]}`, `{"error":{"code":429}}`, `{"type":"response.failed","response":{"error":null}}`,
-		`{"candidates":[{"finishReason":"STOP"}],"promptFeedback":{"blockReason":"X"}}`, `{"type":"message-end","delta":{"finish_reason":"ERROR"}}`} {
+	for _, seed := range []string{
+		"", "[DONE]", `{"choices":[{"delta":{"content":"a"}}]}`, `{"error":{"code":429}}`, `{"type":"response.failed","response":{"error":null}}`,
+		`{"candidates":[{"finishReason":"STOP"}],"promptFeedback":{"blockReason":"X"}}`, `{"type":"message-end","delta":{"finish_reason":"ERROR"}}`,
+	} {
 		f.Add("", []byte(seed))
 		f.Add("error", []byte(seed))
 	}

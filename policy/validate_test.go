@@ -66,18 +66,24 @@ func TestStackValidate(t *testing.T) {
 		{cache(policy.Cache{PinnedTTL: -s}), "policy: Cache.PinnedTTL is -1s, want above 0"},
 
 		{policy.Stack{Total: 5 * s, Attempt: policy.Timeout{FirstByte: 5*s - 1}}, ""},
-		{policy.Stack{Total: 5 * s, Attempt: policy.Timeout{FirstByte: 5 * s}},
-			"policy: attempt timeout's FirstByte 5s must be below total timeout's Total 5s: no attempt times out before the call does, so none that hangs is repeated; make the attempt's limit half of the call's or less"},
+		{
+			policy.Stack{Total: 5 * s, Attempt: policy.Timeout{FirstByte: 5 * s}},
+			"policy: attempt timeout's FirstByte 5s must be below total timeout's Total 5s: no attempt times out before the call does, so none that hangs is repeated; make the attempt's limit half of the call's or less",
+		},
 		{policy.Stack{Total: 5 * s, Attempt: policy.Timeout{FirstByte: 5 * s, Off: true}}, ""},
 		{policy.Stack{Total: -1, Attempt: policy.Timeout{FirstByte: time.Hour}}, ""},
 		{breaker(policy.Breaker{Window: 10 * s}), ""},
-		{breaker(policy.Breaker{Window: 10*s - 1}),
-			"policy: Breaker.Window 9.999999999s must not be below attempt timeout's FirstByte 10s: attempts that time out leave the window one by one, so it never opens for a server that hangs; make it twice that"},
+		{
+			breaker(policy.Breaker{Window: 10*s - 1}),
+			"policy: Breaker.Window 9.999999999s must not be below attempt timeout's FirstByte 10s: attempts that time out leave the window one by one, so it never opens for a server that hangs; make it twice that",
+		},
 		{breaker(policy.Breaker{Window: 10*s - 1, Off: true}), ""},
 		{policy.Stack{Breaker: policy.Breaker{Window: s}, Attempt: policy.Timeout{Off: true}}, ""},
 
-		{policy.Stack{Retry: policy.Retry{Attempts: -1}, Breaker: policy.Breaker{Probes: -1}},
-			"policy: Retry.Attempts is -1, want 1 to 100\npolicy: Breaker.Probes is -1, want at least 1"},
+		{
+			policy.Stack{Retry: policy.Retry{Attempts: -1}, Breaker: policy.Breaker{Probes: -1}},
+			"policy: Retry.Attempts is -1, want 1 to 100\npolicy: Breaker.Probes is -1, want at least 1",
+		},
 	}
 	for _, tt := range tests {
 		name := "right"

@@ -88,8 +88,10 @@ func TestWaitHint(t *testing.T) {
 }
 
 func FuzzWaitHint(f *testing.F) {
-	for _, value := range []string{"2", "1.5", "-5", "1e9", "Inf", "9223372037", "Sat, 14 Mar 2026 12:01:00 GMT",
-		"Saturday, 14-Mar-26 12:01:00 GMT", "Sat Mar 14 12:01:00 2026", strings.Repeat("9", 400)} {
+	for _, value := range []string{
+		"2", "1.5", "-5", "1e9", "Inf", "9223372037", "Sat, 14 Mar 2026 12:01:00 GMT",
+		"Saturday, 14-Mar-26 12:01:00 GMT", "Sat Mar 14 12:01:00 2026", strings.Repeat("9", 400),
+	} {
 		f.Add(value, "", "")
 		f.Add("", value, "")
 		f.Add(value, "soon", value)
@@ -173,8 +175,10 @@ func TestResetHint(t *testing.T) {
 }
 
 func FuzzResetHint(f *testing.F) {
-	for _, value := range []string{"6m0s", "12ms", "-5s", "17", "-1", "1773489660", "1773489660500", "2026-03-14T12:00:20Z",
-		"99999999h", "9223372037", strings.Repeat("9", 400), "0.5", "1e9", "NaN"} {
+	for _, value := range []string{
+		"6m0s", "12ms", "-5s", "17", "-1", "1773489660", "1773489660500", "2026-03-14T12:00:20Z",
+		"99999999h", "9223372037", strings.Repeat("9", 400), "0.5", "1e9", "NaN",
+	} {
 		f.Add("0", value, "")
 		f.Add(value, value, "Sat, 14 Mar 2026 13:00:00 GMT")
 	}

@@ -41,7 +41,8 @@ func TestErrorType(t *testing.T) {
 	}
 	assert.Len(t, vocabulary, 2+15+len(reasons)+200+len(details), "no two are called the same")
 	failures := []error{
-		nil, errors.New("boom"), &net.DNSError{}, syscall.ECONNREFUSED, tls.RecordHeaderError{},
+		nil, errors.New("boom"), &net.DNSError{}, syscall.ECONNREFUSED,
+		tls.RecordHeaderError{},
 		&policy.TimeoutError{Scope: "attempt"}, &policy.TimeoutError{Scope: "mine"}, &policy.Refusal{Reason: "mine", Err: errors.New("no")},
 	}
 	for _, status := range []int{0, 200, 302, 400, 404, 429, 503, 599, 600, 999} {

@@ -28,16 +28,26 @@ func TestRequestDuration(t *testing.T) {
 		want     string
 	}{
 		{"not asked for", telemetry.Config{}, "POST", "https://api.test/v1/x", slow(200, io.EOF), ""},
-		{"to the end of the body", asked, "POST", "https://api.test/v1/x?q=1", slow(200, io.EOF),
-			"http.client.request.duration s http.request.method=POST http.response.status_code=200 server.address=api.test server.port=443 1 in 3s"},
-		{"a body that breaks", asked, "GET", "http://api.test:8080/v1/x", slow(200, io.ErrUnexpectedEOF),
-			"http.client.request.duration s error.type=truncated http.request.method=GET http.response.status_code=200 server.address=api.test server.port=8080 1 in 3s"},
-		{"a status", asked, "", "http://api.test", upstream(503, ""),
-			"http.client.request.duration s error.type=503 http.request.method=GET http.response.status_code=503 server.address=api.test server.port=80 1 in 0s"},
-		{"no connection", asked, "BREW", "http://[::1]", failing(syscall.ECONNREFUSED),
-			"http.client.request.duration s error.type=connect http.request.method=_OTHER server.address=::1 server.port=80 1 in 0s"},
-		{"a panic", asked, "GET", "http://api.test", roundTrip(func(*http.Request) (*http.Response, error) { panic("boom") }),
-			"http.client.request.duration s error.type=_OTHER http.request.method=GET server.address=api.test server.port=80 1 in 0s"},
+		{
+			"to the end of the body", asked, "POST", "https://api.test/v1/x?q=1", slow(200, io.EOF),
+			"http.client.request.duration s http.request.method=POST http.response.status_code=200 server.address=api.test server.port=443 1 in 3s",
+		},
+		{
+			"a body that breaks", asked, "GET", "http://api.test:8080/v1/x", slow(200, io.ErrUnexpectedEOF),
+			"http.client.request.duration s error.type=truncated http.request.method=GET http.response.status_code=200 server.address=api.test server.port=8080 1 in 3s",
+		},
+		{
+			"a status", asked, "", "http://api.test", upstream(503, ""),
+			"http.client.request.duration s error.type=503 http.request.method=GET http.response.status_code=503 server.address=api.test server.port=80 1 in 0s",
+		},
+		{
+			"no connection", asked, "BREW", "http://[::1]", failing(syscall.ECONNREFUSED),
+			"http.client.request.duration s error.type=connect http.request.method=_OTHER server.address=::1 server.port=80 1 in 0s",
+		},
+		{
+			"a panic", asked, "GET", "http://api.test", roundTrip(func(*http.Request) (*http.Response, error) { panic("boom") }),
+			"http.client.request.duration s error.type=_OTHER http.request.method=GET server.address=api.test server.port=80 1 in 0s",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -34,15 +34,23 @@ func TestLogRecords(t *testing.T) {
 		want     string
 	}{
 		{"a good answer is no news", upstream(200, ""), nil, ""},
-		{"failure", upstream(500, ""), nil,
-			`level=DEBUG msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=internal`},
-		{"quota", upstream(402, `{"message":"secret"}`), nil,
-			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=quota_exceeded`},
-		{"credentials", upstream(401, `{"message":"secret"}`), nil,
-			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=unauthenticated`},
-		{"retry", upstream(503, ""), repeat(2),
+		{
+			"failure", upstream(500, ""), nil,
+			`level=DEBUG msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=internal`,
+		},
+		{
+			"quota", upstream(402, `{"message":"secret"}`), nil,
+			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=quota_exceeded`,
+		},
+		{
+			"credentials", upstream(401, `{"message":"secret"}`), nil,
+			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=unauthenticated`,
+		},
+		{
+			"retry", upstream(503, ""), repeat(2),
 			`level=DEBUG msg=retrying event.name=sparekey.retry wait=1s error.type=503` + "\n" +
-				`level=DEBUG msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=overloaded`},
+				`level=DEBUG msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=overloaded`,
+		},
 		{"refusal", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
 			trail.Refused(req.Context(), &policy.Refusal{Layer: "breaker", Reason: "breaker_open", Err: errors.New("open")})
 		}), `level=DEBUG msg=refused event.name=sparekey.refused layer=breaker reason=breaker_open`},
@@ -58,12 +66,18 @@ func TestLogRecords(t *testing.T) {
 		{"cache hit", upstream(200, ""), report(func(req *http.Request, _ *telemetry.Trail) {
 			telemetry.Mark(req, http.Header{}, telemetry.Answer{Source: telemetry.Cache, Age: time.Second})
 		}), ""},
-		{"breaker opens", upstream(200, ""), transition(policy.Transition{Name: "api.test", To: policy.Open, Until: until}),
-			`level=WARN msg="breaker open" event.name=sparekey.breaker.open breaker=api.test from=closed until=2026-03-14T12:00:05.000Z`},
-		{"breaker tries again", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.Open, To: policy.HalfOpen}),
-			`level=INFO msg="breaker half_open" event.name=sparekey.breaker.half_open breaker=api.test from=open`},
-		{"breaker closes", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.HalfOpen, To: policy.Closed}),
-			`level=INFO msg="breaker closed" event.name=sparekey.breaker.closed breaker=api.test from=half_open`},
+		{
+			"breaker opens", upstream(200, ""), transition(policy.Transition{Name: "api.test", To: policy.Open, Until: until}),
+			`level=WARN msg="breaker open" event.name=sparekey.breaker.open breaker=api.test from=closed until=2026-03-14T12:00:05.000Z`,
+		},
+		{
+			"breaker tries again", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.Open, To: policy.HalfOpen}),
+			`level=INFO msg="breaker half_open" event.name=sparekey.breaker.half_open breaker=api.test from=open`,
+		},
+		{
+			"breaker closes", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.HalfOpen, To: policy.Closed}),
+			`level=INFO msg="breaker closed" event.name=sparekey.breaker.closed breaker=api.test from=half_open`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

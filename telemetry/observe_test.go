@@ -216,8 +216,10 @@ func TestObserve(t *testing.T) {
 			layers: []func(http.RoundTripper) http.RoundTripper{func(http.RoundTripper) http.RoundTripper {
 				return roundTrip(func(req *http.Request) (*http.Response, error) {
 					spare := answer(200, "abc")
-					telemetry.Mark(req, spare.Header, telemetry.Answer{Source: telemetry.Similar, Age: 1500 * time.Millisecond,
-						Similarity: 0.75, Accuracy: 0.5, Samples: 8, Confidence: 0.25, Cause: policy.TimedOut})
+					telemetry.Mark(req, spare.Header, telemetry.Answer{
+						Source: telemetry.Similar, Age: 1500 * time.Millisecond,
+						Similarity: 0.75, Accuracy: 0.5, Samples: 8, Confidence: 0.25, Cause: policy.TimedOut,
+					})
 					return spare, nil
 				})
 			}},
@@ -609,13 +611,17 @@ func TestObserveError(t *testing.T) {
 		layers []func(http.RoundTripper) http.RoundTripper
 		want   policy.Error
 	}{
-		{"transport", syscall.ECONNREFUSED, nil,
-			policy.Error{Function: "ticket_routing", Verdict: unreachable, Attempts: 1, Err: syscall.ECONNREFUSED}},
+		{
+			"transport", syscall.ECONNREFUSED, nil,
+			policy.Error{Function: "ticket_routing", Verdict: unreachable, Attempts: 1, Err: syscall.ECONNREFUSED},
+		},
 		{"retry", syscall.ECONNREFUSED, []func(http.RoundTripper) http.RoundTripper{
 			report(func(t *telemetry.Trail, _ context.Context) { t.Stopped(telemetry.NoTime, later) }), repeat(3),
 		}, policy.Error{Function: "ticket_routing", Verdict: unreachable, Attempts: 3, RetryAt: later, Err: syscall.ECONNREFUSED}},
-		{"refusal", refusal, nil,
-			policy.Error{Function: "ticket_routing", Verdict: refused, Attempts: 1, RetryAt: later, Err: refusal}},
+		{
+			"refusal", refusal, nil,
+			policy.Error{Function: "ticket_routing", Verdict: refused, Attempts: 1, RetryAt: later, Err: refusal},
+		},
 		{"refusal that knows no time, after one was named", unsure, []func(http.RoundTripper) http.RoundTripper{
 			report(func(t *telemetry.Trail, ctx context.Context) {
 				t.Stopped(telemetry.NoPatience, later)

@@ -37,8 +37,10 @@ func candidates() []candidate {
 		{"Failover", func() transport.Layer { return transport.NewFailover(twoAccounts, nil).Wrap }, repeat},
 		{"Streams", func() transport.Layer { return transport.Streams(policy.Streams{}) }, nil},
 		{"Streams that are held", func() transport.Layer { return transport.Streams(policy.Streams{HoldBytes: 4 << 10}) }, nil},
-		{"Responses", func() transport.Layer { return transport.Responses(policy.Responses{Errors: true}) },
-			[]transporttest.Option{transporttest.MayReplace()}},
+		{
+			"Responses", func() transport.Layer { return transport.Responses(policy.Responses{Errors: true}) },
+			[]transporttest.Option{transporttest.MayReplace()},
+		},
 		{"Live", liveLayer, append(repeat, transporttest.MayRefuse())},
 		{"Faults", func() transport.Layer { return transport.NewFaults(policy.Faults{Mix: late}).Wrap }, nil},
 	}
@@ -143,11 +145,15 @@ func TestConformanceOfStandard(t *testing.T) {
 		{"with two endpoints", policy.Stack{Failover: &twoAccounts}, stacked},
 		{"with two endpoints, for replayable requests", policy.Stack{Failover: &twoAccounts}, append(stacked, replayable)},
 		{"with everything", all, append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), linger)},
-		{"with everything, for replayable requests", all,
-			append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), linger, replayable)},
+		{
+			"with everything, for replayable requests", all,
+			append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), linger, replayable),
+		},
 		{"with cache and fallback", whole, append(stacked, transporttest.MayAnswer(), transporttest.MayReplace())},
-		{"with cache and fallback, for replayable requests", whole,
-			append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), replayable)},
+		{
+			"with cache and fallback, for replayable requests", whole,
+			append(stacked, transporttest.MayAnswer(), transporttest.MayReplace(), replayable),
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

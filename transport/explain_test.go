@@ -499,21 +499,27 @@ func TestExplainIsReached(t *testing.T) {
 		layers []transport.Layer
 		step   transporttest.Step
 	}{
-		{"the longest wait after the slowest header, and a dripping body to look at",
+		{
+			"the longest wait after the slowest header, and a dripping body to look at",
 			[]transport.Layer{
 				transport.Retry(policy.Retry{Attempts: 4, MaxWait: 7 * s, BufferBytes: -1}),
 				transport.Timeout(policy.Timeout{FirstByte: 2 * s, Total: 3 * s}),
 			},
-			transporttest.After(2*s-1, transporttest.Stall(http.StatusTooManyRequests, "x", "Retry-After", "7"))},
-		{"answers that are read ahead and cut short as late as may be",
+			transporttest.After(2*s-1, transporttest.Stall(http.StatusTooManyRequests, "x", "Retry-After", "7")),
+		},
+		{
+			"answers that are read ahead and cut short as late as may be",
 			[]transport.Layer{
 				transport.Retry(policy.Retry{Attempts: 2, Backoff: policy.Backoff{Base: s, Jitter: policy.NoJitter}, Throttled: policy.Backoff{Base: -1}, MaxWait: ms}),
 				transport.Timeout(policy.Timeout{Total: 5 * s}),
 			},
-			transporttest.Stall(http.StatusOK, "x")},
-		{"a fallback below its own limit",
+			transporttest.Stall(http.StatusOK, "x"),
+		},
+		{
+			"a fallback below its own limit",
 			[]transport.Layer{staticAnswer(), transport.Timeout(policy.Timeout{FirstByte: 2 * s, Total: 3 * s})},
-			transporttest.After(2*s-1, transporttest.Stall(http.StatusInternalServerError, "x"))},
+			transporttest.After(2*s-1, transporttest.Stall(http.StatusInternalServerError, "x")),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

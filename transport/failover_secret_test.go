@@ -30,8 +30,10 @@ var (
 		"Ocp-Apim-Subscription-Key", "OpenAI-Organization", "OpenAI-Project", "Anthropic-Organization-Id", "X-Auth-Token",
 		"X-Amz-Security-Token", "X-Goog-User-Project", "X-Session-Id", "X-Client-Secret", "Referer", "X-Functions-Key", "X-Account", "X_Api_Key",
 	}
-	secretQueries = []string{"key", "KEY", "api_key", "api-key", "apiKey", "k%65y", "access_token", "sig", "X-Amz-Signature", "X-Goog-Credential",
-		"subscription-key", "code", "auth", "token", "client_secret", "a=b;key"}
+	secretQueries = []string{
+		"key", "KEY", "api_key", "api-key", "apiKey", "k%65y", "access_token", "sig", "X-Amz-Signature", "X-Goog-Credential",
+		"subscription-key", "code", "auth", "token", "client_secret", "a=b;key",
+	}
 )
 
 // wiretap notes all that each host is sent, and answers at random.

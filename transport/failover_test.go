@@ -96,16 +96,36 @@ func TestFailoverAsksTheNextAtOnce(t *testing.T) {
 		answer int
 	}{
 		{"the first is well", nil, "GET", []string{"GET http://a.test/v1/x?q=1"}, 200},
-		{"the first cannot be reached", map[string]int{"a.test": -1}, "POST",
-			[]string{"POST http://a.test/v1/x?q=1 body", "POST http://b.test/api/v1/x?q=1 body"}, 200},
-		{"only elsewhere", map[string]int{"a.test": 401, "b.test": 402}, "POST",
-			[]string{"POST http://a.test/v1/x?q=1 body", "POST http://b.test/api/v1/x?q=1 body", "POST http://c.test/x?q=1 body"}, 200},
+		{
+			"the first cannot be reached",
+			map[string]int{"a.test": -1},
+			"POST",
+			[]string{"POST http://a.test/v1/x?q=1 body", "POST http://b.test/api/v1/x?q=1 body"},
+			200,
+		},
+		{
+			"only elsewhere",
+			map[string]int{"a.test": 401, "b.test": 402},
+			"POST",
+			[]string{"POST http://a.test/v1/x?q=1 body", "POST http://b.test/api/v1/x?q=1 body", "POST http://c.test/x?q=1 body"},
+			200,
+		},
 		{"a wrong request", map[string]int{"a.test": 400}, "POST", []string{"POST http://a.test/v1/x?q=1 body"}, 400},
 		{"perhaps executed", map[string]int{"a.test": 500}, "POST", []string{"POST http://a.test/v1/x?q=1 body"}, 500},
-		{"perhaps executed, and harmless", map[string]int{"a.test": 500}, "PUT",
-			[]string{"PUT http://a.test/v1/x?q=1 body", "PUT http://b.test/api/v1/x?q=1 body"}, 200},
-		{"the last real answer", map[string]int{"a.test": 429, "b.test": -1, "c.test": -1}, "POST",
-			[]string{"POST http://a.test/v1/x?q=1 body", "POST http://b.test/api/v1/x?q=1 body", "POST http://c.test/x?q=1 body"}, 429},
+		{
+			"perhaps executed, and harmless",
+			map[string]int{"a.test": 500},
+			"PUT",
+			[]string{"PUT http://a.test/v1/x?q=1 body", "PUT http://b.test/api/v1/x?q=1 body"},
+			200,
+		},
+		{
+			"the last real answer",
+			map[string]int{"a.test": 429, "b.test": -1, "c.test": -1},
+			"POST",
+			[]string{"POST http://a.test/v1/x?q=1 body", "POST http://b.test/api/v1/x?q=1 body", "POST http://c.test/x?q=1 body"},
+			429,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -198,7 +198,7 @@ func (c *race) take(o outcome) (*http.Response, error, bool) {
 	case !o.whole: // by runtime.Goexit, which tests like to call
 		o.end(nil)
 		runtime.Goexit()
-	case o.resp != nil && (settles(o.verdict)):
+	case o.resp != nil && settles(o.verdict):
 		c.won(o)
 		return o.resp, nil, true
 	}

@@ -142,8 +142,10 @@ func TestInspectForeign(t *testing.T) {
 		{"off above a base that is a func", transport.Chain(plain, off), []string{"base transport.Func"}},
 		{"off above a base that cannot be compared", transport.Chain(uncomparable{nil}, off, retry), []string{"retry", "base transport_test.uncomparable"}},
 		{"off above one that can", transport.Chain(bare{base}, off), []string{"base transport_test.bare"}},
-		{"per key", transport.Chain(base, byHost(func(string) transport.Layer { return retry }), withLogged),
-			[]string{"retry per transport.Authority", "foreign transport_test.logged", "base *http.Transport"}},
+		{
+			"per key", transport.Chain(base, byHost(func(string) transport.Layer { return retry }), withLogged),
+			[]string{"retry per transport.Authority", "foreign transport_test.logged", "base *http.Transport"},
+		},
 		{"per key, none", transport.Chain(base, byHost(func(string) transport.Layer { return nil }), retry), []string{"retry", "base *http.Transport"}},
 		{"per key, off", transport.Chain(base, byHost(func(string) transport.Layer { return off }), retry), []string{"retry", "base *http.Transport"}},
 		{"per key, foreign", transport.Chain(base, byHost(func(string) transport.Layer {
@@ -216,8 +218,11 @@ func TestLintLive(t *testing.T) {
 		{"twice for each host", []transport.Layer{retry, perHost, perHost}, "breaker around breaker"},
 		{"standard twice", []transport.Layer{transport.Standard(policy.Stack{}), transport.Standard(policy.Stack{})}, "call around call"},
 		{"cache inside", []transport.Layer{retry, transport.Standard(policy.Stack{Cache: &policy.Cache{}, Retry: policy.Retry{Off: true}})}, "retry around cache"},
-		{"short total", []transport.Layer{transport.Timeout(policy.Timeout{Scope: "call", Total: 10e9}), retry, transport.Timeout(policy.Timeout{})},
-			"attempt timeout's FirstByte 10s must be below call timeout's Total 10s"},
+		{
+			"short total",
+			[]transport.Layer{transport.Timeout(policy.Timeout{Scope: "call", Total: 10e9}), retry, transport.Timeout(policy.Timeout{})},
+			"attempt timeout's FirstByte 10s must be below call timeout's Total 10s",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -115,8 +115,10 @@ func TestLimiterHoldsPermitToTheEnd(t *testing.T) {
 		held     bool // with the header
 		end      func(*http.Response)
 	}{
-		{"read to the end", nil, transporttest.Stream(200, []transporttest.Chunk{{Data: "a"}, {Data: "b"}}), true,
-			func(resp *http.Response) { _, _ = io.Copy(io.Discard, resp.Body) }},
+		{
+			"read to the end", nil, transporttest.Stream(200, []transporttest.Chunk{{Data: "a"}, {Data: "b"}}), true,
+			func(resp *http.Response) { _, _ = io.Copy(io.Discard, resp.Body) },
+		},
 		{"closed early", nil, held, true, func(resp *http.Response) { _ = resp.Body.Close() }},
 		{"closed twice", nil, held, true, func(resp *http.Response) { _, _ = resp.Body.Close(), resp.Body.Close() }},
 		{"read and closed", nil, fine, true, func(resp *http.Response) {

@@ -479,8 +479,10 @@ func TestStandardFidelity(t *testing.T) {
 			{Function: "tickets", Rung: "rules", Asked: 3, Answered: 2, Agreed: 1, Given: 2, GivenAgreed: 1},
 			{Function: "tickets", Rung: "static", Asked: 3, Answered: 3, Agreed: 1, Given: 1, GivenAgreed: 1},
 		}, total)
-		assert.Equal(t, telemetry.Answer{Source: telemetry.Rule, Rule: "parcels", Accuracy: 0.5, Samples: 2,
-			Confidence: 0.5, Cause: policy.Unreachable}, answer)
+		assert.Equal(t, telemetry.Answer{
+			Source: telemetry.Rule, Rule: "parcels", Accuracy: 0.5, Samples: 2,
+			Confidence: 0.5, Cause: policy.Unreachable,
+		}, answer)
 	})
 }
 
@@ -514,16 +516,31 @@ func TestBuildRejects(t *testing.T) {
 		stack policy.Stack
 		want  []string
 	}{
-		{"each bad figure at once", policy.Stack{Retry: policy.Retry{Attempts: -1}, Breaker: policy.Breaker{Ratio: 2}},
-			[]string{"Retry.Attempts is -1", "Breaker.Ratio is 2"}},
-		{"an attempt that outlasts the call", policy.Stack{Total: time.Second, Attempt: policy.Timeout{FirstByte: time.Second}},
-			[]string{"attempt timeout's FirstByte 1s must be below total timeout's Total 1s"}},
-		{"a bad rule", policy.Stack{Fallback: &policy.Fallback{Rules: []policy.Rule{{Name: "r"}}}},
-			[]string{"label"}},
-		{"a rung that does not exist", policy.Stack{Fallback: &policy.Fallback{Rungs: []string{"guess"}}},
-			[]string{`Fallback.Rungs[0] is "guess", want one of stale, similar, rules, static`}},
-		{"a ladder without rungs", policy.Stack{Fallback: &policy.Fallback{}},
-			[]string{"Fallback is without any rung"}},
+		{
+			"each bad figure at once",
+			policy.Stack{Retry: policy.Retry{Attempts: -1}, Breaker: policy.Breaker{Ratio: 2}},
+			[]string{"Retry.Attempts is -1", "Breaker.Ratio is 2"},
+		},
+		{
+			"an attempt that outlasts the call",
+			policy.Stack{Total: time.Second, Attempt: policy.Timeout{FirstByte: time.Second}},
+			[]string{"attempt timeout's FirstByte 1s must be below total timeout's Total 1s"},
+		},
+		{
+			"a bad rule",
+			policy.Stack{Fallback: &policy.Fallback{Rules: []policy.Rule{{Name: "r"}}}},
+			[]string{"label"},
+		},
+		{
+			"a rung that does not exist",
+			policy.Stack{Fallback: &policy.Fallback{Rungs: []string{"guess"}}},
+			[]string{`Fallback.Rungs[0] is "guess", want one of stale, similar, rules, static`},
+		},
+		{
+			"a ladder without rungs",
+			policy.Stack{Fallback: &policy.Fallback{}},
+			[]string{"Fallback is without any rung"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

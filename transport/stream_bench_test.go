@@ -19,8 +19,10 @@ func BenchmarkStreams(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			rt := transport.Streams(policy.Streams{})(transport.Func(func(req *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}},
-					ContentLength: -1, Body: io.NopCloser(strings.NewReader(stream)), Request: req}, nil
+				return &http.Response{
+					StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}},
+					ContentLength: -1, Body: io.NopCloser(strings.NewReader(stream)), Request: req,
+				}, nil
 			}))
 			req := newRequest(b, b.Context(), http.MethodGet, "")
 			buf := make([]byte, 4<<10)

@@ -55,7 +55,8 @@ func TestEvents(t *testing.T) {
 		{"no line end at the end", "data: a\n\ndata: b\ndata: c", []string{"|a", "rest |b\nc"}},
 		{"too long", "data: " + strings.Repeat("x", maxEvent) + "\nevent: e\n\ndata: a\n\n", []string{"e|" + strings.Repeat("x", maxEvent-len("data: ")), "|a"}},
 		{"too long in all", strings.Repeat("data: "+strings.Repeat("x", maxEvent/2-1)+"\n", 3) + "\n", []string{
-			"|" + strings.Repeat("x", maxEvent/2-1) + "\n" + strings.Repeat("x", maxEvent/2-1) + "\n"}},
+			"|" + strings.Repeat("x", maxEvent/2-1) + "\n" + strings.Repeat("x", maxEvent/2-1) + "\n",
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.Equal(t, tt.want, told(tt.stream, atOnce))

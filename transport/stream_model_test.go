@@ -137,8 +137,10 @@ func TestStreamsModel(t *testing.T) {
 		}
 		hold := random.IntN(2) * (1 + random.IntN(len(text)+2))
 		rt := Streams(policy.Streams{HoldBytes: int64(hold)})(Func(func(req *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"Text/Event-Stream ; charset=utf-8"}},
-				ContentLength: -1, Body: raw(random, text, end), Request: req}, nil
+			return &http.Response{
+				StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"Text/Event-Stream ; charset=utf-8"}},
+				ContentLength: -1, Body: raw(random, text, end), Request: req,
+			}, nil
 		}))
 		resp, err := rt.RoundTrip(&http.Request{Method: http.MethodPost, URL: &url.URL{Scheme: "http", Host: "up.test", Path: path}})
 		require.NoError(t, err)

@@ -41,13 +41,22 @@ func TestStandardTotal(t *testing.T) {
 	}{
 		{"no header", stack(10*second, -1, -1), []transporttest.Step{transporttest.Hang()}, total(10 * second), 10 * second},
 		{"a stall", stack(15*second, 9*second, 30*second), []transporttest.Step{transporttest.Stall(http.StatusOK, "hel")}, total(15 * second), 15 * second},
-		{"a stall that the attempt ends", stack(15*second, 9*second, 14*second), []transporttest.Step{transporttest.Stall(http.StatusOK, "hel")},
-			&policy.TimeoutError{Scope: "attempt", Phase: "idle", Limit: 14 * second}, 14 * second},
+		{
+			"a stall that the attempt ends", stack(15*second, 9*second, 14*second),
+			[]transporttest.Step{transporttest.Stall(http.StatusOK, "hel")},
+			&policy.TimeoutError{Scope: "attempt", Phase: "idle", Limit: 14 * second}, 14 * second,
+		},
 		{"a drip", stack(15*second, 9*second, 10*second), []transporttest.Step{transporttest.Drip(http.StatusOK, ".", 4*second)}, total(15 * second), 15 * second},
-		{"an attempt after a wait", stack(30*second, 5*second, -1),
-			[]transporttest.Step{transporttest.Fail(errDial), transporttest.Stall(http.StatusOK, "hel")}, total(30 * second), 30 * second},
-		{"an attempt after a wait, with less time than its own", stack(15*second, 9500*time.Millisecond, -1),
-			[]transporttest.Step{transporttest.Fail(errDial), transporttest.Hang()}, total(15 * second), 15 * second},
+		{
+			"an attempt after a wait", stack(30*second, 5*second, -1),
+			[]transporttest.Step{transporttest.Fail(errDial), transporttest.Stall(http.StatusOK, "hel")},
+			total(30 * second), 30 * second,
+		},
+		{
+			"an attempt after a wait, with less time than its own", stack(15*second, 9500*time.Millisecond, -1),
+			[]transporttest.Step{transporttest.Fail(errDial), transporttest.Hang()},
+			total(15 * second), 15 * second,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -76,28 +76,40 @@ func unwells() []unwell {
 		{name: "reset", steps: []transporttest.Step{fails(errReset)}, attempt: "interrupted", call: "interrupted"},
 		{name: "cut short", steps: []transporttest.Step{transporttest.Cut(200, "{")}, attempt: "truncated", call: "truncated"},
 		{name: "what nobody knows", steps: []transporttest.Step{fails(errors.New("boom"))}, attempt: "_OTHER", call: "_OTHER"},
-		{name: "an attempt's time", stack: policy.Stack{Attempt: policy.Timeout{FirstByte: time.Second}}, steps: []transporttest.Step{hangs},
-			attempt: "timeout_attempt", call: "timeout_attempt"},
-		{name: "all the time", stack: policy.Stack{Total: time.Second, Retry: once}, steps: []transporttest.Step{transporttest.Stall(200, "{")},
-			attempt: "timeout_total", call: "timeout_total"},
+		{
+			name: "an attempt's time", stack: policy.Stack{Attempt: policy.Timeout{FirstByte: time.Second}}, steps: []transporttest.Step{hangs},
+			attempt: "timeout_attempt", call: "timeout_attempt",
+		},
+		{
+			name: "all the time", stack: policy.Stack{Total: time.Second, Retry: once}, steps: []transporttest.Step{transporttest.Stall(200, "{")},
+			attempt: "timeout_total", call: "timeout_total",
+		},
 		{name: "the caller's time", steps: []transporttest.Step{hangs}, within: time.Second, attempt: "timed_out", call: "timed_out"},
 
-		{name: "an open breaker", stack: policy.Stack{Breaker: policy.Breaker{MinCalls: 1}, Retry: once}, steps: []transporttest.Step{fails(syscall.ECONNRESET)},
-			before: 1, attempt: "-", call: "breaker_open"},
-		{name: "an isolated breaker", stack: policy.Stack{Retry: once}, steps: []transporttest.Step{says(200, "{}")}, before: 1,
+		{
+			name: "an open breaker", stack: policy.Stack{Breaker: policy.Breaker{MinCalls: 1}, Retry: once}, steps: []transporttest.Step{fails(syscall.ECONNRESET)},
+			before: 1, attempt: "-", call: "breaker_open",
+		},
+		{
+			name: "an isolated breaker", stack: policy.Stack{Retry: once}, steps: []transporttest.Step{says(200, "{}")}, before: 1,
 			act: func(rt http.RoundTripper) {
 				for _, b := range transport.Breakers(rt) {
 					b.Isolate("maintenance", time.Now().Add(time.Hour))
 				}
-			}, attempt: "-", call: "breaker_isolated"},
+			}, attempt: "-", call: "breaker_isolated",
+		},
 		{name: "a limit without a queue", stack: one(policy.Limit{MaxQueue: -1}), steps: []transporttest.Step{slow}, beside: 1, attempt: "-", call: "concurrency_limit"},
 		{name: "a full queue", stack: one(policy.Limit{MaxQueue: 1}), steps: []transporttest.Step{slow}, beside: 2, attempt: "-", call: "queue_full"},
 		{name: "a queue too slow", stack: one(policy.Limit{MaxWait: time.Second}), steps: []transporttest.Step{slow}, beside: 1, attempt: "-", call: "queue_timeout"},
 		{name: "a queue too slow for the caller", stack: one(policy.Limit{}), steps: []transporttest.Step{slow}, beside: 1, within: time.Second, attempt: "-", call: "deadline"},
-		{name: "a rate", stack: policy.Stack{Limit: policy.Limit{PerSecond: 0.2, Burst: 1, MaxWait: time.Second}, Retry: once}, steps: []transporttest.Step{says(200, "{}")},
-			before: 1, attempt: "-", call: "rate_limit"},
-		{name: "a throttle", stack: policy.Stack{Throttle: &policy.Throttle{MinCalls: 1, Random: fixed(0)}, Retry: once, Limit: policy.Limit{Off: true}},
-			steps: []transporttest.Step{says(429, "{}")}, before: 5, attempt: "-", call: "throttled"},
+		{
+			name: "a rate", stack: policy.Stack{Limit: policy.Limit{PerSecond: 0.2, Burst: 1, MaxWait: time.Second}, Retry: once}, steps: []transporttest.Step{says(200, "{}")},
+			before: 1, attempt: "-", call: "rate_limit",
+		},
+		{
+			name: "a throttle", stack: policy.Stack{Throttle: &policy.Throttle{MinCalls: 1, Random: fixed(0)}, Retry: once, Limit: policy.Limit{Off: true}},
+			steps: []transporttest.Step{says(429, "{}")}, before: 5, attempt: "-", call: "throttled",
+		},
 		{name: "no token", stack: policy.Stack{Failover: &policy.Failover{Endpoints: noToken}}, steps: []transporttest.Step{hangs}, attempt: "-", call: "token"},
 		{name: "no translation", stack: policy.Stack{Failover: &policy.Failover{Endpoints: noBody}}, steps: []transporttest.Step{hangs}, attempt: "-", call: "body"},
 		{name: "a refusal of another module", steps: []transporttest.Step{fails(&policy.Refusal{Layer: "mine", Reason: "my mood", Err: errors.New("no")})}, attempt: "_OTHER", call: "_OTHER"},

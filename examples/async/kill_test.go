@@ -37,8 +37,10 @@ func serve(t *testing.T, faults float64) (sim *nyckelsim.Server, url, function s
 	sim = nyckelsim.New(nyckelsim.Config{Rate: -1, Latency: 20 * time.Millisecond, Faults: usual(faults)})
 	function = sim.AddFunction("tickets")
 	require.NoError(t, sim.Import(function, []nyckelsim.Sample{
-		{Text: "where is it", Label: "delivery"}, {Text: "is it lost", Label: "delivery"},
-		{Text: "my money back", Label: "refund"}, {Text: "pay me back", Label: "refund"},
+		{Text: "where is it", Label: "delivery"},
+		{Text: "is it lost", Label: "delivery"},
+		{Text: "my money back", Label: "refund"},
+		{Text: "pay me back", Label: "refund"},
 	}))
 	instance, err := nyckelsim.Start("", sim)
 	require.NoError(t, err)

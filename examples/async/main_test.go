@@ -107,8 +107,10 @@ func TestRun(t *testing.T) {
 	assert.GreaterOrEqual(t, f.Outage.Opened, 1)
 	assert.Less(t, f.Outage.Taken, 100, "the others were left where they were")
 	require.Len(t, f.Promises, 3)
-	for _, want := range []string{"300 texts, 0 of them recorded already; database: " + db, "the service is down for 1.5s; the queue keeps the texts",
-		"the service is back", "300 of 300 done (100 %)", "yes   each text is recorded once", "answers: " + f.Answers} {
+	for _, want := range []string{
+		"300 texts, 0 of them recorded already; database: " + db, "the service is down for 1.5s; the queue keeps the texts",
+		"the service is back", "300 of 300 done (100 %)", "yes   each text is recorded once", "answers: " + f.Answers,
+	} {
 		assert.Contains(t, text, want)
 	}
 

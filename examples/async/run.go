@@ -45,8 +45,10 @@ func run(ctx context.Context, o options, texts []text, labelled []nyckelsim.Samp
 	}
 	defer func() { _ = engine.Close() }()
 
-	w := &work{options: o, texts: texts, store: store, engine: engine,
-		figures: &figures{Texts: len(texts), Database: o.db}}
+	w := &work{
+		options: o, texts: texts, store: store, engine: engine,
+		figures: &figures{Texts: len(texts), Database: o.db},
+	}
 	s, err := startService(o, labelled)
 	if err != nil {
 		return nil, err

@@ -232,8 +232,10 @@ func TestAnErrorThatIsNoItemsFaultIsForAll(t *testing.T) {
 		want string
 	}{
 		{"overloaded", func() ([]batch.Result[int], error) { return nil, overloaded }, "sparekey: overloaded"},
-		{"one result too few", func() ([]batch.Result[int], error) { return make([]batch.Result[int], 2), nil },
-			"batch: the call gave 2 results for 3 items"},
+		{
+			"one result too few", func() ([]batch.Result[int], error) { return make([]batch.Result[int], 2), nil },
+			"batch: the call gave 2 results for 3 items",
+		},
 		{"a panic", func() ([]batch.Result[int], error) { panic("oh no") }, "batch: the call panicked: oh no"},
 	}
 	for _, tt := range tests {

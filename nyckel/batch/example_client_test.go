@@ -20,8 +20,10 @@ func ExampleNewClient() {
 	sim := nyckelsim.New(nyckelsim.Config{})
 	id := sim.AddFunction("tickets")
 	err := sim.Import(id, []nyckelsim.Sample{
-		{Text: "where is my parcel", Label: "delivery"}, {Text: "the parcel is late", Label: "delivery"},
-		{Text: "I want my money back", Label: "refund"}, {Text: "please refund this", Label: "refund"},
+		{Text: "where is my parcel", Label: "delivery"},
+		{Text: "the parcel is late", Label: "delivery"},
+		{Text: "I want my money back", Label: "refund"},
+		{Text: "please refund this", Label: "refund"},
 	})
 	if err != nil {
 		fmt.Println(err)

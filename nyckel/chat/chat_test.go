@@ -206,8 +206,10 @@ func TestOnlyTextIsAsked(t *testing.T) {
 	for _, p := range providers {
 		adapter, err := p.new(question)
 		require.NoError(t, err)
-		for _, body := range []string{``, `{}`, `{"data":""}`, `{"data":{"a":1}}`, `{"data":null}`, `{"data":"x"`,
-			`{"data":"a","data":"b"}`, `{"Data":"x"}`, `{"data":" \n"}`, `{"data":"x"} {}`, `{"data":"data:image/png;base64,iVBORw0KGgo="}`} {
+		for _, body := range []string{
+			``, `{}`, `{"data":""}`, `{"data":{"a":1}}`, `{"data":null}`, `{"data":"x"`,
+			`{"data":"a","data":"b"}`, `{"Data":"x"}`, `{"data":" \n"}`, `{"data":"x"} {}`, `{"data":"data:image/png;base64,iVBORw0KGgo="}`,
+		} {
 			got, err := adapter.RequestBody([]byte(body))
 			assert.Nil(t, got)
 			e, ok := errors.AsType[*policy.Error](err)

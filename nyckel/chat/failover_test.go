@@ -35,9 +35,11 @@ func (p provider) down(t *testing.T, says providersim.Completion, options ...nyc
 		nyckel.WithFunction("tickets", nyckel.Function{ID: "f"}),
 		nyckel.WithStack(policy.Stack{Cache: &policy.Cache{}, Retry: policy.Retry{Attempts: 2}, Failover: &policy.Failover{Endpoints: []policy.Endpoint{
 			{Name: "nyckel", URL: "http://nyckel.test"},
-			{Name: "model", URL: "http://model.test/api",
+			{
+				Name: "model", URL: "http://model.test/api",
 				Path: adapter.Path, RequestBody: adapter.RequestBody, ResponseBody: adapter.ResponseBody,
-				Header: http.Header{"Authorization": {"Bearer model-key"}, "X-Api-Key": {"model-key"}}},
+				Header: http.Header{"Authorization": {"Bearer model-key"}, "X-Api-Key": {"model-key"}},
+			},
 		}}}),
 	)...)
 	require.NoError(t, err)
@@ -144,8 +146,10 @@ func TestAnotherAccount(t *testing.T) {
 			nyckel.WithFunction("tickets", nyckel.Function{ID: "f"}),
 			nyckel.WithStack(policy.Stack{Failover: &policy.Failover{Endpoints: []policy.Endpoint{
 				{Name: "ours", URL: "http://nyckel.test"},
-				{Name: "theirs", URL: "http://nyckel.test", RequestBody: adapter.RequestBody, ResponseBody: adapter.ResponseBody,
-					Token: func(context.Context) (string, error) { return "their-token", nil }},
+				{
+					Name: "theirs", URL: "http://nyckel.test", RequestBody: adapter.RequestBody, ResponseBody: adapter.ResponseBody,
+					Token: func(context.Context) (string, error) { return "their-token", nil },
+				},
 			}}}),
 		)
 		require.NoError(t, err)

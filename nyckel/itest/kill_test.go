@@ -224,8 +224,10 @@ func TestFatalJob(t *testing.T) {
 			if b.slow && !*long {
 				t.Skip("takes a minute; run with -long")
 			}
-			spec := victimSpec{Backend: name, Name: b.create(t), Jobs: n, Producers: 1, Workers: 4,
-				Lease: 200 * time.Millisecond, Budget: time.Second, Fatal: fatal}
+			spec := victimSpec{
+				Backend: name, Name: b.create(t), Jobs: n, Producers: 1, Workers: 4,
+				Lease: 200 * time.Millisecond, Budget: time.Second, Fatal: fatal,
+			}
 			engine, err := b.open(t.Context(), spec.Name, spec.Lease)
 			require.NoError(t, err)
 			_, err = engine.Enqueue(t.Context(), jobs.Job{ID: jobID(fatal), MaxAttempts: 2})
@@ -264,8 +266,10 @@ func TestShutdown(t *testing.T) {
 	const n, workers = 1000, 16
 	for name, b := range backends {
 		t.Run(name, func(t *testing.T) {
-			spec := victimSpec{Backend: name, Name: b.create(t), Jobs: n, Producers: 4, Workers: workers, Fatal: -1,
-				Lease: 30 * time.Second, Work: 10 * time.Millisecond, Drain: 3 * time.Second}
+			spec := victimSpec{
+				Backend: name, Name: b.create(t), Jobs: n, Producers: 4, Workers: workers, Fatal: -1,
+				Lease: 30 * time.Second, Work: 10 * time.Millisecond, Drain: 3 * time.Second,
+			}
 			l := newLedger(n)
 			v := startVictim(t, spec, l)
 			require.Eventually(t, func() bool { done, _ := l.progress(); return done > n }, time.Minute, time.Millisecond)

@@ -92,8 +92,10 @@ func TestMeasuredIsTrue(t *testing.T) {
 
 	const n = 20_000
 	l := newLedger(n)
-	spec := victimSpec{Backend: "sqlite", Name: name, Jobs: n, Producers: 8, Workers: 4, Lease: time.Second,
-		Work: 20 * time.Millisecond, Fatal: -1, Stay: true}
+	spec := victimSpec{
+		Backend: "sqlite", Name: name, Jobs: n, Producers: 8, Workers: 4, Lease: time.Second,
+		Work: 20 * time.Millisecond, Fatal: -1, Stay: true,
+	}
 	for i := range kills {
 		spec.First = l.firstUnacked()
 		v := startVictim(t, spec, l)

@@ -30,8 +30,10 @@ func TestMeasuringCostsNoMemory(t *testing.T) {
 		require.NoError(t, err)
 		m := e.(*measured)
 		ended := Settled{Delivery: Delivery{Job: Job{Queue: "q"}, Attempt: 3}, Ending: Finished, Took: time.Second, Picked: time.Second}
-		gate := &measuredGate{closed: m.gateClosed, measures: &m.measures, since: map[string]time.Time{},
-			Gate: GateFunc(func(context.Context, string) time.Duration { return time.Second })}
+		gate := &measuredGate{
+			closed: m.gateClosed, measures: &m.measures, since: map[string]time.Time{},
+			Gate: GateFunc(func(context.Context, string) time.Duration { return time.Second }),
+		}
 		assert.Zero(t, testing.AllocsPerRun(200, func() { m.count(ctx, ended) }), "settled, SDK: %v", installed)
 		assert.Zero(t, testing.AllocsPerRun(200, func() { gate.Ready(ctx, "q") }), "gate, SDK: %v", installed)
 	}

@@ -52,6 +52,7 @@ func (s *scripted) Stats(context.Context) ([]jobs.Stats, error) { s.asked++; ret
 func (s *scripted) Find(context.Context, string) (jobs.State, *jobs.Delivery, error) {
 	return jobs.Unknown, nil, nil
 }
+
 func (s *scripted) DeadLetters(context.Context, string) iter.Seq2[jobs.DeadJob, error] {
 	return func(func(jobs.DeadJob, error) bool) {}
 }
@@ -115,8 +116,10 @@ func TestMeasured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		read := meter(t)
 		inner := &scripted{
-			stats: []jobs.Stats{{Queue: "q", Ready: 5, Scheduled: 4, Running: 3, Dead: 2, Bytes: 100, Bound: 9,
-				OldestReady: time.Minute, OldestRunning: time.Second}},
+			stats: []jobs.Stats{{
+				Queue: "q", Ready: 5, Scheduled: 4, Running: 3, Dead: 2, Bytes: 100, Bound: 9,
+				OldestReady: time.Minute, OldestRunning: time.Second,
+			}},
 			settled: []jobs.Settled{
 				{Delivery: jobs.Delivery{Job: jobs.Job{Queue: "q"}, Attempt: 3}, Ending: jobs.Finished, Took: 2 * time.Second, Picked: time.Second},
 				{Delivery: jobs.Delivery{Job: jobs.Job{Queue: "q"}, Attempt: 1}, Ending: jobs.Retried, Took: time.Second},

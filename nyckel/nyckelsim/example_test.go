@@ -158,8 +158,10 @@ func ExampleServer_Dump() {
 	sim := nyckelsim.New(nyckelsim.Config{Seed: 1})
 	function := sim.AddFunction("tickets")
 	err := sim.Import(function, []nyckelsim.Sample{
-		{Text: "Where is my parcel?", Label: "delivery"}, {Text: "Not arrived", Label: "delivery"},
-		{Text: "Money back", Label: "refund"}, {Text: "Please refund", Label: "refund"},
+		{Text: "Where is my parcel?", Label: "delivery"},
+		{Text: "Not arrived", Label: "delivery"},
+		{Text: "Money back", Label: "refund"},
+		{Text: "Please refund", Label: "refund"},
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -117,7 +117,12 @@ func TestWrongCalls(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	for _, cfg := range []nyckelsim.Config{
-		{TokenLifetime: -1}, {Quota: -1}, {Latency: -1}, {Delay: -1}, {PageSize: -1}, {Mode: 2},
+		{TokenLifetime: -1},
+		{Quota: -1},
+		{Latency: -1},
+		{Delay: -1},
+		{PageSize: -1},
+		{Mode: 2},
 		{Faults: nyckelsim.Faults{Internal: 2}},
 	} {
 		assert.Panics(t, func() { nyckelsim.New(cfg) }, "%+v", cfg)

@@ -44,12 +44,18 @@ func TestInvokeParameters(t *testing.T) {
 		{"metadata", nyckelsim.Reference, "?includeMetadata=True", `{"data":"parcel"}`, func(t *testing.T, got map[string]any) {
 			assert.Equal(t, map[string]any{"team": "b"}, got["labelMetadata"])
 		}},
-		{"empty parameters are unset", nyckelsim.Reference, "?modelId=&labelCount=&capture=&includeMetadata=", `{"data":"parcel"}`,
-			func(t *testing.T, got map[string]any) { assert.Len(t, got, 3) }},
-		{"external id in the body", nyckelsim.Reference, "", `{"data":"parcel","externalId":"b","metadata":{"k":"v"}}`,
-			func(t *testing.T, got map[string]any) { assert.Equal(t, "b", got["externalId"]) }},
-		{"external id in the query wins", nyckelsim.Reference, "?externalId=q", `{"data":"parcel","externalId":"b"}`,
-			func(t *testing.T, got map[string]any) { assert.Equal(t, "q", got["externalId"]) }},
+		{
+			"empty parameters are unset", nyckelsim.Reference, "?modelId=&labelCount=&capture=&includeMetadata=", `{"data":"parcel"}`,
+			func(t *testing.T, got map[string]any) { assert.Len(t, got, 3) },
+		},
+		{
+			"external id in the body", nyckelsim.Reference, "", `{"data":"parcel","externalId":"b","metadata":{"k":"v"}}`,
+			func(t *testing.T, got map[string]any) { assert.Equal(t, "b", got["externalId"]) },
+		},
+		{
+			"external id in the query wins", nyckelsim.Reference, "?externalId=q", `{"data":"parcel","externalId":"b"}`,
+			func(t *testing.T, got map[string]any) { assert.Equal(t, "q", got["externalId"]) },
+		},
 		{"sample id in guide mode", nyckelsim.Guide, "", `{"data":"parcel"}`, func(t *testing.T, got map[string]any) {
 			assert.Contains(t, got["sampleId"], "sample_")
 		}},

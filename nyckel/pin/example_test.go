@@ -134,8 +134,10 @@ func ExampleOpen() {
 	sim := nyckelsim.New(nyckelsim.Config{})
 	id := sim.AddFunction("tickets")
 	err = sim.Import(id, []nyckelsim.Sample{
-		{Text: "where is my parcel", Label: "delivery"}, {Text: "the parcel is late", Label: "delivery"},
-		{Text: "I want my money back", Label: "refund"}, {Text: "please refund this", Label: "refund"},
+		{Text: "where is my parcel", Label: "delivery"},
+		{Text: "the parcel is late", Label: "delivery"},
+		{Text: "I want my money back", Label: "refund"},
+		{Text: "please refund this", Label: "refund"},
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -22,8 +22,10 @@ func report(both, incumbent, candidate, none, failed int) pin.Report {
 			other string
 		}{{both, "a", "a"}, {incumbent, "a", "b"}, {candidate, "b", "a"}, {none, "b", "b"}, {failed, "a", ""}} {
 			for range kind.n {
-				yield(pin.Comparison{Pair: pair, Label: kind.label, CandidateLabel: kind.other, Truth: "a",
-					Latency: 100 * time.Millisecond, CandidateLatency: 120 * time.Millisecond})
+				yield(pin.Comparison{
+					Pair: pair, Label: kind.label, CandidateLabel: kind.other, Truth: "a",
+					Latency: 100 * time.Millisecond, CandidateLatency: 120 * time.Millisecond,
+				})
 			}
 		}
 	})
@@ -60,9 +62,13 @@ func TestGateCheck(t *testing.T) {
 		{"enough for a lower bar", pin.Gate{MinCompared: 100, MinOutcomes: 100}, few, ""},
 		{"worse", pin.Gate{}, worse, "it may cost more accuracy than 1.0 points: accuracy 90.0 % (86.7–92.6 %, 360 of 400), was 97.5 % (95.5–98.6 %, 390 of 400); " +
 			"right alone on 10, the incumbent on 40; gain -7.5 points, between -10.9 and -4.0"},
-		{"not surely better", pin.Gate{Better: true}, report(180, 7, 14, 2, 0),
+		{
+			"not surely better",
+			pin.Gate{Better: true},
+			report(180, 7, 14, 2, 0),
 			"it is not surely better: accuracy 95.6 % (91.8–97.7 %, 194 of 203), was 92.1 % (87.6–95.1 %, 187 of 203); " +
-				"right alone on 14, the incumbent on 7; McNemar p = 0.1892, want below 0.0500"},
+				"right alone on 14, the incumbent on 7; McNemar p = 0.1892, want below 0.0500",
+		},
 		{"not surely better, but not worse", pin.Gate{}, slightly, ""},
 		{"failing", pin.Gate{}, failing, "it left 2.9 % (1.6–5.3 %, 10 of 340) unanswered, want at most 1.0 %"},
 		{"failing within bounds", pin.Gate{MaxFailures: 0.03}, failing, ""},
@@ -83,8 +89,15 @@ func TestGateCheck(t *testing.T) {
 		})
 	}
 	for _, gate := range []pin.Gate{
-		{Margin: 1}, {Alpha: 5, Better: true}, {MaxFailures: 1}, {MinAgreement: 95},
-		{Margin: math.NaN()}, {MaxFailures: math.NaN()}, {MinAgreement: math.NaN()}, {MaxLatencyRatio: math.NaN()}, {MaxLatencyRatio: math.Inf(1)},
+		{Margin: 1},
+		{Alpha: 5, Better: true},
+		{MaxFailures: 1},
+		{MinAgreement: 95},
+		{Margin: math.NaN()},
+		{MaxFailures: math.NaN()},
+		{MinAgreement: math.NaN()},
+		{MaxLatencyRatio: math.NaN()},
+		{MaxLatencyRatio: math.Inf(1)},
 	} {
 		require.ErrorContains(t, gate.Check(worse), "the gate makes no sense", "%+v", gate)
 	}

@@ -127,8 +127,10 @@ func (j *Journal) Promote(report Report, gate Gate, by By) (Entry, error) {
 		}
 		gate, report := gate.withDefaults(), report
 		report.Confusion = nil
-		return Entry{Action: Promoted, Function: report.Function, From: report.Incumbent, To: report.Candidate,
-			Gate: &gate, Report: &report}, nil
+		return Entry{
+			Action: Promoted, Function: report.Function, From: report.Incumbent, To: report.Candidate,
+			Gate: &gate, Report: &report,
+		}, nil
 	}, report.Function, by)
 }
 

@@ -40,8 +40,10 @@ func pinned(t *testing.T, j *pin.Journal, function string) string {
 func better(function, incumbent, candidate string) pin.Report {
 	return pin.Compare(pin.Pair{Function: function, Incumbent: incumbent, Candidate: candidate}, func(yield func(pin.Comparison) bool) {
 		for i := range 400 {
-			c := pin.Comparison{Pair: pin.Pair{Function: function, Incumbent: incumbent, Candidate: candidate},
-				Label: "a", CandidateLabel: "a", Truth: "a", Latency: time.Second, CandidateLatency: time.Second}
+			c := pin.Comparison{
+				Pair:  pin.Pair{Function: function, Incumbent: incumbent, Candidate: candidate},
+				Label: "a", CandidateLabel: "a", Truth: "a", Latency: time.Second, CandidateLatency: time.Second,
+			}
 			if i < 40 {
 				c.Label = "b"
 			}

@@ -32,8 +32,11 @@ func TestOpenSettings(t *testing.T) {
 	}{
 		{"defaults", dsn, postgres.Options{}, "30s", 20},
 		{"of the connection string", dsn + "&statement_timeout=7000&pool_max_conns=3", postgres.Options{}, "7s", 3},
-		{"of the options", dsn + "&statement_timeout=7000&pool_max_conns=3",
-			postgres.Options{MaxConns: 5, StatementTimeout: 2 * time.Second}, "2s", 5},
+		{
+			"of the options", dsn + "&statement_timeout=7000&pool_max_conns=3",
+			postgres.Options{MaxConns: 5, StatementTimeout: 2 * time.Second},
+			"2s", 5,
+		},
 		{"no timeout", dsn, postgres.Options{StatementTimeout: -1}, "0", 20},
 	}
 	for _, tt := range tests {

@@ -224,7 +224,8 @@ func TestRecordOfACall(t *testing.T) {
 		require.NoError(t, err)
 		n++
 		assert.Equal(t, "f m e sample_1 greet\uFFFDing label_1 rule r overloaded", strings.Join([]string{
-			e.Function, e.Model, e.ExternalID, e.SampleID, e.Label, e.LabelID, string(e.Source), e.Rule, e.Verdict.String()}, " "))
+			e.Function, e.Model, e.ExternalID, e.SampleID, e.Label, e.LabelID, string(e.Source), e.Rule, e.Verdict.String(),
+		}, " "))
 		assert.Equal(t, `"hello"`, string(e.Input))
 		assert.True(t, e.At.Equal(start.Add(time.Second)))
 		assert.Equal(t, []predictions.LabelConfidence{{Label: "a", Confidence: 0.75}}, e.Labels)

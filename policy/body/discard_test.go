@@ -184,7 +184,6 @@ func TestDiscardBodyThatIsSlowToClose(t *testing.T) {
 				discard(t, response(slowToClose{}))
 				assert.Equal(t, 100*time.Millisecond, time.Since(start), "reading and closing, 50 ms each")
 				time.Sleep(2 * time.Hour) // nobody can end what goes on behind
-
 			})
 		})
 	}

@@ -61,24 +61,36 @@ func TestHostileFiles(t *testing.T) {
 		{"a tab for an indent", "deep:\n\ta: {}", "f.yaml:2:1: while scanning for the next token: found character that cannot start any token"},
 		{"a tab after a key", "count:\t1", ""},
 		{"a key twice, once in quotes", "count: 1\n\"count\": 2", "f.yaml:2:1: has the key count twice, first in line 1"},
-		{"a key with a line break twice", "deep: {\"a\\nb\": {}, \"a\\nb\": {}}",
-			"f.yaml:1:8: deep: has the key \"a\\nb\": want letters, digits and any of -_.:/@\nf.yaml:1:20: deep: has the key \"a\\nb\" twice, first in line 1"},
-		{"a long key", strings.Repeat("k", 500) + ": 1",
-			`f.yaml:1:1: has the unknown key "` + strings.Repeat("k", 100) + `…"; known are any, count, deep, large, list, on, share, text, wait`},
-		{"a merge key in quotes", "deep: {a: {'<<': {count: 1}}}",
-			`f.yaml:1:12: deep.a: has the unknown key "<<"; known are any, count, deep, large, list, on, share, text, wait`},
+		{
+			"a key with a line break twice", "deep: {\"a\\nb\": {}, \"a\\nb\": {}}",
+			"f.yaml:1:8: deep: has the key \"a\\nb\": want letters, digits and any of -_.:/@\nf.yaml:1:20: deep: has the key \"a\\nb\" twice, first in line 1",
+		},
+		{
+			"a long key", strings.Repeat("k", 500) + ": 1",
+			`f.yaml:1:1: has the unknown key "` + strings.Repeat("k", 100) + `…"; known are any, count, deep, large, list, on, share, text, wait`,
+		},
+		{
+			"a merge key in quotes", "deep: {a: {'<<': {count: 1}}}",
+			`f.yaml:1:12: deep.a: has the unknown key "<<"; known are any, count, deep, large, list, on, share, text, wait`,
+		},
 		{"a merge key", "deep: {a: &a {count: 1}, b: {<<: *a}}", "f.yaml:1:30: deep.b: has a merge key, which is not supported; write the keys out"},
 		{"an alias of nothing", "list: *gone", "f.yaml:1:7: unknown anchor 'gone' referenced"},
 		{"a list in itself", "list: &a [*a]", "f.yaml:1:7: list[0]: is a list, want a text"},
-		{"a mapping in itself", "deep: &a {x: {deep: *a}}",
-			"f.yaml:1:14: deep" + strings.Repeat(".x.deep", 15) + ".x: is too much: a file has at most 50000 values in at most 32 levels"},
+		{
+			"a mapping in itself", "deep: &a {x: {deep: *a}}",
+			"f.yaml:1:14: deep" + strings.Repeat(".x.deep", 15) + ".x: is too much: a file has at most 50000 values in at most 32 levels",
+		},
 		{"too many levels of a list", strings.Repeat("[", 20_000), "f.yaml:1:10001: while increasing flow level: exceeded max depth of 10000"},
 		{"too many levels of a mapping", strings.Repeat("{a: ", 20_000), "f.yaml:1:40001: while increasing flow level: exceeded max depth of 10000"},
 		{"too large", "text: " + strings.Repeat("x", 10<<20), "f.yaml: has more than 1048576 bytes"},
-		{"a reference within brackets", "count: 1\nlist: [a, ${COUNT}]",
-			"f.yaml:2:12: while parsing a flow sequence: did not find expected ',' or ']'; between braces or brackets, ${…} stands in quotes"},
-		{"a reference within braces", "deep: {a: {count: ${COUNT}}}",
-			"f.yaml:1:20: while parsing a flow mapping: did not find expected ',' or '}'; between braces or brackets, ${…} stands in quotes"},
+		{
+			"a reference within brackets", "count: 1\nlist: [a, ${COUNT}]",
+			"f.yaml:2:12: while parsing a flow sequence: did not find expected ',' or ']'; between braces or brackets, ${…} stands in quotes",
+		},
+		{
+			"a reference within braces", "deep: {a: {count: ${COUNT}}}",
+			"f.yaml:1:20: while parsing a flow mapping: did not find expected ',' or '}'; between braces or brackets, ${…} stands in quotes",
+		},
 		{"another version", "%YAML 2.0\n---\ncount: 1", "f.yaml:1:1: found incompatible YAML document"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

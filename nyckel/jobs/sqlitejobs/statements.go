@@ -57,8 +57,15 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		to   **sql.Stmt
 		text string
 	}{
-		{&s.insert, insertSQL}, {&s.payload, payloadSQL}, {&s.state, stateSQL}, {&s.counts, countsSQL},
-		{&s.finish, finishSQL}, {&s.putBack, putBackSQL}, {&s.bury, burySQL}, {&s.renew, renewSQL}, {&s.lapse, lapseSQL},
+		{&s.insert, insertSQL},
+		{&s.payload, payloadSQL},
+		{&s.state, stateSQL},
+		{&s.counts, countsSQL},
+		{&s.finish, finishSQL},
+		{&s.putBack, putBackSQL},
+		{&s.bury, burySQL},
+		{&s.renew, renewSQL},
+		{&s.lapse, lapseSQL},
 	} {
 		stmt, err := db.PrepareContext(ctx, one.text)
 		if err != nil {

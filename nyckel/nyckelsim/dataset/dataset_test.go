@@ -30,8 +30,10 @@ func TestRead(t *testing.T) {
 		{"byte order mark", "\ufefftext,label\nhello,greeting\n", []dataset.Row{{"hello", "greeting", 2}}},
 		{"CRLF", "text,label\r\nhello,greeting\r\n", []dataset.Row{{"hello", "greeting", 2}}},
 		{"more columns", "id,text,label,note\n1,hello,greeting,\n", []dataset.Row{{"hello", "greeting", 2}}},
-		{"quotes, commas, line breaks", "text,label\n\"say \"\"hi\"\",\nplease\",greeting\n\nbye,farewell\n",
-			[]dataset.Row{{"say \"hi\",\nplease", "greeting", 2}, {"bye", "farewell", 5}}},
+		{
+			"quotes, commas, line breaks", "text,label\n\"say \"\"hi\"\",\nplease\",greeting\n\nbye,farewell\n",
+			[]dataset.Row{{"say \"hi\",\nplease", "greeting", 2}, {"bye", "farewell", 5}},
+		},
 		{"white space is kept", "text,label\n hello ,greeting\n", []dataset.Row{{" hello ", "greeting", 2}}},
 	}
 	for _, tt := range tests {

@@ -162,11 +162,15 @@ func export(t *testing.T, s *predictions.Store) {
 	lines, err := csv.NewReader(&b).ReadAll()
 	must(t, err)
 	equal(t, "CSV", lines, [][]string{
-		{"id", "function", "model", "sampleId", "externalId", "inputHash", "label", "labelId", "confidence", "source", "similarity",
-			"rule", "verdict", "attempts", "latencyMs", "traceId", "at", "truth", "labels", "input"},
-		{"job-1", "tickets", "m1", "sample_1", odd.ExternalID, "010203", "=1+1", "label_1", "0.875", "similar", "0.75",
+		{
+			"id", "function", "model", "sampleId", "externalId", "inputHash", "label", "labelId", "confidence", "source", "similarity",
+			"rule", "verdict", "attempts", "latencyMs", "traceId", "at", "truth", "labels", "input",
+		},
+		{
+			"job-1", "tickets", "m1", "sample_1", odd.ExternalID, "010203", "=1+1", "label_1", "0.875", "similar", "0.75",
 			odd.Rule, "overloaded", "3", "1234.567", odd.TraceID, "2026-03-01T12:00:00.123456Z", "",
-			`[{"label":"delivery","labelId":"label_1","confidence":0.875},{"label":"billing","confidence":0.125}]`, `"where is my parcel?"`},
+			`[{"label":"delivery","labelId":"label_1","confidence":0.875},{"label":"billing","confidence":0.125}]`, `"where is my parcel?"`,
+		},
 		{"least", "f", "", "", "", "", "", "", "0", "live", "0", "", "ok", "0", "0", "", "2026-03-01T12:00:00.123456Z", "y", "", ""},
 	})
 

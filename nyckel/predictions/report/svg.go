@@ -59,6 +59,7 @@ type stack struct {
 }
 
 func percentTick(x float64) string { return strconv.FormatFloat(math.Round(100*x), 'f', -1, 64) + " %" }
+
 func plainTick(x float64) string {
 	return strconv.FormatFloat(math.Round(1000*x)/1000, 'f', -1, 64)
 }

@@ -33,15 +33,19 @@ func (x *exchange) completion(c Completion) object {
 				stop = "tool_use"
 			}
 		}
-		return object{"id": x.id("msg_"), "type": "message", "role": "assistant", "content": []object{block},
-			"stop_reason": stop, "usage": object{"input_tokens": 1, "output_tokens": 1}}
+		return object{
+			"id": x.id("msg_"), "type": "message", "role": "assistant", "content": []object{block},
+			"stop_reason": stop, "usage": object{"input_tokens": 1, "output_tokens": 1},
+		}
 	}
 	message := object{"role": "assistant", "content": c.Text, "refusal": nil}
 	if c.Stop == StopRefusal {
 		message["content"], message["refusal"] = nil, c.Text
 	}
-	return object{"id": x.id("chatcmpl-"), "object": "chat.completion", "usage": object{"total_tokens": 2},
-		"choices": []object{{"index": 0, "message": message, "finish_reason": x.stop(c)}}}
+	return object{
+		"id": x.id("chatcmpl-"), "object": "chat.completion", "usage": object{"total_tokens": 2},
+		"choices": []object{{"index": 0, "message": message, "finish_reason": x.stop(c)}},
+	}
 }
 
 func isObject(text string) bool {
@@ -88,8 +92,10 @@ func (x *exchange) events(first, second, stop string) []event {
 			return object{"index": 0, "delta": object{"type": "text_delta", "text": text}}
 		}
 		return []event{
-			named("message_start", object{"message": object{"id": x.id("msg_"), "type": "message", "role": "assistant",
-				"content": []object{}, "usage": object{"input_tokens": 1, "output_tokens": 1}}}),
+			named("message_start", object{"message": object{
+				"id": x.id("msg_"), "type": "message", "role": "assistant",
+				"content": []object{}, "usage": object{"input_tokens": 1, "output_tokens": 1},
+			}}),
 			named("content_block_start", object{"index": 0, "content_block": object{"type": "text", "text": ""}}),
 			named("content_block_delta", delta(first)),
 			named("content_block_delta", delta(second)),
@@ -99,8 +105,10 @@ func (x *exchange) events(first, second, stop string) []event {
 		}
 	}
 	chunk := func(delta object, finish any) event {
-		return event{data: marshal(object{"id": x.id("chatcmpl-"), "object": "chat.completion.chunk",
-			"choices": []object{{"index": 0, "delta": delta, "finish_reason": finish}}})}
+		return event{data: marshal(object{
+			"id": x.id("chatcmpl-"), "object": "chat.completion.chunk",
+			"choices": []object{{"index": 0, "delta": delta, "finish_reason": finish}},
+		})}
 	}
 	return []event{
 		chunk(object{"role": "assistant", "content": first}, nil),

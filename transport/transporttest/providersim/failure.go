@@ -39,11 +39,15 @@ type refusal struct {
 var openAI = map[failure]refusal{
 	unauthenticated: {status: 401, kind: "invalid_request_error", code: "invalid_api_key", message: "Incorrect API key provided."},
 	invalid:         {status: 400, kind: "invalid_request_error", message: "We could not parse the JSON body of your request."},
-	quotaExceeded: {status: 429, kind: "insufficient_quota", code: "insufficient_quota",
-		message: "You exceeded your current quota, please check your plan and billing details."},
+	quotaExceeded: {
+		status: 429, kind: "insufficient_quota", code: "insufficient_quota",
+		message: "You exceeded your current quota, please check your plan and billing details.",
+	},
 	rateLimited: {status: 429, kind: "requests", code: "rate_limit_exceeded", message: "Rate limit reached for requests.", saysWhen: true},
-	overloaded: {status: 503, kind: "service_unavailable_error", code: "server_is_overloaded",
-		message: "The server is overloaded.", saysWhen: true},
+	overloaded: {
+		status: 503, kind: "service_unavailable_error", code: "server_is_overloaded",
+		message: "The server is overloaded.", saysWhen: true,
+	},
 	internal: {status: 500, kind: "server_error", message: "The server had an error while processing your request."},
 }
 
@@ -52,8 +56,10 @@ var azure = map[failure]string{unauthenticated: "401", rateLimited: "429", quota
 var anthropic = map[failure]refusal{
 	unauthenticated: {status: 401, kind: "authentication_error", message: "invalid x-api-key"},
 	invalid:         {status: 400, kind: "invalid_request_error", message: "The request body is not valid JSON."},
-	quotaExceeded: {status: 429, kind: "rate_limit_error", detail: "enforced_spend_limit_reached",
-		message: "You have reached your spend limit."},
+	quotaExceeded: {
+		status: 429, kind: "rate_limit_error", detail: "enforced_spend_limit_reached",
+		message: "You have reached your spend limit.",
+	},
 	rateLimited: {status: 429, kind: "rate_limit_error", message: "This request would exceed your rate limit.", saysWhen: true},
 	overloaded:  {status: statusOverloaded, kind: "overloaded_error", message: "Overloaded"},
 	internal:    {status: 500, kind: "api_error", message: "Internal server error"},

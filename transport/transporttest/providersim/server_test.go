@@ -50,11 +50,14 @@ func TestServerRefusals(t *testing.T) {
 	}{
 		{providersim.OpenAI, limit, 429, policy.RateLimited, `"code":"rate_limit_exceeded"`, map[string]string{
 			"Retry-After": "3", "Retry-After-Ms": "2500", "X-Ratelimit-Limit-Requests": "1",
-			"X-Ratelimit-Remaining-Requests": "0", "X-Ratelimit-Reset-Requests": "2.5s"}},
+			"X-Ratelimit-Remaining-Requests": "0", "X-Ratelimit-Reset-Requests": "2.5s",
+		}},
 		{providersim.Azure, limit, 429, policy.RateLimited, `"code":"429"`, map[string]string{
-			"Retry-After-Ms": "2500", "X-Ratelimit-Reset-Requests": "3"}},
+			"Retry-After-Ms": "2500", "X-Ratelimit-Reset-Requests": "3",
+		}},
 		{providersim.Anthropic, limit, 429, policy.RateLimited, `"type":"rate_limit_error"`, map[string]string{
-			"Retry-After": "3", "Retry-After-Ms": "", "Anthropic-Ratelimit-Requests-Reset": "2000-01-01T00:00:02.5Z"}},
+			"Retry-After": "3", "Retry-After-Ms": "", "Anthropic-Ratelimit-Requests-Reset": "2000-01-01T00:00:02.5Z",
+		}},
 		{providersim.Nyckel, limit, 429, policy.RateLimited, `{"message":`, map[string]string{"Retry-After": "", "X-Ratelimit-Reset-Requests": ""}},
 		{providersim.OpenAI, quota, 429, policy.QuotaExceeded, `"type":"insufficient_quota"`, map[string]string{"Retry-After": ""}},
 		{providersim.Anthropic, quota, 429, policy.RateLimited, `"error_code":"enforced_spend_limit_reached"`, map[string]string{"Retry-After": ""}},
