@@ -37,6 +37,7 @@ import (
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/policy/config"
+	"github.com/sparekey/sparekey/policy/words"
 	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/telemetry/console"
 	"github.com/sparekey/sparekey/transport"
@@ -72,7 +73,7 @@ var exported = map[string][]any{
 	"nyckel/jobs": {
 		new(jobs.Call), new(jobs.DeadJob), new(jobs.Delivery), new(jobs.Figures), new(jobs.FullError), new(jobs.Job),
 		new(jobs.Outcome), new(jobs.Progress), new(jobs.ProgressConfig), new(jobs.Receipt), new(jobs.RunConfig),
-		new(jobs.Settled), new(jobs.Stats),
+		new(jobs.Settings), new(jobs.Settled), new(jobs.Stats),
 	},
 	"nyckel/jobs/jobstest": {
 		new(jobstest.Backend),
@@ -128,6 +129,9 @@ var exported = map[string][]any{
 	"policy/config": {
 		new(config.Error), new(config.Reader), new(config.Source),
 	},
+	"policy/words": {
+		new(words.Scanner),
+	},
 	"telemetry": {
 		new(telemetry.Activity), new(telemetry.Answer), new(telemetry.Attempt), new(telemetry.Branch),
 		new(telemetry.BudgetSnapshot), new(telemetry.CacheSnapshot), new(telemetry.Config), new(telemetry.ConfigSnapshot),
@@ -146,7 +150,7 @@ var exported = map[string][]any{
 	},
 	"transport/plan": {
 		new(plan.Account), new(plan.Error), new(plan.File), new(plan.Function), new(plan.Live), new(plan.Options),
-		new(plan.Plan), new(plan.Setting),
+		new(plan.Pause), new(plan.Plan), new(plan.Queue), new(plan.Setting), new(plan.Work),
 	},
 	"transport/transporttest": {
 		new(transporttest.Bodies), new(transporttest.Chunk), new(transporttest.Counter), new(transporttest.Failure),

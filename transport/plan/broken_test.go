@@ -4,45 +4,28 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/policy/config/configtest"
 	"github.com/sparekey/sparekey/transport/plan"
 )
 
 var update = flag.Bool("update", false, "write the errors that come now into testdata/broken.txt")
 
-// A broken is a file with something wrong, and what is said of it.
-type broken struct{ name, text, want string }
-
-const brokenFile = "testdata/broken.txt"
-
 // TestBroken goes through files that are wrong in one way or more each.
 func TestBroken(t *testing.T) {
-	cases := readBroken(t)
-	require.GreaterOrEqual(t, len(cases), 60)
-	for i, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			p, err := plan.Parse("f.yaml", []byte(c.text), environment)
-			require.Error(t, err)
-			assert.Nil(t, p)
-			if *update {
-				cases[i].want = err.Error() + "\n"
-				return
-			}
-			assert.Equal(t, c.want, err.Error()+"\n")
-			for _, secret := range []string{"hunter2", "us-token", "eu-key"} {
-				assert.NotContains(t, excerpts(err), secret)
-			}
-		})
-	}
-	if *update {
-		writeBroken(t, cases)
-	}
+	configtest.Broken(t, "testdata/broken.txt", 60, *update, func(t *testing.T, text string) error {
+		p, err := plan.Parse("f.yaml", []byte(text), environment)
+		assert.Nil(t, p)
+		for _, secret := range []string{"hunter2", "us-token", "eu-key"} {
+			assert.NotContains(t, excerpts(err), secret)
+		}
+		return err
+	})
 }
 
 func excerpts(err error) string {
@@ -50,35 +33,6 @@ func excerpts(err error) string {
 		return e.Excerpts()
 	}
 	return ""
-}
-
-// readBroken reads cases of the form
-//
-//	=== name
-//	the file
-//	>>>
-//	the errors
-func readBroken(t *testing.T) []broken {
-	t.Helper()
-	data, err := os.ReadFile(brokenFile)
-	require.NoError(t, err)
-	var cases []broken
-	for _, part := range strings.Split("\n"+string(data), "\n=== ")[1:] {
-		name, rest, _ := strings.Cut(part, "\n")
-		text, want, found := strings.Cut(rest+"\n", ">>>\n")
-		require.True(t, found || *update, name)
-		cases = append(cases, broken{name, text, strings.TrimRight(want, "\n") + "\n"})
-	}
-	return cases
-}
-
-func writeBroken(t *testing.T, cases []broken) {
-	t.Helper()
-	var b strings.Builder
-	for _, c := range cases {
-		fmt.Fprintf(&b, "=== %s\n%s>>>\n%s\n", c.name, c.text, c.want)
-	}
-	require.NoError(t, os.WriteFile(brokenFile, []byte(b.String()), 0o600))
 }
 
 func TestBrokenShowsTheFirstOfMany(t *testing.T) {

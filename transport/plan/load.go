@@ -22,7 +22,8 @@ const (
 	maxSecret = 64 << 10
 )
 
-// Load reads the plan in a file, which must be a regular one, or a link to one. An error about what is in it is an [*Error].
+// Load reads the plan in a file, which must be a regular one, or a link to one. An
+// error about what is in it is an [*Error].
 func Load(name string) (*Plan, error) {
 	data, err := readUpTo(name, maxFile)
 	if err != nil {

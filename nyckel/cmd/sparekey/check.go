@@ -28,6 +28,23 @@ func load(name string) (*plan.Plan, error) {
 	return loaded, nil
 }
 
+// loadOrRead loads a configuration file, or reads one from standard input if name is -.
+// It returns what to call it.
+func (p *program) loadOrRead(name string) (string, *plan.Plan, error) {
+	if name != "-" {
+		loaded, err := plan.Load(name)
+		return name, loaded, err
+	}
+	name = "<stdin>"
+	const most = 2 << 20 // more than a file may have
+	data, err := io.ReadAll(io.LimitReader(p.stdin, most))
+	if err != nil {
+		return name, nil, err
+	}
+	loaded, err := plan.Parse(name, data, plan.Environment("."))
+	return name, loaded, err
+}
+
 // checked is what check prints as JSON.
 type checked struct {
 	File     string            `json:"file"`
@@ -62,7 +79,7 @@ type extent struct {
 }
 
 func (p *program) check(_ context.Context, args []string) error {
-	flags := p.flags("check [flags] [FILE]", "Reads a configuration file, "+defaultConfig+" by default, and tells all that is wrong\nwith it. -print tells what is in force for each function, where each setting comes\nfrom (the file, its defaults, built-in), and the worst that one call may come to.")
+	flags := p.flags("check [flags] [FILE]", "Reads a configuration file, "+defaultConfig+" by default, and tells all that is wrong\nwith it. -print tells what is in force for each function, where each setting comes\nfrom (the file, its defaults, built-in), and the worst that one call may come to.\nFILE may be -, for standard input.")
 	printing := flags.Bool("print", false, "print the settings in force, secrets masked")
 	function := flags.String("function", "", "print those of the function of this `name` only")
 	asJSON := flags.Bool("json", false, "print JSON")
@@ -74,7 +91,7 @@ func (p *program) check(_ context.Context, args []string) error {
 	if len(rest) > 0 {
 		name = rest[0]
 	}
-	loaded, err := plan.Load(name)
+	name, loaded, err := p.loadOrRead(name)
 	if problems, ok := errors.AsType[*plan.Error](err); ok {
 		return p.tellProblems(name, problems, *asJSON)
 	}

@@ -18,6 +18,16 @@ func TestCheck(t *testing.T) {
 	assert.Equal(t, result{exitOK, d.config() + " is right: 2 functions, 1 account, 0 endpoints\n", ""}, got)
 }
 
+func TestCheckStandardInput(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	d.stdin = "version: 1\nfunctions: {a: {total: 5s}}\n"
+	assert.Equal(t, result{exitOK, "<stdin> is right: 1 function, 0 accounts, 0 endpoints\n", ""}, d.run("check", "-"))
+	d.stdin = "version: 1\ntotal: 5s\n"
+	got := d.run("check", "-")
+	assert.Equal(t, exitMisuse, got.code)
+	assert.Contains(t, got.errOut, "<stdin>:2:1: has the unknown key \"total\"")
+}
+
 func TestCheckDefaultFile(t *testing.T) {
 	d := newDesk(t, nyckelsim.Config{})
 	t.Chdir(d.folder)

@@ -103,7 +103,7 @@ functions: {mail: {id: function_1}}
 		{name: "replay that reads", args: []string{"replay", "-config", config, "-data", "/dev/stdin"}, reads: true, code: exitFailed, errOut: "sparekey: ", nothing: true},
 		{name: "doctor", args: []string{"doctor", "-config", config}, until: isAsked, code: exitFailed, out: "invoke"},
 		{name: "rules test", args: []string{"rules", "test", "-rules", "/dev/stdin", "-data", data}, reads: true, code: exitFailed, errOut: "sparekey: ", nothing: true},
-		{name: "check", args: []string{"check", "/dev/stdin"}, reads: true, code: exitFailed, errOut: "sparekey: ", nothing: true},
+		{name: "check", args: []string{"check", "-"}, reads: true, code: exitFailed, errOut: "sparekey: ", nothing: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

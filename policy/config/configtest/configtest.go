@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A Case is a file with something wrong, and what is said of it.
-type Case struct{ Name, Text, Want string }
+// A broken is a file with something wrong, and what is said of it.
+type broken struct{ name, text, want string }
 
 // Broken hands each of the files in golden to read, which returns what it says of
 // it, and compares that with what golden says. Golden is a text of cases of the form
@@ -27,16 +27,16 @@ func Broken(t *testing.T, golden string, atLeast int, update bool, read func(t *
 		t.Fatalf("%s has %d cases, want at least %d", golden, len(cases), atLeast)
 	}
 	for i, c := range cases {
-		t.Run(c.Name, func(t *testing.T) {
-			err := read(t, c.Text)
+		t.Run(c.name, func(t *testing.T) {
+			err := read(t, c.text)
 			if err == nil {
 				t.Fatal("nothing is said of it")
 			}
 			got := err.Error() + "\n"
 			if update {
-				cases[i].Want = got
-			} else if got != c.Want {
-				t.Errorf("said\n%swant\n%s", got, c.Want)
+				cases[i].want = got
+			} else if got != c.want {
+				t.Errorf("said\n%swant\n%s", got, c.want)
 			}
 		})
 	}
@@ -45,29 +45,29 @@ func Broken(t *testing.T, golden string, atLeast int, update bool, read func(t *
 	}
 }
 
-func load(t *testing.T, golden string, update bool) []Case {
+func load(t *testing.T, golden string, update bool) []broken {
 	t.Helper()
 	data, err := os.ReadFile(golden)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases []Case
+	var cases []broken
 	for _, part := range strings.Split("\n"+string(data), "\n=== ")[1:] {
 		name, rest, _ := strings.Cut(part, "\n")
 		text, want, found := strings.Cut(rest+"\n", ">>>\n")
 		if !found && !update {
 			t.Fatalf("%s: %s has no >>>", golden, name)
 		}
-		cases = append(cases, Case{name, text, strings.TrimRight(want, "\n") + "\n"})
+		cases = append(cases, broken{name, text, strings.TrimRight(want, "\n") + "\n"})
 	}
 	return cases
 }
 
-func save(t *testing.T, golden string, cases []Case) {
+func save(t *testing.T, golden string, cases []broken) {
 	t.Helper()
 	var b strings.Builder
 	for _, c := range cases {
-		fmt.Fprintf(&b, "=== %s\n%s>>>\n%s\n", c.Name, c.Text, c.Want)
+		fmt.Fprintf(&b, "=== %s\n%s>>>\n%s\n", c.name, c.text, c.want)
 	}
 	if err := os.WriteFile(golden, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
