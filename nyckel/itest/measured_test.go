@@ -43,7 +43,7 @@ func openMeasured(t *testing.T, name string) (*opened, func() dial) {
 				switch data := m.Data.(type) {
 				case metricdata.Gauge[int64]:
 					for _, p := range data.DataPoints {
-						if state, ok := p.Attributes.Value("state"); ok && m.Name == "sparekey.jobs.depth" {
+						if state, ok := p.Attributes.Value("sparekey.job.state"); ok && m.Name == "sparekey.jobs.depth" {
 							d.depth[state.AsString()] = p.Value
 						}
 					}
