@@ -20,17 +20,31 @@ import (
 
 // BenchmarkFailoverCost is what three endpoints that are well cost beyond one: the
 // median over rounds that take turns, in processor time, which does not count what
-// neighbors on the machine take, with a heap like a service's.
+// neighbors on the machine take, with a heap like a service's. Each endpoint has
+// credentials of its own, so that a request is another one for whichever it goes to;
+// "bare" ones have none, and a request for the one that it names goes as it is.
 func BenchmarkFailoverCost(b *testing.B) {
 	for strategy := policy.Ordered; strategy <= policy.Sticky; strategy++ {
-		over := func(n int) http.RoundTripper {
-			return transport.NewFailover(policy.Failover{
-				Endpoints: regions()[:n], Strategy: strategy, Key: nextKey(),
-			}, nil).Wrap(answering{})
+		over := func(n int, credentials bool) http.RoundTripper {
+			endpoints := regions()[:n]
+			for i := range endpoints {
+				if credentials {
+					endpoints[i].Header = http.Header{"Authorization": {"Bearer " + endpoints[i].Name}}
+				}
+			}
+			cfg := policy.Failover{Endpoints: endpoints, Strategy: strategy, Key: nextKey()}
+			return transport.NewFailover(cfg, nil).Wrap(answering{})
 		}
 		retry := transport.Retry(policy.Retry{})
-		b.Run(fmt.Sprint(strategy), func(b *testing.B) { benchmarkCost(b, over(1), over(3)) })
-		b.Run(fmt.Sprint(strategy, " in retry"), func(b *testing.B) { benchmarkCost(b, retry(over(1)), retry(over(3))) })
+		for _, credentials := range []bool{true, false} {
+			name := fmt.Sprint(strategy)
+			if !credentials {
+				name += " bare"
+			}
+			one, three := over(1, credentials), over(3, credentials)
+			b.Run(name, func(b *testing.B) { benchmarkCost(b, one, three) })
+			b.Run(name+" in retry", func(b *testing.B) { benchmarkCost(b, retry(one), retry(three)) })
+		}
 	}
 }
 
