@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -62,7 +63,7 @@ func (f *flight) pump() {
 	for {
 		room := f.room()
 		if room == nil {
-			end = context.Cause(f.ctx)
+			end = cmp.Or(context.Cause(f.ctx), context.Canceled)
 			return
 		}
 		n, err := f.rc.Read(room)
@@ -97,6 +98,10 @@ func (f *flight) room() []byte {
 			return nil
 		}
 		f.mu.Lock()
+		if len(f.aboard) == 0 { // the last one out is about to end the flight
+			f.mu.Unlock()
+			return nil
+		}
 		if len(f.buf) < cap(f.buf) || f.growLocked() || f.dropLocked() {
 			room := f.buf[len(f.buf):cap(f.buf)]
 			f.mu.Unlock()
