@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"net/http"
@@ -19,8 +18,7 @@ type key [sha256.Size]byte
 // keyVersion is part of each key. It changes with what goes into one.
 const keyVersion = 4
 
-// keyOf returns the key of req, whose header was read and whose body means text. That
-// of the last question is at hand: a ladder asks the same one again for what is stale.
+// keyOf returns the key of req, whose header was read and whose body means text.
 func (s *scratch) keyOf(req *http.Request, call policy.Call, text []byte) key {
 	host := req.Host
 	if host == req.URL.Host {
@@ -34,11 +32,7 @@ func (s *scratch) keyOf(req *http.Request, call policy.Call, text []byte) key {
 	parts = parts.add(call.Function).add(call.Model)
 	parts = parts.addIdentity(call.Identity, req.URL.User, s.heading.credentials)
 	s.parts = append(parts, text...) // the input ends with it, so it needs no length
-	if !bytes.Equal(s.parts, s.hashed) {
-		s.key = sha256.Sum256(s.parts)
-		s.parts, s.hashed = s.hashed, s.parts
-	}
-	return s.key
+	return sha256.Sum256(s.parts)
 }
 
 // keyParts are what is hashed. Each text is preceded by its length and each list by

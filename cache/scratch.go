@@ -2,14 +2,12 @@ package cache
 
 import "sync"
 
-// scratch is the room in which a question is read. All it has is memory and the key of
-// the last question: nothing of a caller's is in use when his room is given back.
+// scratch is the room in which a question is read. All it has is memory: nothing of a
+// caller's, his credentials least of all, is in it once it is given back.
 type scratch struct {
 	heading heading
 	body    []byte
 	parts   keyParts
-	hashed  keyParts // what key was made of
-	key     key
 	parser  parser
 }
 
@@ -20,9 +18,17 @@ var scratches = sync.Pool{New: func() any {
 // release gives the room back, unless a large question has made it large.
 func (s *scratch) release() {
 	const most = 64 << 10
-	s.parser.in = nil
-	s.forgetHeading()
-	if cap(s.body)+cap(s.parts)+cap(s.hashed)+cap(s.parser.out)+cap(s.parser.old)+24*cap(s.parser.members) <= most {
+	if cap(s.body)+cap(s.parts)+cap(s.parser.out)+cap(s.parser.old)+24*cap(s.parser.members) <= most {
+		s.wipe()
 		scratches.Put(s)
 	}
+}
+
+// wipe leaves nothing of a question in the room.
+func (s *scratch) wipe() {
+	s.forgetHeading()
+	for _, text := range [...][]byte{s.body, s.parts, s.parser.out, s.parser.old} {
+		clear(text[:cap(text)])
+	}
+	s.parser.in, s.parser.doc = nil, document{}
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,4 +36,35 @@ func TestScratchKeys(t *testing.T) {
 		}
 	}
 	assert.Len(t, seen, 10)
+}
+
+// A room that waits for its next question has nothing of the last one: no input, and
+// no credential of a caller without an identity.
+func TestScratchWiped(t *testing.T) {
+	const secret = "hush"
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://api.test/a", strings.NewReader(`{"b":"hush","a":"hush"}`))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", secret)
+	req.Header.Set("X-Foo", secret)
+	room := new(scratch)
+	room.readQuestion(req.Header)
+	text, ok := room.snapshot(req)
+	require.True(t, ok)
+	text, ok = room.meaning(text)
+	require.True(t, ok)
+	room.keyOf(req, policy.Call{}, text)
+
+	all := func() []byte {
+		return slices.Concat(room.body[:cap(room.body)], room.parts[:cap(room.parts)],
+			room.parser.out[:cap(room.parser.out)], room.parser.old[:cap(room.parser.old)])
+	}
+	require.Equal(t, 2+4+2+2, strings.Count(string(all()), secret), "or the test looks at the wrong places")
+	room.wipe()
+	assert.Equal(t, make([]byte, len(all())), all())
+	for _, fields := range [][]field{room.heading.question, room.heading.credentials} {
+		assert.Equal(t, make([]field, cap(fields)), fields[:cap(fields)])
+	}
+	assert.Equal(t, document{}, room.parser.doc)
+	assert.Nil(t, room.parser.in)
 }
