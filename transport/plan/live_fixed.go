@@ -18,14 +18,28 @@ import (
 // credentials of its account. It asks which, in names of fields such as
 // "Accounts[main].ClientID", and returns the plan that is in force, which they are to
 // be taken from. A file in which one of them is different, or gone, is from now on
-// one that has problems: it takes a restart. Only a function may go.
+// one that has problems: it takes a restart. Only a function may go. Should another plan
+// come in force meanwhile, which is asked again.
 func (l *Live) Fix(which func(p *Plan) (paths []string)) *Plan {
+	for {
+		p := l.Plan()
+		if l.fix(p, which(p)) {
+			return p
+		}
+	}
+}
+
+// fix fixes settings as they are in p. It reports false if p is no more in force.
+func (l *Live) fix(p *Plan, paths []string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, path := range which(l.plan) {
-		l.fixed[path], _ = settingAt(l.plan.File(), path)
+	if l.plan != p {
+		return false
 	}
-	return l.plan
+	for _, path := range paths {
+		l.fixed[path], _ = settingAt(p.File(), path)
+	}
+	return true
 }
 
 // refusedLocked returns what p changes although it is fixed.

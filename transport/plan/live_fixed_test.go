@@ -202,3 +202,28 @@ func TestLiveLogger(t *testing.T) {
 		assert.Contains(t, records.String(), "function="+function)
 	}
 }
+
+// Who is asked what to fix may ask the Live in turn. What is fixed is of the plan that
+// is returned, be it not the first.
+func TestLiveFixAsksAgain(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	put(t, name, withAccount())
+	live, err := plan.Open(name, plan.Options{})
+	require.NoError(t, err)
+	var asked []*plan.Plan
+	inForce := live.Fix(func(p *plan.Plan) []string {
+		if asked = append(asked, p); len(asked) == 1 {
+			put(t, name, withAccount("me", "you"))
+			reload(t, live)
+			require.Empty(t, live.Status().Problems)
+		}
+		return []string{"Accounts[main].ClientID"}
+	})
+	require.Len(t, asked, 2)
+	assert.Same(t, inForce, asked[1])
+	assert.Equal(t, "you", inForce.File().Accounts["main"].ClientID)
+
+	put(t, name, withAccount())
+	reload(t, live)
+	assert.Contains(t, live.Status().Problems, "accounts.main.client_id: has changed")
+}
