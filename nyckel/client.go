@@ -101,7 +101,7 @@ func New(options ...Option) (*Client, error) {
 	}
 	source := o.source
 	if source == nil {
-		source = newCredentials(base, o.clientID, o.secretNow(), c.http.Transport)
+		source = newCredentials(base, o.clientID, o.secret, c.http.Transport)
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(o.functions)) {

@@ -26,20 +26,20 @@ type InvokeOption interface {
 }
 
 type clientOptions struct {
-	baseURL      string
-	clientID     string
-	clientSecret policy.Secret
-	source       TokenSource
-	httpClient   *http.Client
-	functions    map[string]Function
-	duplicates   []string // names that were given twice
-	stack        policy.Stack
-	limit        policy.Limit
-	recorder     Recorder
-	call         callOptions
-	pins         Pins
-	live         *plan.Live
-	errs         []error // of options that could not be taken
+	baseURL    string
+	clientID   string
+	secret     func() policy.Secret // as it is now; nil if none was given
+	source     TokenSource
+	httpClient *http.Client
+	functions  map[string]Function
+	duplicates []string // names that were given twice
+	stack      policy.Stack
+	limit      policy.Limit
+	recorder   Recorder
+	call       callOptions
+	pins       Pins
+	live       *plan.Live
+	errs       []error // of options that could not be taken
 }
 
 type callOptions struct {
@@ -68,7 +68,8 @@ func (f callOption) applyToCall(o *callOptions)     { f(o) }
 // WithCredentials sets the client id and secret of the account, which are
 // exchanged for access tokens.
 func WithCredentials(clientID, clientSecret string) Option {
-	return clientOption(func(o *clientOptions) { o.clientID, o.clientSecret = clientID, policy.NewSecret(clientSecret) })
+	secret := policy.NewSecret(clientSecret)
+	return clientOption(func(o *clientOptions) { o.clientID, o.secret = clientID, func() policy.Secret { return secret } })
 }
 
 // WithTokenSource takes access tokens from source instead of exchanging
@@ -209,7 +210,7 @@ func (o clientOptions) stacks() []policy.Stack {
 // validate reports everything that is wrong with the options.
 func (o clientOptions) validate() error {
 	errs := slices.Clone(o.errs)
-	hasID, hasSecret := o.clientID != "", o.clientSecret.Reveal() != ""
+	hasID, hasSecret := o.clientID != "", o.secret != nil && o.secret().Reveal() != ""
 	switch {
 	case len(errs) > 0: // which would have brought them, maybe
 	case o.source != nil && (hasID || hasSecret):

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/config"
-	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/plan"
 )
 
@@ -32,9 +31,9 @@ func WithPlan(p *plan.Plan, account string) Option {
 // functions and the models that they pin are always those in force, and so is the
 // secret of the account, with which the next access token is asked for. The rest of
 // the account and the ids of its functions stay as they are when the client is made: a
-// file in which they change is refused, for it takes a restart. A function that the file has only
-// later is not known to the client; a record and an event say so. Calls that manage
-// the account keep the file's defaults of then.
+// file in which they change is refused, for it takes a restart. A function that the
+// file has only later is not known to the client; a record and an event say so. Calls
+// that manage the account keep the file's defaults of then.
 func WithLive(live *plan.Live, account string) Option {
 	return clientOption(func(o *clientOptions) {
 		if live == nil {
@@ -42,7 +41,7 @@ func WithLive(live *plan.Live, account string) Option {
 			return
 		}
 		inForce := live.Fix(func(p *plan.Plan) []string { return fixedIn(p, account) })
-		if err := o.takePlan(inForce, account, live.Layer); err != nil {
+		if err := o.takePlan(inForce, account, live); err != nil {
 			o.errs = append(o.errs, fmt.Errorf("nyckel: WithLive: %w", err))
 		}
 		o.live, o.pins = live, livePins{live}
@@ -67,28 +66,15 @@ func fixedIn(p *plan.Plan, name string) (paths []string) {
 	return paths
 }
 
-// secretNow returns a func for the secret that is in force: that of the account in the
-// file, if it is from there, or else the one that was given.
-func (o clientOptions) secretNow() func() policy.Secret {
-	if o.live != nil {
-		for name, account := range o.live.Plan().File().Accounts {
-			if account.ClientID == o.clientID && account.ClientSecret.Reveal() == o.clientSecret.Reveal() {
-				return func() policy.Secret { return o.live.Plan().File().Accounts[name].ClientSecret }
-			}
-		}
-	}
-	return func() policy.Secret { return o.clientSecret }
-}
-
 // livePins are those of a file that may change.
 type livePins struct{ live *plan.Live }
 
 // Pin implements [Pins].
 func (p livePins) Pin(function string) (model string, ok bool) { return p.live.Model(function) }
 
-// takePlan takes what p says of an account. The layer of a function is what layerOf
-// returns, or built of its stack if that is nil.
-func (o *clientOptions) takePlan(p *plan.Plan, name string, layerOf func(string) transport.Layer) error {
+// takePlan takes what p says of an account. What may change is asked of live, unless
+// that is nil.
+func (o *clientOptions) takePlan(p *plan.Plan, name string, live *plan.Live) error {
 	if p == nil {
 		return errors.New("the plan is nil")
 	}
@@ -110,14 +96,17 @@ func (o *clientOptions) takePlan(p *plan.Plan, name string, layerOf func(string)
 		if f.ID != "" && f.Account == name {
 			stack := f.Stack
 			own := Function{ID: f.ID, Model: f.Model, Stack: &stack}
-			if layerOf != nil {
-				own.layer = layerOf(called)
+			if live != nil {
+				own.layer = live.Layer(called)
 			}
 			options = append(options, WithFunction(called, own))
 		}
 	}
 	for _, option := range options {
 		option.applyToClient(o)
+	}
+	if live != nil {
+		o.secret = func() policy.Secret { return live.Plan().File().Accounts[name].ClientSecret }
 	}
 	return nil
 }

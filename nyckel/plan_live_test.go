@@ -109,8 +109,9 @@ func TestWithLiveFixed(t *testing.T) {
 	}
 }
 
-// The next token is asked for with the secret of then; one that is good serves on. A
-// secret that the program gave stays.
+// The next token is asked for with the secret of then, of the account itself and not of
+// one that was the same; a token that is good serves on. A secret that the program gave
+// stays.
 func TestWithLiveSecret(t *testing.T) {
 	for name, tt := range map[string]struct {
 		options []nyckel.Option
@@ -123,7 +124,7 @@ func TestWithLiveSecret(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				file := filepath.Join(t.TempDir(), "sparekey.yaml")
 				write := func(secret string) {
-					text := "version: 1\naccounts: {main: {client_id: me, client_secret: " + secret + "}, other: {client_id: me, client_secret: x}}\n" +
+					text := "version: 1\naccounts: {main: {client_id: me, client_secret: " + secret + "}, other: {client_id: me, client_secret: early}}\n" +
 						"functions: {tickets: {id: f1, account: main}}\n"
 					require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 				}
