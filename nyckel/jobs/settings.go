@@ -39,9 +39,9 @@ func FromPlan(p *plan.Plan) *Settings {
 
 // FromLive returns what a file says that may change: MaxAttempts and Priority count
 // for jobs that are enqueued from then on, Budget and Backoff from the next attempt
-// of a job on. If there are to be other Workers, or another Drain, those of before
-// take no more jobs and end as they do at the end of the program, while the new
-// ones are at work already. Bound, ByteBound, Lease and Poll, which an engine is
+// of a job on. If there are to be other Workers, another Drain or another Budget than
+// the longest, those of before take no more jobs and end as they do at the end of the
+// program, while the new ones are at work already. Bound, ByteBound, Lease and Poll, which an engine is
 // given when it is made, cannot change: such a file is refused, see [plan.Live.Fix].
 func FromLive(live *plan.Live) *Settings {
 	live.Fix(func(*plan.Plan) []string {
@@ -77,7 +77,7 @@ func (s *Settings) Run(ctx context.Context, e Engine, c RunConfig, h Handler) er
 		mu     sync.Mutex
 		errs   []error // guarded by mu
 	)
-	for ctx.Err() == nil {
+	for {
 		changed, config := s.changed(), s.config(c)
 		shift, end := context.WithCancel(ctx)
 		shifts.Go(func() {
@@ -91,9 +91,11 @@ func (s *Settings) Run(ctx context.Context, e Engine, c RunConfig, h Handler) er
 		})
 		s.await(ctx, changed, c, config)
 		end()
+		if ctx.Err() != nil {
+			shifts.Wait()
+			return errors.Join(errs...)
+		}
 	}
-	shifts.Wait()
-	return errors.Join(errs...)
 }
 
 // config returns c with what the settings say. The budget is the largest of any

@@ -145,6 +145,9 @@ func TestSettingsRunConfig(t *testing.T) {
 
 	b.err = errors.New("no database")
 	assert.ErrorIs(t, s.Run(t.Context(), b, jobs.RunConfig{}, done), b.err)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	assert.ErrorIs(t, s.Run(ended, b, jobs.RunConfig{}, done), b.err, "an engine tells what is wrong at once")
 }
 
 // A factory is an engine whose workers are always at something.
