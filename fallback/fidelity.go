@@ -126,7 +126,7 @@ func (f *fidelity) record(function string, live labels, given []rehearsed) {
 	defer f.mu.Unlock()
 	f.addLocked(function, "", given, func(r rehearsed) (bool, float64) { return r.agrees(live), r.overlap(live) })
 	for _, label := range live {
-		f.addLocked(function, label, given, func(r rehearsed) (bool, float64) { return slices.Contains(r.labels, label), 0 })
+		f.addLocked(function, label, given, func(r rehearsed) (bool, float64) { return r.has(label), 0 })
 	}
 }
 
