@@ -25,13 +25,13 @@ func translatedBy(f *policy.Failover) func(*url.URL) bool {
 	var places []place
 	for _, e := range f.Endpoints {
 		if base, err := url.Parse(e.URL); err == nil && base.Host != "" {
-			places = append(places, place{base.Scheme, base.Host, strings.TrimSuffix(base.Path, "/") + "/", translates(e)})
+			places = append(places, place{base.Scheme, base.Host, strings.TrimRight(base.Path, "/") + "/", translates(e)})
 		}
 	}
 	slices.SortStableFunc(places, func(a, b place) int { return len(b.path) - len(a.path) })
 	return func(u *url.URL) bool {
 		i := slices.IndexFunc(places, func(p place) bool {
-			return p.scheme == u.Scheme && p.host == u.Host && strings.HasPrefix(u.Path, p.path)
+			return p.scheme == u.Scheme && p.host == u.Host && strings.HasPrefix(u.Path+"/", p.path)
 		})
 		return i >= 0 && places[i].translated
 	}

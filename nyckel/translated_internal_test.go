@@ -18,12 +18,13 @@ func TestTranslatedBy(t *testing.T) {
 		{Name: "all", URL: "https://gateway.test"},
 		{Name: "model", URL: "https://gateway.test/model/", ResponseBody: same},
 		{Name: "service", URL: "https://gateway.test/model/eu"},
-		{Name: "another", URL: "https://model.test:8443", ResponseBody: same},
+		{Name: "another", URL: "https://model.test:8443//", ResponseBody: same},
 	}})
 	for address, want := range map[string]bool{
 		"https://api.test/v1/functions/f/invoke":       false,
 		"https://gateway.test/v1/functions/f/invoke":   false,
 		"https://gateway.test/model/v1/messages":       true,
+		"https://gateway.test/model":                   true, // where Path leads nowhere else
 		"https://gateway.test/models/v1/messages":      false,
 		"https://gateway.test/model/eu/v1/messages":    false,
 		"https://model.test:8443/v1/messages":          true,
