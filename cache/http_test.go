@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -560,4 +561,30 @@ func TestHTTPHeadHasNoRange(t *testing.T) {
 		assert.Equal(t, http.StatusOK, resp.StatusCode)
 		assert.EqualValues(t, len(answer), resp.ContentLength)
 	})
+}
+
+// What is sent as it is written is another target than a path that reads the same.
+func TestHTTPOpaqueTargets(t *testing.T) {
+	asked := 0
+	rt := cache.HTTP(cache.HTTPConfig{})(transportFunc(func(req *http.Request) (*http.Response, error) {
+		asked++
+		resp := response(http.StatusOK, req.URL.RequestURI())
+		resp.Header.Set("Cache-Control", "max-age=60")
+		return resp, nil
+	}))
+	for i, u := range []*url.URL{
+		{Scheme: "http", Host: "api.test", Path: "//other.test/a"},
+		{Scheme: "http", Host: "api.test", Opaque: "//other.test/a"},
+	} {
+		for range 2 {
+			req := get(t)
+			req.URL = u
+			resp, err := rt.RoundTrip(req)
+			require.NoError(t, err)
+			text, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			assert.Equal(t, u.RequestURI(), string(text))
+			assert.Equal(t, i+1, asked)
+		}
+	}
 }
