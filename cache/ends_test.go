@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/policy"
@@ -109,6 +110,40 @@ func TestEndsOfUsersFuncs(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A GetBody that does not return when the answer is to be fetched behind the caller ends
+// his call, and nothing else: the next one has it fetched.
+func TestEndsBehindTheCaller(t *testing.T) {
+	for how, end := range endings {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				up := &service{respond: answering(answer)}
+				memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Minute, StaleWhileRevalidate: time.Hour}})
+				rt := memo.Wrap(up)
+				ask(t, rt, newCall(t, `{"data":"x"}`, policy.Call{}))
+				time.Sleep(2 * time.Minute)
+
+				req := newCall(t, `{"data":"x"}`, policy.Call{})
+				body := &asked{Reader: strings.NewReader(`{"data":"x"}`)}
+				copies, get := 0, req.GetBody
+				req.Body, req.GetBody = body, func() (io.ReadCloser, error) {
+					if copies++; copies > 1 { // the first is to find the answer
+						end()
+					}
+					return get()
+				}
+				assert.False(t, ended(func() { ask(t, rt, req) }))
+				assert.True(t, body.closed.Load())
+				assert.EqualValues(t, 1, up.calls.Load())
+
+				time.Sleep(2 * time.Minute) // for longer than after a failure
+				ask(t, rt, newCall(t, `{"data":"x"}`, policy.Call{}))
+				require.NoError(t, memo.Close())
+				assert.EqualValues(t, 2, up.calls.Load())
+			})
+		})
 	}
 }
 

@@ -86,7 +86,7 @@ func resourceKey(target *url.URL, field string) key {
 	parts := append(keyParts(room[:0]), resourceVersion...)
 	parts = parts.add(strings.ToLower(target.Scheme)).add(host).add(plainHost(target.Scheme, field))
 	parts = parts.add(target.Opaque).add(cmp.Or(target.EscapedPath(), "/")) // "//a" is not the same as one and the other
-	if target.RawQuery != "" || target.ForceQuery { // which are a question mark on the wire
+	if target.RawQuery != "" || target.ForceQuery {                         // which are a question mark on the wire
 		parts = parts.add(target.RawQuery)
 	}
 	return sha256.Sum256(parts)

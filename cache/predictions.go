@@ -19,7 +19,7 @@ type predictions struct {
 func (p *predictions) CloseIdleConnections() { body.CloseIdle(p.next) }
 
 func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
-	q, ok := p.read(req)
+	q, ok := p.question(req)
 	if !ok {
 		p.store.report(req, bypass)
 		return body.Send(p.next, req)
@@ -38,20 +38,6 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 	}
-}
-
-// read returns what req asks, as question does. If GetBody does not return, the
-// request's body is closed: nobody else may do so.
-func (p *predictions) read(req *http.Request) (q question, ok bool) {
-	done := false
-	defer func() {
-		if !done {
-			body.CloseRequest(req)
-		}
-	}()
-	q, ok = p.question(req)
-	done = true
-	return q, ok
 }
 
 // known answers without a call below, if that is possible.

@@ -24,10 +24,15 @@ func (p *predictions) refresh(req *http.Request, q question) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), refreshTime)
+	begun := false
+	defer func() {
+		if !begun { // GetBody has no copy for us, or did not return
+			cancel()
+			p.refreshes.end(q.key, false, time.Now())
+		}
+	}()
 	own, ok := detached(req, ctx)
 	if !ok {
-		cancel()
-		p.refreshes.end(q.key, false, time.Now())
 		return
 	}
 	ctx, over := telemetry.Behind(ctx) // its attempts are not the caller's
@@ -35,6 +40,7 @@ func (p *predictions) refresh(req *http.Request, q question) {
 	q.refresh = true // though the old answer is fresh
 	s := p.board(own, q)
 	p.store.report(own, refreshed)
+	begun = true
 	go p.finish(s, own, q, func(v policy.Verdict, err error) {
 		over(v, err)
 		cancel()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // maxQuestion bounds the body of a request that is read to tell what is asked,
@@ -90,8 +91,9 @@ func readQuery(raw string) (facts queryFacts) {
 	return facts
 }
 
-// snapshot returns a copy of the body of req, leaving the body itself unread.
-func (s *scratch) snapshot(req *http.Request) ([]byte, bool) {
+// snapshot returns a copy of the body of req, leaving the body itself unread. If GetBody
+// does not return, the body is closed: nobody else may do so.
+func (s *scratch) snapshot(req *http.Request) (text []byte, ok bool) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, true
 	}
@@ -99,7 +101,20 @@ func (s *scratch) snapshot(req *http.Request) ([]byte, bool) {
 	if req.GetBody == nil || announced > maxQuestion {
 		return nil, false
 	}
-	rc, err := req.GetBody()
+	done := false
+	defer func() {
+		if !done {
+			body.CloseRequest(req)
+		}
+	}()
+	text, ok = s.read(req.GetBody, announced)
+	done = true
+	return text, ok
+}
+
+// read returns what there is in a body, of which so much was announced, 0 for nothing.
+func (s *scratch) read(getBody func() (io.ReadCloser, error), announced int64) ([]byte, bool) {
+	rc, err := getBody()
 	if err != nil {
 		return nil, false
 	}
