@@ -28,7 +28,7 @@ var pages = []string{"*.md", "../../README.md", "../peers/README.md"}
 var imports = map[string]string{
 	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "time": "time",
 
-	"cache": "github.com/sparekey/sparekey/cache", "nyckel": "github.com/sparekey/sparekey/nyckel",
+	"cache": "github.com/sparekey/sparekey/cache", "jobs": "github.com/sparekey/sparekey/nyckel/jobs", "nyckel": "github.com/sparekey/sparekey/nyckel",
 	"plan": "github.com/sparekey/sparekey/transport/plan", "policy": "github.com/sparekey/sparekey/policy",
 	"telemetry": "github.com/sparekey/sparekey/telemetry", "transport": "github.com/sparekey/sparekey/transport",
 
@@ -55,10 +55,7 @@ var block = regexp.MustCompile("(?s)```go\n(.*?)```")
 
 // TestCodeCompiles builds every block of Go in the pages.
 func TestCodeCompiles(t *testing.T) {
-	overlay := map[string]string{}
-	folder, err := filepath.Abs(".")
-	require.NoError(t, err)
-	temp := t.TempDir()
+	blocks := map[string][]byte{}
 	for _, page := range matching(t) {
 		data, err := os.ReadFile(page)
 		require.NoError(t, err)
@@ -66,22 +63,42 @@ func TestCodeCompiles(t *testing.T) {
 			name := fmt.Sprintf("%s_%d", strings.NewReplacer("/", "_", ".", "_").Replace(page), i)
 			source, err := program(string(found[1]))
 			require.NoError(t, err, "%s, block %d", page, i)
-			written := filepath.Join(temp, name+".go")
-			require.NoError(t, os.WriteFile(written, source, 0o600))
-			overlay[filepath.Join(folder, "blocks", name, "block.go")] = written
+			blocks[name] = source
 		}
 	}
-	require.Greater(t, len(overlay), 20)
+	require.Greater(t, len(blocks), 20)
+	out, err := build(t, blocks)
+	assert.NoError(t, err, "%s", out)
+}
+
+// A block that does not compile is found, be it beside one that does.
+func TestCodeThatDoesNotCompile(t *testing.T) {
+	source, err := program("resp, err := client.Do(req, ctx)\n")
+	require.NoError(t, err)
+	out, err := build(t, map[string][]byte{"wrong": source, "right": []byte("package main\n\nfunc main() {}\n")})
+	assert.Error(t, err)
+	assert.Contains(t, out, "too many arguments in call to client.Do")
+}
+
+// build compiles blocks, each as a package of its own, and returns what go says.
+func build(t *testing.T, blocks map[string][]byte) (string, error) {
+	t.Helper()
+	folder, err := filepath.Abs(".")
+	require.NoError(t, err)
+	temp := t.TempDir()
+	overlayFile, overlay := filepath.Join(temp, "overlay.json"), map[string]string{}
+	args := []string{"build", "-overlay", overlayFile} // no -o, with which only programs are built
+	for name, source := range blocks {
+		written := filepath.Join(temp, name+".go")
+		require.NoError(t, os.WriteFile(written, source, 0o600))
+		overlay[filepath.Join(folder, "blocks", name, "block.go")] = written
+		args = append(args, "./blocks/"+name)
+	}
 	table, err := json.Marshal(map[string]any{"Replace": overlay})
 	require.NoError(t, err)
-	overlayFile := filepath.Join(temp, "overlay.json")
 	require.NoError(t, os.WriteFile(overlayFile, table, 0o600))
-	args := []string{"build", "-o", t.TempDir(), "-overlay", overlayFile}
-	for name := range overlay {
-		args = append(args, "./blocks/"+filepath.Base(filepath.Dir(name)))
-	}
 	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
-	assert.NoError(t, err, "%s", out)
+	return string(out), err
 }
 
 // TestPages sees to it that every layer has its page, and every link leads somewhere.
