@@ -49,17 +49,18 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	a := trail.begin(l, trail.branchOf(req.Context()).isHedge())
 	req = a.startSpan(req)
+	target := l.recorder.requests.targetOf(req)
 	done := false
 	defer func() {
 		if !done { // a panic below, or in Classify
-			l.over(a, req, policy.Verdict{Class: policy.Unknown}, nil)
+			l.over(a, target, policy.Verdict{Class: policy.Unknown}, nil)
 		}
 	}()
 	resp, err := body.Send(l.next, req)
 	v := Judge(req, resp, err, l.cfg.Classify)
 	done = true
 	if err != nil {
-		l.over(a, req, v, err)
+		l.over(a, target, v, err)
 		return nil, err
 	}
 	trail.mu.Lock()
@@ -72,7 +73,7 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if l.recorder.requests == nil {
 		body.Watch(resp, a)
 	} else {
-		body.Watch(resp, &countedRequest{a, req})
+		body.Watch(resp, &countedRequest{a, target})
 	}
 	return resp, nil
 }

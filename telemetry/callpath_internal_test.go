@@ -99,16 +99,18 @@ func TestEventsCostNoMemory(t *testing.T) {
 				r.over(ctx, "f")
 			}
 		},
-		"http request": func(r *recorder) { r.requests.record(ctx, &http.Request{URL: target}, 503, time.Second, "503") },
-		"attempted":    func(r *recorder) { r.attempted(ctx, "f", kindRetry, "eu", 503, time.Second, "503") },
-		"retrying":     func(r *recorder) { r.retrying(ctx, time.Second, "503") },
-		"skipped":      func(r *recorder) { r.retrySkipped(ctx, "f", NoBudget) },
-		"hedged":       func(r *recorder) { r.hedged(ctx, "f", HedgeWon) },
-		"refused":      func(r *recorder) { r.refused(ctx, "f", refusal) },
-		"fallback":     func(r *recorder) { r.fallback(ctx, "f", degraded) },
-		"compared":     func(r *recorder) { r.compared(ctx, "f", "rules", Agreed) },
-		"looked up":    func(r *recorder) { r.lookedUp(ctx, "f", "hit") },
-		"no breaker":   func(r *recorder) { r.lookedUp(ctx, "", "miss") },
+		"http request": func(r *recorder) {
+			r.requests.record(ctx, r.requests.targetOf(&http.Request{URL: target}), 503, time.Second, "503")
+		},
+		"attempted":  func(r *recorder) { r.attempted(ctx, "f", kindRetry, "eu", 503, time.Second, "503") },
+		"retrying":   func(r *recorder) { r.retrying(ctx, time.Second, "503") },
+		"skipped":    func(r *recorder) { r.retrySkipped(ctx, "f", NoBudget) },
+		"hedged":     func(r *recorder) { r.hedged(ctx, "f", HedgeWon) },
+		"refused":    func(r *recorder) { r.refused(ctx, "f", refusal) },
+		"fallback":   func(r *recorder) { r.fallback(ctx, "f", degraded) },
+		"compared":   func(r *recorder) { r.compared(ctx, "f", "rules", Agreed) },
+		"looked up":  func(r *recorder) { r.lookedUp(ctx, "f", "hit") },
+		"no breaker": func(r *recorder) { r.lookedUp(ctx, "", "miss") },
 	}
 	deaf := slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
 	for _, installed := range []bool{false, true} {

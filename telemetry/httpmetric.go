@@ -24,9 +24,14 @@ type httpRequests struct {
 }
 
 type httpLabels struct {
+	httpTarget
+	status  int
+	failure string
+}
+
+// An httpTarget is where a request goes to.
+type httpTarget struct {
 	method, host, scheme, port string // the port as the URL has it
-	status                     int
-	failure                    string
 }
 
 func newHTTPRequests(meter metric.Meter) *httpRequests {
@@ -39,15 +44,22 @@ func newHTTPRequests(meter metric.Meter) *httpRequests {
 	return h
 }
 
-// record records an attempt that has ended: its duration is that of its span, as the
-// conventions have it.
-func (h *httpRequests) record(ctx context.Context, req *http.Request, status int, d time.Duration, failure string) {
-	if h == nil || !h.Enabled(ctx) {
-		return
+// targetOf returns where req goes to, before it does: one that lost to a hedge may end
+// when its caller has long gone on to use the URL for something else.
+func (h *httpRequests) targetOf(req *http.Request) (t httpTarget) {
+	if h == nil {
+		return t
 	}
 	u := req.URL
-	l := httpLabels{knownMethod(method(req)), u.Hostname(), u.Scheme, u.Port(), status, failure}
-	h.Record(ctx, d.Seconds(), h.of(l)...)
+	return httpTarget{knownMethod(method(req)), u.Hostname(), u.Scheme, u.Port()}
+}
+
+// record records an attempt that has ended: its duration is that of its span, as the
+// conventions have it.
+func (h *httpRequests) record(ctx context.Context, t httpTarget, status int, d time.Duration, failure string) {
+	if h != nil && h.Enabled(ctx) {
+		h.Record(ctx, d.Seconds(), h.of(httpLabels{t, status, failure})...)
+	}
 }
 
 func (h *httpRequests) of(l httpLabels) []metric.RecordOption {
@@ -96,17 +108,17 @@ var knownMethods = []string{
 // body ends.
 type countedRequest struct {
 	*attempt
-	req *http.Request
+	target httpTarget
 }
 
 // BodyEnd implements [body.Watcher].
 func (c *countedRequest) BodyEnd(err error) error {
-	c.layer.over(c.attempt, c.req, JudgeBody(c.ctx, c.verdict, err), err)
+	c.layer.over(c.attempt, c.target, JudgeBody(c.ctx, c.verdict, err), err)
 	return err
 }
 
 // over ends an attempt.
-func (l *attemptLayer) over(a *attempt, req *http.Request, v policy.Verdict, err error) {
+func (l *attemptLayer) over(a *attempt, target httpTarget, v policy.Verdict, err error) {
 	duration, failure := a.end(v, err)
-	l.recorder.requests.record(a.ctx, req, a.status, duration, failure)
+	l.recorder.requests.record(a.ctx, target, a.status, duration, failure)
 }

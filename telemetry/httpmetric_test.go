@@ -74,3 +74,16 @@ func TestRequestDuration(t *testing.T) {
 		})
 	}
 }
+
+// TestRequestDurationOfReusedURL: what is recorded is where the request went to,
+// whatever becomes of its URL: one that lost to a hedge ends behind its caller.
+func TestRequestDurationOfReusedURL(t *testing.T) {
+	sdk := install(t)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.test/v1/x", nil)
+	require.NoError(t, err)
+	resp, err := stack(telemetry.Config{RequestDuration: true}, upstream(200, "{}")).RoundTrip(req)
+	require.NoError(t, err)
+	req.Method, req.URL.Scheme, req.URL.Host = http.MethodPost, "http", "other.test:8080"
+	require.NoError(t, resp.Body.Close())
+	assert.Contains(t, sdk.measured(t), "http.request.method=GET http.response.status_code=200 server.address=api.test server.port=443")
+}
