@@ -470,29 +470,31 @@ func (brokenBody) Close() error             { panic("oops") }
 // A rung of this package that a call excludes is not compared, as one of others is
 // not.
 func TestFidelityExcludedOwnRung(t *testing.T) {
-	static, err := fallback.New(policy.Fallback{Static: &policy.Answer{Label: "a"}})
-	require.NoError(t, err)
-	for _, tt := range []struct {
-		ctx  context.Context
-		want []string
-	}{
-		{t.Context(), []string{"mine", "static"}},
-		{policy.Without(t.Context(), policy.RungStatic), []string{"mine"}},
-		{policy.Without(t.Context(), "mine"), []string{"static"}},
-		{policy.Strict(t.Context()), nil},
-	} {
-		ladder := compared(says("mine", "a"), static.Static())
-		resp, err := ladder.Wrap(answers(200, `{"labelName":"a"}`)).RoundTrip(invoke(t, `{}`).WithContext(tt.ctx))
+	synctest.Test(t, func(t *testing.T) { // or a rung may come too late to be compared
+		static, err := fallback.New(policy.Fallback{Static: &policy.Answer{Label: "a"}})
 		require.NoError(t, err)
-		readAll(t, resp)
-		var rungs []string
-		for _, f := range ladder.Fidelity() {
-			if f.Label == "" {
-				rungs = append(rungs, f.Rung)
+		for _, tt := range []struct {
+			ctx  context.Context
+			want []string
+		}{
+			{t.Context(), []string{"mine", "static"}},
+			{policy.Without(t.Context(), policy.RungStatic), []string{"mine"}},
+			{policy.Without(t.Context(), "mine"), []string{"static"}},
+			{policy.Strict(t.Context()), nil},
+		} {
+			ladder := compared(says("mine", "a"), static.Static())
+			resp, err := ladder.Wrap(answers(200, `{"labelName":"a"}`)).RoundTrip(invoke(t, `{}`).WithContext(tt.ctx))
+			require.NoError(t, err)
+			readAll(t, resp)
+			var rungs []string
+			for _, f := range ladder.Fidelity() {
+				if f.Label == "" {
+					rungs = append(rungs, f.Rung)
+				}
 			}
+			assert.Equal(t, tt.want, rungs)
 		}
-		assert.Equal(t, tt.want, rungs)
-	}
+	})
 }
 
 // anyLabel is a codec to which all of a document is its label.
@@ -504,17 +506,19 @@ func (anyLabel) Label(document []byte) (string, float64, bool) {
 
 // Texts that are no labels are not counted by themselves.
 func TestFidelityOfOddLabels(t *testing.T) {
-	for length, want := range map[int][]string{0: nil, 256: {"", strings.Repeat("x", 256)}, 257: {"", "other"}} {
-		ladder := fallback.NewLadder(fallback.LadderConfig{
-			Rungs: []fallback.Rung{says("mine", "a")}, Codec: anyLabel{}, Fidelity: policy.Fidelity{Share: 1},
-		})
-		resp, err := ladder.Wrap(answers(200, strings.Repeat("x", length)+" ")).RoundTrip(invoke(t, `{}`))
-		require.NoError(t, err)
-		readAll(t, resp)
-		var labels []string
-		for _, f := range ladder.Fidelity() {
-			labels = append(labels, f.Label)
+	synctest.Test(t, func(t *testing.T) { // or a rung may come too late to be compared
+		for length, want := range map[int][]string{0: nil, 256: {"", strings.Repeat("x", 256)}, 257: {"", "other"}} {
+			ladder := fallback.NewLadder(fallback.LadderConfig{
+				Rungs: []fallback.Rung{says("mine", "a")}, Codec: anyLabel{}, Fidelity: policy.Fidelity{Share: 1},
+			})
+			resp, err := ladder.Wrap(answers(200, strings.Repeat("x", length)+" ")).RoundTrip(invoke(t, `{}`))
+			require.NoError(t, err)
+			readAll(t, resp)
+			var labels []string
+			for _, f := range ladder.Fidelity() {
+				labels = append(labels, f.Label)
+			}
+			assert.Equal(t, want, labels, "%d bytes", length)
 		}
-		assert.Equal(t, want, labels, "%d bytes", length)
-	}
+	})
 }
