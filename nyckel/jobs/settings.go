@@ -39,8 +39,8 @@ func FromPlan(p *plan.Plan) *Settings {
 
 // FromLive returns what a file says that may change: MaxAttempts and Priority count
 // for jobs that are enqueued from then on, Budget and Backoff from the next attempt
-// of a job on. If there are to be other Workers, another Drain or another Budget than
-// the longest, those of before take no more jobs and end as they do at the end of the
+// of a job on. If there are to be other Workers, another Drain or a Budget longer than
+// all before, those of before take no more jobs and end as they do at the end of the
 // program, while the new ones are at work already. Bound, ByteBound, Lease and Poll, which an engine is
 // given when it is made, cannot change: such a file is refused, see [plan.Live.Fix].
 func FromLive(live *plan.Live) *Settings {
@@ -76,9 +76,10 @@ func (s *Settings) Run(ctx context.Context, e Engine, c RunConfig, h Handler) er
 		shifts sync.WaitGroup // those that have ended may still be at their last jobs
 		mu     sync.Mutex
 		errs   []error // guarded by mu
+		before RunConfig
 	)
 	for {
-		changed, config := s.changed(), s.config(c)
+		changed, config := s.changed(), s.config(c, before)
 		shift, end := context.WithCancel(ctx)
 		shifts.Go(func() {
 			err := e.Run(shift, config, s.handler(c, h))
@@ -91,6 +92,7 @@ func (s *Settings) Run(ctx context.Context, e Engine, c RunConfig, h Handler) er
 		})
 		s.await(ctx, changed, c, config)
 		end()
+		before = config
 		if ctx.Err() != nil {
 			shifts.Wait()
 			return errors.Join(errs...)
@@ -98,12 +100,14 @@ func (s *Settings) Run(ctx context.Context, e Engine, c RunConfig, h Handler) er
 	}
 }
 
-// config returns c with what the settings say. The budget is the largest of any
-// queue: the handler keeps to that of each.
-func (s *Settings) config(c RunConfig) RunConfig {
+// config returns c with what the settings say. The budget is the largest of any queue,
+// as the handler keeps to that of each, and never less than before: who takes a job that
+// runs for too long for lost must not do so with one that was begun earlier.
+func (s *Settings) config(c, before RunConfig) RunConfig {
 	q := s.plan().File().Queue.WithDefaults()
 	c.Workers, c.Drain = cmp.Or(c.Workers, q.Workers), cmp.Or(c.Drain, q.Drain)
 	if c.Budget == 0 {
+		c.Budget = before.Budget
 		for _, queue := range c.WithDefaults().Queues {
 			c.Budget = max(c.Budget, s.work(queue).Budget)
 		}
@@ -120,7 +124,7 @@ func (s *Settings) await(ctx context.Context, changed <-chan struct{}, c, inForc
 		case <-changed:
 		}
 		changed = s.changed()
-		next := s.config(c)
+		next := s.config(c, inForce)
 		if next.Workers != inForce.Workers || next.Drain != inForce.Drain || next.Budget != inForce.Budget {
 			return
 		}

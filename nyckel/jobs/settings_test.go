@@ -201,12 +201,16 @@ func TestSettingsRunLive(t *testing.T) {
 
 		reload("queue: {workers: 8, drain: 7s}\nfunctions: {tickets: {queue: {budget: 1m}}}\n")
 		assert.Equal(t, time.Minute, (<-f.begun).Budget, "a longer budget")
+		reload("queue: {workers: 8, drain: 7s}\n")
+		assert.Empty(t, f.begun, "a shorter one is kept to by the same workers")
+		reload("queue: {workers: 9, drain: 7s}\n")
+		assert.Equal(t, time.Minute, (<-f.begun).Budget, "jobs that were begun are not taken for lost")
 
 		begin = time.Now()
 		stop()
 		assert.NoError(t, <-done)
 		assert.Equal(t, 7*time.Second, time.Since(begin), "all have ended")
-		assert.Len(t, f.ended, 2)
+		assert.Len(t, f.ended, 3)
 	})
 }
 
