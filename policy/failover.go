@@ -92,13 +92,14 @@ type Ejection struct {
 	// Faults is how many in a row eject an endpoint. Zero means 5.
 	Faults int
 
-	// SlowerThan is how many times longer than is usual of the quickest other one
-	// the answers of an endpoint may take to their header. Faults in a row that take
-	// longer, and more than 10 ms, put it out like faults, but for one thing: it is
-	// still asked when nobody else is left. With [Ordered], where the others may not
-	// be asked at all, they must take that much longer than was usual of the endpoint
-	// itself, too; [LeastLatency] has its own way. Zero means 5; negative means that
-	// slowness puts nobody out, for endpoints that differ by their nature.
+	// SlowerThan is how many times longer than those of the quickest other one the
+	// answers of an endpoint may take to their header: than nine in ten of those do,
+	// and than they do now. Faults in a row that take longer, and more than 10 ms, put
+	// it out like faults, but for one thing: it is still asked when nobody else is
+	// left. With [Ordered], where the others may not be asked at all, they must take
+	// that much longer than was usual of the endpoint itself, too; [LeastLatency] has
+	// its own way. Zero means 5; negative means that slowness puts nobody out, for
+	// endpoints that differ by their nature, or in what they are asked.
 	SlowerThan float64
 
 	// For is how long an endpoint stays out. It doubles with each time in a row,

@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	usualStep = 1.05                           // by which an answer moves what is usual
+	usualUp   = 1.05                           // by which a slower answer moves what is usual,
+	usualDown = 1.0054                         // and a quicker one: nine of those are as much
 	usualFor  = time.Minute                    // for which that is compared with others
 	neverSlow = float64(10 * time.Millisecond) // what takes no longer is not slow
 )
@@ -66,8 +67,9 @@ func (r *rotation) setAsideLocked(now time.Time, m *member, yardstick float64) b
 	return true
 }
 
-// usualLocked moves the median of the latencies a step towards one of them: a few
-// that are far off hardly move it.
+// usualLocked moves what is usual a step towards a latency: a few that are far off
+// hardly move it. It comes to what nine answers in ten keep to, so that where some
+// questions take long, as many in a row as make m slow do not come by chance.
 func (m *member) usualLocked(now time.Time, latency float64) {
 	m.usualAt = now
 	m.timed++
@@ -75,17 +77,17 @@ func (m *member) usualLocked(now time.Time, latency float64) {
 	case m.usual == 0:
 		m.usual = latency
 	case latency > m.usual:
-		m.usual *= usualStep
+		m.usual *= usualUp
 	case latency < m.usual:
-		m.usual /= usualStep
+		m.usual /= usualDown
 	}
 }
 
 // yardstickLocked returns the latency with which that of m is compared, or zero if
-// there is none: what is usual of the quickest other one in rotation. In an order of
-// preference those may not be asked at all, and may be quicker by their nature and
-// yet not be preferred. So there it is what was usual of m, if that is more; at
-// first, what was usual of the one that m stands in for.
+// there is none: that of the quickest other one in rotation. In an order of preference
+// those may not be asked at all, and may be quicker by their nature and yet not be
+// preferred. So there it is what was usual of m, if that is more; at first, that of the
+// one that m stands in for.
 func (r *rotation) yardstickLocked(now time.Time, m *member) float64 {
 	if r.cfg.Ejection.SlowerThan < 0 || r.cfg.Strategy == policy.LeastLatency {
 		return 0
@@ -104,14 +106,17 @@ func (r *rotation) yardstickLocked(now time.Time, m *member) float64 {
 	return max(usual, quickest)
 }
 
-// quickestLocked returns the latency that is usual of the quickest one other than m
-// that counts, or zero if that is not known.
+// quickestLocked returns the latency of the quickest one other than m that counts, or
+// zero if that is not known: what is usual of it, or what it takes now, if that is
+// more. When all become slow at once, it is the requests.
 func (r *rotation) quickestLocked(now time.Time, m *member, counts func(*member) bool) float64 {
 	quickest := 0.0
 	for _, other := range r.members {
-		known := other != m && counts(other) && other.usual > 0 && now.Sub(other.usualAt) <= usualFor
-		if known && (quickest == 0 || other.usual < quickest) {
-			quickest = other.usual
+		if other == m || !counts(other) || other.usual == 0 || now.Sub(other.usualAt) > usualFor {
+			continue
+		}
+		if takes := max(other.usual, other.latencyLocked(now)); quickest == 0 || takes < quickest {
+			quickest = takes
 		}
 	}
 	return quickest

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -231,4 +232,41 @@ func TestFailoverReturnsBesideStuckOnes(t *testing.T) {
 		time.Sleep(time.Hour)
 		assert.Zero(t, p.failover.State()[0].InFlight)
 	})
+}
+
+// Endpoints that are all alike stay where they are when some questions take a hundred
+// times as long as others, or from some time on all do: hardly ever is one out.
+func TestFailoverHardQuestions(t *testing.T) {
+	const questions, share = 2000, 0.01
+	for _, tt := range []struct {
+		name string
+		hard func(n int, random float64) bool
+	}{
+		{"one in ten", func(_ int, random float64) bool { return random < 0.1 }},
+		{"three in ten", func(_ int, random float64) bool { return random < 0.3 }},
+		{"half of them", func(_ int, random float64) bool { return random < 0.5 }},
+		{"from then on", func(n int, _ float64) bool { return n >= 500 }},
+	} {
+		for _, strategy := range []policy.Strategy{policy.Ordered, policy.RoundRobin, policy.Weighted, policy.Sticky} {
+			t.Run(fmt.Sprint(tt.name, ", ", strategy), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					random, asked, out := rand.New(rand.NewPCG(1, 1)), 0, 0
+					key := func(*http.Request) string { return fmt.Sprint(asked % 50) }
+					p := newPageant(t, policy.Failover{Strategy: strategy, Key: key}, 0, 0, 0)
+					for asked = range questions {
+						takes := 50 * time.Millisecond
+						if tt.hard(asked, random.Float64()) {
+							takes *= 100
+						}
+						p.takes["a"], p.takes["b"], p.takes["c"] = takes, takes, takes
+						p.ask(1)
+						if p.slow() != "" {
+							out++
+						}
+					}
+					assert.LessOrEqual(t, float64(out), share*questions)
+				})
+			})
+		}
+	}
 }
