@@ -296,8 +296,9 @@ func (c *crossing) finish(to *endpoint, resp *http.Response, v *visit) {
 			c.bucket.Deposit()
 		}
 	}
-	if c.opened && c.sent <= 1 {
-		c.lineage.room.Watch(resp, v) // nobody else has a use for it
+	if c.opened && !c.lineage.roomTaken {
+		c.lineage.roomTaken = true
+		c.lineage.room.Watch(resp, v)
 	} else {
 		body.Watch(resp, v)
 	}

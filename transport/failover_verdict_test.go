@@ -46,3 +46,27 @@ func TestFailoverVerdictOfTranslation(t *testing.T) {
 		})
 	}
 }
+
+// An answer that a classifier takes for a refusal ends once, whatever comes after it.
+func TestFailoverRefusingAnswer(t *testing.T) {
+	cfg := policy.Failover{Endpoints: regions()[:2], Budget: policy.Budget{Off: true}}
+	cfg.Classify = func(o policy.Outcome) policy.Verdict {
+		if o.Status == http.StatusNonAuthoritativeInfo {
+			return policy.Verdict{Class: policy.Refused, Again: policy.Elsewhere, Executed: policy.NotExecuted}
+		}
+		return policy.Classify(o)
+	}
+	failover := transport.NewFailover(cfg, nil)
+	rt := failover.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+		if req.URL.Host == "a.test" {
+			return replied(req, http.StatusNonAuthoritativeInfo, "no"), nil
+		}
+		return replied(req, http.StatusOK, "fine"), nil
+	}))
+	_, text, err := send(t, rt, newRegional(t))
+	require.NoError(t, err)
+	assert.Equal(t, "fine", text)
+	for _, s := range failover.State() {
+		assert.Zero(t, s.InFlight, s.Name)
+	}
+}
