@@ -23,8 +23,9 @@ type Limit struct {
 	// A server that says 429 lowers the rate by 30 %, or by 10 % if there was none
 	// for long, once for all requests that were under way, and stops it for as long
 	// as Retry-After says, up to 60 s. While it is used up, the rate climbs back to
-	// where it was within the time of 200 requests, 10 s at least and 60 s at most,
-	// and from there faster and faster up to PerSecond.
+	// where it was within the time of 200 requests, or of 50 that come one after the
+	// other if that is longer, 10 s at least and 60 s at most, and from there faster
+	// and faster up to PerSecond.
 	//
 	// Where answers tell what is left of the server's own limit, the limiter keeps
 	// to that as well, whatever PerSecond is; a 429 that comes with a limit used up

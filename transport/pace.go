@@ -134,7 +134,7 @@ func (p *pace) slowDown(began, now time.Time, wait time.Duration) {
 	p.advance(now)
 	rate, late := p.rateAt(now), p.learnt > 0 && p.climbed(now) > 0.5
 	if wait > 0 {
-		p.resume = latest(p.resume, now.Add(min(wait, longPause)))
+		p.resume, p.idle = latest(p.resume, now.Add(min(wait, longPause))), 0 // the climb goes on from there
 	}
 	if began.Before(p.cutAt) {
 		return

@@ -330,6 +330,24 @@ func TestLimiterRecovers(t *testing.T) {
 	})
 }
 
+// A pause that the server asks for after a time in which nobody came makes the climb
+// no longer.
+func TestLimiterRecoversFromLatePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := transporttest.After(time.Minute, transporttest.Reply(429, "", "Retry-After", "1"))
+		d := newDoor(t, unhurried(100, 1), late, transporttest.Reply(429, ""), fine)
+		d.usual()
+		time.Sleep(time.Second)
+		d.usual()
+		time.Sleep(time.Minute)
+		for range 1200 {
+			d.usual()
+		}
+		time.Sleep(11 * time.Second)
+		assert.InDelta(t, 100, d.State().PerSecond, 0.5)
+	})
+}
+
 // What is saved up while nobody comes shrinks with the rate.
 func TestLimiterSlowerBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
