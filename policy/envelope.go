@@ -23,8 +23,9 @@ type envelope struct {
 }
 
 // readEnvelope reads an error body. A body that is no JSON object gives what can be
-// said of it: the title of a page, else its beginning as the message. Of an array, which streams of Gemini's begin with, the
-// first member counts. A byte order mark does not count, though JSON has none.
+// said of it: the title of a page, else its beginning as the message. Of an array,
+// which streams of Gemini's begin with, the first member counts. A byte order mark does
+// not count, though JSON has none.
 func readEnvelope(body []byte) envelope {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 {

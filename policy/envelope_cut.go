@@ -8,8 +8,9 @@ import (
 
 // uncut gives a JSON text whose end is missing an end, so that what came of it can
 // be read: errors that say much, such as those of Gemini's that list all limits,
-// are longer than PeekBytes, and connections break. A string is ended where it was cut; else the text ends
-// with the last member that is whole. It returns nil for what cannot be ended so.
+// are longer than PeekBytes, and connections break. A string is ended where it was
+// cut; else the text ends with the last member that is whole. It returns nil for what
+// cannot be ended so.
 func uncut(text []byte) []byte {
 	var open, openAtComma []byte // the brackets that end what is open
 	inString, comma := false, 0
