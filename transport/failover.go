@@ -105,13 +105,12 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c.origin.astray {
 		return body.Send(f.astray, f.stripped(req, new(detour)))
 	}
-	at := time.Now()
-	to := c.begin(req, at)
+	to, start := c.begin(req)
 	defer c.end()
 	ctx := req.Context()
 	var kept spare
 	for attempt := c.req; ; attempt = c.replay.request() {
-		resp, verdict, err := c.ask(to, attempt, at)
+		resp, verdict, err := c.ask(to, attempt, start)
 		if verdict.Class == policy.OK {
 			return resp, nil
 		}
@@ -127,8 +126,7 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 		if resp != nil {
 			kept.keep(ctx, resp, &f.limits)
 		}
-		at = time.Now()
-		f.rotation.begin(to.index, at)
+		start = f.rotation.begin(to.index)
 	}
 }
 
@@ -148,9 +146,9 @@ type crossing struct {
 	replay  replay
 }
 
-// begin prepares the first attempt and returns the endpoint for it, which it tells
-// the rotation.
-func (c *crossing) begin(req *http.Request, now time.Time) *endpoint {
+// begin prepares the first attempt and returns the endpoint for it, which the
+// rotation takes for asked from start on.
+func (c *crossing) begin(req *http.Request) (to *endpoint, start time.Time) {
 	done := false
 	defer func() {
 		if !done { // a panic in Key
@@ -163,9 +161,9 @@ func (c *crossing) begin(req *http.Request, now time.Time) *endpoint {
 	if c.req = req; len(c.endpoints) > 1 {
 		c.prepare()
 	}
-	to := c.rotation.first(now, c.tried, c.key)
+	index, start := c.rotation.first(c.tried, c.key)
 	done = true
-	return c.endpoints[to]
+	return c.endpoints[index], start
 }
 
 // prepare makes it possible to send the request more than once.

@@ -67,13 +67,14 @@ func newRotation(cfg policy.Failover) *rotation {
 }
 
 // first returns the index of the endpoint that an attempt goes to first, and takes
-// it for asked.
-func (r *rotation) first(now time.Time, t *tried, key string) int {
+// it for asked, from start on.
+func (r *rotation) first(t *tried, key string) (index int, start time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	index := r.chooseLocked(now, t, key, true)
-	r.members[index].beginLocked(now)
-	return index
+	start = time.Now() // under the lock, and so after everything that is known
+	index = r.chooseLocked(start, t, key, true)
+	r.members[index].beginLocked(start)
+	return index, start
 }
 
 // another returns the index of an endpoint to ask after others have failed, or -1
@@ -190,11 +191,13 @@ func orElse(set, other uint64) uint64 {
 	return other
 }
 
-// begin says that a request goes to an endpoint.
-func (r *rotation) begin(index int, now time.Time) {
+// begin says that a request goes to an endpoint, from start on.
+func (r *rotation) begin(index int) (start time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.members[index].beginLocked(now)
+	start = time.Now()
+	r.members[index].beginLocked(start)
+	return start
 }
 
 func (m *member) beginLocked(now time.Time) {

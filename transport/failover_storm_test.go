@@ -126,6 +126,46 @@ func storm(t *testing.T, random *rand.Rand) {
 	}
 }
 
+// An endpoint whose time outside ends while a request for it is being prepared is
+// proven by that request.
+func TestFailoverReturnsDuringKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := policy.Failover{
+			Strategy: policy.Sticky, Key: func(req *http.Request) string {
+				if req.Header.Get("Late") != "" {
+					time.Sleep(2 * time.Second)
+				}
+				return req.Header.Get("User")
+			},
+			Ejection: policy.Ejection{Faults: 1},
+		}
+		p := newPageant(t, cfg, 0, 0)
+		ask := func(user, late string) string {
+			req := to(t, "GET", "http://a.test/x", "")
+			req.Header.Set("User", user)
+			req.Header.Set("Late", late)
+			_, text, err := send(t, p.rt, req)
+			require.NoError(t, err)
+			return text
+		}
+		users := map[string]string{} // of each endpoint
+		for i := range 20 {
+			user := fmt.Sprint(i)
+			users[ask(user, "")] = user
+		}
+		p.takes["a"] = -1
+		require.Equal(t, "b", ask(users["a"], ""))
+		p.takes["a"] = 0
+		time.Sleep(9 * time.Second)
+		done := make(chan string)
+		go func() { done <- ask(users["a"], "late") }()
+		time.Sleep(1500 * time.Millisecond)
+		require.Equal(t, "b", ask(users["b"], ""), "a is back and was not asked yet")
+		require.Equal(t, "a", <-done)
+		assert.Equal(t, "a", ask(users["a"], ""))
+	})
+}
+
 // A func of the user's that panics, or ends its goroutine, leaves nothing under way
 // and nothing open, and the next call is like any other.
 func TestFailoverSurvivesFuncs(t *testing.T) {
