@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -62,8 +63,11 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	var err error
-	o.plan, err = readConfig(o.config)
-	return o, err
+	if o.plan, err = readConfig(o.config); err != nil {
+		return o, err
+	}
+	o.workers = cmp.Or(o.workers, o.plan.File().Queue.WithDefaults().Workers)
+	return o, nil
 }
 
 func (o options) validate(rest []string) error {

@@ -200,6 +200,20 @@ func TestConfig(t *testing.T) {
 	assert.Zero(t, f.Retries)
 }
 
+// Calls that were on their way as the breaker opened are not held against the queue,
+// whichever says how many those may be.
+func TestWorkers(t *testing.T) {
+	config := writeFile(t, "version: 1\nqueue: {workers: 7}\n")
+	for _, tt := range []struct {
+		args []string
+		want int
+	}{{nil, 16}, {[]string{"-config", config}, 7}, {[]string{"-config", config, "-workers", "3"}, 3}} {
+		o, err := parseFlags(tt.args, io.Discard)
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, o.workers, tt.args)
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	broken := writeFile(t, "text\nhello\n\"a quote that does not end\n")
 	tests := []struct {
