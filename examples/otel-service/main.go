@@ -47,7 +47,9 @@ func run(ctx context.Context, args []string, out, logs io.Writer) error {
 	addr := flags.String("addr", "127.0.0.1:8089", "where to listen")
 	config := flags.String("config", "", "the configuration `file`; none means the one that is built in")
 	traces := flags.Bool("traces", false, "write spans to the standard output")
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	spans := io.Discard
