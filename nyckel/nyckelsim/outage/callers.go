@@ -143,10 +143,14 @@ func seeded(seed uint64) func() float64 {
 }
 
 // listening returns the stack with a func that is told of what the breaker does, and
-// with another for whatever is left to chance.
+// with another for whatever is left to chance. Lifetimes in the cache are exact.
 func listening(s policy.Stack, chance func() float64, onTransition func(policy.Transition)) policy.Stack {
 	s.Breaker.OnTransition = func(_ context.Context, t policy.Transition) { onTransition(t) }
 	s.Breaker.Random, s.Retry.Random = chance, chance
+	if s.Cache != nil {
+		s.Cache = new(*s.Cache)
+		s.Cache.Jitter = -1
+	}
 	if s.Throttle != nil {
 		s.Throttle = new(*s.Throttle)
 		s.Throttle.Random = chance
@@ -184,7 +188,6 @@ func newStack(o options, rules []policy.Rule, static string) policy.Stack {
 		},
 		Cache: &policy.Cache{
 			TTL:     scaled(3*time.Second, 300*time.Millisecond), // short, so that answers get stale
-			Jitter:  -1,                                          // all by the seed
 			Similar: &policy.Similar{},
 		},
 		Total:   scaled(3*time.Second, 1500*time.Millisecond),

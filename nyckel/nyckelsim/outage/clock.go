@@ -24,6 +24,10 @@ type clock struct {
 // step is how far time goes before those outside are attended to.
 const step = 20 * time.Millisecond
 
+// aftermath is how far time goes on when f has returned, which takes none outside: a
+// cache may still renew answers behind the backs of callers who have left.
+const aftermath = time.Hour
+
 func newClock() *clock { return &clock{asks: make(chan func()), over: make(chan struct{})} }
 
 // A serveFunc starts a server that lasts as long as the run, and returns the transport
@@ -53,6 +57,7 @@ func (c *clock) run(ctx context.Context, fast bool, f func(context.Context, serv
 				f(inner, func(h http.Handler) *http.Transport { return transporttest.NewServer(t, h).Transport() })
 			}()
 			c.pace(ctx, cancel, elapsed, done)
+			time.Sleep(aftermath)
 		})
 	}()
 	<-c.over

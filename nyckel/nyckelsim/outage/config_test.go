@@ -2,6 +2,8 @@ package outage
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"testing"
 	"time"
 
@@ -51,6 +53,36 @@ func TestRunByFile(t *testing.T) {
 		return stdout.String()
 	}
 	assert.Equal(t, run(), run("-config", exampleConfig))
+	assertNothingLeft(t)
+}
+
+// A stack that renews answers behind its callers' backs has equal figures, too, and can
+// be stopped at any time.
+func TestRunRenewing(t *testing.T) {
+	config := write(t, t.TempDir(), "sparekey.yaml", `version: 1
+accounts: {simulator: {client_id: "${DEMO_CLIENT_ID}", client_secret: "${DEMO_CLIENT_SECRET}", base_url: "${DEMO_URL}"}}
+functions:
+  ticket_routing:
+    id: ${DEMO_FUNCTION}
+    cache: {ttl: 1s, stale_while_revalidate: 1h, soft_timeout: 20ms}
+    retry: {attempts: 10}
+    hedge: {delay: 35ms}
+    fallback: {static: {label: triage, confidence: 0.1}}
+`)
+	run := func() string {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		require.Zero(t, realMain(t.Context(), []string{"-fast", "-json", "-", "-config", config}, &stdout, &stderr), stderr.String())
+		return stdout.String()
+	}
+	assert.Equal(t, run(), run())
+
+	for _, at := range []string{"  2.", "burst ──", "503 ──", "outage ──"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		stdout := &trigger{text: at, fire: cancel}
+		require.Zero(t, realMain(ctx, []string{"-fast", "-config", config}, stdout, io.Discard))
+		assert.Contains(t, stdout.String(), "\nVerdict: stopped after ", at)
+	}
 	assertNothingLeft(t)
 }
 
