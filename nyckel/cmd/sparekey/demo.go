@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"io"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/outage"
 	"github.com/sparekey/sparekey/telemetry"
@@ -18,22 +16,12 @@ func (p *program) demo(ctx context.Context, args []string) error {
 		return console.New(source, console.Options{})
 	}}
 	if isHelp(args) {
-		var usage bytes.Buffer
-		show.Run(ctx, args, &usage, &usage)
-		return p.write(compact(usage.String()))
+		return p.help("demo [flags]", "Runs a simulated prediction API through an outage, and asks it through a bare client\n"+
+			"and through sparekey side by side. It takes about a minute, less with -fast.",
+			func(w io.Writer) { show.Run(ctx, args, w, w) })
 	}
 	if code := show.Run(ctx, args, p.stdout, p.stderr); code != exitOK {
 		return codeError(code)
 	}
 	return nil
-}
-
-// isHelp reports whether arguments only ask for help.
-func isHelp(args []string) bool {
-	return len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0])
-}
-
-// compact returns the usage that package flag prints with one line for each flag.
-func compact(usage string) string {
-	return strings.ReplaceAll(usage, "\n    \t", "\t")
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+	"text/tabwriter"
 )
 
 // A flagSet is the flags of one subcommand.
@@ -49,7 +52,7 @@ func (f *flagSet) parse(args []string, least, most int) ([]string, error) {
 			f.tell()
 			return nil, err
 		} else if err != nil {
-			return nil, misuse("%w; see sparekey %s", err, help(f.Name()))
+			return nil, misuse("%w; see sparekey %s", err, helpFor(f.Name()))
 		}
 		left := f.Args()
 		if taken := len(args) - len(left); taken > 0 && args[taken-1] == "--" || len(left) == 0 {
@@ -60,19 +63,36 @@ func (f *flagSet) parse(args []string, least, most int) ([]string, error) {
 	}
 	switch {
 	case len(rest) > most:
-		return nil, misuse("unexpected argument %q; see sparekey %s", rest[most], help(f.Name()))
+		return nil, misuse("unexpected argument %q; see sparekey %s", rest[most], helpFor(f.Name()))
 	case len(rest) < least:
 		return nil, misuse("an argument is missing: sparekey %s", f.Name())
 	}
 	return rest, nil
 }
 
-// help returns what to type to be told of a command with that synopsis.
-func help(synopsis string) string {
+// helpFor returns what to type to be told of a command with that synopsis.
+func helpFor(synopsis string) string {
 	for i, r := range synopsis {
 		if r == ' ' && synopsis[:i] != "rules" {
 			return synopsis[:i] + " -h"
 		}
 	}
 	return synopsis + " -h"
+}
+
+// isHelp reports whether arguments only ask for help.
+func isHelp(args []string) bool {
+	return len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0])
+}
+
+// help prints what tell does for a command whose flags are not our own, as package flag
+// has it, in the form of the other commands.
+func (p *program) help(synopsis, about string, tell func(io.Writer)) error {
+	var told bytes.Buffer
+	tell(&told)
+	_, list, _ := strings.Cut(told.String(), "\n") // after "Usage of"
+	fmt.Fprintf(p.stdout, "usage: sparekey %s\n\n%s\n\n", synopsis, about)
+	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprint(table, strings.ReplaceAll(list, "\n    \t", "\t"))
+	return table.Flush()
 }

@@ -40,12 +40,13 @@ func TestHelp(t *testing.T) {
 			assert.Equal(t, exitOK, got.code)
 			assert.Empty(t, got.errOut)
 			assert.LessOrEqual(t, strings.Count(got.out, "\n"), 24)
-			assert.Contains(t, got.out, "sparekey "+c.name)
+			assert.True(t, strings.HasPrefix(got.out, "usage: sparekey "+c.name), got.out)
 
 			got = run(t, append(args, "-no-such-flag")...)
 			assert.Equal(t, exitMisuse, got.code)
 			assert.Empty(t, got.out)
 			assert.Contains(t, got.errOut, "flag provided but not defined: -no-such-flag")
+			assert.Equal(t, 1, strings.Count(got.errOut, "\n"), got.errOut)
 		})
 	}
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"io"
 
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/command"
 )
@@ -10,17 +10,11 @@ import (
 // sim has flags of its own, which the package command documents.
 func (p *program) sim(ctx context.Context, args []string) error {
 	if isHelp(args) {
-		var usage bytes.Buffer
-		command.Run(ctx, "sparekey sim", args, &usage, &usage)
-		return p.write(compact(usage.String()))
+		return p.help("sim [flags]", "Simulates an account of the service, or records and replays one, until Ctrl-C.",
+			func(w io.Writer) { command.Run(ctx, "sparekey sim", args, w, w) })
 	}
 	if code := command.Run(ctx, "sparekey sim", args, p.stdout, p.stderr); code != exitOK {
 		return codeError(code)
 	}
 	return nil
-}
-
-func (p *program) write(text string) error {
-	_, err := p.stdout.Write([]byte(text))
-	return err
 }

@@ -42,7 +42,8 @@ func Run(ctx context.Context, name string, args []string, stdout, stderr io.Writ
 	if errors.Is(err, flag.ErrHelp) {
 		return ok
 	}
-	if err != nil { // which flag has printed
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return misused
 	}
 	switch {

@@ -24,11 +24,11 @@ type settings struct {
 	cfg      nyckelsim.Config
 }
 
-// parse reads the flags. It prints usage and errors to stderr.
+// parse reads the flags. If they ask for help it prints that to stderr.
 func parse(name string, args []string, stderr io.Writer) (settings, error) {
 	var set settings
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard) // an error is told in one line
 	flags.StringVar(&set.addr, "addr", "127.0.0.1:8089", "loopback `address` to listen on")
 	flags.StringVar(&set.admin, "admin", "", "loopback `address` on which the simulator can be steered by anybody; none by default")
 	flags.StringVar(&set.train, "train", "", "CSV `file` to train a function with: text,label or text,category")
@@ -51,12 +51,14 @@ func parse(name string, args []string, stderr io.Writer) (settings, error) {
 	flags.DurationVar(&cfg.Delay, "delay", 0, "how long what is created takes to show")
 	flags.DurationVar(&cfg.TokenLifetime, "token-lifetime", 0, "how long a token is good for (default 1h)")
 	flags.IntVar(&cfg.PageSize, "page-size", 100, "items in a page of a list")
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(stderr)
+		flags.Usage()
 		return set, err
+	} else if err != nil {
+		return set, fmt.Errorf("%w; -h tells the flags", err)
 	}
 	if err := set.check(flags.Args()); err != nil {
-		fmt.Fprintln(stderr, err)
-		flags.Usage()
 		return set, err
 	}
 	if cfg.Rate <= 0 {

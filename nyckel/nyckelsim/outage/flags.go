@@ -26,7 +26,7 @@ type options struct {
 func (p Program) parseFlags(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard) // an error is told in one line
 	flags.StringVar(&o.train, "train", "", "train on the texts of this CSV `file` (header text,label or text,category) instead of the demo's own")
 	flags.StringVar(&o.input, "input", "", "ask the texts of this CSV `file`; without it a part of the training texts is held back and asked")
 	flags.StringVar(&o.json, "json", "", "write the figures as JSON to this `file`, - for standard output")
@@ -43,11 +43,12 @@ func (p Program) parseFlags(args []string, stderr io.Writer) (options, error) {
 	if p.Stdin != nil {
 		flags.BoolVar(&o.worse, "worse", false, "make it worse whenever Enter is pressed: nobody listens for some seconds")
 	}
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, err
-		}
-		return o, errors.New("see the flags above")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(stderr)
+		flags.Usage()
+		return o, err
+	} else if err != nil {
+		return o, fmt.Errorf("%w; -h tells the flags", err)
 	}
 	return o, o.validate(flags.Args())
 }
@@ -63,6 +64,9 @@ func (o options) validate(rest []string) error {
 		return fmt.Errorf("-duration is %v, want %v to %v", o.duration, minDuration, maxDuration)
 	case o.input != "" && o.train == "":
 		return errors.New("-input needs -train: the demo's own texts have other labels")
+	}
+	if o.html == "-" {
+		return errors.New("-html is -, want the name of a file")
 	}
 	if o.worse && o.fast {
 		return errors.New("-worse and -fast exclude each other: nobody presses Enter that fast")
