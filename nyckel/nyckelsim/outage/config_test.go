@@ -3,7 +3,11 @@ package outage
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 const exampleConfig = "../../../examples/outage/sparekey.yaml"
@@ -52,8 +57,30 @@ func TestRunByFile(t *testing.T) {
 		require.Zero(t, realMain(t.Context(), append(args, "-fast", "-json", "-"), &stdout, &stderr), stderr.String())
 		return stdout.String()
 	}
-	assert.Equal(t, run(), run("-config", exampleConfig))
+	figures := run()
+	assert.Equal(t, figures, run("-config", exampleConfig))
 	assertNothingLeft(t)
+	assertInReadme(t, figures)
+}
+
+// assertInReadme looks for the figures of the default seed in the README.
+func assertInReadme(t *testing.T, figures string) {
+	t.Helper()
+	var f struct{ Totals []*tally }
+	require.NoError(t, json.Unmarshal([]byte(figures), &f))
+	bare, ours := f.Totals[0], f.Totals[1]
+	require.Equal(t, ours.Calls, ours.Answered)
+	stoodIn := 0
+	for source, c := range ours.Sources {
+		if (telemetry.Answer{Source: source}).Degraded() {
+			stoodIn += c.Answers
+		}
+	}
+	readme, err := os.ReadFile("../../../README.md")
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(strings.Fields(string(readme)), " "),
+		fmt.Sprintf("the bare client answers %.0f %% of its calls and sparekey all of them, %.0f %% by stand-ins, with %.2f calls to the service for each",
+			100*ratio(bare.Answered, bare.Calls), 100*ratio(stoodIn, ours.Answered), ratio(int(ours.Upstream), ours.Calls)))
 }
 
 // A stack that renews answers behind its callers' backs has equal figures, too, and can
