@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
@@ -49,7 +48,7 @@ func loadData(o options) (*data, error) {
 		return nil, err
 	}
 	random := rand.New(rand.NewPCG(o.seed, 1))
-	first, asked := split(random, rows, o.learn)
+	first, asked := dataset.Split(random, rows, o.learn, 2)
 	if o.input != "" {
 		if asked, err = readRows(o.input); err != nil {
 			return nil, err
@@ -61,7 +60,7 @@ func loadData(o options) (*data, error) {
 		known[row.Label] = true
 		d.first = append(d.first, nyckelsim.Sample{Text: row.Text, Label: row.Label})
 	}
-	asked = slices.DeleteFunc(unseen(asked, first), func(row dataset.Row) bool { return !known[row.Label] })
+	asked = slices.DeleteFunc(distinct(dataset.Unseen(asked, first)), func(row dataset.Row) bool { return !known[row.Label] })
 	random.Shuffle(len(asked), func(i, j int) { asked[i], asked[j] = asked[j], asked[i] })
 	d.plan(asked)
 	return d, d.check(asked)
@@ -75,37 +74,16 @@ func readRows(name string) ([]dataset.Row, error) {
 	return dataset.ReadFile(name)
 }
 
-// split takes a share of each label's rows, two at least, chosen by random.
-func split(random *rand.Rand, rows []dataset.Row, share float64) (taken, rest []dataset.Row) {
-	byLabel := map[string][]dataset.Row{}
-	for _, row := range rows {
-		byLabel[row.Label] = append(byLabel[row.Label], row)
-	}
-	for _, label := range slices.Sorted(maps.Keys(byLabel)) {
-		group := byLabel[label]
-		random.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
-		n := min(max(2, int(share*float64(len(group)))), len(group))
-		taken, rest = append(taken, group[:n]...), append(rest, group[n:]...)
-	}
-	return taken, rest
-}
-
-// unseen returns the rows whose text is not learned and comes first, case and white
-// space aside. The service keeps one sample per text, under one external id.
-func unseen(rows, learned []dataset.Row) []dataset.Row {
-	fold := func(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
+// distinct returns the rows whose text comes first: the service keeps one sample per
+// text, under one external id.
+func distinct(rows []dataset.Row) []dataset.Row {
 	seen := map[string]bool{}
-	for _, row := range learned {
-		seen[fold(row.Text)] = true
-	}
-	var kept []dataset.Row
-	for _, row := range rows {
-		if !seen[fold(row.Text)] {
-			seen[fold(row.Text)] = true
-			kept = append(kept, row)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(rows, func(row dataset.Row) bool {
+		text := dataset.Fold(row.Text)
+		again := seen[text]
+		seen[text] = true
+		return again
+	})
 }
 
 // plan lays the rows out over the weeks, evenly. For the rush it keeps texts back

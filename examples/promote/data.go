@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
@@ -36,12 +35,12 @@ func loadData(o options) (*data, error) {
 	random := rand.New(rand.NewPCG(o.seed, 1))
 	learned := rows.rows
 	if o.input == "" {
-		d.ask, learned = split(random, learned, heldBack)
+		d.ask, learned = dataset.Split(random, learned, heldBack, 0)
 	} else if d.ask, err = dataset.ReadFile(o.input); err != nil {
 		return nil, err
 	}
-	d.first, d.later = split(random, learned, firstShare)
-	d.ask = unseen(d.ask, learned)
+	d.first, d.later = dataset.Split(random, learned, firstShare, 0)
+	d.ask = dataset.Unseen(d.ask, learned)
 	random.Shuffle(len(d.ask), func(i, j int) { d.ask[i], d.ask[j] = d.ask[j], d.ask[i] })
 	return d, d.check()
 }
@@ -58,31 +57,6 @@ func readTrain(name string) (named, error) {
 	}
 	rows, err := dataset.ReadFile(name)
 	return named{name, rows}, err
-}
-
-// split takes a share of each label's rows, chosen by random.
-func split(random *rand.Rand, rows []dataset.Row, share float64) (taken, rest []dataset.Row) {
-	byLabel := map[string][]dataset.Row{}
-	for _, row := range rows {
-		byLabel[row.Label] = append(byLabel[row.Label], row)
-	}
-	for _, label := range slices.Sorted(maps.Keys(byLabel)) {
-		group := byLabel[label]
-		random.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
-		n := int(share * float64(len(group)))
-		taken, rest = append(taken, group[:n]...), append(rest, group[n:]...)
-	}
-	return taken, rest
-}
-
-// unseen returns the rows whose text is not learned, case and white space aside.
-func unseen(rows, learned []dataset.Row) []dataset.Row {
-	fold := func(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
-	known := map[string]bool{}
-	for _, row := range learned {
-		known[fold(row.Text)] = true
-	}
-	return slices.DeleteFunc(slices.Clone(rows), func(row dataset.Row) bool { return known[fold(row.Text)] })
 }
 
 // check refuses data from which no demo can be made.

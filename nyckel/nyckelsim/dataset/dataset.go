@@ -1,5 +1,5 @@
 // Package dataset reads labelled texts from CSV files, such as a function of the
-// simulator is trained with.
+// simulator is trained with, and parts those that are learned from those that are asked.
 package dataset
 
 import (

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
@@ -56,18 +55,8 @@ func loadData(o options) (*data, error) {
 func split(name string, rows []dataset.Row, seed uint64) *data {
 	d := &data{trainName: name, askName: name + ", held back"}
 	random := rand.New(rand.NewPCG(seed, 1))
-	byLabel := map[string][]dataset.Row{}
-	for _, row := range rows {
-		byLabel[row.Label] = append(byLabel[row.Label], row)
-	}
-	var held []dataset.Row
-	for _, label := range labelsOf(rows) {
-		group := byLabel[label]
-		random.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
-		n := int(heldBack * float64(len(group)))
-		held = append(held, group[:n]...)
-		d.train = append(d.train, group[n:]...)
-	}
+	held, learned := dataset.Split(random, rows, heldBack, 0)
+	d.train = learned
 	d.askUnseen(held)
 	return d
 }
@@ -88,21 +77,9 @@ func (d *data) checkLabels(rows []dataset.Row) error {
 
 // askUnseen takes those rows as questions whose text the model does not learn.
 func (d *data) askUnseen(rows []dataset.Row) {
-	known := map[string]bool{}
-	for _, row := range d.train {
-		known[fold(row.Text)] = true
-	}
-	for _, row := range rows {
-		if known[fold(row.Text)] {
-			d.seen++
-			continue
-		}
-		d.ask = append(d.ask, row)
-	}
+	d.ask = dataset.Unseen(rows, d.train)
+	d.seen = len(rows) - len(d.ask)
 }
-
-// fold makes texts equal that differ in case and white space only.
-func fold(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
 
 // checked refuses data from which no demo can be made.
 func checked(d *data) (*data, error) {
@@ -147,7 +124,7 @@ func (d *data) questions(n int, seed uint64) []dataset.Row {
 	random.Shuffle(len(fresh), func(i, j int) { fresh[i], fresh[j] = fresh[j], fresh[i] })
 	learned := map[string]bool{}
 	for _, row := range d.train {
-		learned[fold(row.Text)] = true
+		learned[dataset.Fold(row.Text)] = true
 	}
 	asked := make([]dataset.Row, 0, n)
 	for used := 0; len(asked) < n; {
@@ -163,7 +140,7 @@ func (d *data) questions(n int, seed uint64) []dataset.Row {
 			asked = append(asked, asked[random.IntN(len(asked))])
 		default:
 			row := fresh[random.IntN(used)]
-			if text := reword(random, row.Text); !learned[fold(text)] {
+			if text := reword(random, row.Text); !learned[dataset.Fold(text)] {
 				row.Text = text
 			}
 			asked = append(asked, row)

@@ -26,7 +26,7 @@ func TestCorpus(t *testing.T) {
 	first := map[string]int{}
 	perLabel := map[string]int{}
 	for _, row := range rows {
-		text := fold(row.Text)
+		text := dataset.Fold(row.Text)
 		if line, ok := first[text]; ok {
 			t.Errorf("line %d repeats line %d: %q", row.Line, line, row.Text)
 		}
@@ -157,10 +157,10 @@ func assertUnseen(t *testing.T, d *data) {
 	t.Helper()
 	known := map[string]bool{}
 	for _, row := range d.train {
-		known[fold(row.Text)] = true
+		known[dataset.Fold(row.Text)] = true
 	}
 	for _, row := range d.ask {
-		if known[fold(row.Text)] {
+		if known[dataset.Fold(row.Text)] {
 			t.Errorf("%q is learned and asked", row.Text)
 		}
 	}
