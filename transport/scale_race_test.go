@@ -7,4 +7,6 @@ package transport_test
 const (
 	traces   = 10_000
 	manyKeys = 100_000
+
+	hitAllocations = 6 // it keeps pools from keeping all
 )

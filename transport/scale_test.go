@@ -8,4 +8,7 @@ const (
 
 	// manyKeys is how many keys a PerKey layer meets.
 	manyKeys = 1_000_000
+
+	// hitAllocations is how many the whole stack adds to a call whose answer it has.
+	hitAllocations = 3
 )
