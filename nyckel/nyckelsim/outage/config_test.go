@@ -83,8 +83,7 @@ func assertInReadme(t *testing.T, figures string) {
 			100*ratio(bare.Answered, bare.Calls), 100*ratio(stoodIn, ours.Answered), ratio(int(ours.Upstream), ours.Calls)))
 }
 
-// A stack that renews answers behind its callers' backs has equal figures, too, and can
-// be stopped at any time.
+// A stack that renews answers behind its callers' backs can be stopped at any time.
 func TestRunRenewing(t *testing.T) {
 	config := write(t, t.TempDir(), "sparekey.yaml", `version: 1
 accounts: {simulator: {client_id: "${DEMO_CLIENT_ID}", client_secret: "${DEMO_CLIENT_SECRET}", base_url: "${DEMO_URL}"}}
@@ -96,14 +95,6 @@ functions:
     hedge: {delay: 35ms}
     fallback: {static: {label: triage, confidence: 0.1}}
 `)
-	run := func() string {
-		t.Helper()
-		var stdout, stderr bytes.Buffer
-		require.Zero(t, realMain(t.Context(), []string{"-fast", "-json", "-", "-config", config}, &stdout, &stderr), stderr.String())
-		return stdout.String()
-	}
-	assert.Equal(t, run(), run())
-
 	for _, at := range []string{"  2.", "burst ──", "503 ──", "outage ──"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		stdout := &trigger{text: at, fire: cancel}
