@@ -21,7 +21,9 @@
 // A run has a clock of its own, which keeps up with the real one but stands still
 // while anybody computes. So the same seed and flags give the same figures, to the
 // digit, on any machine; times in them are those of the simulated service, and leave
-// out what computing takes. With -fast nobody waits for that clock.
+// out what computing takes. With -fast nobody waits for that clock. Only a stack of
+// -config that asks twice at one moment, as hedges and renewals in the background do,
+// may have figures that differ by a few calls.
 //
 // The texts that come with it were written and shaped for this demo; their
 // accuracy says nothing about real mail. Bring your own with -train and -input.
