@@ -104,6 +104,9 @@ func resolve(reference string, lookup func(string) (string, bool, error)) (strin
 	case ok:
 		return "", fmt.Errorf("has ${%s}, which is empty; give it a value, or write ${%s:-…} with another one", name, name)
 	}
+	if strings.HasPrefix(name, "file:") {
+		return "", fmt.Errorf("has ${%s}, which is not there; create the file, or write ${%s:-…} with a value for when it is not", name, name)
+	}
 	return "", fmt.Errorf("has ${%s}, which is not set; set it, or write ${%s:-…} with a value for when it is not", name, name)
 }
 

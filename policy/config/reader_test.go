@@ -112,6 +112,7 @@ func TestReaderErrors(t *testing.T) {
 		{"items: {a: known}", `f.yaml:1:12: items.a: is a text, want keys with values`},
 		{"items: {a: {}, a: {}}", `f.yaml:1:16: items: has the key a twice, first in line 1`},
 		{"hidden: x", `f.yaml:1:1: has the unknown key "hidden"; known are counts, header, items, mixer, parts, secret, shade, wait`},
+		{"secret: ${file:none}", `f.yaml:1:9: secret: has ${file:none}, which is not there; create the file, or write ${file:none:-…} with a value for when it is not`},
 		{"secret: ${NONE}", `f.yaml:1:9: secret: has ${NONE}, which is not set; set it, or write ${NONE:-…} with a value for when it is not`},
 		{"secret: ${EMPTY}", `f.yaml:1:9: secret: has ${EMPTY}, which is empty; give it a value, or write ${EMPTY:-…} with another one`},
 		{"secret: ${BROKEN}", `f.yaml:1:9: secret: has ${BROKEN}, which cannot be read: no permission`},
