@@ -54,6 +54,9 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		return exitFailed
 	}
 	fmt.Fprintln(stdout, "Verdict: no call failed, and extra requests stayed within the budget.")
+	if o.duration < time.Minute {
+		fmt.Fprintln(stdout, "Regions come back after 10 s at the soonest, and slowly: -duration 90s shows all three at work again.")
+	}
 	return 0
 }
 
