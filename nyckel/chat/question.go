@@ -139,9 +139,10 @@ func textOf(body []byte) (text string, err error) {
 }
 
 // isDataURI reports whether data is an image as functions of images get it: a model
-// would take it for a very odd text.
+// would take it for a very odd text. The names in it may be in any case (RFC 2397).
 func isDataURI(data string) bool {
-	head, _, _ := strings.Cut(data, ",")
+	head, _, _ := strings.Cut(data[:min(len(data), 256)], ",")
+	head = strings.ToLower(head)
 	return strings.HasPrefix(head, "data:") && strings.HasSuffix(head, ";base64")
 }
 
