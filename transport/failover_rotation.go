@@ -32,7 +32,7 @@ type member struct {
 	slow      bool      // it is out because it is slow, and asked if nobody else is left
 	back      time.Time // when its slow start began, zero if it is over
 	since     time.Time // requests that began earlier tell nothing of its health
-	unproven  bool      // it is back because its time is up: one request at a time
+	unproven  bool      // it is back because its time is up: one request at a time waits for its header
 	trying    bool      // there is that request
 	rest      time.Time // until when it wants no requests
 
@@ -224,6 +224,7 @@ func (r *rotation) answered(index int, start time.Time, v policy.Verdict) {
 		m.measureLocked(now, latency)
 	}
 	if v.Class == policy.OK && !start.Before(m.since) {
+		m.trying = false // its body may be a stream of minutes
 		r.timedLocked(now, m, latency)
 	}
 	if v.Executed != policy.NotExecuted && v.Class != policy.Refused {

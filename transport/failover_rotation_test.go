@@ -174,6 +174,35 @@ func TestFailoverReturn(t *testing.T) {
 	})
 }
 
+// An endpoint that is back is asked by others, too, once it has begun to answer.
+func TestFailoverReturnsWithAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failing := true
+		failover := transport.NewFailover(policy.Failover{
+			Endpoints: regions(), Ejection: policy.Ejection{Faults: 1, SlowStart: -1},
+		}, nil)
+		rt := failover.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Host == "a.test" && failing {
+				return nil, errDial
+			}
+			return replied(req, 200, req.URL.Host), nil
+		}))
+		request := func() *http.Request { return to(t, "GET", "http://a.test/v1/x", "") }
+		_, text, err := send(t, rt, request())
+		require.NoError(t, err)
+		require.Equal(t, "b.test", text)
+		failing = false
+		time.Sleep(11 * time.Second)
+
+		stream, err := rt.RoundTrip(request())
+		require.NoError(t, err)
+		defer stream.Body.Close() // not before the next one
+		_, text, err = send(t, rt, request())
+		require.NoError(t, err)
+		assert.Equal(t, "a.test", text)
+	})
+}
+
 // No more than a share is out at a time.
 func TestFailoverMaxShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
