@@ -192,7 +192,7 @@ func TestEachOfTenThousandGetsItsOwnOutcome(t *testing.T) {
 					for _, outcome := range []string{"answered", "failed", "left"} {
 						require.Greater(t, outcomes[outcome], 100, outcome)
 					}
-					require.Greater(t, stats.Merged, 100)
+					require.Greater(t, stats.Merged, 50)
 					require.Equal(t, outcomes, reader.requests(t, "storm"))
 					calls, batches, items, sent := reader.total(t)
 					require.Equal(t, []int{stats.Calls, stats.Batches, stats.Items}, []int{calls, batches, items})
