@@ -24,12 +24,12 @@ type lineage struct {
 	extra  atomic.Int64 // attempts beyond the first
 	over   atomic.Bool  // the call is: what uses its context from now on is another, and nothing is repeated any more
 
+	repeated  bool // the call is itself one that somebody above repeats
+	roomTaken bool // only the layer that made the lineage asks
+
 	hedging atomic.Pointer[hedge] // the layer that may send it beside itself, nil if none did yet
 
 	tried atomic.Pointer[tried] // what a failover below knows of the call
-
-	repeated  bool // the call is itself one that somebody above repeats
-	roomTaken bool // only the layer that made the lineage asks
 
 	first http.Request    // the one that is sent first
 	room  body.BufferRoom // for an answer
