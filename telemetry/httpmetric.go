@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -18,9 +17,7 @@ import (
 // nothing. It is safe for concurrent use.
 type httpRequests struct {
 	metric.Float64Histogram
-
-	mu   sync.RWMutex
-	made map[httpLabels][]metric.RecordOption // at most maxSets; guarded by mu
+	made memory[httpLabels, []metric.RecordOption]
 }
 
 type httpLabels struct {
@@ -35,7 +32,7 @@ type httpTarget struct {
 }
 
 func newHTTPRequests(meter metric.Meter) *httpRequests {
-	h := &httpRequests{made: make(map[httpLabels][]metric.RecordOption)}
+	h := new(httpRequests)
 	var err error
 	h.Float64Histogram, err = meter.Float64Histogram("http.client.request.duration",
 		metric.WithUnit("s"), metric.WithDescription("Duration of HTTP client requests."),
@@ -58,24 +55,8 @@ func (h *httpRequests) targetOf(req *http.Request) (t httpTarget) {
 // conventions have it.
 func (h *httpRequests) record(ctx context.Context, t httpTarget, status int, d time.Duration, failure string) {
 	if h != nil && h.Enabled(ctx) {
-		h.Record(ctx, d.Seconds(), h.of(httpLabels{t, status, failure})...)
+		h.Record(ctx, d.Seconds(), h.made.of(httpLabels{t, status, failure}, newHTTPOptions)...)
 	}
-}
-
-func (h *httpRequests) of(l httpLabels) []metric.RecordOption {
-	h.mu.RLock()
-	options, ok := h.made[l]
-	h.mu.RUnlock()
-	if ok {
-		return options
-	}
-	options = newHTTPOptions(l)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.made) < maxSets {
-		h.made[l] = options
-	}
-	return options
 }
 
 func newHTTPOptions(l httpLabels) []metric.RecordOption {

@@ -61,13 +61,38 @@ type histogram struct {
 // OpenTelemetry's SDK keeps series of it. What exceeds it is made anew each time.
 const maxSets = 2000
 
-// sets remembers the attribute sets of labels, since to make one costs more than
-// to record with it. Its zero value is empty. It is safe for concurrent use.
+// A memory remembers what was made of labels, since to make an attribute set costs
+// more than to record with it. Its zero value is empty. It is safe for concurrent use.
+type memory[K comparable, V any] struct {
+	mu   sync.RWMutex
+	made map[K]V // guarded by mu
+}
+
+// of returns what makes returns for l, which may be an earlier one.
+func (m *memory[K, V]) of(l K, makes func(K) V) V {
+	m.mu.RLock()
+	found, ok := m.made[l]
+	m.mu.RUnlock()
+	if ok {
+		return found
+	}
+	found = makes(l)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.made == nil {
+		m.made = make(map[K]V)
+	}
+	if len(m.made) < maxSets {
+		m.made[l] = found
+	}
+	return found
+}
+
+// sets remembers the attribute sets of labels. Its zero value is empty. It is safe for
+// concurrent use.
 type sets struct {
 	last atomic.Pointer[set] // most calls end like the one before
-
-	mu   sync.RWMutex
-	made map[labels]*set // guarded by mu
+	made memory[labels, *set]
 }
 
 // A set is what labels come to, as options. It does not change.
@@ -82,27 +107,8 @@ func (s *sets) of(l labels) *set {
 	if last := s.last.Load(); last != nil && last.labels == l {
 		return last
 	}
-	found := s.find(l)
+	found := s.made.of(l, newSet)
 	s.last.Store(found)
-	return found
-}
-
-func (s *sets) find(l labels) *set {
-	s.mu.RLock()
-	found, ok := s.made[l]
-	s.mu.RUnlock()
-	if ok {
-		return found
-	}
-	found = newSet(l)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.made == nil {
-		s.made = map[labels]*set{}
-	}
-	if len(s.made) < maxSets {
-		s.made[l] = found
-	}
 	return found
 }
 
