@@ -1,8 +1,8 @@
 package telemetry
 
 import (
-	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,32 +72,37 @@ const HeaderName = "Sparekey-Answer"
 // are set. A source that is no
 // token, as the name of an endpoint may be, is a string.
 func (a Answer) Header() string {
-	var b strings.Builder
+	var room [128]byte
+	text := room[:0]
 	if source := string(a.Source); isToken(source) {
-		b.WriteString(source)
+		text = append(text, source...)
 	} else {
-		b.WriteString(quoted(source))
+		text = append(text, quoted(source)...)
 	}
 	if a.Age > 0 {
-		fmt.Fprintf(&b, ";age=%d", int64(a.Age/time.Second))
+		text = strconv.AppendInt(append(text, ";age="...), int64(a.Age/time.Second), 10)
 	}
 	if a.Similarity > 0 {
-		fmt.Fprintf(&b, ";similarity=%.3f", a.Similarity)
+		text = appendDecimal(append(text, ";similarity="...), a.Similarity)
 	}
 	if a.Samples > 0 {
-		fmt.Fprintf(&b, ";accuracy=%.3f;samples=%d", a.Accuracy, a.Samples)
+		text = appendDecimal(append(text, ";accuracy="...), a.Accuracy)
+		text = strconv.AppendInt(append(text, ";samples="...), int64(a.Samples), 10)
 	}
 	if a.Rule != "" {
-		fmt.Fprintf(&b, ";rule=%s", quoted(a.Rule))
+		text = append(append(text, ";rule="...), quoted(a.Rule)...)
 	}
 	if a.Confidence > 0 {
-		fmt.Fprintf(&b, ";confidence=%.3f", a.Confidence)
+		text = appendDecimal(append(text, ";confidence="...), a.Confidence)
 	}
 	if a.Cause != policy.Unknown {
-		fmt.Fprintf(&b, ";cause=%s", a.Cause)
+		text = append(append(text, ";cause="...), a.Cause.String()...)
 	}
-	return b.String()
+	return string(text)
 }
+
+// appendDecimal writes a decimal of RFC 9651 section 3.3.2.
+func appendDecimal(text []byte, x float64) []byte { return strconv.AppendFloat(text, x, 'f', 3, 64) }
 
 // isToken reports whether text is a token of RFC 9651 section 3.3.4.
 func isToken(text string) bool {
