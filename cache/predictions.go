@@ -106,6 +106,11 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 	if !p.covers(known, time.Now()) || !p.mayBeStale(req) {
 		spare = nil
 	}
+	if spare != nil && req.Context().Err() == nil {
+		if refusal := body.Refuse(p.next, req); refusal != nil {
+			return p.failed(req, spare, refusal)
+		}
+	}
 	sent := p.lasting(req, spare)
 	defer func() {
 		if sent != req && err != errSettled { //nolint:errorlint // ours
@@ -121,11 +126,8 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 		return nil, err
 	}
 	verdict := telemetry.Judge(req, resp, err, p.cfg.Classify)
-	if !p.handOn && p.covers(spare, time.Now()) && telemetry.WantsSpare(req, err, verdict) {
-		if err == nil {
-			body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
-		}
-		return p.stale(req, spare, staleIfError, verdict.Class), nil
+	if instead := p.standIn(req, spare, resp, err, verdict); instead != nil {
+		return instead, nil
 	}
 	if joined {
 		p.follow(req, q, s, resp)
@@ -139,6 +141,29 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 		p.keep(req, q, resp, arrivalOf(s))
 	}
 	return resp, nil
+}
+
+// failed returns what stands in for an answer that the layers below refuse at once,
+// if anything may.
+func (p *predictions) failed(req *http.Request, spare *entry, refusal error) (*http.Response, error) {
+	verdict := telemetry.Judge(req, nil, refusal, p.cfg.Classify)
+	if resp := p.standIn(req, spare, nil, refusal, verdict); resp != nil {
+		return resp, nil
+	}
+	p.store.report(req, miss)
+	return nil, refusal
+}
+
+// standIn returns spare if it stands in for the outcome of a call, which it ends, else
+// nil.
+func (p *predictions) standIn(req *http.Request, spare *entry, resp *http.Response, err error, v policy.Verdict) *http.Response {
+	if p.handOn || !p.covers(spare, time.Now()) || !telemetry.WantsSpare(req, err, v) {
+		return nil
+	}
+	if err == nil {
+		body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
+	}
+	return p.stale(req, spare, staleIfError, v.Class)
 }
 
 // follow says that the answer, or the lack of one, is that of another's call, in whose

@@ -43,3 +43,15 @@ func CloseIdle(rt http.RoundTripper) {
 		c.CloseIdleConnections()
 	}
 }
+
+// Refuse returns the error with which rt turns req away at once, for a reason that
+// it knows without asking anybody, such as an open breaker. The request is then over
+// as after a RoundTrip: its body is closed, and the refusal was counted. It returns
+// nil, with nothing done, if that is to be seen from a RoundTrip only. Layers forward
+// it, as far as what they do leaves a refusal as it is.
+func Refuse(rt http.RoundTripper, req *http.Request) error {
+	if r, ok := rt.(interface{ Refuse(req *http.Request) error }); ok {
+		return r.Refuse(req)
+	}
+	return nil
+}
