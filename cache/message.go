@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sparekey/sparekey/telemetry"
@@ -25,6 +25,8 @@ type message struct {
 	born       time.Time // when the origin gave the answer, or last confirmed it
 	freshUntil time.Time
 	dropAt     time.Time // not before freshUntil
+
+	last *atomic.Pointer[said]
 }
 
 func messageOf(resp *http.Response) message {
@@ -38,7 +40,7 @@ func (m *message) until() time.Time { return m.dropAt }
 
 // setHeader has the message keep h, with which it shares no memory.
 func (m *message) setHeader(h http.Header) {
-	m.fields, m.upstream = fieldsOf(h), ""
+	m.fields, m.upstream, m.last = fieldsOf(h), "", new(atomic.Pointer[said])
 	if lines := h["Cache-Status"]; len(lines) > 0 {
 		m.upstream = strings.Join(lines, ", ") + ", "
 	}
@@ -53,18 +55,11 @@ func (m *message) setBody(data []byte) {
 }
 
 // messageOverhead is what a message weighs beside its texts, in bytes.
-const messageOverhead = 256
+const messageOverhead = 448
 
 // weight returns about how much memory the message takes, in bytes.
 func (m *message) weight() int64 {
 	return int64(messageOverhead + m.fields.weight() + len(m.upstream) + len(m.body))
-}
-
-// A remark is what is said of an answer that is given from memory.
-type remark struct {
-	by     string           // the name of the cache
-	source telemetry.Source // "" if that is said by another
-	detail string           // why the answer is given though it is not fresh, "" if it is
 }
 
 // response returns the answer anew, for req. The caller may do with it what he
@@ -72,28 +67,11 @@ type remark struct {
 func (m *message) response(req *http.Request, now time.Time, r remark) *http.Response {
 	given := new(givenAnswer)
 	header, values := m.fields.header(3, given.values[:])
-	age := max(now.Sub(m.born), 0)
-
-	var room [192]byte
-	text := append(room[:0], r.source...) // of all fields, which share their memory
-	text = append(text, ";age="...)
-	ageFrom := len(text)
-	text = strconv.AppendInt(text, int64(age/time.Second), 10)
-	ageTo := len(text)
-	text = append(append(text, m.upstream...), r.by...)
-	text = append(text, "; hit; ttl="...)
-	text = strconv.AppendInt(text, wholeSeconds(m.freshUntil.Sub(now)), 10)
-	if r.detail != "" {
-		text = append(append(text, "; detail="...), r.detail...)
-	}
-	all := string(text)
-	values[0], values[1] = all[ageFrom:ageTo], all[ageTo:]
+	said := m.say(r, now)
+	values[0], values[1] = said.age, said.status
 	header["Age"], header["Cache-Status"] = values[0:1:1], values[1:2:2]
 	if r.source != "" {
-		values[2] = all[:ageTo]
-		if age == 0 { // is left out
-			values[2] = string(r.source)
-		}
+		values[2] = said.answer
 		header[telemetry.HeaderName] = values[2:3:3]
 	}
 
@@ -122,12 +100,3 @@ type givenAnswer struct {
 type givenBody struct{ bytes.Reader }
 
 func (*givenBody) Close() error { return nil }
-
-// wholeSeconds rounds down.
-func wholeSeconds(d time.Duration) int64 {
-	seconds := int64(d / time.Second)
-	if d < 0 && d%time.Second != 0 {
-		seconds--
-	}
-	return seconds
-}

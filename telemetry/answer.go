@@ -68,9 +68,9 @@ const HeaderName = "Sparekey-Answer"
 
 // Header returns the answer as the value of a [HeaderName] field: a structured
 // field (RFC 9651), whose item is the source and whose parameters are those of
-// age (seconds), similarity, accuracy, samples, rule, confidence and cause that
-// are set. A source that is no
-// token, as the name of an endpoint may be, is a string.
+// age (whole seconds), similarity, accuracy, samples, rule, confidence and cause that
+// are not zero. A source that is no token, as the name of an endpoint may be, is a
+// string.
 func (a Answer) Header() string {
 	var room [128]byte
 	text := room[:0]
@@ -79,7 +79,7 @@ func (a Answer) Header() string {
 	} else {
 		text = append(text, quoted(source)...)
 	}
-	if a.Age > 0 {
+	if a.Age >= time.Second {
 		text = strconv.AppendInt(append(text, ";age="...), int64(a.Age/time.Second), 10)
 	}
 	if a.Similarity > 0 {
