@@ -59,6 +59,7 @@ func TestMemoAsksWhetherItIsRefused(t *testing.T) {
 		for _, ctx := range []context.Context{left, policy.Strict(t.Context())} {
 			_, err := rt.RoundTrip(call(ctx))
 			require.Error(t, err)
+			synctest.Wait()
 		}
 		assert.Zero(t, upstream.asked, "there is nothing to give, or nobody to give it to")
 
