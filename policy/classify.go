@@ -30,7 +30,8 @@ func classify(o Outcome, p Provider) Verdict {
 		return Verdict{Class: OK, Executed: Executed}
 	}
 	v := byStatus(o.Status)
-	e := readEnvelope(plainBody(o))
+	var e envelope
+	e.read(plainBody(o))
 	if e.exception = exceptionName(o.Header, e.outer.exception); e.exception != "" {
 		e.code = firstOf(e.code, oneLine(e.exception))
 	}

@@ -3,10 +3,8 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
-	"iter"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // An envelope is what an error body says.
@@ -26,32 +24,33 @@ type envelope struct {
 // said of it: the title of a page, else its beginning as the message. Of an array,
 // which streams of Gemini's begin with, the first member counts. A byte order mark does
 // not count, though JSON has none.
-func readEnvelope(body []byte) envelope {
+func readEnvelope(body []byte) (e envelope) {
+	e.read(body)
+	return e
+}
+
+// read is readEnvelope for one that is in place: it is large.
+func (e *envelope) read(body []byte) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 {
-		return envelope{}
+		return
 	}
-	if !json.Valid(body) {
-		whole := uncut(body)
-		if whole == nil {
-			return envelope{message: plainMessage(body)}
+	if !e.outer.readWhole(body) {
+		if whole := uncut(body); whole != nil {
+			body = whole
 		}
-		body = whole
+		if !e.outer.readWhole(body) {
+			e.message = plainMessage(body)
+			return
+		}
 	}
-	object := body
-	if body[0] == '[' {
-		object = bytes.TrimLeft(body[1:], jsonSpace)
-	}
-	if object[0] != '{' {
-		return envelope{message: plainMessage(body)}
-	}
-	e := envelope{known: true, outer: readFields(object[:valueEnd(object)])}
-	e.inner = readFields(e.outer.err)
+	e.known = true
+	e.inner.read(e.outer.err)
 	name, description := jsonText(e.outer.err), jsonText(e.outer.description)
 	e.message = firstOf(jsonText(e.outer.message), jsonText(e.inner.message), description, name, firstText(e.outer.err),
 		jsonText(e.outer.detail), jsonText(e.outer.title)) // RFC 9457 section 3.1
 	e.names = [6]string{
-		jsonText(readFields(e.inner.details).errorCode), // Anthropic
+		jsonText(member(e.inner.details, "error_code")), // Anthropic
 		wordOf(e.inner.status),                          // Gemini; a number says less than its code
 		jsonText(e.inner.code),
 		jsonText(e.inner.kind),
@@ -62,9 +61,8 @@ func readEnvelope(body []byte) envelope {
 		e.code = firstOf(e.code, name) // RFC 6749 section 5.2
 	}
 	e.google = readGoogleDetails(e.inner.details)
-	e.names[5] = jsonText(readFields(e.inner.innerError).code) // Azure
+	e.names[5] = jsonText(member(e.inner.innerError, "code")) // Azure
 	e.code, e.message = oneLine(e.code), oneLine(e.message)
-	return e
 }
 
 // plainMessage returns what a body says that is no JSON object.
@@ -116,159 +114,70 @@ func namesPlan(message string) bool {
 // last, as with package encoding/json, which takes several times as long: answers
 // that are errors come in numbers just when there is no time for them.
 type fields struct {
-	message, err, description, code, kind  []byte
-	status, details, errorCode, innerError []byte
-	estimatedTime, requestID, response     []byte
-	exception                              []byte
-	retryDelay, violations, quotaID        []byte
-	reason, detail, title                  []byte
+	message, err, description, code, kind []byte
+	status, details, innerError           []byte
+	estimatedTime, requestID, response    []byte
+	exception, detail, title              []byte
 }
 
-// readFields reads a JSON text that is valid. One that is no object has none.
-func readFields(text []byte) (f fields) {
-	if len(text) == 0 || text[0] != '{' {
-		return f
+// readWhole reads a text and reports whether it is a JSON object, or an array that
+// begins with one. Of any other text nothing is read.
+func (f *fields) readWhole(text []byte) bool {
+	object, end := text, len(text)
+	if text[0] == '[' {
+		object, end = firstElement(text)
 	}
-	for raw, value := range members(text) {
-		name := raw[1 : len(raw)-1]
-		odd := isOdd(name)
-		if odd {
-			name = []byte(jsonText(raw))
-		}
-		is := func(want string) bool {
-			return (odd || len(name) == len(want)) && strings.EqualFold(string(name), want)
-		}
-		switch {
-		case is("message"):
-			f.message = value
-		case is("error"):
-			f.err = value
-		case is("error_description"):
-			f.description = value
-		case is("code"):
-			f.code = value
-		case is("type"):
-			f.kind = value
-		case is("status"):
-			f.status = value
-		case is("details"):
-			f.details = value
-		case is("error_code"):
-			f.errorCode = value
-		case is("innererror"):
-			f.innerError = value
-		case is("estimated_time"):
-			f.estimatedTime = value
-		case is("request_id"):
-			f.requestID = value
-		case is("response"):
-			f.response = value
-		case is("__type"):
-			f.exception = value
-		case is("retryDelay"):
-			f.retryDelay = value
-		case is("violations"):
-			f.violations = value
-		case is("quotaId"):
-			f.quotaID = value
-		case is("reason"):
-			f.reason = value
-		case is("detail"):
-			f.detail = value
-		case is("title"):
-			f.title = value
-		}
+	if end == len(text) && f.read(object) == len(object) && len(object) > 0 {
+		return true
 	}
-	return f
-}
-
-// isOdd reports whether a name may be that of a field though it is not as long: it
-// has an escape, or letters that are no ASCII but count as such ones in any case.
-func isOdd(name []byte) bool {
-	for _, c := range name {
-		if c == '\\' || c >= utf8.RuneSelf {
-			return true
-		}
-	}
+	*f = fields{}
 	return false
 }
 
-// members returns the names and values of a JSON object that is valid.
-func members(object []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
-		const between = " \t\r\n,:{"
-		rest := bytes.TrimLeft(object, between)
-		for len(rest) > 0 && rest[0] == '"' {
-			name := rest[:valueEnd(rest)]
-			rest = bytes.TrimLeft(rest[len(name):], " \t\r\n:")
-			value := rest[:valueEnd(rest)]
-			rest = bytes.TrimLeft(rest[len(value):], between)
-			if !yield(name, value) {
-				return
-			}
+// read reads the JSON object with which a text begins and returns where it ends, -1
+// if there is none. What it has read by then stays.
+func (f *fields) read(text []byte) int {
+	return objectEnd(text, 0, 0, func(raw, value []byte) {
+		if field := f.named(raw); field != nil {
+			*field = value
 		}
-	}
+	})
 }
 
-// elements returns the values of a JSON array that is valid. What is no array has
-// none.
-func elements(array []byte) iter.Seq[[]byte] {
-	return func(yield func(value []byte) bool) {
-		if len(array) == 0 || array[0] != '[' {
-			return
-		}
-		rest := bytes.TrimLeft(array[1:], jsonSpace)
-		for len(rest) > 0 && rest[0] != ']' {
-			value := rest[:valueEnd(rest)]
-			rest = bytes.TrimLeft(rest[len(value):], jsonSpace+",")
-			if !yield(value) {
-				return
-			}
-		}
+// named returns the field of a name as it is in a JSON text, or nil.
+func (f *fields) named(raw []byte) *[]byte {
+	name := newName(raw)
+	switch {
+	case name.is("message"):
+		return &f.message
+	case name.is("error"):
+		return &f.err
+	case name.is("error_description"):
+		return &f.description
+	case name.is("code"):
+		return &f.code
+	case name.is("type"):
+		return &f.kind
+	case name.is("status"):
+		return &f.status
+	case name.is("details"):
+		return &f.details
+	case name.is("innererror"):
+		return &f.innerError
+	case name.is("estimated_time"):
+		return &f.estimatedTime
+	case name.is("request_id"):
+		return &f.requestID
+	case name.is("response"):
+		return &f.response
+	case name.is("__type"):
+		return &f.exception
+	case name.is("detail"):
+		return &f.detail
+	case name.is("title"):
+		return &f.title
 	}
-}
-
-// jsonSpace is what may stand between the parts of a JSON text.
-const jsonSpace = " \t\r\n"
-
-// valueEnd returns where the value ends with which a part of a JSON text begins.
-func valueEnd(text []byte) int {
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			if i += stringEnd(text[i:]) - 1; depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i // it is a number or a word, and the last value there is
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ' ', '\t', '\r', '\n':
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	return len(text)
-}
-
-// stringEnd returns where the string ends with which a part of a JSON text begins.
-func stringEnd(text []byte) int {
-	for i := 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(text)
+	return nil
 }
 
 // jsonText returns a JSON string or number as text, anything else as "".
@@ -298,10 +207,8 @@ func wordOf(raw []byte) string {
 
 // firstText returns the first member of a JSON array as text.
 func firstText(array []byte) string {
-	for value := range elements(array) {
-		return jsonText(value)
-	}
-	return ""
+	first, _ := firstElement(array)
+	return jsonText(first)
 }
 
 func firstOf(texts ...string) string {

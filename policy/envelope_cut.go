@@ -2,7 +2,6 @@ package policy
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 )
 
@@ -33,15 +32,15 @@ func uncut(text []byte) []byte {
 		return nil
 	}
 	if inString {
-		if whole := ended(text, `"`, open); json.Valid(whole) {
+		if whole := ended(text, `"`, open); isJSON(whole) {
 			return whole
 		}
 	} else if last := bytes.TrimRight(text, jsonSpace); bytes.IndexByte([]byte(`"}]`), last[len(last)-1]) >= 0 { // no number, which may go on
-		if whole := ended(text, "", open); json.Valid(whole) {
+		if whole := ended(text, "", open); isJSON(whole) {
 			return whole
 		}
 	}
-	if whole := ended(text[:comma], "", openAtComma); json.Valid(whole) {
+	if whole := ended(text[:comma], "", openAtComma); isJSON(whole) {
 		return whole
 	}
 	return nil

@@ -74,17 +74,16 @@ type googleDetails struct {
 }
 
 func readGoogleDetails(details []byte) (g googleDetails) {
-	for detail := range elements(details) {
-		f := readFields(detail)
-		if seconds, ok := strings.CutSuffix(wordOf(f.retryDelay), "s"); ok { // google.protobuf.Duration
+	arrayEnd(details, 0, 0, func(detail []byte) {
+		if seconds, ok := strings.CutSuffix(wordOf(member(detail, "retryDelay")), "s"); ok { // google.protobuf.Duration
 			wait, _ := parseDelay(seconds, time.Second)
 			g.wait = max(g.wait, wait)
 		}
-		g.badKey = g.badKey || wordOf(f.reason) == "API_KEY_INVALID"
-		for violation := range elements(f.violations) {
-			g.perDay = g.perDay || strings.Contains(wordOf(readFields(violation).quotaID), "PerDay")
-		}
-	}
+		g.badKey = g.badKey || wordOf(member(detail, "reason")) == "API_KEY_INVALID"
+		arrayEnd(member(detail, "violations"), 0, 0, func(violation []byte) {
+			g.perDay = g.perDay || strings.Contains(wordOf(member(violation, "quotaId")), "PerDay")
+		})
+	})
 	return g
 }
 
