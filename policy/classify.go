@@ -40,7 +40,7 @@ func classify(o Outcome, p Provider) Verdict {
 		v = meaning(told)
 	}
 	v.Code, v.Message = e.code, e.message
-	v.RequestID = oneLine(firstOf(o.Header.Get("X-Request-Id"), o.Header.Get("Request-Id"), jsonText(e.outer.requestID)))
+	v.RequestID = oneLine(firstOf(valueOf(o.Header, "X-Request-Id"), valueOf(o.Header, "Request-Id"), jsonText(e.outer.requestID)))
 	if wait, ok := WaitHint(o.Header, o.Now); ok {
 		v.Wait = wait
 		if o.Status == http.StatusServiceUnavailable {
@@ -52,7 +52,7 @@ func classify(o Outcome, p Provider) Verdict {
 	if v.Wait == 0 && o.Status == http.StatusTooManyRequests {
 		v.Wait, _ = ResetHint(o.Header, o.Now)
 	}
-	switch o.Header.Get("X-Should-Retry") {
+	switch valueOf(o.Header, "X-Should-Retry") {
 	case "false":
 		v.Again = Nobody
 	case "true":
@@ -101,6 +101,15 @@ func byStatus(status int) Verdict {
 
 // statusOverloaded is what some providers answer when a model is overloaded.
 const statusOverloaded = 529
+
+// valueOf is [http.Header.Get] for a name in its canonical form, which it takes longer
+// to find out than to look it up.
+func valueOf(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
 
 // maxMessage bounds a foreign text that goes into errors, in bytes.
 const maxMessage = 300

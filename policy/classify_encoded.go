@@ -11,7 +11,7 @@ import (
 // field of his own gets them from net/http as they are; gzip is the one that can
 // be read here, as far as PeekBytes of text. What comes in another says nothing.
 func plainBody(o Outcome) []byte {
-	encoding := o.Header.Get("Content-Encoding")
+	encoding := valueOf(o.Header, "Content-Encoding")
 	switch {
 	case encoding == "" || strings.EqualFold(encoding, "identity"):
 		return o.Body

@@ -68,14 +68,17 @@ func serverTime(h http.Header, now time.Time) time.Time {
 // missing may be the one; of several, the one that takes least counts. A negative
 // number that remains means that the server does not know.
 func ResetHint(h http.Header, now time.Time) (wait time.Duration, ok bool) {
-	now = serverTime(h, now)
+	var server time.Time // once a field asks for it
 	var usedUp, unsaid hints
 	for name := range h {
 		sibling, isReset := remainingOf(name)
 		if !isReset {
 			continue
 		}
-		wait, ok := parseReset(h.Get(name), now)
+		if server.IsZero() {
+			server = serverTime(h, now)
+		}
+		wait, ok := parseReset(h.Get(name), server)
 		if !ok {
 			continue
 		}
