@@ -63,11 +63,11 @@ func (r Retry) MaxAttempts() int {
 
 // backoff returns the backoff after an attempt that ended in class c.
 func (r Retry) backoff(c Class) Backoff {
-	usual := r.Backoff.withDefaults(defaultBase)
+	usual, base := r.Backoff, defaultBase
 	if c == RateLimited || c == Overloaded {
-		usual = r.Throttled.withDefaults(defaultThrottledBase)
+		usual, base = r.Throttled, defaultThrottledBase
 	}
-	return r.Classes[c].Backoff.or(usual)
+	return r.Classes[c].Backoff.or(usual.withDefaults(base))
 }
 
 // classesWithDefaults returns a copy of r.Classes with the zero fields filled.

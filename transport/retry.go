@@ -70,12 +70,14 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 		if !ok {
 			return lastAnswer(ctx, resp, err, kept)
 		}
-		due := time.Now().Add(wait) // the discarding is part of the wait
 		if resp != nil {
 			kept.keep(ctx, resp, &r.cfg)
 		}
 		telemetry.FromContext(ctx).Waits(ctx, wait, verdict.Class)
-		if err := sleep(ctx, time.Until(due)); err != nil {
+		if wait > 0 {
+			wait = time.Until(c.due)
+		}
+		if err := sleep(ctx, wait); err != nil {
 			c.refund()
 			return nil, err
 		}
@@ -91,6 +93,7 @@ type retried struct {
 	shared    bool // with the other layers of the lineage: the count of attempts
 	extra     int  // attempts that this layer made beyond the first
 	previous  time.Duration
+	due       time.Time // when the next attempt begins: what is done before it is part of the wait
 	replay    replay
 }
 
@@ -236,7 +239,7 @@ func (c *retried) plan(v policy.Verdict) (time.Duration, bool) {
 		if c.shared {
 			c.lineage.extra.Add(1)
 		}
-		c.previous = wait
+		c.previous, c.due = wait, now.Add(wait)
 		return wait, true
 	}
 	var retryAt time.Time
