@@ -146,35 +146,34 @@ func (f *fields) read(text []byte) int {
 
 // named returns the field of a name as it is in a JSON text, or nil.
 func (f *fields) named(raw []byte) *[]byte {
-	name := newName(raw)
-	switch {
-	case name.is("message"):
+	switch string(inSmallLetters(unquoted(raw))) {
+	case "message":
 		return &f.message
-	case name.is("error"):
+	case "error":
 		return &f.err
-	case name.is("error_description"):
+	case "error_description":
 		return &f.description
-	case name.is("code"):
+	case "code":
 		return &f.code
-	case name.is("type"):
+	case "type":
 		return &f.kind
-	case name.is("status"):
+	case "status":
 		return &f.status
-	case name.is("details"):
+	case "details":
 		return &f.details
-	case name.is("innererror"):
+	case "innererror":
 		return &f.innerError
-	case name.is("estimated_time"):
+	case "estimated_time":
 		return &f.estimatedTime
-	case name.is("request_id"):
+	case "request_id":
 		return &f.requestID
-	case name.is("response"):
+	case "response":
 		return &f.response
-	case name.is("__type"):
+	case "__type":
 		return &f.exception
-	case name.is("detail"):
+	case "detail":
 		return &f.detail
-	case name.is("title"):
+	case "title":
 		return &f.title
 	}
 	return nil

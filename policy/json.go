@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -200,7 +201,7 @@ func isHex(c byte) bool {
 // none or is no object. The name counts in any case, and of several the last.
 func member(object []byte, want string) (value []byte) {
 	objectEnd(object, 0, 0, func(raw, v []byte) {
-		if newName(raw).is(want) {
+		if strings.EqualFold(string(unquoted(raw)), want) {
 			value = v
 		}
 	})
@@ -218,24 +219,33 @@ func firstElement(text []byte) (first []byte, end int) {
 	return first, end
 }
 
-// A memberName is the name of a member, to be compared.
-type memberName struct {
-	text []byte
-	odd  bool // it may be equal to one that is not as long
+// unquoted returns the name of a member without quotes and escapes.
+func unquoted(raw []byte) []byte {
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		return []byte(jsonText(raw))
+	}
+	return raw[1 : len(raw)-1]
 }
 
-// newName reads a name as it is in a JSON text.
-func newName(raw []byte) memberName {
-	name := memberName{text: raw[1 : len(raw)-1]}
-	for _, c := range name.text {
-		if c == '\\' || c >= utf8.RuneSelf { // an escape, or letters that count as ASCII ones in any case
-			return memberName{[]byte(jsonText(raw)), true}
+// inSmallLetters returns a name in small letters, as far as it has letters that are
+// ASCII ones or count as such in any case.
+func inSmallLetters(name []byte) []byte {
+	for _, c := range name {
+		if c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
+			return bytes.Map(smallLetter, name)
 		}
 	}
 	return name
 }
 
-// is reports whether the name is one of ours, in any case.
-func (n memberName) is(want string) bool {
-	return (n.odd || len(n.text) == len(want)) && strings.EqualFold(string(n.text), want)
+func smallLetter(r rune) rune {
+	switch {
+	case 'A' <= r && r <= 'Z':
+		return r - 'A' + 'a'
+	case r == 'ſ': // U+017F
+		return 's'
+	case r == '\u212a': // the sign for kelvin
+		return 'k'
+	}
+	return r
 }

@@ -48,8 +48,10 @@ func parseRetryAfter(value string, h http.Header, now time.Time) (time.Duration,
 
 // serverTime returns what the server's clock said, else now.
 func serverTime(h http.Header, now time.Time) time.Time {
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		return date
+	if value := valueOf(h, "Date"); value != "" {
+		if date, err := http.ParseTime(value); err == nil {
+			return date
+		}
 	}
 	return now
 }
@@ -139,8 +141,9 @@ func parseReset(value string, now time.Time) (time.Duration, bool) {
 		}
 		return scale(n, time.Second), true
 	}
-	if at, err := time.Parse(time.RFC3339, value); err == nil {
-		return max(0, at.Sub(now)), true
+	if strings.Contains(value, "T") { // no duration does
+		at, err := time.Parse(time.RFC3339, value)
+		return max(0, at.Sub(now)), err == nil
 	}
 	wait, err := time.ParseDuration(value)
 	return max(0, wait), err == nil && wait >= 0

@@ -34,7 +34,9 @@ func Judge(req *http.Request, resp *http.Response, err error, classify policy.Cl
 		return v // once the context has ended the same error may mean something else
 	}
 	v := decide(req, resp, err, classify)
-	t.keep(judgement{resp: resp, err: err, verdict: v})
+	if t != nil {
+		t.keep(judgement{resp: resp, err: err, verdict: v})
+	}
 	return v
 }
 
@@ -156,9 +158,6 @@ func (t *Trail) judgementOf(resp *http.Response, err error) (policy.Verdict, boo
 }
 
 func (t *Trail) keep(j judgement) {
-	if t == nil {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended {
