@@ -127,7 +127,7 @@ func (f *fields) readWhole(text []byte) bool {
 	if text[0] == '[' {
 		object, end = firstElement(text)
 	}
-	if end == len(text) && f.read(object) == len(object) && len(object) > 0 {
+	if end == len(text) && f.read(object) == len(object) {
 		return true
 	}
 	*f = fields{}

@@ -20,6 +20,8 @@ func FuzzEnvelope(f *testing.F) {
 		`{"message":"a` + "\xff" + `b","error":"e","error_description":""}`,
 		`{"a":{"b":[[],{}]},"message":true,"code":0}`,
 		`[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[[],{"violations":[{"quotaId":"PerDay"}]},{"retryDelay":"46s"},{"reason":"API_KEY_INVALID"}]}}]`,
+		`{"error":{"details":[{"RETRYDELAY":"1s"},{"Rea\u0073on":"API_KEY_INVALID"},{"violationſ":[{"QuotaID":"PerDay"}]}]}}`,
+		`{"error":{"details":{"Error_Code":"c","error_code ":"d"}}}`, `{"detaİl":"d","de\u0054ail":"D"}`, `{"details":"d","messages":"m","errors":"e"}`,
 		`{"error":{"details":{"error_code":"c"},"type":"t","status":7}}`, `{"error":["one","two"]}`, `[]`, `[ [] ]`,
 		"\ufeff" + `{"message":"m"}`, "\ufeff\ufeff{}", `{"title":"t","detail":"d"}`, `{"title":"t","detail":[]}`,
 		"<html><title> \n T</title>", "<TITLE>T</Title>", "<title>T</title", "<title></title>", `{"error":{"details":[{"retryDelay":"-1s"},7,"x"]}}`,

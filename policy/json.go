@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -17,7 +18,7 @@ const maxJSONDepth = 10000
 const jsonSpace = " \t\r\n"
 
 // isJSON reports whether a text without space around it is one JSON value.
-func isJSON(text []byte) bool { return valueEnd(text, 0, 0) == len(text) && len(text) > 0 }
+func isJSON(text []byte) bool { return valueEnd(text, 0, 0) == len(text) }
 
 func valueEnd(text []byte, i, depth int) int {
 	if i >= len(text) {
@@ -239,13 +240,11 @@ func inSmallLetters(name []byte) []byte {
 }
 
 func smallLetter(r rune) rune {
-	switch {
-	case 'A' <= r && r <= 'Z':
+	if r >= utf8.RuneSelf {
+		r = unicode.SimpleFold(r) // the ASCII letter, if it counts as one
+	}
+	if 'A' <= r && r <= 'Z' {
 		return r - 'A' + 'a'
-	case r == 'ſ': // U+017F
-		return 's'
-	case r == '\u212a': // the sign for kelvin
-		return 'k'
 	}
 	return r
 }

@@ -29,15 +29,17 @@ func FuzzIsJSON(f *testing.F) {
 	})
 }
 
-// What is nested too deep is not read, whatever it would cost.
+// What is nested too deep is not read, as with package encoding/json.
 func TestJSONDepth(t *testing.T) {
-	nested := func(depth int) []byte {
-		return []byte(strings.Repeat(`[{"":`, depth/2) + "0" + strings.Repeat("}]", depth/2))
+	for _, brackets := range [][2]string{{"[", "]"}, {`{"":`, "}"}} {
+		nested := func(depth int) []byte {
+			return []byte(strings.Repeat(brackets[0], depth-1) + "[]" + strings.Repeat(brackets[1], depth-1))
+		}
+		for depth, want := range map[int]bool{maxJSONDepth: true, maxJSONDepth + 1: false} {
+			assert.Equal(t, want, isJSON(nested(depth)), "depth %d", depth)
+			assert.Equal(t, want, json.Valid(nested(depth)), "depth %d", depth)
+		}
 	}
-	assert.True(t, isJSON(nested(maxJSONDepth)))
-	assert.True(t, json.Valid(nested(maxJSONDepth)))
-	assert.False(t, isJSON(nested(maxJSONDepth+2)))
-	assert.False(t, json.Valid(nested(maxJSONDepth+2)))
 }
 
 // Of a text that turns out to be no JSON in the end, nothing counts but the text.
