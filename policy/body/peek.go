@@ -63,8 +63,7 @@ func newPrefix(length, size int64) *prefix {
 }
 
 func (p *prefix) fill(r io.Reader) {
-	defer close(p.done)
-	defer p.recover()
+	defer p.end()
 	p.done <- struct{}{}
 	buf := make([]byte, 0, p.room)
 	for {
@@ -79,12 +78,15 @@ func (p *prefix) fill(r io.Reader) {
 	}
 }
 
-// recover keeps a panic of the body, which nobody could recover here.
-func (p *prefix) recover() {
-	value := recover()
-	p.mu.Lock()
-	p.panicked = value
-	p.mu.Unlock()
+// end says that the reading has ended, and keeps a panic of the body, which nobody
+// could recover here.
+func (p *prefix) end() {
+	if value := recover(); value != nil {
+		p.mu.Lock()
+		p.panicked = value
+		p.mu.Unlock()
+	}
+	close(p.done)
 }
 
 // grown takes note of what has been read so far and reports whether to go on.
