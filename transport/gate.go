@@ -106,9 +106,9 @@ func (g *gate) afterLocked(now time.Time, n int) time.Duration {
 }
 
 // refundLocked takes back the admission of a request that is not sent.
-func (g *gate) refundLocked() {
+func (g *gate) refundLocked(in admission) {
 	g.inFlight--
-	g.quota.refund()
+	g.quota.refund(in.nth)
 	if g.pace != nil {
 		g.pace.refund()
 	}
@@ -198,7 +198,7 @@ func (g *gate) await(ctx context.Context, w *waiter) (admission, error) {
 	if ctx.Err() == nil {
 		return w.admission, nil
 	}
-	g.refundLocked()
+	g.refundLocked(w.admission)
 	g.dispatchLocked(now)
 	return admission{}, g.leftLocked(ctx, w, now)
 }

@@ -55,8 +55,12 @@ func (q *quota) admit() uint64 {
 	return q.admitted
 }
 
-func (q *quota) refund() {
-	q.admitted--
+// refund takes back the admission of the nth request. If others came after it, its
+// number remains used: what follows is counted from theirs.
+func (q *quota) refund(nth uint64) {
+	if nth == q.admitted {
+		q.admitted--
+	}
 	q.tokens++
 }
 

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -224,5 +225,28 @@ func TestLimiterQuotaRetryAfter(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		assert.True(t, v.isInside())
+	})
+}
+
+// A request that gives up at its turn was never sent: what the next answer says is
+// left is left.
+func TestLimiterQuotaCanceledAtHisTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		telling := transporttest.Reply(http.StatusOK, "",
+			"X-Ratelimit-Limit", "2000", "X-Ratelimit-Remaining", "1000", "X-Ratelimit-Reset", "3600")
+		d := newDoor(t, policy.Limit{InFlight: 2}, held, held, telling)
+		holders := []*visit{d.usual(), d.usual()}
+		leaver, next := d.usual(), d.usual()
+		leaver.cancel(context.Canceled)
+		for _, v := range holders {
+			_ = v.end.Load().resp.Body.Close() // and it is the turn of the one who leaves
+		}
+		synctest.Wait()
+		require.ErrorIs(t, leaver.err(), context.Canceled)
+		require.True(t, next.isInside())
+		for i := range 5 {
+			v := d.usual()
+			require.True(t, v.isInside(), "request %d", i)
+		}
 	})
 }
