@@ -67,7 +67,7 @@ func (q *quota) refund(nth uint64) {
 // advance brings the tokens up to now.
 func (q *quota) advance(now time.Time) {
 	if until := earliest(now, q.reset); until.After(q.last) {
-		q.tokens = min(q.full, q.tokens+until.Sub(latest(q.last, earliest(q.resume, until))).Seconds()*q.rate)
+		q.tokens = min(q.full, q.tokens+until.Sub(q.last).Seconds()*q.rate)
 		q.last = until
 	}
 	if now.After(q.last) {
@@ -87,16 +87,15 @@ func (q *quota) after(now time.Time, n int) time.Duration {
 		return max(0, q.resume.Sub(now)) // nobody knows how fast
 	}
 	q.advance(now)
-	start := latest(now, q.resume)
-	wait := start.Sub(now)
+	wait := max(0, q.resume.Sub(now))
 	missing := float64(n) + 1 - q.tokens
 	if missing <= speck {
 		return wait
 	}
 	if now.Before(q.reset) {
-		left := max(0, q.reset.Sub(start).Seconds())
+		left := q.reset.Sub(now).Seconds()
 		if left*q.rate >= missing {
-			return wait + seconds(missing/q.rate)
+			return max(wait, seconds(missing/q.rate))
 		}
 		missing = float64(n) + 1 - max(1, q.tokens+left*q.rate)
 		wait = max(wait, q.reset.Sub(now))

@@ -173,7 +173,7 @@ func TestLimiterQuotaUsedUp(t *testing.T) {
 	}
 }
 
-// Figures that nobody can mean hold nobody up for more than two minutes, and a
+// Figures that nobody can mean hold nobody up for more than a minute, and a
 // limit of which little is known lets through what it can.
 func TestLimiterQuotaAbsurd(t *testing.T) {
 	huge := "1" + fmt.Sprintf("%0400d", 0)
@@ -190,7 +190,7 @@ func TestLimiterQuotaAbsurd(t *testing.T) {
 				d := newDoor(t, policy.Limit{InFlight: -1, MaxWait: time.Hour}, transporttest.Reply(200, "", fields...))
 				for i := range 10 {
 					v := d.usual()
-					time.Sleep(2*time.Minute + 1)
+					time.Sleep(time.Minute)
 					synctest.Wait()
 					require.True(t, v.isInside(), "request %d", i)
 				}
@@ -249,4 +249,30 @@ func TestLimiterQuotaCanceledAtHisTurn(t *testing.T) {
 			require.True(t, v.isInside(), "request %d", i)
 		}
 	})
+}
+
+// Where a server says that nothing is left for a long time, it is asked again after
+// a minute, and each minute from then on.
+func TestLimiterQuotaUsedUpForLong(t *testing.T) {
+	for name, fields := range map[string][]string{
+		"requests": {"X-Ratelimit-Limit-Requests", "100", "X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "1h"},
+		"no limit": {"X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "1h"},
+		"tokens":   {"X-Ratelimit-Remaining-Tokens", "0", "X-Ratelimit-Reset-Tokens", "1h"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDoor(t, policy.Limit{InFlight: -1, MaxWait: time.Hour}, transporttest.Reply(http.StatusTooManyRequests, "", fields...))
+				require.True(t, d.usual().isInside())
+				for i := range 3 {
+					v := d.usual()
+					time.Sleep(time.Minute - 1)
+					synctest.Wait()
+					require.False(t, v.isOver(), "request %d", i)
+					time.Sleep(time.Nanosecond)
+					synctest.Wait()
+					require.True(t, v.isInside(), "request %d", i)
+				}
+			})
+		})
+	}
 }
