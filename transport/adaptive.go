@@ -75,9 +75,11 @@ func newAdaptive(cfg policy.Adaptive) *adaptive {
 	}
 }
 
-// change sets other bounds for the bound.
+// change sets other bounds for the bound. A fall goes on from here: where it began
+// may be outside of them.
 func (a *adaptive) change(cfg policy.Adaptive) {
 	a.min, a.max, a.tolerance = float64(cfg.Min), float64(cfg.Max), cfg.Tolerance
+	a.episode = episode{}
 	a.bound = min(a.max, max(a.min, a.bound))
 }
 
