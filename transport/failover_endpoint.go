@@ -39,7 +39,7 @@ func newEndpoint(index int, e policy.Endpoint) *endpoint {
 	e.Header = e.Header.Clone()
 	known := &endpoint{
 		Endpoint: e, index: index, hasCredentials: e.HasCredentials(),
-		rewrites: len(e.Header) > 0 || e.Token != nil || e.Path != nil || e.RequestBody != nil,
+		rewrites: len(e.Header) > 0 || e.Token != nil || e.Path != nil || e.RequestBody != nil || e.ResponseBody != nil,
 	}
 	if e.URL == "" {
 		return known

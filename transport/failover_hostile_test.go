@@ -93,6 +93,25 @@ func TestFailoverTranslatesAnswersAlone(t *testing.T) {
 	}
 }
 
+// An answer that is to be translated is asked for in a form that can be read, also
+// of the endpoint that the caller addresses.
+func TestFailoverTranslatesWhatItCanRead(t *testing.T) {
+	rt, _ := translating(transport.Func(func(req *http.Request) (*http.Response, error) {
+		if req.Header.Get("Accept-Encoding") != "" {
+			return replied(req, 200, "\x1f\x8b"), nil
+		}
+		resp := replied(req, 200, "OK")
+		resp.Header = nil
+		return resp, nil
+	}))
+	req := to(t, "GET", "http://a.test/", "")
+	req.Header.Set("Accept-Encoding", "gzip")
+	_, text, err := send(t, rt, req)
+	require.NoError(t, err)
+	assert.Equal(t, "fine", text)
+	assert.Equal(t, "gzip", req.Header.Get("Accept-Encoding"), "the caller's request")
+}
+
 // A caller who leaves while an answer is read for its translation is no fault of the
 // endpoint's; a connection that breaks then is one.
 func TestFailoverJudgesWhatItReads(t *testing.T) {

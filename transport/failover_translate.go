@@ -58,6 +58,9 @@ func (v *visit) translate(resp *http.Response) error {
 		return fmt.Errorf("%w from endpoint %s: %w", ErrNotTranslated, v.to.Name, err)
 	}
 	resp.Body, resp.ContentLength, resp.TransferEncoding = body.Bytes(data), int64(len(data)), nil
+	if resp.Header == nil {
+		resp.Header = http.Header{}
+	}
 	resp.Header.Set("Content-Length", strconv.Itoa(len(data)))
 	return nil
 }
