@@ -184,16 +184,17 @@ func lintLimit(l Limit, around bound) []error {
 	if l.InFlight > 0 && l.Adaptive != (Adaptive{}).withDefaults() {
 		errs = append(errs, finding("Limit.Adaptive is set beside InFlight %d: the bound is fixed and does not adapt; leave one of them out", l.InFlight))
 	}
-	if around.limit > 0 && l.longestWait() >= around.limit {
+	hasBound := l.InFlight >= 0 || l.PerSecond > 0 // else the server's own is all there is to wait for
+	if around.limit > 0 && hasBound && l.longestWait() >= around.limit {
 		errs = append(errs, finding("Limit.MaxWait %v must be below %v: a request may wait its turn until there is no time left to send it; make it a fifth of that", l.MaxWait, around))
 	}
 	return errs
 }
 
-// longestWait returns how long a request may wait in the queue, zero if there is
-// none.
+// longestWait returns how long a request may wait in the queue, be it only for what
+// the server says of its own limit, zero if there is no queue.
 func (l Limit) longestWait() time.Duration {
-	if l.MaxQueue < 0 || l.InFlight < 0 && l.PerSecond <= 0 {
+	if l.MaxQueue < 0 {
 		return 0
 	}
 	return max(0, cmp.Or(l.MaxWait, 5*time.Second))

@@ -199,6 +199,21 @@ func TestLimiterQuotaAbsurd(t *testing.T) {
 	}
 }
 
+// Who waits for what the server says of its own limit waits no longer than Explain
+// says, also where the limiter has no bound itself.
+func TestLimiterQuotaIsExplained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, policy.Limit{InFlight: -1}, transporttest.Reply(http.StatusOK, "",
+			"X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "5s"), fine)
+		d.usual()
+		v := d.usual()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		require.True(t, v.isInside())
+		assert.Equal(t, transport.Explain(d.rt).Waiting, v.took())
+	})
+}
+
 // A 429 whose figures say why does not make the rate fall; one whose figures say
 // that there is something left does.
 func TestLimiterQuotaExplains429(t *testing.T) {
