@@ -10,8 +10,10 @@ import (
 
 // Room returns how many requests like req the breakers and limiters among the
 // layers of rt would let through now, and, if none, how long at least until they
-// would let one through, as far as they can tell; zero if they cannot. It is for
-// those who have work that can wait, and better stays where it is until then.
+// would let one through, as far as they can tell; zero if they cannot. A rate has
+// room for all as soon as it has a token: the others wait for theirs in the limiter.
+// It is for those who have work that can wait, and better stays where it is until
+// then.
 //
 // It looks and changes nothing: who asks has no claim to the room. Of a request, it
 // looks at what the keys of [PerKey] are made of. It looks no further than a
