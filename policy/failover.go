@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -188,6 +189,7 @@ func (f Failover) Validate() error {
 		check(f.Strategy <= Sticky, "Failover.Strategy", f.Strategy, "one that exists"),
 		check(f.Strategy != Sticky || f.Key != nil, "Failover.Key", "nil", "a func, since Strategy is sticky"),
 		f.Ejection.validate(),
+		check(!strings.Contains(f.Probe.Path, "?"), "Failover.Probe.Path", "one with a query", "a path; the query of an endpoint's URL is added to it"),
 		check(f.Probe.Timeout > 0, "Failover.Probe.Timeout", f.Probe.Timeout, "above 0"),
 		check(f.Probe.Every > 0, "Failover.Probe.Every", f.Probe.Every, "above 0"),
 		check(f.Probe.PerDay >= 0, "Failover.Probe.PerDay", f.Probe.PerDay, "at least 0"),

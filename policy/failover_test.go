@@ -57,6 +57,7 @@ func TestFailoverValidate(t *testing.T) {
 		{"share", with(func(f *policy.Failover) { f.Ejection.MaxShare = 1.1 }), "Failover.Ejection.MaxShare is 1.1"},
 		{"panic", with(func(f *policy.Failover) { f.Ejection.PanicBelow = 2 }), "Failover.Ejection.PanicBelow is 2"},
 		{"no panic", with(func(f *policy.Failover) { f.Ejection.PanicBelow = -1 }), ""},
+		{"a probe with a query", with(func(f *policy.Failover) { f.Probe.Path = "/models?key=SECRET" }), "Failover.Probe.Path is one with a query, want a path"},
 		{"probe", with(func(f *policy.Failover) { f.Probe.Every, f.Probe.Timeout, f.Probe.PerDay = -1, -1, -1 }), "Failover.Probe.PerDay is -1"},
 		{"budget", with(func(f *policy.Failover) { f.Budget.Ratio = 2 }), "Failover.Budget.Ratio is 2"},
 	}
