@@ -69,11 +69,11 @@ func (q *quota) advance(now time.Time) {
 	if until := earliest(now, q.reset); until.After(q.last) {
 		q.tokens = min(q.full, q.tokens+until.Sub(q.last).Seconds()*q.rate)
 		q.last = until
-	}
-	if now.After(q.last) {
-		if q.last.Equal(q.reset) {
+		if until.Equal(q.reset) {
 			q.full, q.tokens = max(1, q.limit), max(1, q.tokens)
 		}
+	}
+	if now.After(q.last) {
 		q.tokens = min(q.full, q.tokens+max(0, now.Sub(latest(q.last, q.resume)).Seconds())*q.fresh)
 		q.last = now
 	}

@@ -153,6 +153,7 @@ func follows(t *testing.T, m *tellingMeter, clients int, seed uint64) {
 func TestLimiterQuotaUsedUp(t *testing.T) {
 	for name, fields := range map[string][]string{
 		"requests": {"X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "2s"},
+		"limit":    {"X-Ratelimit-Limit-Requests", "9", "X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "2s"},
 		"tokens":   {"X-Ratelimit-Remaining-Tokens", "0", "X-Ratelimit-Reset-Tokens", "2s"},
 	} {
 		for _, status := range []int{http.StatusOK, http.StatusTooManyRequests} {
