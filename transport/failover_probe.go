@@ -9,10 +9,13 @@ import (
 	"github.com/sparekey/sparekey/policy/body"
 )
 
-// Probe asks each endpoint that is ejected, and whose turn it is by
+// Probe asks each endpoint that is ejected for its faults, and whose turn it is by
 // [policy.Probe], whether it is back, one after the other, through next, which is
 // the transport below the failover. Those that are come back at once, with a slow
 // start. It returns when all have answered, or ctx ends.
+//
+// It goes by the settings that f was made with: after a [Live.Apply], [Failovers]
+// finds the one that has the others.
 func (f *Failover) Probe(ctx context.Context, next http.RoundTripper) {
 	if f.cfg.Probe.Path == "" {
 		return
