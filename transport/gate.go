@@ -273,18 +273,20 @@ func (g *gate) hear(h http.Header, in admission) (usedUp bool) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	heard := false
-	for _, q := range quotas {
+	least := -1 // of those that count requests, the one with least left
+	for i, q := range quotas {
 		usedUp = usedUp || q.Remaining == 0
 		switch {
 		case !q.CountsRequests():
 			if q.Remaining == 0 {
 				g.quota.pause(q.Reset, now)
 			}
-		case !heard: // of several, the one with least left
-			g.quota.hear(q, in.nth, now)
-			heard = true
+		case least < 0 || hasLess(q, quotas[least]):
+			least = i
 		}
+	}
+	if least >= 0 {
+		g.quota.hear(quotas[least], in.nth, now)
 	}
 	if wait, ok := policy.WaitHint(h, now); ok && usedUp {
 		g.quota.pause(wait, now)
@@ -293,6 +295,11 @@ func (g *gate) hear(h http.Header, in admission) (usedUp bool) {
 		g.dispatchLocked(now)
 	}
 	return usedUp
+}
+
+// hasLess reports whether less is left of a than of b, or as little for longer.
+func hasLess(a, b policy.Quota) bool {
+	return a.Remaining < b.Remaining || a.Remaining == b.Remaining && a.Reset > b.Reset
 }
 
 // learn adjusts the bounds to what a request came to.

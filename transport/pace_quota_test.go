@@ -174,6 +174,28 @@ func TestLimiterQuotaUsedUp(t *testing.T) {
 	}
 }
 
+// Of several limits that count requests, a gateway's own and that of the server
+// behind it, say, the one with least left counts, and of those the later reset.
+func TestLimiterQuotaOfSeveral(t *testing.T) {
+	for _, fields := range [][]string{
+		{"Ratelimit-Remaining", "50", "Ratelimit-Reset", "60", "X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "2s"},
+		{"Ratelimit-Remaining", "0", "Ratelimit-Reset", "2", "X-Ratelimit-Remaining-Requests", "50", "X-Ratelimit-Reset-Requests", "60s"},
+		{"Ratelimit-Remaining", "0", "Ratelimit-Reset", "1", "X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "2s"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoor(t, policy.Limit{InFlight: -1}, transporttest.Reply(http.StatusTooManyRequests, "", fields...), fine)
+			d.usual()
+			v := d.usual()
+			time.Sleep(2*time.Second - 1)
+			synctest.Wait()
+			require.False(t, v.isOver(), "before the reset: %q", fields)
+			time.Sleep(time.Nanosecond)
+			synctest.Wait()
+			assert.True(t, v.isInside(), "at the reset: %q", fields)
+		})
+	}
+}
+
 // Figures that nobody can mean hold nobody up for more than a minute, and a
 // limit of which little is known lets through what it can.
 func TestLimiterQuotaAbsurd(t *testing.T) {
