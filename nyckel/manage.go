@@ -18,8 +18,9 @@ import (
 )
 
 // ErrNotVisible is matched by the error of a call that made something which the
-// service did not show within the time that it usually takes. It was made all the
-// same, and is returned beside the error. Making it again might make two.
+// service did not show within the time that it usually takes, or could not be asked
+// about. It was made all the same, and is returned beside the error. Making it again
+// might make two.
 var ErrNotVisible = errors.New("made, but not visible yet")
 
 // ErrAmbiguous is matched by the error of a call for one sample of which there are
@@ -272,8 +273,10 @@ func untilVisible(ctx context.Context, what string, every time.Duration, look fu
 	for start := time.Now(); ; {
 		err := look()
 		switch {
-		case !errors.Is(err, ErrNotFound):
-			return err
+		case err == nil:
+			return nil
+		case !errors.Is(err, ErrNotFound): // nobody knows
+			return fmt.Errorf("nyckel: %s: %w: %w", what, ErrNotVisible, err)
 		case time.Since(start)+every > visibleWithin:
 			return fmt.Errorf("nyckel: %s: %w (after %v)", what, ErrNotVisible, visibleWithin)
 		}

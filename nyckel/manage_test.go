@@ -369,6 +369,8 @@ func TestManageWaits(t *testing.T) {
 		{"label, third look", label, []transporttest.Step{made, missing, missing, made}, time.Hour, time.Second, nil},
 		{"label, never", label, []transporttest.Step{made, missing}, time.Hour, 5 * time.Second, nyckel.ErrNotVisible},
 		{"label, nobody waits", label, []transporttest.Step{made, missing}, 1700 * time.Millisecond, 1700 * time.Millisecond, context.DeadlineExceeded},
+		{"label, no look", label, []transporttest.Step{made, answer(http.StatusForbidden, "")}, time.Hour, 0, nyckel.ErrNotVisible},
+		{"label, nobody looks", label, []transporttest.Step{made, transporttest.Hang()}, time.Second, time.Second, nyckel.ErrNotVisible},
 		{"field, second look", field, []transporttest.Step{made, missing, made}, time.Hour, 500 * time.Millisecond, nil},
 		{"field, never", field, []transporttest.Step{made, missing}, time.Hour, 5 * time.Second, nyckel.ErrNotVisible},
 		{"function, second look", function, []transporttest.Step{made, missing, made}, time.Hour, 250 * time.Millisecond, nil},
@@ -422,6 +424,7 @@ func TestManageWaits(t *testing.T) {
 		sample, err := handle(t, s.client(t, once)).SampleByExternalID(t.Context(), "a")
 		require.NoError(t, err)
 		assert.Equal(t, "sample_1", sample.ID)
+		assert.Len(t, s.calls.Requests(), 2, "it is there at the first look")
 	})
 	t.Run("sample, by its external id", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -310,19 +310,19 @@ func (h *Handle) SampleByExternalID(ctx context.Context, externalID string) (*Sa
 		return nil, errors.New("nyckel: " + what + ": it is empty")
 	}
 	for start := time.Now(); ; {
-		var found []Sample
+		var found *Sample
 		for s, err := range h.Samples(ctx, SampleFilter{ExternalID: externalID}) {
 			if err != nil {
 				return nil, err
 			}
-			if len(found) > 0 && s.ID != found[0].ID { // pages may overlap
+			if found != nil && s.ID != found.ID { // pages may overlap
 				return nil, fmt.Errorf("nyckel: %s: %w", what, ErrAmbiguous)
 			}
-			found = append(found, s)
+			found = &s
 		}
 		switch {
-		case len(found) == 1:
-			return &found[0], nil
+		case found != nil:
+			return found, nil
 		case time.Since(start)+pollPart > visibleWithin:
 			return nil, fmt.Errorf("nyckel: %s: %w", what, ErrNotFound)
 		}
