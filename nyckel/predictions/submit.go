@@ -15,8 +15,9 @@ import (
 // SubmitOptions configure a [Submitter]. The zero value submits corrections only.
 type SubmitOptions struct {
 	// Confirmations is the share, 0 to 1, of the truths that the prediction had got
-	// right which are submitted as well. Corrections always are. Which ones are
-	// drawn depends on the sample alone, so that a second run draws the same.
+	// right which are submitted as well. Corrections always are, be it of the
+	// prediction or of an earlier truth. Which confirmations are drawn depends on the
+	// sample alone, so that a second run draws the same.
 	Confirmations float64
 
 	// Skip leaves a truth alone, as a doubtful one should be: it stays open. Nil
@@ -60,6 +61,7 @@ type open struct {
 	seq              int64
 	function, sample string
 	truth            Truth
+	corrects         bool // another truth, which the service may have been told
 }
 
 // Submit works once through the truths of one function that are open or that were
@@ -118,7 +120,7 @@ func (s *Submitter) submit(ctx context.Context, handle *nyckel.Handle, o open) (
 	if err != nil {
 		return SubmitLater, err
 	}
-	if p.label == o.truth.Label && !drawn(o, s.options.Confirmations) {
+	if p.label == o.truth.Label && !o.corrects && !drawn(o, s.options.Confirmations) {
 		return SubmitSkipped, nil
 	}
 	switch {
@@ -203,14 +205,17 @@ func drawn(o open, share float64) bool {
 // openTruths returns some of the current truths that are to be submitted.
 func (s *Store) openTruths(ctx context.Context, function string, after int64) ([]open, error) {
 	var page []open
-	err := s.each(ctx, `SELECT seq, sample, label, by_whom, at FROM sparekey_truths
-		WHERE current = 1 AND submit IN ('open', 'later') AND function = $1 AND seq > $2 ORDER BY seq LIMIT 200`, []any{function, after},
+	err := s.each(ctx, `SELECT seq, sample, label, by_whom, at,
+			CASE WHEN sample IN (SELECT sample FROM sparekey_truths WHERE current = 0 AND function = $1) THEN 1 ELSE 0 END
+		FROM sparekey_truths WHERE current = 1 AND submit IN ('open', 'later') AND function = $1 AND seq > $2 ORDER BY seq LIMIT 200`, []any{function, after},
 		func(scan func(...any) error) error {
 			o := open{function: function}
 			var at int64
-			if err := scan(&o.seq, &o.sample, &o.truth.Label, &o.truth.By, &at); err != nil {
+			var corrects int
+			if err := scan(&o.seq, &o.sample, &o.truth.Label, &o.truth.By, &at, &corrects); err != nil {
 				return err
 			}
+			o.corrects = corrects == 1
 			o.truth.Function, o.truth.ExternalID, o.truth.At = function, o.sample, time.UnixMicro(at)
 			page = append(page, o)
 			return nil

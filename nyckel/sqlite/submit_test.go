@@ -135,6 +135,22 @@ func TestSubmit(t *testing.T) {
 	assert.Equal(t, "z", a.labels["sample_1"], "a correction takes the place")
 }
 
+// A correction takes the place of what was sent before, also if the prediction had
+// been right after all: no confirmation that could be left out.
+func TestSubmitTakesBack(t *testing.T) {
+	store, a, submitter := submitting(t, predictions.SubmitOptions{})
+	predict(t, store, "id", "e", "sample_1", "x", "y")
+	_, err := submitter.Submit(t.Context(), "f")
+	require.NoError(t, err)
+	require.Equal(t, "y", a.labels["sample_1"])
+
+	require.NoError(t, store.SetTruth(t.Context(), predictions.Truth{PredictionID: "id", Label: "x"}))
+	done, err := submitter.Submit(t.Context(), "f")
+	require.NoError(t, err)
+	assert.Equal(t, predictions.Submitted{Done: 1}, done)
+	assert.Equal(t, "x", a.labels["sample_1"])
+}
+
 func TestSubmitStopsAndGoesOn(t *testing.T) {
 	store, a, submitter := submitting(t, predictions.SubmitOptions{})
 	for i := range 10 {
