@@ -1,10 +1,15 @@
 package itest_test
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
@@ -45,6 +50,39 @@ func TestSQLiteJobs(t *testing.T) {
 		t.Cleanup(func() { checkIntegrity(t, path) })
 		return all, first
 	}})
+}
+
+// An account may have hundreds of functions, and each of them a queue.
+func TestSQLiteJobsManyQueues(t *testing.T) {
+	engine, _ := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{})
+	queues := make([]string, 1000)
+	var js []jobs.Job
+	for i := range queues {
+		queues[i] = fmt.Sprintf(`queue "%d" <é>`, i)
+		if i%100 == 99 {
+			js = append(js, jobs.Job{ID: queues[i], Queue: queues[i], Priority: i/100%4 - 1, RunAt: time.Unix(int64(1000-i), 0)})
+		}
+	}
+	_, err := engine.Enqueue(t.Context(), js...)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var done []string
+	require.NoError(t, engine.Run(ctx, jobs.RunConfig{
+		Queues: queues, Workers: 1,
+		OnSettled: func(s jobs.Settled) {
+			if done = append(done, s.ID); len(done) == len(js) {
+				cancel()
+			}
+		},
+		OnError: func(err error) { t.Error(err) },
+	}, func(context.Context, jobs.Delivery) jobs.Outcome { return jobs.Done(jobstest.Answer("x")) }))
+	slices.SortFunc(js, func(a, b jobs.Job) int { return cmp.Or(b.Priority-a.Priority, a.RunAt.Compare(b.RunAt)) })
+	var want []string
+	for _, j := range js {
+		want = append(want, j.ID)
+	}
+	assert.Equal(t, want, done, "the best first, whatever its queue")
 }
 
 // checkIntegrity looks over the file and the counters in it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -24,7 +25,7 @@ type held struct {
 // claim takes up to n jobs that are due, best first. When there are none it only
 // reads.
 func (e *Engine) claim(ctx context.Context, queues []string, n int) ([]*held, error) {
-	stmts, err := e.sql.take(ctx, len(queues))
+	names, err := json.Marshal(queues)
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +33,7 @@ func (e *Engine) claim(ctx context.Context, queues []string, n int) ([]*held, er
 	err = e.store.Update(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		now := time.Now()
 		token := 1 + rand.Int64N(1<<62)
-		args := []any{micros(now), n, micros(now.Add(e.options.Lease)), token}
-		for _, queue := range queues {
-			args = append(args, queue)
-		}
-		rows, err := tx.StmtContext(ctx, stmts.claim).QueryContext(ctx, args...)
+		rows, err := tx.StmtContext(ctx, e.sql.claim).QueryContext(ctx, micros(now), n, string(names), micros(now.Add(e.options.Lease)), token)
 		if err != nil {
 			return err
 		}
@@ -96,16 +93,12 @@ func (e *Engine) markKnown(ctx context.Context, taken []*held) error {
 
 // due reports whether a job of the queues is due.
 func (e *Engine) due(ctx context.Context, queues []string) (bool, error) {
-	stmts, err := e.sql.take(ctx, len(queues))
+	names, err := json.Marshal(queues)
 	if err != nil {
 		return false, err
 	}
-	args := []any{micros(time.Now()), 1}
-	for _, queue := range queues {
-		args = append(args, queue)
-	}
 	var seq int64
-	switch err := stmts.due.QueryRowContext(ctx, args...).Scan(&seq); {
+	switch err := e.sql.due.QueryRowContext(ctx, micros(time.Now()), 1, string(names)).Scan(&seq); {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
 	case err != nil:

@@ -4,11 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
-	"strings"
-	"sync"
-
-	"github.com/sparekey/sparekey/nyckel/jobs"
 )
 
 // statements are those that run for each job, prepared once. The driver would
@@ -16,14 +11,8 @@ import (
 type statements struct {
 	insert, payload, state, counts      *sql.Stmt
 	finish, putBack, bury, renew, lapse *sql.Stmt
-
-	mu    sync.Mutex
-	db    *sql.DB
-	takes map[int]take // by the number of queues; guarded by mu
+	due, claim                          *sql.Stmt
 }
-
-// take finds and takes the jobs of some queues.
-type take struct{ due, claim *sql.Stmt }
 
 const (
 	insertSQL = `INSERT INTO sparekey_jobs (id, queue, kind, priority, state, run_at, max_attempts, bytes, enqueued_at, changed_at)
@@ -40,6 +29,23 @@ const (
 		WHERE seq = ?1 AND token = ?2`
 	renewSQL = `UPDATE sparekey_jobs SET lease_until = ?3 WHERE seq = ?1 AND token = ?2`
 
+	// dueSQL selects jobs that are due by ?1, at most ?2, best first, of the queues
+	// whose names are in the JSON of ?3. It looks at each queue and priority by itself,
+	// where an index has them in order, so that its cost does not grow with what waits.
+	// A limit that is a bare parameter would have SQLite parse the statement anew each
+	// time, as its plan could depend on the value.
+	dueSQL = `SELECT j.seq FROM json_each(?3) q CROSS JOIN (VALUES (-1), (0), (1), (2)) p CROSS JOIN sparekey_jobs j
+		WHERE j.seq IN (SELECT seq FROM sparekey_jobs
+			WHERE state = 1 AND queue = q.value AND priority = p.column1 AND run_at <= ?1
+			ORDER BY run_at, seq LIMIT ?2 + 0)
+		ORDER BY j.priority DESC, j.run_at, j.seq LIMIT ?2 + 0`
+
+	// claimSQL takes them, until ?4 and for who has the token ?5.
+	claimSQL = `UPDATE sparekey_jobs SET state = 2, attempt = attempt + 1, changed_at = ?1, lease_until = ?4, token = ?5
+		WHERE seq IN (` + dueSQL + `)
+		RETURNING seq, id, queue, kind, priority, run_at, attempt, max_attempts, enqueued_at, last_error,
+			(SELECT payload FROM sparekey_job_payloads p WHERE p.seq = sparekey_jobs.seq)`
+
 	// A job whose worker vanished is due again at once. One that was so more than
 	// once may be the cause, and waits longer each time.
 	lapseSQL = `UPDATE sparekey_jobs SET
@@ -52,7 +58,6 @@ const (
 )
 
 func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
-	s.db, s.takes = db, map[int]take{}
 	for _, one := range []struct {
 		to   **sql.Stmt
 		text string
@@ -66,6 +71,8 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.bury, burySQL},
 		{&s.renew, renewSQL},
 		{&s.lapse, lapseSQL},
+		{&s.due, dueSQL},
+		{&s.claim, claimSQL},
 	} {
 		stmt, err := db.PrepareContext(ctx, one.text)
 		if err != nil {
@@ -76,54 +83,9 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// take returns the statements for so many queues. Their arguments are the time,
-// how many at most, for claim also the end of the lease and the token, and then
-// the queues.
-func (s *statements) take(ctx context.Context, queues int) (take, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t, ok := s.takes[queues]; ok {
-		return t, nil
-	}
-	due, err := s.db.PrepareContext(ctx, dueSQL(queues, 3))
-	if err != nil {
-		return take{}, err
-	}
-	claim, err := s.db.PrepareContext(ctx, `UPDATE sparekey_jobs SET state = 2, attempt = attempt + 1, changed_at = ?1, lease_until = ?3, token = ?4
-		WHERE seq IN (`+dueSQL(queues, 5)+`)
-		RETURNING seq, id, queue, kind, priority, run_at, attempt, max_attempts, enqueued_at, last_error,
-			(SELECT payload FROM sparekey_job_payloads p WHERE p.seq = sparekey_jobs.seq)`)
-	if err != nil {
-		return take{}, errors.Join(err, due.Close())
-	}
-	s.takes[queues] = take{due, claim}
-	return s.takes[queues], nil
-}
-
-// dueSQL selects jobs that are due by ?1, at most ?2, best first, of queues whose
-// names are the arguments from the first one on. It looks at each queue and
-// priority by itself, where an index has them in order, so that its cost does not
-// grow with what waits.
-func dueSQL(queues, first int) string {
-	var parts []string
-	for q := range queues {
-		for priority := jobs.MaxPriority; priority >= jobs.MinPriority; priority-- {
-			parts = append(parts, `SELECT * FROM (SELECT seq, priority, run_at FROM sparekey_jobs
-				WHERE state = 1 AND queue = ?`+strconv.Itoa(first+q)+` AND priority = `+strconv.Itoa(priority)+` AND run_at <= ?1
-				ORDER BY run_at, seq LIMIT ?2)`)
-		}
-	}
-	return `SELECT seq FROM (` + strings.Join(parts, " UNION ALL ") + `) ORDER BY priority DESC, run_at, seq LIMIT ?2`
-}
-
 func (s *statements) close() error {
 	var errs []error
-	all := []*sql.Stmt{s.insert, s.payload, s.state, s.counts, s.finish, s.putBack, s.bury, s.renew, s.lapse}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, t := range s.takes {
-		all = append(all, t.due, t.claim)
-	}
+	all := []*sql.Stmt{s.insert, s.payload, s.state, s.counts, s.finish, s.putBack, s.bury, s.renew, s.lapse, s.due, s.claim}
 	for _, stmt := range all {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
