@@ -71,6 +71,29 @@ func TestMoveOfSeveral(t *testing.T) {
 	}
 }
 
+// What was said, taken back and said again, all at one time as an import may tell it,
+// is the truth on the new side too.
+func TestMoveOfATruthSaidAgain(t *testing.T) {
+	to, err := openRiverBackend(t.Context(), pgtest.New(t), 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, to.close()) })
+	_, from := openSQLite(t, filepath.Join(t.TempDir(), "old.db"), sqlitejobs.Options{})
+	for _, label := range []string{"x", "y", "x"} {
+		require.NoError(t, from.SetTruth(t.Context(), predictions.Truth{Function: "f", ExternalID: "a", Label: label, At: time.Unix(1, 0)}))
+	}
+	want, err := from.Truths(t.Context(), "f", "a")
+	require.NoError(t, err)
+	for range 2 {
+		_, err = move.Move(t.Context(), move.Config{From: from, To: to.store})
+		require.NoError(t, err)
+		got, err := to.store.Truths(t.Context(), "f", "a")
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+		_, err = to.store.DB().ExecContext(t.Context(), "DELETE FROM sparekey_moves") // it begins anew
+		require.NoError(t, err)
+	}
+}
+
 // TestMove moves to PostgreSQL and is killed five times on the way: nothing is
 // missing, nothing is there twice, and the work goes on on the new side.
 func TestMove(t *testing.T) {

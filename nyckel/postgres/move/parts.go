@@ -45,21 +45,24 @@ func (m *mover) inputs(ctx context.Context, tx *sql.Tx, p page) error {
 }
 
 // truths moves truths with their history. Of a sample about which the new side
-// knows a truth already, that one stays the current one.
+// knows a truth already, that one stays the current one. One that is there already is
+// passed over, unless it is the current one and none is there: it may have been said
+// before, at the same time, and taken back since.
 func (m *mover) truths(ctx context.Context) error {
 	return m.table(ctx, "truths", "sparekey_truths", m.report.Truths, func(ctx context.Context, tx *sql.Tx, p page) error {
+		parameter := func(name string) string { return fmt.Sprintf("$%d", p.column(name)+1) }
+		sample := "SELECT FROM sparekey_truths WHERE function = " + parameter("function") + " AND sample = " + parameter("sample")
+		known := "EXISTS (" + sample + " AND current = 1)"
 		columns := make([]string, len(p.columns))
 		for i, name := range p.columns {
-			columns[i] = "$" + fmt.Sprint(i+1)
+			columns[i] = parameter(name)
 			if name == "current" {
-				columns[i] = fmt.Sprintf("CASE WHEN EXISTS (SELECT FROM sparekey_truths WHERE function = $%d AND sample = $%d AND current = 1) THEN 0 ELSE $%d END",
-					p.column("function")+1, p.column("sample")+1, i+1)
+				columns[i] = "CASE WHEN " + known + " THEN 0 ELSE " + parameter(name) + " END"
 			}
 		}
-		statement := fmt.Sprintf(`INSERT INTO sparekey_truths (%s) SELECT %s
-			WHERE NOT EXISTS (SELECT FROM sparekey_truths WHERE function = $%d AND sample = $%d AND label = $%d AND at = $%d)`,
-			strings.Join(p.columns, ", "), strings.Join(columns, ", "),
-			p.column("function")+1, p.column("sample")+1, p.column("label")+1, p.column("at")+1)
+		statement := "INSERT INTO sparekey_truths (" + strings.Join(p.columns, ", ") + ") SELECT " + strings.Join(columns, ", ") +
+			" WHERE NOT EXISTS (" + sample + " AND label = " + parameter("label") + " AND at = " + parameter("at") + ")" +
+			" OR " + parameter("current") + " = 1 AND NOT " + known
 		for _, row := range p.rows {
 			if _, err := tx.ExecContext(ctx, statement, row...); err != nil {
 				return err
