@@ -74,6 +74,7 @@ func ImageURL(url string) Image { return Image{label: "image", url: url} }
 func ImageDataURI(uri string) Image {
 	return Image{label: "image", open: func() (io.ReadCloser, error) {
 		head, text, ok := strings.Cut(uri, ",")
+		head = strings.ToLower(head) // RFC 2397 has the names in it in any case
 		if !ok || !strings.HasPrefix(head, "data:") || !strings.HasSuffix(head, ";base64") {
 			return nil, errors.New(`it is no data URI, which begins with "data:" and a media type, then ";base64,"`)
 		}

@@ -80,10 +80,11 @@ func TestImageSources(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, content, 0o600))
 	uri := "data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(content)
 	for name, input := range map[string]nyckel.Image{
-		"bytes":    nyckel.ImageBytes(content),
-		"reader":   nyckel.ImageReader(bytes.NewReader(content)),
-		"file":     nyckel.ImageFile(path),
-		"data URI": nyckel.ImageDataURI(uri),
+		"bytes":                nyckel.ImageBytes(content),
+		"reader":               nyckel.ImageReader(bytes.NewReader(content)),
+		"file":                 nyckel.ImageFile(path),
+		"data URI":             nyckel.ImageDataURI(uri),
+		"data URI in capitals": nyckel.ImageDataURI("DATA:IMAGE/JPEG;BASE64," + strings.TrimPrefix(uri, "data:image/jpeg;base64,")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, err := sentData(t, input)
