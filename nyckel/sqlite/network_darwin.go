@@ -2,9 +2,9 @@ package sqlite
 
 import "syscall"
 
-func networkFileSystem(folder string) string {
+func networkFileSystem(path string) string {
 	var s syscall.Statfs_t
-	if syscall.Statfs(folder, &s) != nil {
+	if syscall.Statfs(path, &s) != nil {
 		return ""
 	}
 	const local = 0x1000 // MNT_LOCAL

@@ -15,9 +15,9 @@ var network = map[uint32]string{
 	0x0BD00BD0: "Lustre",
 }
 
-func networkFileSystem(folder string) string {
+func networkFileSystem(path string) string {
 	var s syscall.Statfs_t
-	if syscall.Statfs(folder, &s) != nil {
+	if syscall.Statfs(path, &s) != nil {
 		return ""
 	}
 	return network[uint32(s.Type)]

@@ -99,8 +99,10 @@ func checkFile(path string) error {
 	} else if !info.IsDir() {
 		return fmt.Errorf("%s is no folder", folder)
 	}
-	if name := networkFileSystem(folder); name != "" {
-		return fmt.Errorf("%w (%s)", ErrNetwork, name)
+	for _, place := range [...]string{folder, path} { // which may be a link to elsewhere
+		if name := networkFileSystem(place); name != "" {
+			return fmt.Errorf("%w (%s)", ErrNetwork, name)
+		}
 	}
 	info, err := os.Stat(path)
 	switch {
