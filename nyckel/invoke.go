@@ -16,7 +16,7 @@ import (
 // Invoke asks the function of that name about an input; it is for functions with
 // the output Classification. An error is an [*Error] if the call was made, or was
 // refused by the stack; any other error means that what was asked for makes no
-// sense.
+// sense, or that ctx ended before an image was ready to be sent.
 //
 // The answer may be degraded: look at Prediction.Answer. The trail of a call that
 // fails is the one that [telemetry.NewContext] put into ctx.

@@ -2,8 +2,8 @@ package nyckel
 
 import "fmt"
 
-// OptionsKey returns a text that is the same for options that come to the same in
-// a call of c. It is for who merges calls. It may hold an external id, and is not
+// OptionsKey returns a text that is the same only for options that come to the same
+// in a call of c. It is for who merges calls. It may hold an external id, and is not
 // for display.
 func (c *Client) OptionsKey(options ...InvokeOption) string {
 	if len(options) == 0 {
