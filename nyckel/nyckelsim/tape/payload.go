@@ -6,13 +6,26 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net/http"
 	"net/url"
 	"unicode/utf8"
 )
 
-// newPayload returns a body without its secrets, in a form in which equal bodies
-// are equal.
-func newPayload(contentType string, body []byte) Payload {
+// newPayload returns a body without its secrets and those that the request came with,
+// in a form in which equal bodies are equal.
+func newPayload(contentType string, body []byte, req *http.Request) Payload {
+	p := readPayload(contentType, hide(body, req))
+	// Once more: they may have been spelled in another way, as by escapes of JSON.
+	p.JSON, p.Text = hide(p.JSON, req), hideEscaped(p.Text, req)
+	for _, values := range p.Parts {
+		for i := range values {
+			values[i] = hide(values[i], req)
+		}
+	}
+	return p
+}
+
+func readPayload(contentType string, body []byte) Payload {
 	if len(body) == 0 {
 		return Payload{}
 	}

@@ -124,7 +124,7 @@ func (b broken) Read([]byte) (int, error) { return 0, b.err }
 func (r *Recorder) record(req *http.Request, sent []byte, resp *http.Response, got []byte) {
 	e := newExchange(req, sent)
 	e.Status = resp.StatusCode
-	e.Answer = newPayload(resp.Header.Get("Content-Type"), hide(got, req))
+	e.Answer = newPayload(resp.Header.Get("Content-Type"), got, req)
 	for _, name := range kept {
 		if values := resp.Header.Values(name); len(values) > 0 {
 			if e.Header == nil {

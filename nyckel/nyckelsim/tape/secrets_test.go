@@ -16,19 +16,23 @@ import (
 func TestNoHiddenSecretIsRecorded(t *testing.T) {
 	kind, withURL := form(t, "data", "https://ann:"+secret+"@host.test/")
 	tests := map[string]*http.Request{
-		"user of a URL":           request("POST", "/x", "application/json", `{"data":"https://ann:`+secret+`@host.test/a.png"}`),
-		"user of a URL in a form": request("POST", "/x", kind, withURL),
-		"user of a URL in text":   request("POST", "/x", "text/plain", "see https://"+secret+"@host.test/"),
-		"fragment of a URL":       request("POST", "/x", "application/json", `{"data":"https://host.test/#access_token=`+secret+`"}`),
-		"query of a URL":          request("POST", "/x", "application/json", `{"data":"https://host.test/?a=1&api_key=`+secret+`"}`),
-		"URL in a URL":            request("POST", "/x", "application/json", `{"data":"https://host.test/?next=https://host.test/?sig=`+secret+`"}`),
-		"question mark in it":     request("POST", "/x", "application/json", `{"data":"https://host.test/?token=why?`+secret+`"}`),
-		"signature of GCS":        request("POST", "/x", "application/json", `{"data":"https://host.test/?X-Goog-Signature=`+secret+`"}`),
-		"list":                    request("POST", "/x", "application/json", `{"password":["`+secret+`"]}`),
-		"object":                  request("POST", "/x", "application/json", `{"token":{"value":"`+secret+`"}}`),
-		"token in the path":       request("GET", "/x/"+secret, "", ""),
-		"token in the query":      request("GET", "/x?who="+secret, "", ""),
-		"URL in the query":        request("GET", "/x?at=https%3A%2F%2Fhost.test%2F%3Fsig%3D"+secret, "", ""),
+		"user of a URL":            request("POST", "/x", "application/json", `{"data":"https://ann:`+secret+`@host.test/a.png"}`),
+		"user of a URL in a form":  request("POST", "/x", kind, withURL),
+		"user of a URL in text":    request("POST", "/x", "text/plain", "see https://"+secret+"@host.test/"),
+		"fragment of a URL":        request("POST", "/x", "application/json", `{"data":"https://host.test/#access_token=`+secret+`"}`),
+		"query of a URL":           request("POST", "/x", "application/json", `{"data":"https://host.test/?a=1&api_key=`+secret+`"}`),
+		"URL in a URL":             request("POST", "/x", "application/json", `{"data":"https://host.test/?next=https://host.test/?sig=`+secret+`"}`),
+		"question mark in it":      request("POST", "/x", "application/json", `{"data":"https://host.test/?token=why?`+secret+`"}`),
+		"signature of GCS":         request("POST", "/x", "application/json", `{"data":"https://host.test/?X-Goog-Signature=`+secret+`"}`),
+		"list":                     request("POST", "/x", "application/json", `{"password":["`+secret+`"]}`),
+		"object":                   request("POST", "/x", "application/json", `{"token":{"value":"`+secret+`"}}`),
+		"token in the path":        request("GET", "/x/"+secret, "", ""),
+		"token in the query":       request("GET", "/x?who="+secret, "", ""),
+		"token spelled in a query": request("GET", "/x?who="+strings.ReplaceAll(secret, "-", "%2D"), "", ""),
+		"token spelled in JSON":    request("POST", "/x", "application/json", `{"data":"`+strings.ReplaceAll(secret, "-", `\u002d`)+`"}`),
+		"token spelled in a form":  request("POST", "/x", "application/x-www-form-urlencoded", "data="+strings.ReplaceAll(secret, "-", "%2D")),
+		"token spelled in a part":  request("POST", "/x", kind, strings.ReplaceAll(withURL, `https://ann:`+secret+`@host.test/`, `"`+strings.ReplaceAll(secret, "-", `\u002d`)+`"`)),
+		"URL in the query":         request("GET", "/x?at=https%3A%2F%2Fhost.test%2F%3Fsig%3D"+secret, "", ""),
 	}
 	for name, req := range tests {
 		t.Run(name, func(t *testing.T) {

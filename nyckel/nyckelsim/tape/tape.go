@@ -63,8 +63,8 @@ func newExchange(req *http.Request, body []byte) Exchange {
 	return Exchange{
 		Method: cmp.Or(req.Method, http.MethodGet),
 		Path:   cmp.Or(hideEscaped(req.URL.EscapedPath(), req), "/"),
-		Query:  canonicalQuery(hideEscaped(req.URL.RawQuery, req)),
-		Body:   newPayload(req.Header.Get("Content-Type"), hide(body, req)),
+		Query:  hideEscaped(canonicalQuery(hideEscaped(req.URL.RawQuery, req)), req),
+		Body:   newPayload(req.Header.Get("Content-Type"), body, req),
 	}
 }
 
