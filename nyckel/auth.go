@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,13 +65,16 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // send sends req with the token. An error page that repeats the token, as some
-// gateways' do, loses its body: it would end up in an error.
+// gateways' do, loses its body: it would end up in an error. The page may be
+// compressed, or escape what it quotes, so that what can be read of it counts, too.
 func (a *authorizer) send(req *http.Request, token string) (*http.Response, error) {
 	resp, err := body.Send(a.next, withToken(req, token))
 	if err != nil || resp.StatusCode < http.StatusBadRequest {
 		return resp, err
 	}
-	if bytes.Contains(body.Peek(req.Context(), resp, policy.PeekBytes, 100*time.Millisecond), []byte(token)) {
+	page := body.Peek(req.Context(), resp, policy.PeekBytes, 100*time.Millisecond)
+	read := policy.Classify(policy.Outcome{Status: resp.StatusCode, Header: resp.Header, Body: page, Now: time.Now()})
+	if bytes.Contains(page, []byte(token)) || strings.Contains(read.Code+" "+read.Message, token) {
 		discard(req, resp)
 		resp.Body, resp.ContentLength = http.NoBody, 0
 	}

@@ -1,6 +1,10 @@
 package nyckel_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -66,6 +70,14 @@ func TestTokenPanic(t *testing.T) {
 	})
 }
 
+func gzipped(t *testing.T, text string) string {
+	var compressed bytes.Buffer
+	w := gzip.NewWriter(&compressed)
+	_, err := io.WriteString(w, text)
+	require.NoError(t, errors.Join(err, w.Close()))
+	return compressed.String()
+}
+
 // TestSecretEchoed: a page that repeats what it was sent, in whatever spelling,
 // does not bring it into an error.
 func TestSecretEchoed(t *testing.T) {
@@ -76,6 +88,8 @@ func TestSecretEchoed(t *testing.T) {
 	}{
 		{"the token endpoint, escaped for JSON", answer(http.StatusBadRequest, `{"error":"cannot use CAN\"ARY\\SEC"}`), nil},
 		{"the service, in its message", grant(3600), answer(http.StatusForbidden, `{"message":"not for Bearer token-1"}`)},
+		{"the service, escaped for JSON", grant(3600), answer(http.StatusForbidden, `{"message":"not for Bearer token\u002d1"}`)},
+		{"the service, compressed", grant(3600), answer(http.StatusForbidden, gzipped(t, `{"message":"not for Bearer token-1"}`), "Content-Encoding", "gzip")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
