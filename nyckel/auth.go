@@ -64,17 +64,22 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return a.send(repeated, fresh)
 }
 
+// pageTime bounds the wait for an error page.
+const pageTime = 200 * time.Millisecond
+
 // send sends req with the token. An error page that repeats the token, as some
 // gateways' do, loses its body: it would end up in an error. The page may be
-// compressed, or escape what it quotes, so that what can be read of it counts, too.
+// compressed, or escape what it quotes, so that what can be read of it counts, too;
+// and what has not come in time may be the token.
 func (a *authorizer) send(req *http.Request, token string) (*http.Response, error) {
 	resp, err := body.Send(a.next, withToken(req, token))
 	if err != nil || resp.StatusCode < http.StatusBadRequest {
 		return resp, err
 	}
-	page := body.Peek(req.Context(), resp, policy.PeekBytes, 100*time.Millisecond)
+	page, end := body.PeekUntil(req.Context(), resp, policy.PeekBytes, pageTime, nil)
+	late := end == nil && len(page) < policy.PeekBytes
 	read := policy.Classify(policy.Outcome{Status: resp.StatusCode, Header: resp.Header, Body: page, Now: time.Now()})
-	if bytes.Contains(page, []byte(token)) || strings.Contains(read.Code+" "+read.Message, token) {
+	if late || bytes.Contains(page, []byte(token)) || strings.Contains(read.Code+" "+read.Message, token) {
 		discard(req, resp)
 		resp.Body, resp.ContentLength = http.NoBody, 0
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -89,6 +90,12 @@ func TestSecretEchoed(t *testing.T) {
 		{"the token endpoint, escaped for JSON", answer(http.StatusBadRequest, `{"error":"cannot use CAN\"ARY\\SEC"}`), nil},
 		{"the service, in its message", grant(3600), answer(http.StatusForbidden, `{"message":"not for Bearer token-1"}`)},
 		{"the service, escaped for JSON", grant(3600), answer(http.StatusForbidden, `{"message":"not for Bearer token\u002d1"}`)},
+		{"the service, slowly", grant(3600), transporttest.Stream(http.StatusForbidden, []transporttest.Chunk{
+			{Data: `{"message":"not for `}, {After: 150 * time.Millisecond, Data: `Bearer token-1"}`},
+		})},
+		{"the service, slower", grant(3600), transporttest.Stream(http.StatusForbidden, []transporttest.Chunk{
+			{Data: `{"message":"not for `}, {After: 250 * time.Millisecond, Data: `Bearer token-1"}`},
+		})},
 		{"the service, compressed", grant(3600), answer(http.StatusForbidden, gzipped(t, `{"message":"not for Bearer token-1"}`), "Content-Encoding", "gzip")},
 	}
 	for _, tt := range tests {
