@@ -16,7 +16,7 @@ type Config struct {
 
 	// Delay is how long the first request of a batch waits for others. Zero means
 	// 5 ms; negative means not at all: then a batch gathers only while it waits
-	// for a slot.
+	// for a slot, which where there is no array call it does not.
 	Delay time.Duration
 
 	// Concurrency is how many calls may be under way at once: array calls, or

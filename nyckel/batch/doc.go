@@ -15,8 +15,8 @@
 //
 // A request joins the open batch of its group. The batch goes when it is full, or
 // [Config.Delay] after its first request, and when one of [Config.Concurrency]
-// slots is free; while it waits for a slot it takes in more. Past
-// [Config.MaxQueue] waiting requests, Submit refuses.
+// slots is free; one that is to be an array call takes in more while it waits for a
+// slot. Past [Config.MaxQueue] waiting requests, Submit refuses.
 //
 // A batcher keeps nothing on disk: what waits in it is lost with the process.
 package batch
