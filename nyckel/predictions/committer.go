@@ -31,6 +31,8 @@ type update struct {
 	ended chan struct{}
 	err   error
 	panic any
+
+	settled bool // ended is closed; only the committer looks
 }
 
 // take reports whether the update is the caller's to do, or to give up.
@@ -95,10 +97,28 @@ func (c *committer) close() {
 	<-c.done
 }
 
+// errGone is of updates whose transaction was not to be: one of them ended the
+// goroutine, as tests like to.
+var errGone = errors.New("predictions: not committed: a func of an update ended its goroutine")
+
 func (c *committer) run() {
-	defer close(c.done)
+	var group []*update // those that are being done
+	whole := false
+	defer func() {
+		if whole {
+			close(c.done)
+			return
+		}
+		for _, u := range group {
+			if !u.settled {
+				u.err = errGone
+			}
+			u.settle()
+		}
+		go c.run()
+	}()
 	for first := range c.updates {
-		group := c.gather(first)
+		group = c.gather(first)
 		if len(group) == 0 {
 			continue
 		}
@@ -106,8 +126,18 @@ func (c *committer) run() {
 			c.alone(group, err)
 		}
 		for _, u := range group {
-			close(u.ended)
+			u.settle()
 		}
+		group = nil
+	}
+	whole = true
+}
+
+// settle tells the caller that the update is done, once.
+func (u *update) settle() {
+	if !u.settled {
+		u.settled = true
+		close(u.ended)
 	}
 }
 
@@ -143,6 +173,7 @@ func (c *committer) alone(group []*update, err error) {
 		if err := c.commit([]*update{u}); err != nil && u.err == nil {
 			u.err = fmt.Errorf("predictions: commit: %w", err)
 		}
+		u.settle()
 	}
 }
 

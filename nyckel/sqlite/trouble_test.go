@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -216,6 +218,34 @@ func TestUpdateTakenBack(t *testing.T) {
 	has, err := store.Has(t.Context(), "a", "b")
 	require.NoError(t, err)
 	assert.Equal(t, map[string]bool{"b": true}, has)
+}
+
+// An update that ends its goroutine fails, and so may those that share its
+// transaction. The others go on.
+func TestUpdateThatEndsItsGoroutine(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	errs := make([]error, 200)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			errs[i] = store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+				defer func() {
+					if i%50 == 7 {
+						runtime.Goexit()
+					}
+				}()
+				return store.RecordTx(ctx, tx, predictions.Prediction{ID: strconv.Itoa(i), Function: "f", Label: "x"})
+			})
+		})
+	}
+	wg.Wait()
+	require.NoError(t, store.Record(t.Context(), predictions.Prediction{ID: "last", Function: "f", Label: "x"}))
+	for i, err := range errs {
+		there, hasErr := store.Has(t.Context(), strconv.Itoa(i))
+		require.NoError(t, hasErr)
+		assert.Equal(t, err == nil, there[strconv.Itoa(i)], "%d: %v", i, err)
+	}
+	assert.Error(t, errs[7])
 }
 
 func TestNewerSchema(t *testing.T) {
