@@ -33,7 +33,8 @@ type Call struct {
 	// Model pins the model; "" means what the client says.
 	Model string `json:"model,omitempty"`
 
-	// LabelCount asks for the confidences of so many labels.
+	// LabelCount asks for the confidences of so many labels; zero means what the client
+	// says.
 	LabelCount int `json:"labelCount,omitempty"`
 
 	// NoCapture keeps the service from keeping the input as a sample.
@@ -102,7 +103,10 @@ func readCall(d Delivery) (call Call, input nyckel.Input, options []nyckel.Invok
 	if call.ExternalID == "" {
 		call.ExternalID = d.ID
 	}
-	options = []nyckel.InvokeOption{nyckel.ExternalID(call.ExternalID), nyckel.ModelID(call.Model), nyckel.LabelCount(call.LabelCount)}
+	options = []nyckel.InvokeOption{nyckel.ExternalID(call.ExternalID), nyckel.ModelID(call.Model)}
+	if call.LabelCount != 0 {
+		options = append(options, nyckel.LabelCount(call.LabelCount))
+	}
 	if call.NoCapture {
 		options = append(options, nyckel.Capture(false))
 	}

@@ -93,6 +93,22 @@ func TestInvokeRecordsAsAClientDoes(t *testing.T) {
 	assert.True(t, strings.HasSuffix(calls.Requests()[0].URL, "?modelId=pin"), calls.Requests()[0].URL)
 }
 
+// What a call leaves out is as the client has it.
+func TestInvokeKeepsTheClientsOptions(t *testing.T) {
+	calls := transporttest.NewUpstream(answer(200, `{"labelName":"a","confidence":1}`))
+	client, err := nyckel.New(nyckel.WithTokenSource(fixedToken{}), nyckel.WithBaseURL("https://api.test"),
+		nyckel.WithHTTPClient(&http.Client{Transport: calls}), nyckel.WithFunction("tickets", nyckel.Function{ID: "function_1"}),
+		nyckel.WithStack(once), nyckel.LabelCount(3), nyckel.Capture(false))
+	require.NoError(t, err)
+	o := deliver(t, client, jobs.Text("tickets", "hello"))
+	require.Equal(t, jobs.Finished, o.Ending, "%v", o.Err)
+	assert.True(t, strings.HasSuffix(calls.Requests()[0].URL, "?capture=false&labelCount=3"), calls.Requests()[0].URL)
+}
+
+type fixedToken struct{}
+
+func (fixedToken) Token(context.Context, string) (string, error) { return "t", nil }
+
 func TestInvokeSendsRows(t *testing.T) {
 	client, calls := newClient(t, once, noLimit, answer(200, `{"labelName":"a","confidence":1}`))
 	o := deliver(t, client, jobs.Call{Function: "mail", Data: []byte(`{"sum":12.50,"city":"Bern"}`), ExternalID: "mine"})
