@@ -323,10 +323,14 @@ func (s *Shadow) Close(ctx context.Context) error {
 	s.mu.Unlock()
 	select {
 	case <-s.idle:
-		s.stop()
-		return nil
 	case <-ctx.Done():
-		s.stop()
-		return context.Cause(ctx)
 	}
+	s.mu.Lock()
+	rest := s.running
+	s.mu.Unlock()
+	s.stop()
+	if rest == 0 { // even if ctx has ended, too
+		return nil
+	}
+	return context.Cause(ctx)
 }

@@ -394,6 +394,15 @@ func TestShadowCloseGivesUp(t *testing.T) {
 	})
 }
 
+// Nothing is broken off where nothing is under way.
+func TestShadowClosesIdle(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		require.NoError(t, newWorld(answering("x", 0)).shadow(t, pin.ShadowConfig{}).Close(ctx))
+	}
+}
+
 func TestNewShadowRefuses(t *testing.T) {
 	client := newWorld(nil).client(t)
 	tests := []struct {
