@@ -150,5 +150,8 @@ func (c *httpCache) soon(req *http.Request, w *wanted, found *stored) (*http.Res
 			return nil, false
 		}
 	}
+	if !found.covers(w.cc, true, time.Now(), c.maxStale) { // its time was up meanwhile
+		return nil, false
+	}
 	return c.standIn(req, w, found, "soft-timeout", policy.TimedOut), true
 }

@@ -238,6 +238,20 @@ func TestHTTPSoftTimeout(t *testing.T) {
 			assert.Equal(t, "sparekey; hit; ttl=-5; detail=stale-if-error", status(t, rt, get(t)))
 		})
 	})
+	t.Run("past its time", func(t *testing.T) {
+		for before, want := range map[time.Duration]string{time.Second + 1: "stale", time.Second: ""} {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := newSlow(0, "Cache-Control: max-age=10, stale-if-error=20", nil)
+				rt := cache.HTTP(cache.HTTPConfig{SoftTimeout: time.Second})(upstream)
+				ask(t, rt, get(t))
+				time.Sleep(30*time.Second - before)
+				upstream.takes = 2 * time.Second
+				resp, _ := ask(t, rt, get(t))
+				assert.Equal(t, want, sourceOf(resp), "asked %v before the end of the window", before)
+				time.Sleep(2 * time.Second)
+			})
+		}
+	})
 	t.Run("not to be stored any more", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			upstream := newSlow(0, header, nil)
