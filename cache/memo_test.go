@@ -74,7 +74,7 @@ func windowModel(cfg policy.Cache, state string, age time.Duration, strict bool,
 	}
 	spare := past < cfg.StaleIfError && !strict
 	switch {
-	case state == "slow" && spare && cfg.SoftTimeout > 0:
+	case state == "slow" && spare && cfg.SoftTimeout > 0 && past+cfg.SoftTimeout < cfg.StaleIfError:
 		return given{"stale", "soft-timeout", cfg.SoftTimeout, 1}
 	case state == "slow":
 		return given{"live", "", slow, 1}

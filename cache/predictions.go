@@ -118,7 +118,7 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 		}
 	}()
 	s := p.board(sent, q)
-	if spare != nil && p.tooLate(s) && p.goOn(s, q) {
+	if spare != nil && p.tooLate(s) && p.covers(spare, time.Now()) && p.goOn(s, q) {
 		return p.stale(req, spare, softTimeout, policy.TimedOut), nil
 	}
 	resp, joined, err := s.wait(req.Context())

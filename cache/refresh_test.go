@@ -240,6 +240,24 @@ func TestSoftTimeout(t *testing.T) {
 	})
 }
 
+// What is given after SoftTimeout is within its window then, not only when the wait
+// began.
+func TestSoftTimeoutKeepsTheWindow(t *testing.T) {
+	for before, want := range map[time.Duration]string{100*time.Millisecond + 1: "1", 100 * time.Millisecond: "2"} {
+		synctest.Test(t, func(t *testing.T) {
+			memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{
+				TTL: time.Minute, StaleIfError: time.Minute, SoftTimeout: 100 * time.Millisecond, Jitter: -1,
+			}})
+			rt := memo.Wrap(newSlowService())
+			ask(t, rt, newCall(t, `{}`, policy.Call{}))
+			time.Sleep(2*time.Minute - before)
+			_, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+			assert.Equal(t, want, text, "asked %v before the end of the window", before)
+			require.NoError(t, memo.Close())
+		})
+	}
+}
+
 // A call that goes on behind its caller has the time of one that began there.
 func TestSoftTimeoutLeavesTheDeadlineBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
