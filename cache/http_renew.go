@@ -99,7 +99,7 @@ func behindCaller(ctx context.Context, req *http.Request, w *wanted) (*http.Requ
 }
 
 // fetchWhole fetches an answer and reads it, so that it is stored. It reports
-// whether the origin gave one, and what became of the request.
+// whether it came to take the place of s, and what became of the request.
 func (c *httpCache) fetchWhole(req *http.Request, w *wanted, s *stored) (whole bool, v policy.Verdict, err error) {
 	resp, err := c.fetch(req, w, s, "stale")
 	v = telemetry.Judge(req, resp, err, nil)
@@ -111,7 +111,8 @@ func (c *httpCache) fetchWhole(req *http.Request, w *wanted, s *stored) (whole b
 	if err != nil {
 		return false, telemetry.JudgeBody(req.Context(), v, err), err
 	}
-	return n <= c.cfg.MaxEntryBytes && !isError(resp.StatusCode), v, nil
+	current, _ := c.find(w, time.Now())
+	return n <= c.cfg.MaxEntryBytes && !isError(resp.StatusCode) && current != s, v, nil
 }
 
 // postpone has the next refresh of an answer wait.

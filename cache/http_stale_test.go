@@ -128,6 +128,28 @@ func TestHTTPRefreshBackoff(t *testing.T) {
 	})
 }
 
+// An answer that comes and is not to be stored is as good as none.
+func TestHTTPRefreshBacksOffFromWhatIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlow(0, "Cache-Control: max-age=10, stale-while-revalidate=600", nil)
+		rt := cache.HTTP(cache.HTTPConfig{RefreshBackoff: 10 * time.Second})(upstream)
+		ask(t, rt, get(t))
+		time.Sleep(15 * time.Second)
+		upstream.respond = func(*http.Request) (*http.Response, error) {
+			resp := response(http.StatusOK, "new")
+			resp.Header.Set("Cache-Control", "no-store")
+			return resp, nil
+		}
+		upstream.calls.Store(0)
+		for range 30 {
+			_, text := ask(t, rt, get(t))
+			assert.Equal(t, answer, text)
+			time.Sleep(time.Second)
+		}
+		assert.EqualValues(t, 3, upstream.calls.Load(), "calls")
+	})
+}
+
 func TestHTTPRefreshPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		upstream := newSlow(0, whileRevalidate, nil)

@@ -101,6 +101,7 @@ func (p *predictions) goOn(s *seat, q question) bool {
 func (p *predictions) finish(s *seat, req *http.Request, q question, over func(policy.Verdict, error)) {
 	kept, verdict := false, policy.Verdict{}
 	var failure error
+	before := p.store.peek(q.key, time.Now())
 	defer func() {
 		_ = recover()
 		over(verdict, failure)
@@ -117,8 +118,9 @@ func (p *predictions) finish(s *seat, req *http.Request, q question, over func(p
 	}
 	defer resp.Body.Close() // nobody could act on the error
 	if verdict.Class == policy.OK && p.keep(req, q, resp, arrivalOf(s)) {
-		n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, p.cfg.MaxEntryBytes+1))
-		kept = err == nil && n <= p.cfg.MaxEntryBytes
+		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, p.cfg.MaxEntryBytes+1))
+		after := p.store.peek(q.key, time.Now())
+		kept = err == nil && after != nil && after != before // else it was no answer, or there was no room
 		if err != nil {
 			verdict, failure = telemetry.JudgeBody(req.Context(), verdict, err), err
 		}

@@ -127,6 +127,30 @@ func TestRefreshBacksOff(t *testing.T) {
 	}
 }
 
+// An answer that comes and is not one to keep is as good as none.
+func TestRefreshBacksOffFromWhatIsNotKept(t *testing.T) {
+	for name, after := range map[string]time.Duration{"stale": 2 * time.Minute, "fresh": 30*time.Second - 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := &service{respond: answering(answer)}
+				memo := swr(policy.Cache{RefreshBackoff: 10 * time.Second, EagerRefresh: 0.9})
+				rt := memo.Wrap(upstream)
+				ask(t, rt, newCall(t, `{}`, policy.Call{}))
+				time.Sleep(after)
+				upstream.respond = answering("<html>Under maintenance</html>") // says that it is JSON
+				upstream.calls.Store(0)
+				for range 30 {
+					_, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+					assert.Equal(t, answer, text)
+					time.Sleep(time.Second)
+				}
+				assert.EqualValues(t, 3, upstream.calls.Load(), "calls")
+				require.NoError(t, memo.Close())
+			})
+		})
+	}
+}
+
 func TestRefreshesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		upstream := newSlowService()
