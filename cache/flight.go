@@ -322,14 +322,17 @@ func (f *flight) quit(s *seat, when leaving) (left, last bool, free int64) {
 
 // fly sends the request and brings its answer to those who sit in the flight.
 func (f *flight) fly(req *http.Request, send sendFunc, share shareFunc) {
-	defer f.arrive() // even if send ends the goroutine
+	defer f.arrive(req) // even if send ends the goroutine
 	f.depart(req, send, share)
 }
 
-// arrive tells of the outcome, and brings it.
-func (f *flight) arrive() {
+// arrive tells of the outcome of req, and brings it.
+func (f *flight) arrive(req *http.Request) {
 	f.bound.Stop()
 	leader, empty := f.land()
+	if f.err == errSettled && !leader { //nolint:errorlint // ours
+		body.CloseRequest(req) // the first caller does not keep it
+	}
 	close(f.header)
 	switch {
 	case f.resp == nil:

@@ -198,6 +198,49 @@ func TestFlightLeaving(t *testing.T) {
 	}
 }
 
+// TestFlightSettledWithoutTheFirstCaller: the body that a caller keeps is closed if he
+// has left.
+func TestFlightSettledWithoutTheFirstCaller(t *testing.T) {
+	for name, leaves := range map[string]bool{"stays": false, "leaves": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fs := newFlights(1<<10, newPurse())
+				settled := func(*http.Request) (*http.Response, error) {
+					time.Sleep(time.Second)
+					return nil, errSettled
+				}
+				ctx, leave := context.WithCancel(t.Context())
+				if leaves {
+					time.AfterFunc(time.Millisecond, leave)
+				}
+				closed := false
+				req := ask(t, ctx)
+				req.Body = closeFunc{req.Body, func() { closed = true }}
+				_, _, err := fs.do(req, key{}, settled, forAll)
+				if leaves {
+					assert.ErrorIs(t, err, context.Canceled)
+				} else {
+					assert.ErrorIs(t, err, errSettled)
+				}
+				time.Sleep(time.Second)
+				assert.Equal(t, leaves, closed)
+				leave()
+			})
+		})
+	}
+}
+
+// closeFunc is a body that tells of its Close.
+type closeFunc struct {
+	io.Reader
+	closed func()
+}
+
+func (b closeFunc) Close() error {
+	b.closed()
+	return nil
+}
+
 func TestFlightErrorsAreForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errDown := errors.New("down")
