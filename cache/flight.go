@@ -93,7 +93,7 @@ func (fs *flights) assign(s *seat, k key) (starts bool) {
 	s.began = fs.home.epoch()
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.table[k]; f != nil && f.take(s, now) {
+	if f := fs.table[k]; f != nil && !f.carries(s.req) && f.take(s, now) {
 		return false
 	}
 	if until, ok := fs.apart[k]; ok {
@@ -245,6 +245,18 @@ func (c flightContext) Deadline() (time.Time, bool) {
 	defer c.flight.mu.Unlock()
 	return c.flight.latest, !c.flight.endless && !c.flight.latest.IsZero()
 }
+
+// Value says to a request that comes back from below which flight it is in.
+func (c flightContext) Value(k any) any {
+	if k == any(c.flight) {
+		return c.flight
+	}
+	return c.Context.Value(k)
+}
+
+// carries reports whether req is a part of what the flight waits for, as where two
+// layers of a stack are one Memo's: it would wait for itself.
+func (f *flight) carries(req *http.Request) bool { return req.Context().Value(f) != nil }
 
 // request returns the request that is sent: whoever leaves may change his own.
 func (f *flight) request(req *http.Request) *http.Request {

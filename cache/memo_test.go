@@ -184,6 +184,23 @@ func TestMemoMerges(t *testing.T) {
 	}
 }
 
+// A Memo whose transport is its own comes to the end of what it wraps.
+func TestMemoAboveItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := &service{respond: answering(answer)}
+		memo := cache.NewMemo(cache.PredictionsConfig{})
+		rt := memo.Wrap(memo.Wrap(memo.Wrap(upstream)))
+		for _, want := range []string{"", "cache"} {
+			resp, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+			assert.Equal(t, answer, text)
+			assert.Equal(t, want, sourceOf(resp))
+		}
+		assert.EqualValues(t, 1, upstream.calls.Load(), "calls")
+		synctest.Wait()
+		upstream.requireAllClosed(t)
+	})
+}
+
 // Callers that really run side by side, too, make one call: who looked before the
 // answer was stored looks again before he sends.
 func TestMemoMergesInParallel(t *testing.T) {
