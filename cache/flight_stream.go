@@ -397,12 +397,12 @@ func (b *follower) leave(err error) (last bool) {
 	return last
 }
 
-// readBy returns all of the body if s has had it, which ended or has its announced
-// length.
+// readBy returns all of the body if s has had it, which ended, without trailers, or
+// has its announced length.
 func (f *flight) readBy(s *seat, eof bool) (all []byte, whole bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.overlong || s.pos > f.all.maxBytes {
+	if f.overlong || s.pos > f.all.maxBytes || len(f.trailer) > 0 {
 		return nil, false
 	}
 	if f.announced > 0 {

@@ -76,6 +76,54 @@ func TestRecordingEndsEarlyWithoutAnError(t *testing.T) {
 	}
 }
 
+// trailing is a body that ends in trailers which were not announced, as HTTP/2 and
+// chunked bodies can.
+type trailing struct {
+	io.ReadCloser
+	resp *http.Response
+}
+
+func (b *trailing) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.resp.Trailer = http.Header{"X-Sum": {"1"}}
+	}
+	return n, err
+}
+
+func TestRecordingEndsInTrailers(t *testing.T) {
+	for name, frame := range framings {
+		if name == "length" {
+			continue
+		}
+		upstream := transportFunc(func(*http.Request) (*http.Response, error) {
+			resp := response(http.StatusOK, answer)
+			resp.Header.Set("Cache-Control", "max-age=60")
+			frame(resp)
+			resp.Body = &trailing{resp.Body, resp}
+			return resp, nil
+		})
+		store := cache.NewStore(cache.StoreConfig{})
+		predictions := cache.Predictions(cache.PredictionsConfig{Store: store})(upstream)
+		anew := newCall(t, `{}`, policy.Call{})
+		anew.Header.Set("Cache-Control", "no-cache")
+		for what, got := range map[string]func() (*http.Response, string){
+			"merged": func() (*http.Response, string) { return ask(t, predictions, newCall(t, `{}`, policy.Call{})) },
+			"alone":  func() (*http.Response, string) { return ask(t, predictions, anew) },
+			"GET": func() (*http.Response, string) {
+				return ask(t, cache.HTTP(cache.HTTPConfig{Store: store})(upstream), get(t))
+			},
+		} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				resp, text := got()
+				assert.Equal(t, answer, text)
+				assert.Equal(t, http.Header{"X-Sum": {"1"}}, resp.Trailer, "trailers reach the caller")
+				assert.Zero(t, store.Stats().Entries)
+			})
+		}
+	}
+}
+
 func TestRecordingAbandonedAnswers(t *testing.T) {
 	for name, frame := range framings {
 		for taken := range len(answer) + 1 {
