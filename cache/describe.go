@@ -11,5 +11,7 @@ import (
 func (p *predictions) Unwrap() http.RoundTripper { return p.next }
 
 func (p *predictions) Part() policy.Part {
-	return policy.Part{Kind: policy.KindCache, Settings: p.cfg}
+	settings, bounds := p.cfg, p.store.config() // which a Store that was given brings along
+	settings.MaxBytes, settings.MaxEntries, settings.IdentityShare = bounds.MaxBytes, bounds.MaxEntries, bounds.IdentityShare
+	return policy.Part{Kind: policy.KindCache, Settings: settings}
 }

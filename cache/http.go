@@ -404,6 +404,7 @@ func (c *httpCache) Part() policy.Part {
 	return policy.Part{Kind: policy.KindCache, Name: "http", Settings: policy.Cache{
 		MaxBytes:       c.store.config().MaxBytes,
 		MaxEntries:     c.store.config().MaxEntries,
+		IdentityShare:  c.store.config().IdentityShare,
 		MaxEntryBytes:  c.cfg.MaxEntryBytes,
 		StaleIfError:   c.cfg.MaxStale,
 		SoftTimeout:    c.cfg.SoftTimeout,

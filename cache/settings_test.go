@@ -10,6 +10,7 @@ import (
 
 	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 // Settings without a real bound are bounds, too.
@@ -32,4 +33,25 @@ func TestGreatestSettings(t *testing.T) {
 		}
 		assert.EqualValues(t, 1, upstream.calls.Load())
 	})
+}
+
+// What is reported are the bounds that count, which are those of the store.
+func TestBoundsOfAGivenStore(t *testing.T) {
+	store := cache.NewStore(cache.StoreConfig{MaxBytes: 1 << 30, MaxEntries: 7, IdentityShare: 0.5})
+	own := policy.Cache{MaxBytes: 1 << 20, MaxEntries: 3}
+	for _, rt := range []http.RoundTripper{
+		cache.Predictions(cache.PredictionsConfig{Cache: own, Store: store})(http.DefaultTransport),
+		cache.HTTP(cache.HTTPConfig{Store: store})(http.DefaultTransport),
+	} {
+		settings := rt.(interface{ Part() policy.Part }).Part().Settings.(policy.Cache)
+		assert.EqualValues(t, 1<<30, settings.MaxBytes)
+		assert.Equal(t, 7, settings.MaxEntries)
+		assert.Equal(t, 0.5, settings.IdentityShare)
+		if reporter, ok := rt.(telemetry.Reporter); ok {
+			var f telemetry.FunctionSnapshot
+			reporter.Report(&f)
+			assert.EqualValues(t, 1<<30, f.Cache.MaxBytes)
+			assert.Equal(t, 7, f.Cache.MaxEntries)
+		}
+	}
 }
