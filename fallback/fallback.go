@@ -1,7 +1,6 @@
 package fallback
 
 import (
-	"bytes"
 	"errors"
 	"unicode/utf8"
 
@@ -62,7 +61,7 @@ func (f *Fallback) Answer(text string) (answer policy.Answer, rule string, ok bo
 // AnswerData is [Fallback.Answer] for a value in JSON such as the member "data"
 // of a request: a text, a row or an image in a data URI.
 func (f *Fallback) AnswerData(data []byte) (answer policy.Answer, rule string, ok bool) {
-	return f.answerTo(dataInput(bytes.TrimSpace(data)))
+	return f.answerTo(dataInput(data))
 }
 
 func (f *Fallback) answerTo(in input) (answer policy.Answer, rule string, ok bool) {

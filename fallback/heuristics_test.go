@@ -101,7 +101,7 @@ func TestMeasure(t *testing.T) {
 	samples := []fallback.Sample{
 		{Text: "refund please", Labels: []string{"billing"}},
 		{Text: "refund the card", Labels: []string{"cards"}},
-		{Text: "card", Labels: []string{"cards", "billing"}},
+		{Data: []byte(` "card"`), Labels: []string{"cards", "billing"}},
 		{Data: []byte(`{"age":3}`), Labels: []string{"people"}},
 		{Text: "hello", Labels: []string{"general"}},
 	}

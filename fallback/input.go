@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"maps"
@@ -70,6 +71,7 @@ func parseObject(data []byte) (in input, ok bool) {
 
 // dataInput reads the value of "data".
 func dataInput(data json.RawMessage) input {
+	data = bytes.TrimSpace(data)
 	if text, ok := jsonString(data); ok {
 		if isDataURI(text) {
 			return input{image: text}
