@@ -38,7 +38,11 @@ func readHeader(uri string) imageHeader {
 	if !ok {
 		return imageHeader{}
 	}
-	h := imageHeader{bytes: base64.RawStdEncoding.DecodedLen(len(strings.TrimRight(text, "=")))}
+	digits := len(text)
+	for _, other := range []string{"=", "\r", "\n"} { // a text may be on several lines
+		digits -= strings.Count(text, other)
+	}
+	h := imageHeader{bytes: base64.RawStdEncoding.DecodedLen(digits)}
 	data := func() io.Reader {
 		return io.LimitReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(text)), maxHeader)
 	}
