@@ -355,6 +355,18 @@ func TestNewUnreachableRules(t *testing.T) {
 			ruledOut,
 		},
 		{
+			"a summary, which an input without a text has none of",
+			policy.Rule{All: list(exists("f")), Summary: 1},
+			policy.Rule{All: list(exists("f"))},
+			"",
+		},
+		{
+			"a summary of a text",
+			policy.Rule{All: list(words("a"), exists("f")), Summary: 1},
+			policy.Rule{All: list(words("a"), exists("f"))},
+			shadowed,
+		},
+		{
 			"ruled out in part",
 			policy.Rule{All: list(words("x"))},
 			policy.Rule{Any: list(words("a", "b")), None: list(words("a"))},
@@ -363,7 +375,9 @@ func TestNewUnreachableRules(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.first.Name, tt.first.Answer = "first", hit
+			if tt.first.Name = "first"; tt.first.Summary == 0 {
+				tt.first.Answer = hit
+			}
 			tt.later.Name, tt.later.Answer = "later", hit
 			_, err := fallback.New(rules(tt.first, tt.later))
 			if tt.want == "" {

@@ -50,8 +50,22 @@ func (r *reach) add(index int, rule policy.Rule) (shape, reachability) {
 			return earlier, shadowed
 		}
 	}
-	r.rules = append(r.rules, s)
+	if rule.Summary == 0 || s.hasText() { // else it has no answer to some that meet it
+		r.rules = append(r.rules, s)
+	}
 	return shape{}, reachable
+}
+
+// hasText reports whether what meets s has a text, since it has one of some phrases.
+func (s shape) hasText() bool {
+	return slices.ContainsFunc(s.wanted, func(wanted set) bool {
+		for member := range wanted {
+			if !strings.HasPrefix(member, "words ") {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func shapeOf(rule policy.Rule) shape {
