@@ -291,6 +291,46 @@ func TestFidelityLeavesTheCall(t *testing.T) {
 	})
 }
 
+// In shadow, GetBody is asked for one copy at a time: who wrote it need not expect more.
+func TestFidelityReadsOneCopyAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reads := fallback.Rung{Name: "reads", Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
+			rc, err := req.GetBody()
+			assert.NoError(t, err)
+			_, err = io.ReadAll(rc)
+			assert.NoError(t, err)
+			assert.NoError(t, rc.Close())
+			return labelled("x"), telemetry.Answer{}, true
+		}}
+		own := mustNew(t, rules(policy.Rule{Name: "r", Any: list(words("refund")), Answer: hit})).Rules()
+		ladder := compared(own, reads)
+		req := invoke(t, `{"data":"refund"}`)
+		lent, getBody := false, req.GetBody
+		req.GetBody = func() (io.ReadCloser, error) {
+			assert.False(t, lent, "another copy is being read")
+			lent = true
+			rc, err := getBody()
+			time.Sleep(time.Microsecond)
+			return closeFunc{rc, func() { lent = false }}, err
+		}
+		resp, err := ladder.Wrap(answers(200, `{"labelName":"x"}`)).RoundTrip(req)
+		require.NoError(t, err)
+		readAll(t, resp)
+		require.Len(t, ladder.Fidelity(), 4, "both rungs, in all and by label")
+	})
+}
+
+// closeFunc is a body that tells of its Close.
+type closeFunc struct {
+	io.Reader
+	closed func()
+}
+
+func (b closeFunc) Close() error {
+	b.closed()
+	return nil
+}
+
 // A codec that panics breaks neither a live answer nor a spare one.
 func TestFidelityCodecPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

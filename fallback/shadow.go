@@ -69,17 +69,17 @@ func (l *Ladder) rehearse(req *http.Request) []rehearsed {
 	copied := req.Clone(unread)
 	copied.Body = nil
 
+	own := l.rehearseOwn(ctx, copied) // before the others: two must not ask for the body at the same time
 	foreign := l.rehearseForeign(ctx, copied)
 	timer := time.NewTimer(shadowTime)
 	defer timer.Stop()
-	read := readOnce(copied)
 	given := make([]rehearsed, 0, len(l.cfg.Rungs))
-	for i, r := range l.cfg.Rungs {
+	for _, r := range l.cfg.Rungs {
 		if policy.Excluded(ctx, r.Name) {
 			continue
 		}
 		if r.own != nil {
-			given = append(given, l.rehearseRung(ctx, i, copied, read))
+			given, own = append(given, own[0]), own[1:]
 			continue
 		}
 		select {
@@ -93,6 +93,18 @@ func (l *Ladder) rehearse(req *http.Request) []rehearsed {
 		}
 	}
 	return given
+}
+
+// rehearseOwn asks the rungs of this package, in their order.
+func (l *Ladder) rehearseOwn(ctx context.Context, req *http.Request) []rehearsed {
+	read := readOnce(req)
+	var results []rehearsed
+	for i, r := range l.cfg.Rungs {
+		if r.own != nil && !policy.Excluded(ctx, r.Name) {
+			results = append(results, l.rehearseRung(ctx, i, req, read))
+		}
+	}
+	return results
 }
 
 // rehearseForeign asks the rungs of others, if there are some, in their order.
