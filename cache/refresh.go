@@ -92,7 +92,8 @@ func (p *predictions) goOn(s *seat, q question) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.req.Context()), refreshTime)
 	s.flight.extend(ctx)
-	go p.finish(s, s.req.WithContext(ctx), q, func(policy.Verdict, error) { cancel() })
+	s.req = s.req.WithContext(ctx) // should it come to be sent by itself
+	go p.finish(s, s.req, q, func(policy.Verdict, error) { cancel() })
 	return true
 }
 

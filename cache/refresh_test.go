@@ -304,3 +304,35 @@ func TestSoftTimeoutLeavesTheDeadlineBehind(t *testing.T) {
 		assert.Equal(t, `"29s"`, text, "half a minute from the soft timeout on")
 	})
 }
+
+// So has one that begins only then, since the call which the caller had joined brought
+// nothing for him.
+func TestSoftTimeoutThatJoinedInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := &service{respond: answering(answer)}
+		memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{SoftTimeout: time.Second}})
+		rt := memo.Wrap(upstream)
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(time.Hour)
+		upstream.respond = func(req *http.Request) (*http.Response, error) {
+			if upstream.calls.Load() == 3 {
+				<-req.Context().Done()
+				return nil, context.Cause(req.Context())
+			}
+			time.Sleep(2 * time.Second)
+			resp := response(http.StatusOK, answer)
+			resp.Header.Set("Cache-Control", "no-store")
+			return resp, nil
+		}
+		var group sync.WaitGroup
+		group.Go(func() { ask(t, rt, newCallContext(t, policy.Strict(context.Background()), `{}`, policy.Call{})) })
+		synctest.Wait()
+		resp, _ := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, "stale", sourceOf(resp))
+		start := time.Now()
+		require.NoError(t, memo.Close())
+		assert.Equal(t, 30*time.Second, time.Since(start))
+		assert.EqualValues(t, 3, upstream.calls.Load(), "calls")
+		group.Wait()
+	})
+}
