@@ -215,7 +215,7 @@ func TestFlightSettledWithoutTheFirstCaller(t *testing.T) {
 				}
 				closed := false
 				req := ask(t, ctx)
-				req.Body = closeFunc{req.Body, func() { closed = true }}
+				req.Body = &toldOfClose{req.Body, &closed}
 				_, _, err := fs.do(req, key{}, settled, forAll)
 				if leaves {
 					assert.ErrorIs(t, err, context.Canceled)
@@ -228,17 +228,6 @@ func TestFlightSettledWithoutTheFirstCaller(t *testing.T) {
 			})
 		})
 	}
-}
-
-// closeFunc is a body that tells of its Close.
-type closeFunc struct {
-	io.Reader
-	closed func()
-}
-
-func (b closeFunc) Close() error {
-	b.closed()
-	return nil
 }
 
 func TestFlightErrorsAreForAll(t *testing.T) {
