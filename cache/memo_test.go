@@ -369,16 +369,55 @@ func TestMemoOnlyUncaptured(t *testing.T) {
 	assert.Equal(t, []uint64{1, 1, 4, 0}, []uint64{stats.Hits, stats.Misses, stats.Bypasses, stats.UncapturedHits})
 }
 
+// ticket returns the call that each of purges purges the answer to.
+func ticket(t *testing.T) *http.Request {
+	t.Helper()
+	return newCall(t, `{}`, policy.Call{Function: "tickets", Identity: "me"})
+}
+
+var purges = map[string]func(*testing.T, *cache.Memo){
+	"all":      func(_ *testing.T, m *cache.Memo) { m.Purge() },
+	"function": func(_ *testing.T, m *cache.Memo) { m.PurgeFunction("tickets") },
+	"identity": func(_ *testing.T, m *cache.Memo) { m.PurgeIdentity("me") },
+	"request":  func(t *testing.T, m *cache.Memo) { require.NoError(t, m.PurgeRequest(ticket(t))) },
+}
+
+// What was purged while a call was under way does not stand in for its answer.
+func TestMemoPurgedIsNotGiven(t *testing.T) {
+	askFailing := func(t *testing.T, soft time.Duration, purge func(*testing.T, *cache.Memo)) (*http.Response, error) {
+		upstream := &service{respond: answering(answer)}
+		memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{SoftTimeout: soft}})
+		rt := memo.Wrap(upstream)
+		ask(t, rt, ticket(t))
+		time.Sleep(time.Hour)
+		upstream.respond = func(*http.Request) (*http.Response, error) {
+			time.Sleep(3 * time.Second)
+			return nil, errDown
+		}
+		time.AfterFunc(time.Second, func() { purge(t, memo) })
+		defer func() { require.NoError(t, memo.Close()) }()
+		return rt.RoundTrip(ticket(t))
+	}
+	for name, purge := range purges {
+		for _, soft := range []time.Duration{0, 2 * time.Second} {
+			t.Run(fmt.Sprintf("%s, soft timeout %v", name, soft), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					_, err := askFailing(t, soft, purge)
+					require.ErrorIs(t, err, errDown)
+				})
+			})
+		}
+	}
+	t.Run("of another", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			resp, err := askFailing(t, 0, func(_ *testing.T, m *cache.Memo) { m.PurgeFunction("mails") })
+			require.NoError(t, err)
+			assert.Equal(t, "stale", sourceOf(resp))
+		})
+	})
+}
+
 func TestMemoPurges(t *testing.T) {
-	call := func(t *testing.T) *http.Request {
-		return newCall(t, `{}`, policy.Call{Function: "tickets", Identity: "me"})
-	}
-	purges := map[string]func(*testing.T, *cache.Memo){
-		"all":      func(_ *testing.T, m *cache.Memo) { m.Purge() },
-		"function": func(_ *testing.T, m *cache.Memo) { m.PurgeFunction("tickets") },
-		"identity": func(_ *testing.T, m *cache.Memo) { m.PurgeIdentity("me") },
-		"request":  func(t *testing.T, m *cache.Memo) { require.NoError(t, m.PurgeRequest(call(t))) },
-	}
 	for name, purge := range purges {
 		t.Run(name, func(t *testing.T) {
 			// At each step of a call, which sends its header after 2 s and ends after 4 s.
@@ -400,15 +439,15 @@ func TestMemoPurges(t *testing.T) {
 					rt := memo.Wrap(upstream)
 					var group sync.WaitGroup
 					group.Go(func() {
-						_, text := ask(t, rt, call(t))
+						_, text := ask(t, rt, ticket(t))
 						assert.Equal(t, "1", text)
 					})
 					time.Sleep(at)
 					purge(t, memo)
-					_, text := ask(t, rt, call(t))
+					_, text := ask(t, rt, ticket(t))
 					assert.Equal(t, "2", text, "purged after %v", at)
 					group.Wait()
-					_, text = ask(t, rt, call(t))
+					_, text = ask(t, rt, ticket(t))
 					assert.Equal(t, "2", text, "what was asked for before does not come back")
 				})
 			}

@@ -28,12 +28,12 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 		return p.anew(req, q)
 	}
 	for {
-		now := time.Now()
+		found, now := p.store.epoch(), time.Now()
 		known, _ := p.store.get(q.key, now).(*entry)
 		if resp := p.known(req, q, known, now); resp != nil {
 			return resp, nil
 		}
-		resp, err := p.ask(req, q, known)
+		resp, err := p.ask(req, q, known, found)
 		if err != errSettled { //nolint:errorlint // ours
 			return resp, err
 		}
@@ -99,9 +99,9 @@ func (p *predictions) anew(req *http.Request, q question) (*http.Response, error
 }
 
 // ask sends the request, or joins one that asks the same. Known is what is past
-// its lifetime, or nil. The error is errSettled, and the request as it was, if
-// there is a fresh answer by now.
-func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *http.Response, err error) {
+// its lifetime, found in an epoch, or nil. The error is errSettled, and the request as
+// it was, if there is a fresh answer by now.
+func (p *predictions) ask(req *http.Request, q question, known *entry, found epoch) (resp *http.Response, err error) {
 	spare := known
 	if !p.covers(known, time.Now()) || !p.mayBeStale(req) {
 		spare = nil
@@ -118,7 +118,7 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 		}
 	}()
 	s := p.board(sent, q)
-	if spare != nil && p.tooLate(s) && p.covers(spare, time.Now()) && p.goOn(s, q) {
+	if spare != nil && p.tooLate(s) && p.lasts(spare, q, found) && p.goOn(s, q) {
 		return p.stale(req, spare, softTimeout, policy.TimedOut), nil
 	}
 	resp, joined, err := s.wait(req.Context())
@@ -126,8 +126,10 @@ func (p *predictions) ask(req *http.Request, q question, known *entry) (resp *ht
 		return nil, err
 	}
 	verdict := telemetry.Judge(req, resp, err, p.cfg.Classify)
-	if instead := p.standIn(req, spare, resp, err, verdict); instead != nil {
-		return instead, nil
+	if p.lasts(spare, q, found) {
+		if instead := p.standIn(req, spare, resp, err, verdict); instead != nil {
+			return instead, nil
+		}
 	}
 	if joined {
 		p.follow(req, q, s, resp)
@@ -154,10 +156,17 @@ func (p *predictions) failed(req *http.Request, spare *entry, refusal error) (*h
 	return nil, refusal
 }
 
+// lasts reports whether spare, which was found in an epoch, may still stand in for an
+// answer once a call has taken its time: if neither its window has ended nor it was
+// purged.
+func (p *predictions) lasts(spare *entry, q question, found epoch) bool {
+	return p.covers(spare, time.Now()) && !p.store.purges.since(found, q.key, spare.of)
+}
+
 // standIn returns spare if it stands in for the outcome of a call, which it ends, else
 // nil.
 func (p *predictions) standIn(req *http.Request, spare *entry, resp *http.Response, err error, v policy.Verdict) *http.Response {
-	if p.handOn || !p.covers(spare, time.Now()) || !telemetry.WantsSpare(req, err, v) {
+	if p.handOn || !telemetry.WantsSpare(req, err, v) {
 		return nil
 	}
 	if err == nil {

@@ -48,7 +48,7 @@ func TestSettledLeavesTheRequestWhole(t *testing.T) {
 		stale := &entry{message: message{freshUntil: now.Add(-time.Second), dropAt: now.Add(time.Hour)}}
 		fresh := &entry{message: message{freshUntil: now.Add(time.Minute), dropAt: now.Add(time.Hour)}}
 		fresh.put(m.store, q.key, m.store.epoch())
-		_, err := p.ask(req, q, stale)
+		_, err := p.ask(req, q, stale, 0)
 		require.Equal(t, errSettled, err)
 		assert.False(t, closed)
 		requireEmpty(t, m.flights)
