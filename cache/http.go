@@ -234,6 +234,16 @@ func (c *httpCache) give(req *http.Request, h http.Header, s *stored, standing s
 	return resp, true
 }
 
+// spare returns the answer that may stand in for one that could not be had, nil for none:
+// one that was found before the call may have been purged since, or its target changed.
+func (c *httpCache) spare(w *wanted, disconnected bool) *stored {
+	now := time.Now()
+	if s, _ := c.find(w, now); s != nil && s.covers(w.cc, disconnected, now, c.maxStale) {
+		return s
+	}
+	return nil
+}
+
 // standIn answers from memory in place of an answer that could not be had.
 func (c *httpCache) standIn(req *http.Request, w *wanted, s *stored, detail string, cause policy.Class) *http.Response {
 	now := time.Now()
@@ -281,11 +291,11 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 	}
 	if found != nil && (err != nil || isError(resp.StatusCode)) {
 		verdict := telemetry.Judge(req, resp, err, nil)
-		if !telemetry.CallerLeft(req.Context()) && found.covers(w.cc, err != nil, time.Now(), c.maxStale) {
+		if spare := c.spare(w, err != nil); spare != nil && !telemetry.CallerLeft(req.Context()) {
 			if err == nil {
 				body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
 			}
-			return c.standIn(req, w, found, "stale-if-error", verdict.Class), nil
+			return c.standIn(req, w, spare, "stale-if-error", verdict.Class), nil
 		}
 	}
 	if leader != nil {

@@ -151,8 +151,9 @@ func (c *httpCache) soon(req *http.Request, w *wanted, found *stored) (*http.Res
 			return nil, false
 		}
 	}
-	if !found.covers(w.cc, true, time.Now(), c.maxStale) { // its time was up meanwhile
+	spare := c.spare(w, true)
+	if spare == nil {
 		return nil, false
 	}
-	return c.standIn(req, w, found, "soft-timeout", policy.TimedOut), true
+	return c.standIn(req, w, spare, "soft-timeout", policy.TimedOut), true
 }

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -289,6 +290,53 @@ func TestHTTPSoftTimeout(t *testing.T) {
 			assert.Equal(t, "secret", text)
 		})
 	})
+}
+
+// What was changed or purged while a call was under way does not stand in for its
+// answer.
+func TestHTTPForgottenIsNotGiven(t *testing.T) {
+	put := func(t *testing.T, rt http.RoundTripper, _ *cache.Store) {
+		req := get(t)
+		req.Method = http.MethodPut
+		ask(t, rt, req)
+	}
+	tests := map[string]struct {
+		forget func(*testing.T, http.RoundTripper, *cache.Store)
+		want   string
+	}{
+		"changed": {put, ""},
+		"purged":  {func(_ *testing.T, _ http.RoundTripper, s *cache.Store) { s.Purge() }, ""},
+		"neither": {func(*testing.T, http.RoundTripper, *cache.Store) {}, "stale"},
+	}
+	for name, tt := range tests {
+		for _, soft := range []time.Duration{0, 2 * time.Second} {
+			t.Run(fmt.Sprintf("%s, soft timeout %v", name, soft), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					upstream := saying("Cache-Control: max-age=10, stale-if-error=60", func(*http.Request) string { return answer })
+					store := cache.NewStore(cache.StoreConfig{})
+					rt := cache.HTTP(cache.HTTPConfig{Store: store, SoftTimeout: soft})(upstream)
+					ask(t, rt, get(t))
+					time.Sleep(20 * time.Second)
+					upstream.respond = func(req *http.Request) (*http.Response, error) {
+						if req.Method == http.MethodPut {
+							return response(http.StatusNoContent, ""), nil
+						}
+						time.Sleep(3 * time.Second)
+						return nil, errDown
+					}
+					time.AfterFunc(time.Second, func() { tt.forget(t, rt, store) })
+					resp, err := rt.RoundTrip(get(t))
+					if tt.want == "" {
+						require.ErrorIs(t, err, errDown)
+					} else {
+						require.NoError(t, err)
+						assert.Equal(t, tt.want, sourceOf(resp))
+					}
+					time.Sleep(time.Minute)
+				})
+			})
+		}
+	}
 }
 
 // A refusal from below is the fastest way to be disconnected. The answer stays.
