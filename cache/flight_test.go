@@ -223,6 +223,7 @@ func TestFlightSettledWithoutTheFirstCaller(t *testing.T) {
 					assert.ErrorIs(t, err, errSettled)
 				}
 				time.Sleep(time.Second)
+				synctest.Wait()
 				assert.Equal(t, leaves, closed)
 				leave()
 			})
