@@ -64,8 +64,8 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	trail.mu.Lock()
-	a.status, a.verdict = resp.StatusCode, v
-	trail.failedLocked(errorType(a.ctx, a.status, v, nil, ""))
+	a.status, a.class = resp.StatusCode, v.Class
+	trail.failedLocked(errorType(a.ctx, a.status, v.Class, nil, ""))
 	if !trail.ended {
 		a.Status, a.Verdict, a.Duration = resp.StatusCode, v, time.Since(a.Start)
 	}
@@ -112,8 +112,8 @@ type attempt struct {
 	ctx   context.Context // with the span
 	span  trace.Span
 
-	status  int            // as the attempt itself has it, whether or not the trail still takes it
-	verdict policy.Verdict // likewise, at the header
+	status int          // as the attempt itself has it, whether or not the trail still takes it
+	class  policy.Class // likewise, at the header
 }
 
 // begin adds an attempt to the trail.
@@ -135,7 +135,9 @@ func (t *Trail) begin(l *attemptLayer, hedge bool) *attempt {
 	if t.ended {
 		return a
 	}
-	a.Waited, t.pending = t.pending, 0
+	if t.troubles != nil {
+		a.Waited, t.troubles.pending = t.troubles.pending, 0
+	}
 	if len(t.attempts) < maxKept {
 		t.attempts = append(t.attempts, a)
 	} else {
@@ -146,19 +148,25 @@ func (t *Trail) begin(l *attemptLayer, hedge bool) *attempt {
 
 // BodyEnd implements [body.Watcher].
 func (a *attempt) BodyEnd(err error) error {
-	a.end(JudgeBody(a.ctx, a.verdict, err), err)
+	a.end(JudgeBody(a.ctx, a.header(), err), err)
 	return err
 }
+
+// header returns the verdict at the header, of which only the class is kept.
+func (a *attempt) header() policy.Verdict { return policy.Verdict{Class: a.class} }
 
 // end closes the span and records the duration. Err is what ended the attempt, nil if
 // that was its answer.
 func (a *attempt) end(v policy.Verdict, err error) (duration time.Duration, failure string) {
-	failure = errorType(a.ctx, a.status, v, err, "")
+	failure = errorType(a.ctx, a.status, v.Class, err, "")
 	a.trail.mu.Lock()
 	a.trail.failedLocked(failure)
 	duration = time.Since(a.Start)
 	if !a.trail.ended {
-		a.Verdict, a.Duration = v, duration
+		a.Duration = duration
+		if a.status == 0 || v != a.header() { // else it is as it was
+			a.Verdict = v
+		}
 	}
 	function, status := a.trail.function, a.status
 	a.trail.mu.Unlock()

@@ -30,13 +30,13 @@ func Behind(ctx context.Context) (behind context.Context, over func(v policy.Ver
 	trail.claimed.Store(true)
 	behind, span := trail.recorder.startBehind(behind, trigger, trail.function)
 	return behind, func(v policy.Verdict, err error) {
-		function, _, _ := trail.finish()
+		end := trail.finish()
 		if span.IsRecording() {
 			span.SetAttributes(keyAttempts.Int(trail.AttemptCount()))
-			if function != "" {
-				span.SetAttributes(keyFunction.String(function))
+			if end.function != "" {
+				span.SetAttributes(keyFunction.String(end.function))
 			}
-			if failure := errorType(behind, 0, v, err, trail.lastReason()); failure != "" {
+			if failure := errorType(behind, 0, v.Class, err, end.reason); failure != "" {
 				span.SetAttributes(keyErrorType.String(failure))
 				span.SetStatus(codes.Error, "")
 			}

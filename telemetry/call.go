@@ -87,7 +87,7 @@ func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	done := false
 	defer func() {
 		if !done { // a panic below, or in Classify
-			call.end(policy.Verdict{Class: policy.Unknown}, nil)
+			call.end(policy.Unknown, nil)
 		}
 	}()
 	resp, err := body.Send(l.next, &call.req)
@@ -127,14 +127,14 @@ type call struct {
 	trail   *Trail
 	req     http.Request // the one that is sent, with the trail and the span
 	span    trace.Span
-	verdict policy.Verdict
-	counted bool // among those under way
+	class   policy.Class // at the header
+	counted bool         // among those under way
 }
 
 // fail ends the call with an error.
 func (c *call) fail(err error) error {
 	v := Judge(&c.req, nil, err, c.layer.cfg.Classify)
-	c.end(v, err)
+	c.end(v.Class, err)
 	if _, ok := err.(*policy.Error); ok { //nolint:errorlint // one further in is part of another error
 		return err
 	}
@@ -157,7 +157,7 @@ func (c *call) answered(resp *http.Response) {
 	if inner != c.trail {
 		resp.Request = &c.req
 	}
-	c.verdict = Judge(&c.req, resp, nil, c.layer.cfg.Classify)
+	c.class = Judge(&c.req, resp, nil, c.layer.cfg.Classify).Class
 	if c.trail.Answer().Source == "" {
 		c.settleAnswer(resp, inner)
 	}
@@ -172,34 +172,35 @@ func (c *call) settleAnswer(resp *http.Response, inner *Trail) {
 		return
 	}
 	delete(resp.Header, HeaderName)
-	if c.verdict.Class == policy.OK {
+	if c.class == policy.OK {
 		c.trail.Answered(c.req.Context(), Answer{Source: Live})
 	}
 }
 
 // BodyEnd implements [body.Watcher].
 func (c *call) BodyEnd(err error) error {
-	c.end(JudgeBody(c.req.Context(), c.verdict, err), err)
+	c.end(JudgeBody(c.req.Context(), policy.Verdict{Class: c.class}, err).Class, err)
 	return err
 }
 
 // end closes the span and records the duration. Err is what ended the call, nil if that
 // was its answer.
-func (c *call) end(v policy.Verdict, err error) {
-	ctx, waited := c.req.Context(), c.trail.Waited()
-	function, answer, duration := c.trail.finish()
-	failure := errorType(ctx, 0, v, err, c.trail.lastReason())
+func (c *call) end(class policy.Class, err error) {
+	ctx := c.req.Context()
+	end := c.trail.finish()
+	function, source, duration := end.function, end.answer.Source, end.duration
+	failure := errorType(ctx, 0, class, err, end.reason)
 	failed := failure != ""
-	c.layer.activity.ended(c.trail.start.Add(duration), outcomeOf(answer.Source, failed, v.Class == policy.Canceled), duration)
-	if failed && (v.Class == policy.QuotaExceeded || v.Class == policy.Unauthenticated) {
-		c.layer.cfg.Events.Failed(function, v.Class)
+	c.layer.activity.ended(c.trail.start.Add(duration), outcomeOf(source, failed, class == policy.Canceled), duration)
+	if failed && (class == policy.QuotaExceeded || class == policy.Unauthenticated) {
+		c.layer.cfg.Events.Failed(function, class)
 	}
-	c.layer.recorder.called(ctx, function, duration, waited, answer.Source, failure, v.Class)
+	c.layer.recorder.called(ctx, function, duration, end.waited, source, failure, class)
 	if c.counted {
 		c.layer.recorder.over(ctx, function)
 	}
 	if c.span.IsRecording() {
-		c.describe(answer, failure)
+		c.describe(end.answer, failure)
 	}
 	c.span.End()
 }
@@ -227,9 +228,16 @@ func (c *call) describe(answer Answer, failure string) {
 	c.span.SetAttributes(attributes...)
 }
 
-// finish sets the duration of the call, once, and returns what the records of the
-// call are about.
-func (t *Trail) finish() (function string, a Answer, d time.Duration) {
+// An ending is what the records of a call that has ended are about.
+type ending struct {
+	function         string
+	answer           Answer
+	duration, waited time.Duration
+	reason           string // of the last refusal
+}
+
+// finish sets the duration of the call, once.
+func (t *Trail) finish() ending {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.duration == 0 {
@@ -238,5 +246,6 @@ func (t *Trail) finish() (function string, a Answer, d time.Duration) {
 	t.ended = true
 	t.judged = nil // they hold responses and their requests
 	t.judgedRoom = [1]judgement{}
-	return t.function, t.answer, t.duration
+	met := t.metLocked()
+	return ending{t.function, t.answer, t.duration, met.waited, met.reason}
 }

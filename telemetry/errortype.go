@@ -28,20 +28,20 @@ const otherError = "_OTHER"
 // 429 and rate_limited for another. Status is zero for it, and reason is that of the
 // refusal that it met last, "" if it met none. Err is what ended the exchange, nil if
 // that was its answer, and ctx the context in which it was.
-func errorType(ctx context.Context, status int, v policy.Verdict, err error, reason string) string {
+func errorType(ctx context.Context, status int, class policy.Class, err error, reason string) string {
 	switch {
-	case v.Class == policy.OK || v.Class == policy.Canceled:
+	case class == policy.OK || class == policy.Canceled:
 		return ""
 	case status >= http.StatusBadRequest:
 		return statusText(status)
 	}
-	if detail := detailOf(ctx, v.Class, err); detail != "" {
+	if detail := detailOf(ctx, class, err); detail != "" {
 		return detail
 	}
-	if v.Class == policy.Refused && reason != "" {
+	if class == policy.Refused && reason != "" {
 		return boundedReason(reason)
 	}
-	return classText(v.Class)
+	return classText(class)
 }
 
 // detailOf returns what err says beyond its class, "" if that is nothing.

@@ -49,7 +49,7 @@ func TestErrorType(t *testing.T) {
 		for _, class := range append(policy.Classes(), 200) {
 			for _, reason := range append([]string{"", "made up"}, reasons...) {
 				for _, err := range failures {
-					got := errorType(t.Context(), status, policy.Verdict{Class: class}, err, reason)
+					got := errorType(t.Context(), status, class, err, reason)
 					assert.True(t, vocabulary[got], "%d %v %v %q: %q", status, class, err, reason, got)
 					noError := class == policy.OK || class == policy.Canceled
 					assert.Equal(t, noError, got == "")
@@ -87,10 +87,10 @@ func TestErrorType(t *testing.T) {
 		{0, policy.Unknown, nil, "", "_OTHER"},
 		{999, policy.Unknown, nil, "", "_OTHER"},
 	} {
-		assert.Equal(t, tt.want, errorType(hidden, tt.status, policy.Verdict{Class: tt.class}, tt.err, tt.reason), "%+v", tt)
+		assert.Equal(t, tt.want, errorType(hidden, tt.status, tt.class, tt.err, tt.reason), "%+v", tt)
 	}
 	ctx := t.Context()
-	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = errorType(ctx, 503, policy.Verdict{Class: policy.Overloaded}, nil, "") }))
+	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = errorType(ctx, 503, policy.Overloaded, nil, "") }))
 }
 
 // TestReasonsAreTheDocumented: the list here is the one that policy.Refusal has.

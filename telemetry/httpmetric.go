@@ -94,7 +94,7 @@ type countedRequest struct {
 
 // BodyEnd implements [body.Watcher].
 func (c *countedRequest) BodyEnd(err error) error {
-	c.layer.over(c.attempt, c.target, JudgeBody(c.ctx, c.verdict, err), err)
+	c.layer.over(c.attempt, c.target, JudgeBody(c.ctx, c.header(), err), err)
 	return err
 }
 

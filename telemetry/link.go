@@ -46,8 +46,8 @@ func (t *Trail) Joined(ctx, leader context.Context) {
 		return
 	}
 	t.mu.Lock()
-	if !t.ended && len(t.notes) < maxKept {
-		t.notes = append(t.notes, Note{Layer: "cache", Reason: NotAlone})
+	if met := t.meetsLocked(); !t.ended && len(met.notes) < maxKept {
+		met.notes = append(met.notes, Note{Layer: "cache", Reason: NotAlone})
 	}
 	t.mu.Unlock()
 	to := trace.SpanContextFromContext(leader)

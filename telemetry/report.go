@@ -37,8 +37,9 @@ func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Clas
 	}
 	t.mu.Lock()
 	if !t.ended {
-		t.pending = wait
-		t.waited += wait
+		met := t.meetsLocked()
+		met.pending = wait
+		met.waited += wait
 	}
 	failure := t.failureLocked(class)
 	t.mu.Unlock()
@@ -48,19 +49,18 @@ func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Clas
 // failedLocked takes note of the error.type of an attempt, "" if it is none.
 func (t *Trail) failedLocked(failure string) {
 	if failure != "" {
-		kept := failure
-		t.failure = &kept
+		t.meetsLocked().failure = failure
 	}
 }
 
 // failureLocked returns the error.type of what ended in class last: an attempt, or
 // what came in the place of one.
 func (t *Trail) failureLocked(class policy.Class) string {
-	switch {
-	case class == policy.Refused && t.reason != "":
-		return t.reason
-	case class != policy.Refused && t.failure != nil:
-		return *t.failure
+	switch met := t.metLocked(); {
+	case class == policy.Refused && met.reason != "":
+		return met.reason
+	case class != policy.Refused && met.failure != "":
+		return met.failure
 	}
 	return classText(class)
 }
@@ -76,11 +76,12 @@ func (t *Trail) Stopped(reason string, retryAt time.Time) {
 		t.mu.Unlock()
 		return
 	}
-	if len(t.notes) < maxKept {
-		t.notes = append(t.notes, Note{Layer: layerOfRetry, Reason: reason})
+	met := t.meetsLocked()
+	if len(met.notes) < maxKept {
+		met.notes = append(met.notes, Note{Layer: layerOfRetry, Reason: reason})
 	}
 	if !retryAt.IsZero() {
-		t.retryAt = retryAt
+		met.retryAt = retryAt
 	}
 	function := t.function
 	t.mu.Unlock()
@@ -102,14 +103,15 @@ func (t *Trail) Refused(ctx context.Context, r *policy.Refusal) {
 		return
 	}
 	t.mu.Lock()
-	if !t.ended && len(t.refusals) < maxKept {
-		t.refusals = append(t.refusals, Refused{At: time.Now(), Layer: r.Layer, Reason: r.Reason, RetryAt: r.RetryAt})
-	}
-	if !t.ended && !r.RetryAt.IsZero() {
-		t.retryAt = r.RetryAt
-	}
 	if !t.ended {
-		t.reason = boundedReason(r.Reason)
+		met := t.meetsLocked()
+		if len(met.refusals) < maxKept {
+			met.refusals = append(met.refusals, Refused{At: time.Now(), Layer: r.Layer, Reason: r.Reason, RetryAt: r.RetryAt})
+		}
+		if !r.RetryAt.IsZero() {
+			met.retryAt = r.RetryAt
+		}
+		met.reason = boundedReason(r.Reason)
 	}
 	function := t.function
 	t.mu.Unlock()

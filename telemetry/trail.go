@@ -30,21 +30,45 @@ type Trail struct {
 	attempts []*attempt    // at most maxKept
 	dropped  int           // attempts that are not kept
 	judged   []judgement   // verdicts of the latest outcomes, at most maxJudged
-	waited   time.Duration // all waits
-	pending  time.Duration // the wait before the next attempt
-	refusals []Refused     // at most maxKept
-	reason   string        // of the last refusal
-	failure  *string       // error.type of the last attempt that has one; a pointer, as most have none
 	looked   string        // what the first cache lookup came to
 	endpoint string        // of the last attempt that was no hedge
-	notes    []Note        // at most maxKept
-	retryAt  time.Time     // when a new call makes sense, zero if nobody said
+	troubles *trouble      // nil if the call met none
 
 	// Where the lists and the first attempt are, so that a call that goes well
 	// costs no allocation for them.
 	first       attempt
 	attemptRoom [2]*attempt
 	judgedRoom  [1]judgement
+}
+
+// A trouble is what only calls have that do not go well.
+type trouble struct {
+	waited   time.Duration // all waits
+	pending  time.Duration // the wait before the next attempt
+	refusals []Refused     // at most maxKept
+	reason   string        // of the last refusal
+	failure  string        // error.type of the last attempt that has one
+	notes    []Note        // at most maxKept
+	retryAt  time.Time     // when a new call makes sense, zero if nobody said
+}
+
+// noTrouble is that of a call which met none. Nobody writes to it.
+var noTrouble trouble
+
+// metLocked returns what trouble t met, to be read.
+func (t *Trail) metLocked() *trouble {
+	if t.troubles == nil {
+		return &noTrouble
+	}
+	return t.troubles
+}
+
+// meetsLocked returns what trouble t met, to be written to.
+func (t *Trail) meetsLocked() *trouble {
+	if t.troubles == nil {
+		t.troubles = new(trouble)
+	}
+	return t.troubles
 }
 
 // maxKept bounds each list of a trail. What exceeds it is counted.
@@ -96,7 +120,7 @@ type Note struct {
 func (t *Trail) lastReason() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.reason
+	return t.metLocked().reason
 }
 
 // lookup returns what the first cache lookup came to, "" if there was none.
@@ -208,7 +232,7 @@ func (t *Trail) Waited() time.Duration {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.waited
+	return t.metLocked().waited
 }
 
 // Refusals returns a copy of the refusals that the call met, at most 32.
@@ -218,7 +242,7 @@ func (t *Trail) Refusals() []Refused {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append([]Refused(nil), t.refusals...)
+	return append([]Refused(nil), t.metLocked().refusals...)
 }
 
 // Notes returns a copy of what layers left undone, at most 32.
@@ -228,7 +252,7 @@ func (t *Trail) Notes() []Note {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append([]Note(nil), t.notes...)
+	return append([]Note(nil), t.metLocked().notes...)
 }
 
 // RetryAt returns when a new call makes sense, as far as the server or a layer
@@ -239,7 +263,7 @@ func (t *Trail) RetryAt() time.Time {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.retryAt
+	return t.metLocked().retryAt
 }
 
 // Duration returns how long the call took, to the end of its body. It is zero
@@ -282,10 +306,10 @@ func (t *Trail) String() string {
 		}
 		fmt.Fprintf(&b, " %s %v", a.Verdict.Class, a.Duration)
 	}
-	for _, r := range t.refusals {
+	for _, r := range t.metLocked().refusals {
 		fmt.Fprintf(&b, " | refused by %s: %s", r.Layer, r.Reason)
 	}
-	for _, n := range t.notes {
+	for _, n := range t.metLocked().notes {
 		fmt.Fprintf(&b, " | %s stopped: %s", n.Layer, n.Reason)
 	}
 	return b.String()

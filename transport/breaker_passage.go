@@ -15,12 +15,13 @@ type passage struct {
 	breaker *Breaker
 	ctx     context.Context
 	permit  permit
-	verdict policy.Verdict // at the header
+	wait    time.Duration // that the server asked for
 
 	// waiting is since when the caller waits for the server. It is kept only if
 	// somebody will ask.
 	waiting time.Time
-	limited bool // the caller has a deadline
+	limited bool         // the caller has a deadline
+	class   policy.Class // at the header
 	slow    bool
 }
 
@@ -35,7 +36,7 @@ func (p *passage) begin() {
 // answered takes the verdict on the response or the error. The passage ends here,
 // unless there is a body to wait for.
 func (p *passage) answered(resp *http.Response, err error, v policy.Verdict) {
-	p.verdict = v
+	p.class, p.wait = v.Class, v.Wait
 	if slow := p.breaker.cfg.SlowCall; slow > 0 {
 		p.slow = time.Since(p.waiting) >= slow
 	}
@@ -53,7 +54,7 @@ func (p *passage) answered(resp *http.Response, err error, v policy.Verdict) {
 
 // BodyEnd implements [body.Watcher].
 func (p *passage) BodyEnd(err error) error {
-	verdict := p.verdict
+	verdict := policy.Verdict{Class: p.class, Wait: p.wait}
 	if broken(err) { // a fault even in the middle of an error page
 		verdict = p.tempered(telemetry.JudgeBody(p.ctx, policy.Verdict{Class: policy.OK}, err))
 	}

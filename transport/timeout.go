@@ -134,14 +134,11 @@ func (t *timeout) begin(req *http.Request) (*exchange, *body.Room) {
 	}
 	x, room := t.newExchange()
 	x.limits, x.ctx, x.source = t.limits, ctx, ctx
-	x.start, x.deadline, x.moves = now, deadline, moves
-	if moves {
-		x.deadline = time.Time{} // asked for each time
-	}
+	x.start = now
 	x.wholeBy, x.current = never, t.firstByte
 	if t.total != nil {
 		if own := now.Add(t.cfg.Total); !ok || moves || own.Before(deadline) {
-			x.deadline, x.whole, x.wholeBy = own, t.total, t.cfg.Total
+			x.whole, x.wholeBy = t.total, t.cfg.Total
 		}
 	}
 	if t.call != nil {

@@ -11,13 +11,15 @@ import (
 
 // Deadline implements [context.Context].
 func (x *exchange) Deadline() (time.Time, bool) {
-	deadline := x.deadline
-	if x.moves {
-		if others, ok := x.ctx.Deadline(); ok && (deadline.IsZero() || others.Before(deadline)) {
-			deadline = others
-		}
+	deadline, ok := x.ctx.Deadline() // each time, as it may be put off
+	if x.total == nil {
+		return deadline, ok
 	}
-	return deadline, !deadline.IsZero()
+	own := x.start.Add(x.cfg.Total)
+	if ok && deadline.Before(own) {
+		return deadline, true
+	}
+	return own, true
 }
 
 // Done implements [context.Context].

@@ -16,13 +16,11 @@ import (
 // somebody wants to know.
 type exchange struct {
 	*limits
-	ctx      context.Context // the request's
-	source   context.Context // whose end is the exchange's, too: ctx, or what is above the call that lent its limit
-	start    time.Time
-	deadline time.Time            // of the context; zero without one, or if only that of ctx counts
-	moves    bool                 // the deadline of ctx, which may be put off
-	whole    *policy.TimeoutError // the total that is kept, or nil
-	wholeBy  time.Duration        // when it is up, as all times here since start; never without one
+	ctx     context.Context // the request's
+	source  context.Context // whose end is the exchange's, too: ctx, or what is above the call that lent its limit
+	start   time.Time
+	whole   *policy.TimeoutError // the total that is kept, or nil
+	wholeBy time.Duration        // when it is up, as all times here since start; never without one
 
 	over  atomic.Bool // all that the exchange held is free
 	asked atomic.Bool // for Done: inner and cancel are there for good

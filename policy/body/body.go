@@ -68,13 +68,6 @@ func (r *Room) Watch(resp *http.Response, w Watcher) {
 	of(resp, r).add(w)
 }
 
-func (b *watched) add(w Watcher) {
-	b.watchers = append(b.watchers, w)
-	if p, ok := w.(Pacer); ok {
-		b.pacers = append(b.pacers, p)
-	}
-}
-
 // of returns the body of resp as one of ours, wrapping it if need be, in the room
 // that there is.
 func of(resp *http.Response, room *Room) *watched {

@@ -286,6 +286,20 @@ func TestPacerTime(t *testing.T) {
 	})
 }
 
+// TestManyPacers: all are told of each read, however many they are, and each of the end.
+func TestManyPacers(t *testing.T) {
+	resp, paced := response(newSource("abc", io.EOF)), make([]counter, 5)
+	for i := range paced {
+		body.Watch(resp, &paced[i])
+	}
+	_, err := io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	for i := range paced {
+		assert.Equal(t, paced[0], paced[i])
+		assert.Positive(t, paced[i])
+	}
+}
+
 // readTimes is a body.Pacer that keeps when reads began.
 type readTimes []time.Time
 

@@ -12,13 +12,12 @@ type owner interface{ own() *watched }
 // watched is a response body with its watchers. Reads are the caller's and come
 // one at a time; Close may come at any time.
 type watched struct {
-	rc        io.ReadCloser
-	prefix    *prefix // what was peeked and not read yet, or nil
-	watchers  []Watcher
-	pacers    []Pacer    // those among the watchers
-	room      [6]Watcher // where watchers start out, so that as many as a stack has cost no allocation
-	pacerRoom [2]Pacer   // likewise
-	ended     atomic.Bool
+	rc       io.ReadCloser
+	prefix   *prefix // what was peeked and not read yet, or nil
+	watchers []Watcher
+	room     [6]Watcher // where watchers start out, so that as many as a stack has cost no allocation
+	pacers   [2]Pacer   // those among the watchers, nil if there are fewer
+	ended    atomic.Bool
 }
 
 func (b *watched) own() *watched { return b }
@@ -26,8 +25,37 @@ func (b *watched) own() *watched { return b }
 // wrap puts b around rc.
 func (b *watched) wrap(rc io.ReadCloser) {
 	b.rc = rc
-	b.watchers, b.pacers = b.room[:0], b.pacerRoom[:0]
+	b.watchers = b.room[:0]
 }
+
+func (b *watched) add(w Watcher) {
+	b.watchers = append(b.watchers, w)
+	p, ok := w.(Pacer)
+	switch {
+	case !ok:
+	case b.pacers[0] == nil:
+		b.pacers[0] = p
+	case b.pacers[1] == nil:
+		b.pacers[1] = p
+	default:
+		b.pacers[1] = &bothPacers{b.pacers[1], p}
+	}
+}
+
+// bothPacers are two pacers as one, which watches nothing itself.
+type bothPacers struct{ first, second Pacer }
+
+func (b *bothPacers) BodyRead(now time.Time) {
+	b.first.BodyRead(now)
+	b.second.BodyRead(now)
+}
+
+func (b *bothPacers) BodyGot() {
+	b.first.BodyGot()
+	b.second.BodyGot()
+}
+
+func (*bothPacers) BodyEnd(err error) error { return err }
 
 func (b *watched) Read(p []byte) (int, error) {
 	n, err := b.paced(p)
@@ -39,16 +67,20 @@ func (b *watched) Read(p []byte) (int, error) {
 
 // paced reads and tells the pacers, even if the read panics.
 func (b *watched) paced(p []byte) (int, error) {
-	if len(b.pacers) == 0 {
+	if b.pacers[0] == nil {
 		return b.read(p)
 	}
 	now := time.Now()
 	for _, pacer := range b.pacers {
-		pacer.BodyRead(now)
+		if pacer != nil {
+			pacer.BodyRead(now)
+		}
 	}
 	defer func() {
 		for _, pacer := range b.pacers {
-			pacer.BodyGot()
+			if pacer != nil {
+				pacer.BodyGot()
+			}
 		}
 	}()
 	return b.read(p)
@@ -138,7 +170,7 @@ type writerTo struct {
 }
 
 func (b *writerTo) WriteTo(w io.Writer) (int64, error) {
-	if b.prefix != nil || len(b.pacers) > 0 {
+	if b.prefix != nil || b.pacers[0] != nil {
 		return io.Copy(w, b.watched) // which does no more than read
 	}
 	dst := &destination{Writer: w}
