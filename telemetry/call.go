@@ -127,8 +127,8 @@ type call struct {
 	trail   *Trail
 	req     http.Request // the one that is sent, with the trail and the span
 	span    trace.Span
+	counted *set         // among those under way, nil if it is not
 	class   policy.Class // at the header
-	counted bool         // among those under way
 }
 
 // fail ends the call with an error.
@@ -196,9 +196,7 @@ func (c *call) end(class policy.Class, err error) {
 		c.layer.cfg.Events.Failed(function, class)
 	}
 	c.layer.recorder.called(ctx, function, duration, end.waited, source, failure, class)
-	if c.counted {
-		c.layer.recorder.over(ctx, function)
-	}
+	c.layer.recorder.over(ctx, c.counted)
 	if c.span.IsRecording() {
 		c.describe(end.answer, failure)
 	}

@@ -95,9 +95,7 @@ func TestEventsCostNoMemory(t *testing.T) {
 		"called": func(r *recorder) { r.called(ctx, "f", time.Second, time.Second, Live, "", policy.OK) },
 		"failed": func(r *recorder) { r.called(ctx, "f", time.Second, 0, "", "503", policy.Overloaded) },
 		"under way": func(r *recorder) {
-			if r.began(ctx, "f") {
-				r.over(ctx, "f")
-			}
+			r.over(ctx, r.began(ctx, "f"))
 		},
 		"http request": func(r *recorder) {
 			r.requests.record(ctx, r.requests.targetOf(&http.Request{URL: target}), 503, time.Second, "503")

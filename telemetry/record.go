@@ -16,19 +16,22 @@ type active struct {
 	sets
 }
 
-// began counts a call that begins, and reports whether it did: an SDK that is
-// installed meanwhile must not see it end.
-func (r *recorder) began(ctx context.Context, function string) bool {
+// began counts a call that begins. It returns what over needs, nil if the call is not
+// counted: an SDK that is installed meanwhile must not see it end.
+func (r *recorder) began(ctx context.Context, function string) *set {
 	if r == nil || !r.callActive.Enabled(ctx) {
-		return false
+		return nil
 	}
-	r.callActive.Add(ctx, 1, r.callActive.of(labels{function: function}).add...)
-	return true
+	with := r.callActive.of(labels{function: function})
+	r.callActive.Add(ctx, 1, with.add...)
+	return with
 }
 
 // over takes back what began counted.
-func (r *recorder) over(ctx context.Context, function string) {
-	r.callActive.Add(ctx, -1, r.callActive.of(labels{function: function}).add...)
+func (r *recorder) over(ctx context.Context, with *set) {
+	if with != nil {
+		r.callActive.Add(ctx, -1, with.add...)
+	}
 }
 
 // called records a call that has ended. Failure is its error.type, "" if it is none.

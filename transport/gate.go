@@ -265,8 +265,7 @@ func (g *gate) woken() {
 
 // hear follows what an answer tells of the server's rate limits. It reports
 // whether one of them is used up.
-func (g *gate) hear(h http.Header, in admission) (usedUp bool) {
-	now := time.Now()
+func (g *gate) hear(h http.Header, in admission, now time.Time) (usedUp bool) {
 	quotas := policy.Quotas(h, now)
 	if len(quotas) == 0 {
 		return false
@@ -305,12 +304,11 @@ func hasLess(a, b policy.Quota) bool {
 // learn adjusts the bounds to what a request came to.
 // A server whose figures say that a limit is used up has said how fast it may be
 // asked: no rate need be guessed.
-func (g *gate) learn(v policy.Verdict, in admission, usedUp bool) {
+func (g *gate) learn(v policy.Verdict, in admission, usedUp bool, now time.Time) {
 	if usedUp && v.Class == policy.RateLimited {
 		return
 	}
 	throttled := v.Class == policy.RateLimited
-	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {

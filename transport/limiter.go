@@ -122,11 +122,12 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}()
 	resp, err := body.Send(l.next, req)
-	usedUp := err == nil && l.gate.hear(resp.Header, in)
+	now := time.Now()
+	usedUp := err == nil && l.gate.hear(resp.Header, in, now)
 	if adapts := l.cfg.InFlight == 0; adapts || l.cfg.PerSecond > 0 {
 		v := telemetry.Judge(req, resp, err, l.cfg.Classify)
 		if adapts || v.Class == policy.RateLimited {
-			l.gate.learn(v, in, usedUp)
+			l.gate.learn(v, in, usedUp, now)
 		}
 	}
 	if err != nil {

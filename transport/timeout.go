@@ -128,8 +128,7 @@ func (t *timeout) begin(req *http.Request) (*exchange, *body.Room) {
 	}
 	ctx, now := req.Context(), time.Now()
 	deadline, ok := ctx.Deadline()
-	moves := ok && policy.DeadlineMoves(ctx)
-	if ok && !moves && !deadline.After(now.Add(t.shortest)) {
+	if ok && !deadline.After(now.Add(t.shortest)) && !policy.DeadlineMoves(ctx) {
 		return nil, nil
 	}
 	x, room := t.newExchange()
@@ -137,7 +136,7 @@ func (t *timeout) begin(req *http.Request) (*exchange, *body.Room) {
 	x.start = now
 	x.wholeBy, x.current = never, t.firstByte
 	if t.total != nil {
-		if own := now.Add(t.cfg.Total); !ok || moves || own.Before(deadline) {
+		if !ok || now.Add(t.cfg.Total).Before(deadline) || policy.DeadlineMoves(ctx) {
 			x.whole, x.wholeBy = t.total, t.cfg.Total
 		}
 	}
