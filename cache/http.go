@@ -52,8 +52,9 @@ type HTTPConfig struct {
 	// Zero means 16.
 	MaxRefreshes int
 
-	// RefreshBackoff is how long after one that failed the next fetch behind
-	// callers of the same answer begins, at the earliest. Zero means 10 s.
+	// RefreshBackoff is how long after one that failed, or brought nothing to store,
+	// the next fetch behind callers of the same answer begins, at the earliest. Zero
+	// means 10 s.
 	RefreshBackoff time.Duration
 
 	// Name is what the cache calls itself in Cache-Status, a token. Zero means
