@@ -63,6 +63,7 @@ func TestMemoAsksWhetherItIsRefused(t *testing.T) {
 		}
 		assert.Zero(t, upstream.asked, "there is nothing to give, or nobody to give it to")
 
+		synctest.Wait() // what the one who left has sent is over
 		upstream.refusal, upstream.respond = nil, answering(answer)
 		resp, err = rt.RoundTrip(call(t.Context()))
 		require.NoError(t, err)
