@@ -21,6 +21,7 @@ type input struct {
 	row        json.RawMessage // an object, if that is what is asked about
 	image      string          // a data URI
 	externalID string          // the caller's own key, which the service sends back
+	streams    bool            // the answer is to be an event stream
 }
 
 func (in *input) hasFields() bool { return in.row != nil || in.image != "" }
@@ -33,10 +34,18 @@ func readInput(req *http.Request) input {
 	if !isObject && len(data) > 0 && declaresText(req.Header) {
 		in.text, in.hasText = string(data), true
 	}
+	in.streams = in.streams || acceptsEvents(req.Header)
 	if id := req.URL.Query().Get("externalId"); id != "" {
 		in.externalID = id
 	}
 	return in
+}
+
+// acceptsEvents reports whether a request asks for an event stream by its header.
+func acceptsEvents(h http.Header) bool {
+	return slices.ContainsFunc(h["Accept"], func(v string) bool {
+		return strings.Contains(strings.ToLower(v), "text/event-stream")
+	})
 }
 
 // readBody returns the beginning of a copy of the body, or nil if there is no
@@ -66,6 +75,7 @@ func parseObject(data []byte) (in input, ok bool) {
 	}
 	in = dataInput(members["data"])
 	in.externalID, _ = jsonString(members["externalId"])
+	in.streams = string(members["stream"]) == "true"
 	return in, true
 }
 

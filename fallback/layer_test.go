@@ -206,6 +206,34 @@ func TestLayerNoAnswer(t *testing.T) {
 	assert.Equal(t, syscall.ECONNRESET, err)
 }
 
+// What a rule or the static answer makes is a document, which a client that wants an
+// event stream would take for an empty one.
+func TestLayerWantsStream(t *testing.T) {
+	accept := func(req *http.Request, types string) *http.Request {
+		req.Header.Set("Accept", types)
+		return req
+	}
+	for name, req := range map[string]*http.Request{
+		"in the body":    invoke(t, `{"data":"refund","stream":true}`),
+		"for the static": invoke(t, `{"data":"hello","stream": true}`),
+		"by the header":  accept(invoke(t, `{"data":"refund"}`), "application/json, Text/Event-Stream"),
+	} {
+		resp, err := mustNew(t, ticketRules()).Wrap(answers(503, "down")).RoundTrip(req)
+		require.NoError(t, err)
+		assert.Equal(t, 503, resp.StatusCode, name)
+		assert.Equal(t, "down", readAll(t, resp), name)
+	}
+	for name, req := range map[string]*http.Request{
+		"not in the body":   invoke(t, `{"data":"refund","stream":false}`),
+		"not by the header": accept(invoke(t, `{"data":"refund"}`), "*/*"),
+	} {
+		resp, err := mustNew(t, ticketRules()).Wrap(answers(503, "down")).RoundTrip(req)
+		require.NoError(t, err)
+		assert.Equal(t, 200, resp.StatusCode, name)
+		require.NoError(t, resp.Body.Close())
+	}
+}
+
 // A live answer is not touched: the very same response and body come back.
 func TestLayerStreams(t *testing.T) {
 	live, stream := io.Pipe()

@@ -42,7 +42,8 @@ type Rung struct {
 }
 
 // Rules returns the rung of the rules. A text that no rule matches it leaves to
-// the next one.
+// the next one, and so it does with a request for an event stream: what it makes is a
+// document.
 func (f *Fallback) Rules() Rung {
 	return ownRung(policy.RungRules, f.answerByRule, func(settings *policy.Fallback) {
 		for _, r := range f.rules {
@@ -51,7 +52,8 @@ func (f *Fallback) Rules() Rung {
 	})
 }
 
-// Static returns the rung of the static answer.
+// Static returns the rung of the static answer, which answers all requests but those
+// for an event stream.
 func (f *Fallback) Static() Rung {
 	return ownRung(policy.RungStatic, f.answerStatically, func(settings *policy.Fallback) {
 		if static, _, ok := f.lastResort(); ok {
@@ -74,7 +76,7 @@ func ownRung(name string, own func(*http.Request, func() input) (*http.Response,
 func (f *Fallback) answerByRule(req *http.Request, read func() input) (*http.Response, telemetry.Answer, bool) {
 	in := read()
 	answer, rule, ok := f.byRules(&in)
-	if !ok {
+	if !ok || in.streams {
 		return nil, telemetry.Answer{}, false
 	}
 	about := telemetry.Answer{Source: telemetry.Rule, Rule: rule, Confidence: answer.Confidence}
@@ -83,11 +85,12 @@ func (f *Fallback) answerByRule(req *http.Request, read func() input) (*http.Res
 
 func (f *Fallback) answerStatically(req *http.Request, read func() input) (*http.Response, telemetry.Answer, bool) {
 	answer, _, ok := f.lastResort()
-	if !ok {
+	in := read()
+	if !ok || in.streams {
 		return nil, telemetry.Answer{}, false
 	}
 	about := telemetry.Answer{Source: telemetry.Static, Confidence: answer.Confidence}
-	return f.reply(req, policy.RungStatic, answer, read().externalID, about)
+	return f.reply(req, policy.RungStatic, answer, in.externalID, about)
 }
 
 // reply writes an answer in the service's form. A codec that cannot has no
