@@ -143,7 +143,11 @@ func follows(t *testing.T, m *tellingMeter, clients int, seed uint64) {
 		rest := m.reset()
 		share, used := rest[1]/(rest[0]+rest[1]), rest[0]/(rate*(rounds-2)*m.round.Seconds())
 		t.Logf("seed %d, %g/s: at first %v, then %.2f %% 429s, %.1f %% used", seed, rate, first, 100*share, 100*used)
-		assert.Less(t, share, 0.01, "share of 429s at %g/s", rate)
+		denied := 0.01
+		if m.fixed { // at a window's end each has one or two on the way of which the others know nothing
+			denied = max(denied, float64(2*clients)/(rate*m.round.Seconds()))
+		}
+		assert.Less(t, share, denied, "share of 429s at %g/s", rate)
 		assert.Greater(t, used, 0.95, "share of the rate of %g/s", rate)
 	}
 	wg.Wait()
