@@ -98,7 +98,8 @@ func (s Stack) WithDefaults() Stack {
 		s.Classify = Classify
 	}
 	if unset := s.Attempt.FirstByte == 0 || s.Attempt.FirstByte == defaultFirstByte; unset && s.Total > 0 {
-		s.Attempt.FirstByte = min(defaultFirstByte, s.Total/2)
+		own := Timeout{Total: s.Attempt.Total}.WithDefaults().FirstByte
+		s.Attempt.FirstByte = min(own, s.Total/2)
 	}
 	s.Attempt = s.Attempt.WithDefaults()
 	if s.Breaker.Window == 0 {

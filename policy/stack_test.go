@@ -75,6 +75,8 @@ func TestStackDerivedDefaults(t *testing.T) {
 		{"attempts half as patient as the window", policy.Stack{Attempt: policy.Timeout{FirstByte: 15 * s}}, 15 * s, 30 * s},
 		{"no bound to the first byte", policy.Stack{Attempt: policy.Timeout{FirstByte: -1}}, -1, 30 * s},
 		{"attempts that last for ever", policy.Stack{Total: -1, Attempt: policy.Timeout{FirstByte: math.MaxInt64}}, math.MaxInt64, math.MaxInt64},
+		{"attempts with a short total", policy.Stack{Attempt: policy.Timeout{Total: 3 * s}}, 3 * s, 30 * s},
+		{"attempts with a long total", policy.Stack{Total: 8 * s, Attempt: policy.Timeout{Total: 6 * s}}, 4 * s, 30 * s},
 		{"own window", policy.Stack{Total: time.Hour, Attempt: policy.Timeout{FirstByte: 20 * s}, Breaker: policy.Breaker{Window: 25 * s}}, 20 * s, 25 * s},
 	}
 	for _, tt := range tests {
