@@ -52,8 +52,11 @@ type recording struct {
 func (r *recording) Read(p []byte) (int, error) {
 	n, err := r.rc.Read(p)
 	r.copy(p[:n])
-	if err != nil {
-		r.end(err == io.EOF)
+	switch {
+	case err == io.EOF:
+		r.end(true)
+	case err != nil:
+		r.fail()
 	}
 	return n, err
 }
@@ -110,6 +113,15 @@ func (r *recording) stopLocked() (buf []byte, done func([]byte)) {
 	return buf, done
 }
 
+// fail ends the copy of a body that broke, be it at its announced length.
+func (r *recording) fail() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ended {
+		r.stopLocked()
+	}
+}
+
 // end hands over the copy if it is whole.
 func (r *recording) end(eof bool) {
 	if body, done := r.take(eof); done != nil {
@@ -143,7 +155,11 @@ type recordingWriterTo struct {
 
 func (r *recordingWriterTo) WriteTo(w io.Writer) (int64, error) {
 	n, err := r.wt.WriteTo(&copyingWriter{w, r.recording})
-	r.end(err == nil)
+	if err != nil {
+		r.fail()
+	} else {
+		r.end(true)
+	}
 	return n, err
 }
 

@@ -36,6 +36,7 @@ func TestRecord(t *testing.T) {
 		{"longer than its length", 9, io.EOF, 100, -1, "", false},
 		{"broken", 0, errReset, 100, -1, "", false},
 		{"broken short of its length", 11, errReset, 100, -1, "", false},
+		{"broken at its length", 10, errReset, 100, -1, "", false},
 	}
 	for _, tt := range tests {
 		for _, together := range []bool{false, true} {
@@ -71,18 +72,22 @@ func TestRecord(t *testing.T) {
 }
 
 func TestRecordWriterTo(t *testing.T) {
-	for _, failure := range []error{nil, errReset} {
-		b := &writerToBody{source: newSource("", io.EOF), data: []byte("0123456789"), err: failure}
-		resp := response(b)
-		var copied string
-		body.Record(resp, 100, func(data []byte) { copied = string(data) })
-		var out bytes.Buffer
-		n, err := resp.Body.(io.WriterTo).WriteTo(&out)
-		assert.Equal(t, failure, err)
-		assert.EqualValues(t, 10, n)
-		assert.Equal(t, 1, b.calls)
-		assert.Equal(t, "0123456789", out.String())
-		assert.Equal(t, failure == nil, copied == out.String())
+	for _, length := range []int64{-1, 10} {
+		for _, failure := range []error{nil, errReset} {
+			b := &writerToBody{source: newSource("", io.EOF), data: []byte("0123456789"), err: failure}
+			resp := response(b)
+			resp.ContentLength = length
+			var copied string
+			body.Record(resp, 100, func(data []byte) { copied = string(data) })
+			var out bytes.Buffer
+			n, err := resp.Body.(io.WriterTo).WriteTo(&out)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, failure, err)
+			assert.EqualValues(t, 10, n)
+			assert.Equal(t, 1, b.calls)
+			assert.Equal(t, "0123456789", out.String())
+			assert.Equal(t, failure == nil, copied == out.String())
+		}
 	}
 }
 
