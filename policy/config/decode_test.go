@@ -108,6 +108,9 @@ func TestDecodeErrors(t *testing.T) {
 		{"a list for a mapping", "best: [a]", `f.yaml:1:7: best: is a list, want keys with values`},
 		{"a list for any", "value: [a]", `f.yaml:1:8: value: is a list, want a text, a number or a boolean`},
 		{"a number that JSON has not", "document: {a: [.inf]}", `f.yaml:1:16: document: has .inf, which JSON has no value for`},
+		{"an octal number for any", "value: 010", `f.yaml:1:8: value: is 010, want a text, a number or a boolean`},
+		{"no finite number for any", "value: -.inf", `f.yaml:1:8: value: is -.inf, want a text, a number or a boolean`},
+		{"an octal number in a document", "document: {zip: 01234}", `f.yaml:1:17: document: has 01234, which JSON has no value for`},
 		{"a key twice in a document", "document: {a: 1, a: 2}", `f.yaml:1:18: document: has a key that JSON has no place for; keys are texts, each there once`},
 		{"all at once, in order", "share: x\noff: y\noffs: z", "f.yaml:1:8: share: is a text, want a number\n" +
 			"f.yaml:2:6: off: is a text, want true or false\nf.yaml:3:1: has the unknown key \"offs\"; did you mean off?"},

@@ -83,11 +83,7 @@ func (d *decoder) writeScalar(b *bytes.Buffer, path string, node *yaml.Node) boo
 		writeString(b, text)
 		return true
 	}
-	data, err := json.Marshal(value)
-	if err != nil { // infinity, not a number
-		d.report(path, node, "has %s, which JSON has no value for", d.kindOf(node))
-		return false
-	}
+	data, _ := json.Marshal(value) // a boolean or a finite number
 	b.Write(data)
 	return true
 }

@@ -127,7 +127,7 @@ func setAny(node *yaml.Node, v reflect.Value) bool {
 		err := node.Load(&b)
 		v.Set(reflect.ValueOf(b))
 		return err == nil
-	case isNumber(node):
+	case isNumber(node) && !isOctal(node.Value):
 		var n int
 		if tag == "!!int" && node.Load(&n) == nil {
 			v.Set(reflect.ValueOf(n))
@@ -136,7 +136,7 @@ func setAny(node *yaml.Node, v reflect.Value) bool {
 		var f float64
 		err := node.Load(&f)
 		v.Set(reflect.ValueOf(f))
-		return err == nil
+		return err == nil && isFinite(f)
 	}
 	return false
 }
