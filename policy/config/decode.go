@@ -145,14 +145,16 @@ func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
 	}
 	defer d.leave()
 	d.record(path, at)
+	if v.Type() == reflect.TypeFor[json.RawMessage]() {
+		d.json(path, node, v)
+		return
+	}
 	node, ok = d.expand(path, node)
 	if !ok {
 		return
 	}
 	names := d.reader.names(v.Type())
 	switch {
-	case v.Type() == reflect.TypeFor[json.RawMessage]():
-		d.json(path, node, v)
 	case v.Kind() == reflect.Pointer && isNull(node):
 		v.SetZero()
 	case v.Kind() == reflect.Pointer:

@@ -30,7 +30,7 @@ func (d *decoder) expand(path string, node *yaml.Node) (*yaml.Node, bool) {
 			d.expanded = make(map[*yaml.Node]string)
 		}
 		d.expanded[&whole] = references[0]
-		d.fromElsewhere[path] = text
+		d.fromElsewhere[path] = append(d.fromElsewhere[path], text)
 	}
 	return &whole, true
 }

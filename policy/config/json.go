@@ -39,7 +39,8 @@ func (d *decoder) writeJSON(b *bytes.Buffer, path string, node *yaml.Node) bool 
 		b.WriteByte(']')
 		return true
 	}
-	return d.writeScalar(b, path, node)
+	node, ok = d.expand(path, node)
+	return ok && d.writeScalar(b, path, node)
 }
 
 func (d *decoder) writeObject(b *bytes.Buffer, path string, node *yaml.Node) bool {

@@ -36,7 +36,7 @@ func (r Reader) Decode(name string, data []byte, into any) *Source {
 	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // some editors begin a file with it
 	s := &Source{
 		name: name, data: data, places: make(map[string]place),
-		unknown: make(map[string]bool), around: make(map[string]bool), fromElsewhere: make(map[string]string),
+		unknown: make(map[string]bool), around: make(map[string]bool), fromElsewhere: make(map[string][]string),
 	}
 	d := decoder{Source: s, reader: r}
 	root, err := parse(data)

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -33,6 +34,7 @@ type paint struct {
 	Header map[string][]string
 	Parts  []part
 	Secret string
+	Sample json.RawMessage
 	Hidden string `config:"-"`
 }
 
@@ -67,6 +69,10 @@ func reader() config.Reader {
 				return "", true, nil
 			case "BROKEN":
 				return "", false, errors.New("no permission")
+			case "COUNT":
+				return "7", true, nil
+			case "TWICE":
+				return "${WAIT}", true, nil
 			case "YAML":
 				return "[a, b]", true, nil
 			}
@@ -102,6 +108,31 @@ secret: "$${x} ${YAML} ${NONE:-instead} ${EMPTY:-too}"
 	assert.False(t, source.Has("Items[a].Label"))
 }
 
+// A document is a value as any other, however deep the texts are in it.
+func TestReaderReferencesInADocument(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"sample: ${WAIT}", `"5s"`},
+		{"sample: {label: '${WAIT}', also: [\"$${WAIT}\", \"${TWICE}\"]}", `{"label":"5s","also":["${WAIT}","${WAIT}"]}`},
+		{"sample:\n  count: ${COUNT}\n  text: '${COUNT}'", `{"count":7,"text":"7"}`},
+		{"sample:\n  ${WAIT}: 1", `{"${WAIT}":1}`}, // a key is no value
+	}
+	for _, tt := range tests {
+		var p paint
+		source := reader().Decode("f.yaml", []byte(tt.text), &p)
+		require.Empty(t, source.Errors(), tt.text)
+		assert.Equal(t, tt.want, string(p.Sample), tt.text)
+	}
+}
+
+// What was put in is kept out of what is shown, so all of it must be known.
+func TestReaderPutInOfADocument(t *testing.T) {
+	var p paint
+	source := reader().Decode("f.yaml", []byte("sample: {a: '${WAIT}', b: ['${COUNT}']}\nsecret: ${YAML}"), &p)
+	require.Empty(t, source.Errors())
+	assert.ElementsMatch(t, []string{"5s", "7", "[a, b]"}, source.PutIn())
+	assert.True(t, source.FromElsewhere("Sample"))
+}
+
 func TestReaderErrors(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"wait: 5", `f.yaml:1:7: wait: is 5, want a duration such as 500ms, 10s or 1m30s`},
@@ -111,13 +142,14 @@ func TestReaderErrors(t *testing.T) {
 		{"parts: [knwon]", `f.yaml:1:9: parts[0]: is "knwon", which is not known; did you mean known?`},
 		{"items: {a: known}", `f.yaml:1:12: items.a: is a text, want keys with values`},
 		{"items: {a: {}, a: {}}", `f.yaml:1:16: items: has the key a twice, first in line 1`},
-		{"hidden: x", `f.yaml:1:1: has the unknown key "hidden"; known are counts, header, items, mixer, parts, secret, shade, wait`},
+		{"hidden: x", `f.yaml:1:1: has the unknown key "hidden"; known are counts, header, items, mixer, parts, sample, secret, shade, wait`},
 		{"secret: ${file:none}", `f.yaml:1:9: secret: has ${file:none}, which is not there; create the file, or write ${file:none:-…} with a value for when it is not`},
 		{"secret: ${NONE}", `f.yaml:1:9: secret: has ${NONE}, which is not set; set it, or write ${NONE:-…} with a value for when it is not`},
 		{"secret: ${EMPTY}", `f.yaml:1:9: secret: has ${EMPTY}, which is empty; give it a value, or write ${EMPTY:-…} with another one`},
 		{"secret: ${BROKEN}", `f.yaml:1:9: secret: has ${BROKEN}, which cannot be read: no permission`},
 		{"secret: ${", "f.yaml:1:9: secret: has a ${ without its }; for the two characters themselves write $${"},
 		{"wait: ${YAML}", `f.yaml:1:7: wait: is what ${YAML} holds, want a duration such as 500ms, 10s or 1m30s`},
+		{"sample: {a: ['${NONE}']}", `f.yaml:1:14: sample: has ${NONE}, which is not set; set it, or write ${NONE:-…} with a value for when it is not`},
 		{"shade: ${YAML}", `f.yaml:1:8: shade: is what ${YAML} holds, which is not known`},
 	}
 	for _, tt := range tests {

@@ -13,10 +13,10 @@ import (
 type Source struct {
 	name          string
 	data          []byte
-	places        map[string]place  // by path
-	unknown       map[string]bool   // the paths of what has a key that is not known
-	around        map[string]bool   // the paths of what has something in it that was not understood
-	fromElsewhere map[string]string // what the values with a reference came to, by path
+	places        map[string]place    // by path
+	unknown       map[string]bool     // the paths of what has a key that is not known
+	around        map[string]bool     // the paths of what has something in it that was not understood
+	fromElsewhere map[string][]string // what the values with a reference came to, by path
 	expanded      map[*yaml.Node]string
 	errs          []*Error
 }
@@ -28,15 +28,17 @@ type place struct {
 	broken       bool   // the value was not understood
 }
 
-// FromElsewhere reports whether the value at path has a reference, and so may be a
-// secret.
+// FromElsewhere reports whether the value at path has a reference, be it deep in a
+// document, and so may be a secret.
 func (s *Source) FromElsewhere(path string) bool {
 	_, ok := s.fromElsewhere[path]
 	return ok
 }
 
 // PutIn returns what the values with a reference came to, in no order.
-func (s *Source) PutIn() []string { return slices.Collect(maps.Values(s.fromElsewhere)) }
+func (s *Source) PutIn() []string {
+	return slices.Concat(slices.Collect(maps.Values(s.fromElsewhere))...)
+}
 
 // Has reports whether the file has a value at path.
 func (s *Source) Has(path string) bool {
