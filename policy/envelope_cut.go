@@ -11,39 +11,50 @@ import (
 // cut; else the text ends with the last member that is whole. It returns nil for what
 // cannot be ended so.
 func uncut(text []byte) []byte {
-	var open, openAtComma []byte // the brackets that end what is open
-	inString, comma := false, 0
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			open = append(open, c+2) // "}" and "]" are two further in ASCII
-		case (c == '}' || c == ']') && len(open) > 0:
-			open = open[:len(open)-1]
-		case c == ',':
-			comma, openAtComma = i, append(openAtComma[:0], open...)
-		}
-	}
-	if len(open) == 0 {
+	u := unclosedIn(text)
+	if len(u.brackets) == 0 {
 		return nil
 	}
-	if inString {
-		if whole := ended(text, `"`, open); isJSON(whole) {
+	if u.inString {
+		if whole := ended(text, `"`, u.brackets); isJSON(whole) {
 			return whole
 		}
 	} else if last := bytes.TrimRight(text, jsonSpace); bytes.IndexByte([]byte(`"}]`), last[len(last)-1]) >= 0 { // no number, which may go on
-		if whole := ended(text, "", open); isJSON(whole) {
+		if whole := ended(text, "", u.brackets); isJSON(whole) {
 			return whole
 		}
 	}
-	if whole := ended(text[:comma], "", openAtComma); isJSON(whole) {
+	members := text[:u.comma]
+	if whole := ended(members, "", unclosedIn(members).brackets); isJSON(whole) {
 		return whole
 	}
 	return nil
+}
+
+// unclosed is what a JSON text has begun and not ended.
+type unclosed struct {
+	brackets []byte // those that end what is open
+	inString bool
+	comma    int // where the last one stands
+}
+
+func unclosedIn(text []byte) (u unclosed) {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case u.inString && c == '\\':
+			i++
+		case c == '"':
+			u.inString = !u.inString
+		case u.inString:
+		case c == '{' || c == '[':
+			u.brackets = append(u.brackets, c+2) // "}" and "]" are two further in ASCII
+		case (c == '}' || c == ']') && len(u.brackets) > 0:
+			u.brackets = u.brackets[:len(u.brackets)-1]
+		case c == ',':
+			u.comma = i
+		}
+	}
+	return u
 }
 
 // ended returns a new text that ends with a part and the brackets, the last of which

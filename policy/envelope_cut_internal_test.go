@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,6 +34,14 @@ func TestUncut(t *testing.T) {
 	for _, tt := range tests {
 		assert.Equal(t, tt.want, string(uncut([]byte(tt.text))), tt.text)
 	}
+}
+
+// What an event or a whole answer brings may be long and of any form. A reader that
+// looks at all that is open anew for each comma is not through with this one today.
+func TestUncutInOnePass(t *testing.T) {
+	const many = 6 << 20
+	text := strings.Repeat("[", many) + strings.Repeat(",", many)
+	assert.Nil(t, uncut([]byte(text)))
 }
 
 // FuzzUncut: what gets an end is JSON.
