@@ -55,7 +55,7 @@ func (e *envelope) eventVerdict(p Provider) Verdict {
 
 // isError reports whether the data of an event tells of an error.
 func (e *envelope) isError() bool {
-	return string(e.outer.kind) == `"error"` || len(e.outer.err) > 0 && string(e.outer.err) != "null"
+	return string(e.outer.kind) == `"error"` || holdsSomething(e.outer.err)
 }
 
 // byCode returns the verdict on the first name that is a status, as some providers

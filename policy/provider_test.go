@@ -338,6 +338,9 @@ func TestClassifyEvent(t *testing.T) {
 		{"nothing", policy.ProviderOpenAI, ``, ok},
 		{"no error", policy.ProviderOpenAI, `{"type":"response.completed","response":{"error":null}}`, ok},
 		{"null as the error", policy.ProviderOpenAI, `{"error":null}`, ok},
+		{"no text as the error", policy.ProviderGeneric, `{"choices":[],"error":""}`, ok},
+		{"nothing in the error", policy.ProviderGeneric, `{"choices":[],"error":{}}`, ok},
+		{"false as the error", policy.ProviderGeneric, `{"choices":[],"error":false}`, ok},
 		{"error further in", policy.ProviderGeneric, `{"data":{"error":{"code":"invalid_api_key"}}}`, ok},
 
 		{"OpenAI, failure", policy.ProviderOpenAI, openai("server_error", "", "m"), maybe(internal)},
