@@ -43,6 +43,9 @@ func classifyError(err error) Verdict {
 // ClassifyBody decides on the error that ended the body of a response, and on
 // nil for one that came whole.
 func ClassifyBody(err error) Verdict {
+	if event, ok := errors.AsType[*StreamError](err); ok {
+		return event.Verdict
+	}
 	switch {
 	case err == nil:
 		return Verdict{Class: OK, Executed: Executed}

@@ -219,6 +219,14 @@ func TestClassifyBody(t *testing.T) {
 	}
 }
 
+// A stream that says itself what went wrong is believed, whoever looks at its end.
+func TestClassifyBodyOfAStream(t *testing.T) {
+	said := policy.Verdict{Class: policy.QuotaExceeded, Again: policy.Elsewhere, Code: "insufficient_quota"}
+	err := fmt.Errorf("reading: %w", &policy.StreamError{Verdict: said})
+	assert.Equal(t, said, policy.ClassifyBody(err))
+	assert.Equal(t, said, policy.Classify(policy.Outcome{Status: 200, Err: err}))
+}
+
 // TestClassifyHandshake: a request whose TLS handshake fails was never sent.
 func TestClassifyHandshake(t *testing.T) {
 	slow := policy.Classify(policy.Outcome{Err: errors.New("net/http: TLS handshake timeout")})
