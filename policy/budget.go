@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -129,6 +130,9 @@ func (b *Bucket) Tokens(now time.Time) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refillLocked(now)
+	if b.tokens >= math.MaxInt {
+		return math.MaxInt
+	}
 	return max(0, int(b.tokens+dust))
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/sparekey/sparekey/policy"
 )
 
@@ -71,6 +73,13 @@ func TestBucket(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A burst that stands for no bound is not told as nothing left.
+func TestBucketTokensBeyondAnInt(t *testing.T) {
+	b := policy.NewBucket(policy.Budget{Burst: 1e20})
+	assert.Equal(t, math.MaxInt, b.Tokens(noon))
+	assert.True(t, b.Reserve(noon))
 }
 
 func spend(n int) func(*policy.Bucket) {
