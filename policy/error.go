@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // An Error is what a caller gets when a call failed for good. It says what is
@@ -52,7 +53,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %s", e.Verdict.Message)
 	}
 	if e.Err != nil {
-		fmt.Fprintf(&b, ": %s", strings.ReplaceAll(withoutURL(e.Err), "\n", "; "))
+		fmt.Fprintf(&b, ": %s", inLine(withoutURL(e.Err)))
 	}
 	if notes := e.notes(); notes != "" {
 		fmt.Fprintf(&b, " (%s)", notes)
@@ -72,6 +73,17 @@ func (e *Error) notes() string {
 		notes = append(notes, "retry at "+e.RetryAt.UTC().Format(time.RFC3339))
 	}
 	return strings.Join(notes, ", ")
+}
+
+// inLine puts the lines of a text, such as those of joined errors, into one. What else
+// cannot be printed is left out: some of it ends a line, too.
+func inLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.ReplaceAll(text, "\n", "; "))
 }
 
 // Unwrap returns Err.

@@ -41,6 +41,7 @@ func TestErrorText(t *testing.T) {
 		{"no URL further in", policy.Error{Err: fmt.Errorf("token: %w", fmt.Errorf("refresh: %w", secret))}, "sparekey: unknown: token: refresh: EOF"},
 		{"no URL within a URL's error", policy.Error{Err: &url.Error{Op: "Get", URL: "https://proxy.test?key=1", Err: secret}}, "sparekey: unknown: EOF"},
 		{"no URL beside another error", policy.Error{Err: errors.Join(net.ErrClosed, secret)}, "sparekey: unknown: use of closed network connection; EOF"},
+		{"a reason of a proxy's making", policy.Error{Err: errors.New("No\rsparekey: ok\x1b[2J\u2028.")}, "sparekey: unknown: No sparekey: ok [2J ."},
 		{"inner error without a text", policy.Error{Err: fmt.Errorf("layer%w", errors.New(""))}, "sparekey: unknown: layer"},
 	}
 	for _, tt := range tests {
