@@ -130,7 +130,9 @@ type draftItem struct{ name, params string }
 
 // param returns the value of a parameter, empty if there is none.
 func (i draftItem) param(key string) string {
-	for param := range strings.SplitSeq(i.params, ";") {
+	for params := i.params; params != ""; {
+		var param string
+		param, params = cutUnquoted(params, ';')
 		if name, value, found := strings.Cut(strings.TrimSpace(param), "="); found && name == key {
 			return value
 		}

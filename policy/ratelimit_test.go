@@ -79,6 +79,7 @@ func TestQuotas(t *testing.T) {
 			{Limit: 100, Remaining: 50, Reset: 30 * time.Second},
 			{Name: "tokens", Limit: 7, Remaining: 0, Reset: 2 * time.Second},
 		}},
+		{"the draft with a text of its own", []string{"RateLimit", `"default";why=";r=0;t=9;";r=50;t=30`}, one("", 0, 50, 30*time.Second)},
 		{"the draft without a reset", []string{"RateLimit", `"default";r=50`}, nil},
 		{"the draft, never closed", []string{"RateLimit", `"default;r=50;t=30`}, nil},
 		{"no reset", []string{"x-ratelimit-remaining-requests", "3"}, nil},
