@@ -104,6 +104,7 @@ func (e Endpoint) validate(name string) error {
 // validateHeader does not show what is in the header.
 func (e Endpoint) validateHeader(name string) error {
 	var errs []error
+	seen := make(map[string]bool)
 	for _, field := range slices.Sorted(maps.Keys(e.Header)) {
 		if field == "" || strings.ContainsFunc(field, notInName) {
 			errs = append(errs, check(false, name, fmt.Sprintf("with a name %q", field), "names that can be sent"))
@@ -111,6 +112,9 @@ func (e Endpoint) validateHeader(name string) error {
 		}
 		sendable := !slices.ContainsFunc(e.Header[field], func(value string) bool { return strings.ContainsFunc(value, notInValue) })
 		errs = append(errs, check(sendable, name+"["+field+"]", "with a line break or the like", "a single line"))
+		same := http.CanonicalHeaderKey(field)
+		errs = append(errs, check(!seen[same], name+"["+field+"]", "one of two names for the same field", "one"))
+		seen[same] = true
 	}
 	return errors.Join(errs...)
 }

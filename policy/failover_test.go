@@ -43,6 +43,12 @@ func TestFailoverValidate(t *testing.T) {
 		{"a user", two(func(e *policy.Endpoint) { e.URL = "https://me:SECRET@b.test" }), "Failover.Endpoints[1].URL is one with a user"},
 		{"no URL at all", two(func(e *policy.Endpoint) { e.URL = "https://b.test/%zz?key=SECRET" }), "Failover.Endpoints[1].URL is malformed"},
 		{"a fragment", two(func(e *policy.Endpoint) { e.URL += "/#x" }), "Failover.Endpoints[1].URL is one with a fragment"},
+		{
+			"a field twice", two(func(e *policy.Endpoint) {
+				e.Header = http.Header{"Api-Key": {"SECRET"}, "api-key": {"SECRET"}, "Accept": {"x"}}
+			}),
+			"Failover.Endpoints[1].Header[api-key] is one of two names for the same field, want one",
+		},
 		{"a negative weight", two(func(e *policy.Endpoint) { e.Weight = -1 }), "Failover.Endpoints[1].Weight is -1"},
 		{"a negative price", two(func(e *policy.Endpoint) { e.Price = -1 }), "Failover.Endpoints[1].Price is -1"},
 		{"sticky by nothing", with(func(f *policy.Failover) { f.Strategy = policy.Sticky }), "Failover.Key is nil"},
