@@ -33,7 +33,7 @@ func (p Program) parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.html, "html", "", "write a report with plots to this `file`, which needs no other")
 	flags.StringVar(&o.config, "config", "", "take the stack from this configuration `file`")
 	if p.Console != nil {
-		flags.StringVar(&o.console, "console", "127.0.0.1:0", "loopback `address` of the console, which shows the stack at work")
+		flags.StringVar(&o.console, "console", "127.0.0.1:0", "loopback `address` of the console, which shows the stack at work; none if empty")
 		flags.BoolVar(&o.noConsole, "no-console", false, "serve no console")
 	}
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of faults, traffic and split; same seed, same figures")

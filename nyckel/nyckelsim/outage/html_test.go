@@ -137,3 +137,15 @@ func TestConsoleMisuse(t *testing.T) {
 	assert.Equal(t, exitUsage, realMain(t.Context(), []string{"-no-console"}, io.Discard, &stderr))
 	assert.Contains(t, stderr.String(), "flag provided but not defined", "there is none to leave out")
 }
+
+// An empty address is no console: to listen there would be to listen on every network.
+func TestConsoleWithoutAddress(t *testing.T) {
+	p := Program{Console: func(func() telemetry.Snapshot) http.Handler { return http.NotFoundHandler() }}
+	o, err := p.parseFlags([]string{"-console", ""}, io.Discard)
+	require.NoError(t, err)
+	var out strings.Builder
+	w, err := p.watch(o, &out)
+	require.NoError(t, err)
+	defer w.close()
+	assert.Empty(t, out.String())
+}
