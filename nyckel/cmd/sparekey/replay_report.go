@@ -53,7 +53,9 @@ func reportOf(r *replaying) replayReport {
 		if !answered {
 			continue
 		}
-		now = append(now, fromMilliseconds(a.ServiceMS))
+		if a.ServiceMS > 0 { // else an equal input was asked about before, and its answer kept
+			now = append(now, fromMilliseconds(a.ServiceMS))
+		}
 		if input.latency > 0 {
 			was = append(was, input.latency)
 		}

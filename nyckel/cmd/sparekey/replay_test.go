@@ -60,6 +60,19 @@ func TestReplayModel(t *testing.T) {
 	})
 }
 
+// What the cache answers says nothing about how long the service takes.
+func TestReplayTimesTheServiceAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{Latency: 100 * time.Millisecond})
+		d.file("sparekey.yaml", strings.Replace(read(t, d.config()), "total: 10s", "total: 10s\n    cache: {ttl: 1h}", 1))
+		data := d.file("data.csv", "text,label\n"+strings.Repeat("where is my parcel,delivery\n", 5)+"my money,refund\n")
+		got := d.run("replay", "-config", "CONFIG", "-data", data)
+		assert.Contains(t, got.out, "6 inputs, 6 answered, 0 failed\n")
+		assert.Contains(t, got.out, "service time: half within 100.0 ms, 95 % within 100.0 ms\n")
+		assert.Equal(t, 2, d.Stats().Invokes)
+	})
+}
+
 // A replay keeps to the account's limit, and goes on where it was stopped.
 func TestReplayResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
