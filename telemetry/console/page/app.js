@@ -13,28 +13,31 @@ function h(tag, attrs, ...kids) {
   return { tag, attrs: attrs || {}, kids: kids.flat(9).filter(kid => kid != null && kid !== false && kid !== "") };
 }
 
-// draw makes the children of an element those that are described.
+// draw makes the children of an element those that are described. What has gone is
+// removed first, so that what stays need not be moved: that would cost it the focus.
 function draw(parent, kids) {
   const before = new Map();
   for (const node of parent.childNodes) before.set(node.key, node);
-  let next = parent.firstChild;
   const drawn = new Set();
-  kids.forEach((kid, i) => {
+  const keys = kids.map((kid, i) => {
     let key = kid.tag ? kid.tag + ":" + (kid.attrs.key ?? i) : "text:" + i;
     while (drawn.has(key)) key += "'"; // two of a name are told apart by their order
     drawn.add(key);
-    let node = before.get(key);
+    return key;
+  });
+  for (const [key, node] of before) if (!drawn.has(key)) node.remove();
+  let next = parent.firstChild;
+  kids.forEach((kid, i) => {
+    let node = before.get(keys[i]);
     if (!node) {
       node = !kid.tag ? document.createTextNode("") : svgTags.has(kid.tag) ? document.createElementNS("http://www.w3.org/2000/svg", kid.tag) : document.createElement(kid.tag);
-      node.key = key;
+      node.key = keys[i];
     }
-    before.delete(key);
     if (node === next) next = next.nextSibling;
     else parent.insertBefore(node, next);
     if (kid.tag) dress(node, kid);
     else if (node.data !== String(kid)) node.data = String(kid);
   });
-  for (const node of before.values()) node.remove();
 }
 
 function dress(node, { attrs, kids }) {
@@ -306,10 +309,12 @@ function verdict(s) {
   document.title = (kind === "bad" ? "✖ " : kind === "warn" ? "▲ " : "") + "sparekey console";
 }
 
+const sinceOf = config => (config.appliedAt ? clock(config.appliedAt) : "the start");
+
 function configBanner({ config }) {
   draw(at("config"), !config ? [] : [config.problems
-    ? h("div", { class: "banner bad" }, h("p", null, h("b", null, `${config.name} was not taken.`), ` What is in force is of ${clock(config.appliedAt)}.`), h("pre", { tabindex: 0, role: "region", "aria-label": "Problems of the file" }, config.problems))
-    : h("p", { class: "banner" }, h("b", null, config.name), ` is in force since ${config.appliedAt ? clock(config.appliedAt) : "the start"}.`)]);
+    ? h("div", { class: "banner bad" }, h("p", null, h("b", null, `${config.name} was not taken.`), ` What is in force is of ${sinceOf(config)}.`), h("pre", { tabindex: 0, role: "region", "aria-label": "Problems of the file" }, config.problems))
+    : h("p", { class: "banner" }, h("b", null, config.name), ` is in force since ${sinceOf(config)}.`)]);
 }
 
 function queues(s) {
@@ -319,7 +324,7 @@ function queues(s) {
 }
 
 function events(s) {
-  draw(at("events"), [s.events.length ? h("ol", { class: "events card" }, s.events.map((e, i) => h("li", { key: e.at + e.function + e.text + i },
+  draw(at("events"), [s.events.length ? h("ol", { class: "events card" }, s.events.map(e => h("li", { key: e.at + e.function + e.text },
     h("time", { datetime: e.at }, clock(e.at)), h("span", { class: "kind" }, e.kind), h("span", { class: "from" }, e.function ? nameOf(e.function) : ""), h("span", { class: "text" }, e.text))))
     : h("p", { class: "card empty" }, "Nothing that you should know of has happened.")]);
 }
@@ -373,16 +378,29 @@ function listen() {
   source = null;
   if (paused || document.hidden) return;
   source = new EventSource("events");
+  source.onopen = expect;
   source.onmessage = message => {
+    expect();
     latest = JSON.parse(message.data);
     feed("on", "Live, " + clock(latest.at));
     news(latest);
     render();
   };
   source.onerror = () => {
+    clearTimeout(again);
     feed("off", latest ? "No connection since " + clock(latest.at) : "No connection");
     if (source?.readyState === EventSource.CLOSED) again = setTimeout(listen, 3000); // it would not try again by itself
   };
+}
+
+// expect comes again unless a snapshot comes: the other end may hang, or have gone
+// without a word. The time is longer than a slow reader is given.
+function expect() {
+  clearTimeout(again);
+  again = setTimeout(() => {
+    feed("off", latest ? "Nothing new since " + clock(latest.at) : "Nothing comes");
+    listen();
+  }, 15000);
 }
 
 at("pause").onclick = () => {

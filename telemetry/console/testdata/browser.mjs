@@ -121,6 +121,39 @@ for (let i = 0; i < 2; i++) {
   expect("rows of functions", await rows(), 5);
 }
 
+// What comes and goes beside an element does not move it, and silence is not taken for
+// news. The snapshots are made up here, and waits are a hundredth as long.
+const made = await browser.newPage();
+made.on("console", message => wrong.push("console: " + message.text()));
+made.on("pageerror", error => wrong.push("page: " + error.message));
+await made.evaluateOnNewDocument(() => {
+  const wait = setTimeout;
+  window.setTimeout = (f, after) => wait(f, after / 100);
+  window.streams = [];
+  window.EventSource = class {
+    constructor() { window.streams.push(this); }
+    close() {}
+  };
+});
+await made.goto(url, { waitUntil: "load" });
+const shown = await (await fetch(url + "/snapshot.json")).json();
+const show = () => made.evaluate(data => window.streams.at(-1).onmessage({ data }), JSON.stringify(shown));
+await show();
+await made.$$eval(".toggle[aria-expanded=false]", all => all.forEach(button => button.click()));
+await made.focus("[aria-label='isolate three of chat']");
+shown.functions[2].breakers.shift();
+shown.functions.shift();
+await show();
+expect("focus when what was before has gone", await made.evaluate(() => document.activeElement.getAttribute("aria-label")), "isolate three of chat");
+await made.$$eval(".events li", all => all.forEach(one => { one.old = true; }));
+shown.events.unshift({ at: shown.at, kind: "config", text: "sparekey.yaml is in force" });
+delete shown.config.appliedAt;
+await show();
+expect("events that stay", await made.$$eval(".events li", all => all.map(one => !!one.old)), [false, ...shown.events.slice(1).map(() => true)]);
+expect("a time that is not there", (await made.$eval("#config", e => e.textContent)).includes("Invalid"), false);
+await made.waitForFunction(() => document.getElementById("feed").textContent.startsWith("Nothing new since "), { timeout: 5000 }).catch(() => wrong.push("silence is shown as live"));
+expect("it comes again after silence", await made.evaluate(() => window.streams.length > 1), true);
+
 await browser.close();
 for (const line of wrong) console.error(line);
 process.exit(wrong.length ? 1 : 0);
