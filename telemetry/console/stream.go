@@ -15,6 +15,7 @@ type stream struct {
 	next func() []byte // takes a snapshot; nil for none
 	over chan struct{} // closed when no more are shown
 	end  func()        // closes it, once
+	busy chan struct{} // has room for the one who takes a snapshot
 
 	mu      sync.Mutex
 	viewers map[viewer]struct{} // guarded by mu
@@ -29,7 +30,7 @@ type viewer chan []byte
 type ticking struct{ stop chan struct{} }
 
 func newStream(next func() []byte) *stream {
-	s := &stream{next: next, over: make(chan struct{}), viewers: make(map[viewer]struct{})}
+	s := &stream{next: next, over: make(chan struct{}), busy: make(chan struct{}, 1), viewers: make(map[viewer]struct{})}
 	s.end = sync.OnceFunc(func() { close(s.over) })
 	return s
 }
@@ -116,7 +117,14 @@ func (s *stream) tick(t *ticking) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		if data := s.next(); data != nil {
+		select {
+		case s.busy <- struct{}{}: // an earlier run's snapshot may take its time
+		case <-t.stop:
+			return
+		}
+		data := s.next()
+		<-s.busy
+		if data != nil {
 			s.publish(t, data)
 		}
 		select {

@@ -83,6 +83,35 @@ func TestStreamOneSnapshotForAll(t *testing.T) {
 	// A goroutine that were left would fail the bubble.
 }
 
+// A source that hangs is asked by one goroutine only, however often somebody comes again.
+func TestStreamSlowSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked, asking, most atomic.Int64
+		server := transporttest.NewServer(t, console.New(func() telemetry.Snapshot {
+			most.Store(max(most.Load(), asking.Add(1)))
+			defer asking.Add(-1)
+			if asked.Add(1) == 1 {
+				time.Sleep(time.Minute)
+			}
+			return telemetry.Snapshot{At: time.Now()}
+		}, console.Options{Authorize: anybody}))
+		start := time.Now()
+		for range 10 {
+			resp := watchers(t, server, 1)[0]
+			time.Sleep(time.Second)
+			_ = resp.Body.Close()
+			synctest.Wait()
+		}
+		last := watchers(t, server, 1)[0]
+		defer last.Body.Close()
+		line, err := bufio.NewReader(last.Body).ReadString('\n')
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(line, "data: "))
+		assert.Equal(t, time.Minute, time.Since(start))
+		assert.Equal(t, int64(1), most.Load())
+	})
+}
+
 func TestStreamSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		big := strings.Repeat("x", 1<<20)
