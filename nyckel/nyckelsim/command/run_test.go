@@ -74,6 +74,27 @@ func TestSaveLoadAndAdmin(t *testing.T) {
 	assert.Equal(t, 404, status, "the account itself cannot be steered")
 }
 
+// Who steers does not have to wait until everything is printed.
+func TestFaultsPutAtOnceStay(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	out, stdout := io.Pipe()
+	code := make(chan int)
+	go func() {
+		code <- command.Run(ctx, "nyckelsim", []string{"-addr", "127.0.0.1:0", "-admin", "127.0.0.1:0"}, stdout, t.Output())
+	}()
+	admin := regexp.MustCompile(`http\S+`).FindString(readUntil(t, out, "\n"))
+	status, _ := send(t, "PUT", admin+"/faults", `{"name":"x","internal":1}`)
+	require.Equal(t, 200, status)
+	readUntil(t, out, "Ctrl-C")
+	for range 100 {
+		_, faults := send(t, "GET", admin+"/faults", "")
+		require.JSONEq(t, `{"name":"x","internal":1}`, faults)
+	}
+	interrupt()
+	assert.Equal(t, ok, <-code)
+	http.DefaultClient.CloseIdleConnections()
+}
+
 func TestRecordAndReplay(t *testing.T) {
 	real, stop := start(t, nil, "url")
 	file := filepath.Join(t.TempDir(), "tape.jsonl")
