@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -93,6 +94,15 @@ func TestFaultsPutAtOnceStay(t *testing.T) {
 	interrupt()
 	assert.Equal(t, ok, <-code)
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// That an account cannot be saved is told before there is anything to save.
+func TestSaveToNowhere(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	nowhere := filepath.Join(t.TempDir(), "no", "state.json")
+	assert.Equal(t, misused, command.Run(t.Context(), "nyckelsim", []string{"-addr", "127.0.0.1:0", "-save", nowhere}, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "-save: ")
+	assert.Empty(t, stdout.String())
 }
 
 func TestRecordAndReplay(t *testing.T) {

@@ -31,6 +31,11 @@ func simulate(ctx context.Context, set settings, stdout io.Writer) (err error) {
 			return misuse{err}
 		}
 	}
+	if set.save != "" {
+		if err := trySave(set.save); err != nil {
+			return misuse{fmt.Errorf("-save: %w", err)}
+		}
+	}
 	sim := nyckelsim.New(set.cfg)
 	if set.load != "" {
 		if err := load(sim, set.load); err != nil {
@@ -116,6 +121,15 @@ func load(sim *nyckelsim.Server, path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// trySave tells at the beginning, not at the end, whether the account can be saved.
+func trySave(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // save writes the account to a new file, which takes the old one's place once it
