@@ -29,7 +29,7 @@ func (w *work) records(ctx context.Context) (map[string][]predictions.Entry, err
 // they were given. It is there whole or not at all.
 func (w *work) writeAnswers(name string, found map[string][]predictions.Entry) (err error) {
 	if name == "-" {
-		return w.writeRows(os.Stdout, found)
+		return w.writeRows(w.stdout, found)
 	}
 	file, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {

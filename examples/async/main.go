@@ -78,10 +78,10 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		}
 	}
 	text := stdout
-	if o.json == "-" {
-		text = stderr // standard output is for the figures alone
+	if o.json == "-" || o.output == "-" {
+		text = stderr // standard output is for the figures or the answers alone
 	}
-	f, err := run(ctx, o, texts, labelled, stderr)
+	f, err := run(ctx, o, texts, labelled, stdout, stderr)
 	if err != nil {
 		return fail(exitFailed, err)
 	}

@@ -95,6 +95,17 @@ func assertRecorded(t *testing.T, f figures, input string) {
 	assert.Empty(t, left)
 }
 
+// Answers that go to the standard output can be read by another program.
+func TestAnswersToStandardOutput(t *testing.T) {
+	input := writeTexts(t, 5)
+	var stdout, stderr bytes.Buffer
+	require.Zero(t, realMain(t.Context(), []string{"-input", input, "-db", filepath.Join(t.TempDir(), "async.db"), "-rate", "400", "-outage", "0", "-output", "-"}, &stdout, &stderr), "%s", &stderr)
+	rows, err := csv.NewReader(&stdout).ReadAll()
+	require.NoError(t, err)
+	assert.Len(t, rows, 6)
+	assert.Contains(t, stderr.String(), "each text is recorded once")
+}
+
 func TestRun(t *testing.T) {
 	input, db := writeTexts(t, 300), filepath.Join(t.TempDir(), "async.db")
 	f, text := play(t, 0, "-input", input, "-db", db, "-rate", "400", "-outage", "1500ms")

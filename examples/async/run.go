@@ -22,11 +22,12 @@ type work struct {
 	texts  []text
 	store  *predictions.Store
 	engine *sqlitejobs.Engine
+	stdout io.Writer
 }
 
 // run has the texts asked that are not recorded yet, and returns what was found.
 // When ctx ends it stops: the rest is for the next run.
-func run(ctx context.Context, o options, texts []text, labelled []nyckelsim.Sample, progress io.Writer) (*figures, error) {
+func run(ctx context.Context, o options, texts []text, labelled []nyckelsim.Sample, stdout, progress io.Writer) (*figures, error) {
 	start := time.Now()
 	setup := context.WithoutCancel(ctx) // it takes a moment only
 	db, err := sqlite.Open(setup, o.db, sqlite.Options{})
@@ -46,7 +47,7 @@ func run(ctx context.Context, o options, texts []text, labelled []nyckelsim.Samp
 	defer func() { _ = engine.Close() }()
 
 	w := &work{
-		options: o, texts: texts, store: store, engine: engine,
+		options: o, texts: texts, store: store, engine: engine, stdout: stdout,
 		figures: &figures{Texts: len(texts), Database: o.db},
 	}
 	s, err := startService(o, labelled)
