@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -150,10 +151,10 @@ func (e *examination) broken(steps ...string) bool {
 }
 
 // masked returns text without the account's secret, which should not be there in the
-// first place.
+// first place, neither as it is nor as the form had it.
 func (e *examination) masked(text string) string {
 	if secret := e.account.ClientSecret.Reveal(); secret != "" {
-		text = strings.ReplaceAll(text, secret, "********")
+		text = strings.NewReplacer(secret, "********", url.QueryEscape(secret), "********").Replace(text)
 	}
 	return text
 }

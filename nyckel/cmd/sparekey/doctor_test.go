@@ -6,6 +6,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -74,14 +75,14 @@ func TestDoctorEcho(t *testing.T) {
 			w.Header().Set("X-RateLimit-Remaining", "7")
 			if r.URL.Path == "/connect/token" {
 				w.WriteHeader(http.StatusBadRequest)
-				_, _ = w.Write([]byte(`{"error":"no ` + clientSecret + `"}`))
+				_, _ = w.Write([]byte(`{"error":"no ` + clientSecret + ` in ` + url.Values{"client_secret": {clientSecret}}.Encode() + `"}`))
 				return
 			}
 			next.ServeHTTP(w, r)
 		})
 	})
 	found := states(t, d.run("doctor", "-config", "CONFIG", "-json"))
-	assert.Equal(t, "400 Bad Request: no ********", found["token"].Text)
+	assert.Equal(t, "400 Bad Request: no ******** in client_secret=********", found["token"].Text)
 	assert.Equal(t, finding{"limits", stateOK, "X-Ratelimit-Remaining: 7", ""}, found["limits"])
 }
 
