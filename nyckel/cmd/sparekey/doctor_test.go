@@ -86,6 +86,21 @@ func TestDoctorEcho(t *testing.T) {
 	assert.Equal(t, finding{"limits", stateOK, "X-Ratelimit-Remaining: 7", ""}, found["limits"])
 }
 
+// What a service says of its tokens' lifetime is told as it is meant.
+func TestDoctorTokenLifetime(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"access_token":"t","expires_in":90}`:    "good for 1m30s",
+		`{"access_token":"t","expires_in":"90"}`:  "good for 1m30s",
+		`{"access_token":"t"}`:                    "the answer does not say for how long it is good",
+		`{"access_token":"t","expires_in":0}`:     "the answer does not say for how long it is good",
+		`{"access_token":"t","expires_in":1e300}`: "good for 876000h0m0s",
+	} {
+		e := &examination{}
+		e.tellToken(http.StatusOK, []byte(answer))
+		assert.Equal(t, []finding{{stepToken, stateOK, want, ""}}, e.findings, answer)
+	}
+}
+
 func TestDoctorClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := doctored(t, func(next http.Handler) http.Handler {

@@ -208,8 +208,7 @@ func (e *examination) tellToken(status int, content []byte) {
 	err := json.Unmarshal(content, &answer)
 	switch {
 	case status == http.StatusOK && err == nil && answer.Token != "":
-		seconds, _ := answer.Expires.Float64()
-		e.ok(stepToken, "good for %v", time.Duration(seconds*float64(time.Second)))
+		e.ok(stepToken, "%s", lifetimeOf(answer.Expires))
 	case status == http.StatusOK:
 		e.failed(stepToken, errors.New("the answer has no token"), "is base_url that of the API, and is there no page of a proxy before it?")
 	default:
@@ -223,6 +222,16 @@ func (e *examination) tellToken(status int, content []byte) {
 		}
 		e.failed(stepToken, errors.New(text), hint)
 	}
+}
+
+// lifetimeOf says how long a token is good for, which a service may leave out.
+func lifetimeOf(expiresIn json.Number) string {
+	const longest = 100 * 365 * 24 * time.Hour
+	seconds, _ := expiresIn.Float64() // what is out of range is infinite
+	if !(seconds > 0) {
+		return "the answer does not say for how long it is good"
+	}
+	return fmt.Sprintf("good for %v", time.Duration(min(seconds, longest.Seconds())*float64(time.Second)))
 }
 
 // reasonOf returns what is inside a client's error, which names the URL.
