@@ -45,6 +45,26 @@ func TestDelay(t *testing.T) {
 	})
 }
 
+// What does not show does not count either.
+func TestDelayOfCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, function := newTrained(t, nyckelsim.Config{Rate: -1, Delay: time.Second})
+		c.must("POST", "/v1/functions/"+function+"/labels", `{"name":"lost"}`)
+		c.must("POST", "/v1/functions/"+function+"/samples", `{"data":"unseen","annotation":{"labelName":"refund"}}`)
+		counts := func(samples, refund float64, more map[string]any) {
+			t.Helper()
+			more["delivery"], more["refund"] = 3.0, refund
+			summary := c.must("GET", "/v1/functions/"+function+"/summary", "").body
+			assert.Equal(t, map[string]any{"sampleCount": samples, "annotatedSampleCount": samples, "labelCounts": more}, summary)
+			metrics := c.must("GET", "/v0.9/functions/"+function+"/metrics", "").body
+			assert.Equal(t, []any{samples, more}, []any{metrics["sampleCount"], metrics["annotatedLabelCounts"]})
+		}
+		counts(6, 3, map[string]any{})
+		time.Sleep(time.Second)
+		counts(7, 4, map[string]any{"lost": 0.0})
+	})
+}
+
 func TestDelayOfCapture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, function := newTrained(t, nyckelsim.Config{Rate: -1, Delay: time.Second, Mode: nyckelsim.Guide})

@@ -14,7 +14,7 @@ type summaryJSON struct {
 func (s *Server) summary(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.withFunction(r, func(f *function) (any, error) {
 		samples := visible(f.samples)
-		sum := summaryJSON{SampleCount: len(samples), LabelCounts: f.labelCounts()}
+		sum := summaryJSON{SampleCount: len(samples), LabelCounts: f.labelCounts(samples)}
 		for _, m := range samples {
 			if m.annotation != nil {
 				sum.AnnotatedSampleCount++
@@ -24,11 +24,16 @@ func (s *Server) summary(_ http.ResponseWriter, r *http.Request) (any, error) {
 	})
 }
 
-// labelCounts returns how many samples each label is true of, by name.
-func (f *function) labelCounts() map[string]int {
+// labelCounts returns of how many of the samples each label is true that shows, by name.
+func (f *function) labelCounts(samples []*sample) map[string]int {
 	counts := map[string]int{}
-	for _, l := range f.labels {
-		counts[l.name] = l.samples
+	for _, l := range visible(f.labels) {
+		counts[l.name] = 0
+	}
+	for _, m := range samples {
+		for _, l := range m.annotation.present() {
+			counts[l.name]++
+		}
 	}
 	return counts
 }
@@ -47,12 +52,12 @@ type metricsJSON struct {
 // of training gets there.
 func (s *Server) metrics(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.withTrained(r, func(f *function) (any, error) {
-		samples := len(visible(f.samples))
-		m := metricsJSON{SampleCount: samples, PredictionCount: samples}
+		samples := visible(f.samples)
+		m := metricsJSON{SampleCount: len(samples), PredictionCount: len(samples)}
 		if f.output == tags {
-			m.PositiveCounts = f.labelCounts()
+			m.PositiveCounts = f.labelCounts(samples)
 		} else {
-			m.Counts = f.labelCounts()
+			m.Counts = f.labelCounts(samples)
 		}
 		if newest := f.training.newest(); newest != nil {
 			m.ModelID = newest.id
