@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -187,7 +188,8 @@ func lineOf(header, row []string) (line, error) {
 		case "truth":
 			l.Truth = row[i]
 		case "latencyMs":
-			if _, err := fmt.Sscan(row[i], &l.LatencyMS); row[i] != "" && err != nil {
+			var err error
+			if l.LatencyMS, err = strconv.ParseFloat(row[i], 64); row[i] != "" && err != nil {
 				return l, fmt.Errorf("latencyMs is %q, want a number", row[i])
 			}
 		}

@@ -102,6 +102,7 @@ func TestRulesMisuse(t *testing.T) {
 		{"broken row", []string{"-rules", rules, "-data", broken}, "broken.csv:3: 3 fields, expected 2"},
 		{"broken line", []string{"-rules", rules, "-data", noJSON}, "broken.jsonl:2: no object with data and label"},
 		{"a number", []string{"-rules", rules, "-data", number}, "number.jsonl:1: the input is neither a text nor an object"},
+		{"a latency with a unit", []string{"-rules", rules, "-data", d.file("unit.csv", "label,latencyMs,input\na,12s,\"\"\"text\"\"\"\n")}, `unit.csv:2: latencyMs is "12s", want a number`},
 		{"a broken export", []string{"-rules", rules, "-data", exported}, `exported.csv:2: latencyMs is "soon", want a number`},
 		{"no such rules", []string{"-rules", "nowhere.yaml", "-data", data}, "open nowhere.yaml"},
 		{"wrong rules", []string{"-rules", wrong, "-data", data}, "wrong.yaml:2:"},
