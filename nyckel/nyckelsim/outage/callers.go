@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -167,7 +168,11 @@ func (s *stacked) ask(ctx context.Context, text string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{prediction.LabelName, prediction.Answer}, nil
+	a := answer{prediction.LabelName, prediction.Answer}
+	if !slices.Contains(sources, a.Source) {
+		a.Source = endpoint // by its name
+	}
+	return a, nil
 }
 
 // newStack is what stands between the program and the service. Its times suit a

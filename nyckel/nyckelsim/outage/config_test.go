@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,27 @@ functions:
 		assert.Contains(t, stdout.String(), "\nVerdict: stopped after ", at)
 	}
 	assertNothingLeft(t)
+}
+
+// What another endpoint answers has a place of its own, in figures, marks and plots.
+func TestRunWithEndpoints(t *testing.T) {
+	config := write(t, t.TempDir(), "sparekey.yaml", `version: 1
+accounts: {simulator: {client_id: "${DEMO_CLIENT_ID}", client_secret: "${DEMO_CLIENT_SECRET}", base_url: "${DEMO_URL}"}}
+endpoints: {us: {url: "${DEMO_URL}"}, eu: {url: "${DEMO_URL}"}}
+functions:
+  ticket_routing:
+    id: ${DEMO_FUNCTION}
+    failover: {endpoints: [us, eu]}
+`)
+	report := filepath.Join(t.TempDir(), "report.html")
+	var stdout bytes.Buffer
+	require.Zero(t, realMain(t.Context(), []string{"-fast", "-config", config, "-html", report}, &stdout, &stdout))
+	assert.Contains(t, stdout.String(), "each named its source")
+	assert.Regexp(t, `\nall phases .*\n +sparekey .* live \d+, endpoint \d+\n`, stdout.String())
+	assert.NotContains(t, stdout.String(), "\x00")
+	page, err := os.ReadFile(report)
+	require.NoError(t, err)
+	assert.Contains(t, string(page), `<rect class="endpoint"`)
 }
 
 func TestConfigErrors(t *testing.T) {

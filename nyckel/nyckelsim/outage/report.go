@@ -11,8 +11,11 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
+// endpoint is what another endpoint than the first counts as, whatever its name.
+const endpoint telemetry.Source = "endpoint"
+
 // sources in the order in which they are shown.
-var sources = []telemetry.Source{telemetry.Live, telemetry.Cache, telemetry.Stale, telemetry.Similar, telemetry.Rule, telemetry.Static}
+var sources = []telemetry.Source{telemetry.Live, endpoint, telemetry.Cache, telemetry.Stale, telemetry.Similar, telemetry.Rule, telemetry.Static}
 
 // print writes the tables and the verdict.
 func (f *figures) print(out io.Writer) {

@@ -90,10 +90,10 @@ func TestTimeline(t *testing.T) {
 		line.flush()
 		assert.Equal(t, `now asking 2 texts the model has not seen (b.csv), 3 calls in 45s, seed 7
 left out 2 texts that are in the training data, too
-each mark is an answer: L live  c cached  s stale  m similar  r rule  d default answer  . none
+each mark is an answer: L live  e another endpoint  c cached  s stale  m similar  r rule  d default answer  . none
 
   0.0s  ── total outage ──
-  1.0s     bare .......                      sparekey Lcsmrd
+  1.0s     bare ........                     sparekey Lecsmrd
   1.0s     bare .                            sparekey 
   1.0s     breaker: closed → open for 2s
   1.0s     breaker: open → half_open

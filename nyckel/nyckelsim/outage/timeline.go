@@ -28,7 +28,7 @@ func newTimeline(out io.Writer, h *history) *timeline { return &timeline{out: ou
 
 // The marks of the answers, by source.
 var marks = map[telemetry.Source]byte{
-	telemetry.Live: 'L', telemetry.Cache: 'c', telemetry.Stale: 's', telemetry.Similar: 'm', telemetry.Rule: 'r', telemetry.Static: 'd',
+	telemetry.Live: 'L', endpoint: 'e', telemetry.Cache: 'c', telemetry.Stale: 's', telemetry.Similar: 'm', telemetry.Rule: 'r', telemetry.Static: 'd',
 }
 
 const failed = '.'
@@ -46,7 +46,7 @@ func (l *timeline) begin(o options, d *data, questions []dataset.Row) {
 	if d.seen > 0 {
 		fmt.Fprintf(l.out, "left out %d texts that are in the training data, too\n", d.seen)
 	}
-	fmt.Fprintf(l.out, "each mark is an answer: L live  c cached  s stale  m similar  r rule  d default answer  %c none\n", failed)
+	fmt.Fprintf(l.out, "each mark is an answer: L live  e another endpoint  c cached  s stale  m similar  r rule  d default answer  %c none\n", failed)
 	if o.worse {
 		fmt.Fprintln(l.out, "press Enter to make it worse")
 	}
