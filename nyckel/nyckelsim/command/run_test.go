@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -122,6 +123,25 @@ func TestRecordAndReplay(t *testing.T) {
 	status, missed := send(t, "GET", player[0]+"/v1/other", "")
 	assert.Equal(t, 501, status)
 	assert.Contains(t, missed, "Not recorded")
+}
+
+// A tape holds what clients ask for, wherever the service was.
+func TestRecordBelowAPath(t *testing.T) {
+	gateway := httptest.NewServer(http.StripPrefix("/gateway/nyckel", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"asked":"`+r.URL.RequestURI()+`"}`)
+	})))
+	defer gateway.Close()
+	file := filepath.Join(t.TempDir(), "tape.jsonl")
+	proxy, stopProxy := start(t, []string{"-record", file, "-upstream", gateway.URL + "/gateway/nyckel"}, "url")
+	_, recorded := send(t, "GET", proxy[0]+"/v1/functions?count=1", "")
+	assert.JSONEq(t, `{"asked":"/v1/functions?count=1"}`, recorded)
+	stopProxy()
+
+	player, stop := start(t, []string{"-replay", file}, "url")
+	defer stop()
+	status, replayed := send(t, "GET", player[0]+"/v1/functions?count=1", "")
+	assert.Equal(t, 200, status, replayed)
+	assert.JSONEq(t, recorded, replayed)
 }
 
 func TestSchedule(t *testing.T) {

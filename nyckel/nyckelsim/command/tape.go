@@ -23,11 +23,10 @@ func record(ctx context.Context, set settings, stdout io.Writer) (err error) {
 	if err != nil {
 		return misuse{err}
 	}
-	recorder := tape.NewRecorder(nil, file)
+	recorder := tape.NewRecorder(below{upstream}, file)
 	proxy := &httputil.ReverseProxy{
 		Transport: recorder,
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(upstream)
 			r.Out.Header.Del("Accept-Encoding") // so that the transport takes compression off
 		},
 	}
@@ -39,6 +38,16 @@ func record(ctx context.Context, set settings, stdout io.Writer) (err error) {
 		err = closed
 	}
 	return err
+}
+
+// below is a transport that sends requests to a service. What records above it sees
+// paths as clients ask for them, and so will those who replay.
+type below struct{ upstream *url.URL }
+
+func (b below) RoundTrip(req *http.Request) (*http.Response, error) {
+	there := httputil.ProxyRequest{In: req, Out: req.Clone(req.Context())}
+	there.SetURL(b.upstream)
+	return http.DefaultTransport.RoundTrip(there.Out)
 }
 
 // replay answers as was recorded, until ctx ends.
