@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -221,21 +222,21 @@ func (e *examination) limits() {
 	}
 }
 
-// ownLimit says what limit the client keeps to.
+// ownLimit says what limit the client keeps to: what the service allows unless told
+// otherwise, and negative is no bound.
 func (e *examination) ownLimit() string {
-	rate, inFlight := 25.0, 25 // what the service allows unless told otherwise
-	if l := e.account.Limit; l != nil {
-		if l.Off {
-			return "none"
-		}
-		if l.PerSecond > 0 {
-			rate = l.PerSecond
-		}
-		if l.InFlight > 0 {
-			inFlight = l.InFlight
-		}
+	limit := policy.Limit{}
+	if e.account.Limit != nil {
+		limit = *e.account.Limit
 	}
-	return fmt.Sprintf("%v/s and %d in flight", rate, inFlight)
+	var bounds []string
+	if rate := cmp.Or(limit.PerSecond, 25); rate > 0 && !limit.Off {
+		bounds = append(bounds, fmt.Sprintf("%v/s", rate))
+	}
+	if inFlight := cmp.Or(limit.InFlight, 25); inFlight > 0 && !limit.Off {
+		bounds = append(bounds, fmt.Sprintf("%d in flight", inFlight))
+	}
+	return cmp.Or(strings.Join(bounds, " and "), "none")
 }
 
 // sightings is a transport that remembers what answers say of rate limits.

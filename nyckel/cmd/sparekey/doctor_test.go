@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport/plan"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
@@ -84,6 +86,24 @@ func TestDoctorEcho(t *testing.T) {
 	found := states(t, d.run("doctor", "-config", "CONFIG", "-json"))
 	assert.Equal(t, "400 Bad Request: no ******** in client_secret=********", found["token"].Text)
 	assert.Equal(t, finding{"limits", stateOK, "X-Ratelimit-Remaining: 7", ""}, found["limits"])
+}
+
+// The limit that is told is the one that the client keeps to.
+func TestDoctorOwnLimit(t *testing.T) {
+	for _, tt := range []struct {
+		limit policy.Limit
+		want  string
+	}{
+		{policy.Limit{}, "25/s and 25 in flight"},
+		{policy.Limit{PerSecond: 2.5, InFlight: 4}, "2.5/s and 4 in flight"},
+		{policy.Limit{PerSecond: -1}, "25 in flight"},
+		{policy.Limit{InFlight: -1}, "25/s"},
+		{policy.Limit{PerSecond: -1, InFlight: -1}, "none"},
+		{policy.Limit{PerSecond: 10, Off: true}, "none"},
+	} {
+		assert.Equal(t, tt.want, (&examination{account: plan.Account{Limit: &tt.limit}}).ownLimit())
+	}
+	assert.Equal(t, "25/s and 25 in flight", (&examination{}).ownLimit())
 }
 
 // What a service says of its tokens' lifetime is told as it is meant.
