@@ -50,13 +50,10 @@ func (r *replaying) open(name string, head replayHead) error {
 	if err := r.goOn(name, content, head); err != nil {
 		return err
 	}
-	if r.state, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+	if r.state, err = os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 		return misuseError{err}
 	}
 	if err := r.state.Truncate(int64(len(content))); err != nil {
-		return err
-	}
-	if _, err := r.state.Seek(int64(len(content)), 0); err != nil {
 		return err
 	}
 	if len(content) == 0 {

@@ -171,3 +171,20 @@ func TestReplayStateIsOfOneTarget(t *testing.T) {
 		}
 	})
 }
+
+// Who starts the same replay twice at the same time finds the answers of both.
+func TestReplayStateOfTwo(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	head := replayHead{Function: "tickets", Inputs: 4, Data: "sum"}
+	open := func() *replaying {
+		r := &replaying{inputs: make([]recorded, 4), answers: map[int]replayed{}}
+		require.NoError(t, r.open(state, head))
+		t.Cleanup(func() { _ = r.state.Close() })
+		return r
+	}
+	one, two := open(), open()
+	require.NoError(t, one.keep(replayed{Index: 0, Label: "delivery"}))
+	require.NoError(t, two.keep(replayed{Index: 1, Label: "a longer label"}))
+	require.NoError(t, one.keep(replayed{Index: 2, Label: "refund"}))
+	assert.Len(t, open().answers, 3)
+}
