@@ -15,9 +15,11 @@ const removed = "removed"
 // secretNames are names of what must not be kept, in lower case and without
 // anything but letters.
 var secretNames = []string{
-	"accesstoken", "apikey", "auth", "authorization", "bearer", "clientassertion", "clientsecret", "cookie", "credential", "credentials",
-	"idtoken", "jwt", "passwd", "password", "privatekey", "refreshtoken", "secret", "session", "sessionid", "setcookie", "sig", "signature", "token",
-	"xamzcredential", "xamzsecuritytoken", "xamzsignature", "xapikey", "xgoogcredential", "xgoogsignature",
+	"accesskey", "accesstoken", "apikey", "apisecret", "apitoken", "auth", "authorization", "authtoken", "bearer", "bearertoken",
+	"clientassertion", "clientsecret", "cookie", "credential", "credentials", "idtoken", "jwt", "passphrase", "passwd", "password",
+	"privatekey", "pwd", "refreshtoken", "secret", "secretaccesskey", "secretkey", "session", "sessionid", "sessiontoken", "setcookie",
+	"sig", "signature", "subscriptionkey", "token",
+	"xamzcredential", "xamzsecuritytoken", "xamzsignature", "xapikey", "xauthtoken", "xgoogcredential", "xgoogsignature",
 }
 
 // isSecret reports whether a value by that name is a secret.

@@ -51,6 +51,20 @@ func TestNoHiddenSecretIsRecorded(t *testing.T) {
 	}
 }
 
+// Services have many names for what nobody else is to know.
+func TestNamesOfSecrets(t *testing.T) {
+	for _, name := range []string{
+		"access_key", "accessToken", "api-key", "api_secret", "api_token", "auth_token", "bearer_token", "client_secret", "Passphrase",
+		"pwd", "refresh_token", "SecretAccessKey", "secret_key", "session_token", "subscription-key", "X-Auth-Token",
+	} {
+		req := request("POST", "/x?"+name+"="+secret, "application/json", `{"`+name+`":"`+secret+`","data":"https://host.test/?`+name+`=`+secret+`"}`)
+		req.Header.Set("Authorization", "Bearer another-0123456789")
+		req.Header.Del("Cookie")
+		_, file := record(t, req)
+		assert.NotContains(t, file, secret, name)
+	}
+}
+
 // decoded returns the parts of forms in a file, which are in base64 there.
 func decoded(t *testing.T, file string) (texts []string) {
 	t.Helper()
