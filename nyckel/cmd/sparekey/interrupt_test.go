@@ -96,6 +96,7 @@ functions: {mail: {id: function_1}}
 		{name: "sim", args: []string{"sim", "-addr", "127.0.0.1:0"}, until: says("http://")},
 		{name: "invoke", args: []string{"invoke", "-config", config, "mail", "hello"}, until: isAsked, code: exitFailed, errOut: "sparekey: ", nothing: true},
 		{name: "invoke that reads", args: []string{"invoke", "-config", config, "mail", "-"}, reads: true, code: exitFailed, errOut: "sparekey: ", nothing: true},
+		{name: "invoke of an image that reads", args: []string{"invoke", "-config", config, "-file", "/dev/stdin", "mail"}, reads: true, code: exitFailed, errOut: "sparekey: ", nothing: true},
 		{
 			name: "replay", args: []string{"replay", "-config", config, "-data", data, "-state", state}, until: isAsked, code: exitFailed,
 			out: "3 inputs, ", errOut: " of 3 inputs; the same command goes on from here",

@@ -88,10 +88,7 @@ func (p *program) input(text []string, file, row string) (nyckel.Input, error) {
 	case given != 1:
 		return nil, misuse("want one of a text, -file and -row, got %d", given)
 	case file != "":
-		if _, err := os.Stat(file); err != nil {
-			return nil, misuse("-file: %w", err)
-		}
-		return nyckel.ImageFile(file), nil
+		return imageIn(file)
 	case row != "":
 		return rowOf([]byte(row))
 	case text[0] == "-":
@@ -106,6 +103,28 @@ func (p *program) input(text []string, file, row string) (nyckel.Input, error) {
 		return nyckel.Text(strings.TrimSuffix(string(content), "\n")), nil
 	}
 	return nyckel.Text(text[0]), nil
+}
+
+// imageIn returns the image in a file. What is no regular one, such as a pipe, is read
+// here, where nobody has to wait for its end.
+func imageIn(file string) (nyckel.Image, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nyckel.Image{}, misuse("-file: %w", err)
+	}
+	if info.Mode().IsRegular() {
+		return nyckel.ImageFile(file), nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nyckel.Image{}, misuse("-file: %w", err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxLine)) // more than an image may have
+	if err != nil {
+		return nyckel.Image{}, misuse("-file: %w", err)
+	}
+	return nyckel.ImageBytes(content), nil
 }
 
 // rowOf reads a row of a table. Numbers stay as they are written.
