@@ -118,7 +118,7 @@ var exported = map[string][]any{
 		new(policy.Event), new(policy.Explained), new(policy.Explanation), new(policy.Failover), new(policy.Failure),
 		new(policy.Fallback), new(policy.Fault), new(policy.Faults), new(policy.Fidelity), new(policy.Hedge),
 		new(policy.Limit), new(policy.Outcome), new(policy.Part), new(policy.Probe), new(policy.Quota),
-		new(policy.Refusal), new(policy.Responses), new(policy.Retry), new(policy.Rule), new(policy.Secret),
+		new(policy.Refusal), new(policy.RequestBodyError), new(policy.Responses), new(policy.Retry), new(policy.Rule), new(policy.Secret),
 		new(policy.SettingError), new(policy.Similar), new(policy.Stack), new(policy.StreamError), new(policy.Streams),
 		new(policy.Throttle), new(policy.Timeout), new(policy.TimeoutError), new(policy.Transition), new(policy.Verdict),
 		new(policy.Worst),

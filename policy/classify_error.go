@@ -19,6 +19,9 @@ var ErrTruncated = io.ErrUnexpectedEOF
 // classifyError decides on the error of an attempt that got no response. The
 // more certain readings come first.
 func classifyError(err error) Verdict {
+	if own, ok := errors.AsType[*RequestBodyError](err); ok {
+		return classifyUpload(err, own)
+	}
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return Verdict{Class: Refused, Again: Elsewhere, Executed: NotExecuted, Wait: refusal.wait()}
 	}
@@ -36,6 +39,19 @@ func classifyError(err error) Verdict {
 		return Verdict{Class: TimedOut, Again: Anywhere}
 	case isBroken(err):
 		return Verdict{Class: Interrupted, Again: Anywhere}
+	}
+	return Verdict{Class: Unknown, Again: Nobody}
+}
+
+// classifyUpload decides on an error that own, the error of a request's body, is part of.
+// What that was in turn, another call's error perhaps, says nothing of this call; what
+// is around it is the verdict on this one.
+func classifyUpload(err error, own *RequestBodyError) Verdict {
+	switch e, ok := errors.AsType[*Error](err); {
+	case ok && !errors.Is(own.Err, e):
+		return e.Verdict
+	case errors.Is(own.Err, context.Canceled):
+		return Verdict{Class: Canceled}
 	}
 	return Verdict{Class: Unknown, Again: Nobody}
 }

@@ -172,6 +172,19 @@ func (r *Refusal) wait() time.Duration {
 	return max(0, time.Until(r.RetryAt))
 }
 
+// A RequestBodyError is the error of a request whose own body could not be read to
+// its end, as when the client hangs up whose upload is handed on. It says nothing of
+// the server, whatever Err is: its class is [Unknown], and nobody may repeat it.
+type RequestBodyError struct {
+	Err error // what the body's Read returned
+}
+
+// Error returns the text of Err, and that it is of the request's body.
+func (e *RequestBodyError) Error() string { return fmt.Sprint("the request's body: ", e.Err) }
+
+// Unwrap returns Err.
+func (e *RequestBodyError) Unwrap() error { return e.Err }
+
 // A TimeoutError says which time limit ended a request. It matches
 // [context.DeadlineExceeded], and Timeout reports true, so that callers who
 // check for a timeout in the usual ways find it.

@@ -112,7 +112,7 @@ func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 	}()
 	b.announce(ctx, news)
 	pass.begin()
-	resp, err := body.Send(b.next, req)
+	resp, err := body.Send(b.next, withUpload(req))
 	pass.answered(resp, err, telemetry.Judge(req, resp, err, b.cfg.Classify))
 	done = true
 	return resp, err

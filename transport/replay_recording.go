@@ -168,7 +168,8 @@ func (p *playback) readLocked(b []byte) (n int, err error) {
 		p.offset = r.spool.size()
 		r.changed.Broadcast()
 	}()
-	return r.source.Read(b)
+	n, err = r.source.Read(b)
+	return n, ofUpload(err)
 }
 
 func (p *playback) Close() error {
