@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
@@ -157,16 +158,16 @@ func (w *walker) pointer(path string, said, holds reflect.Value, inList bool) {
 
 // list lists items that are structs one by one, others in one line.
 func (w *walker) list(path string, said, holds reflect.Value) {
+	if holds.Type() == reflect.TypeFor[json.RawMessage]() {
+		w.add(path, said, holds, string(holds.Bytes()))
+		return
+	}
 	if holds.Type().Elem().Kind() != reflect.Struct {
 		items := make([]string, holds.Len())
 		for i := range items {
 			items[i] = fmt.Sprint(holds.Index(i).Interface())
 		}
-		text := "[" + strings.Join(items, ", ") + "]"
-		if raw, ok := holds.Interface().([]byte); ok { // JSON
-			text = string(raw)
-		}
-		w.add(path, said, holds, text)
+		w.add(path, said, holds, "["+strings.Join(items, ", ")+"]")
 		return
 	}
 	for i := range holds.Len() {

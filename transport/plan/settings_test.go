@@ -82,6 +82,23 @@ functions:
 	assert.Equal(t, 4, strings.Count(settings, "********"), settings)
 }
 
+// A document reads as in the file, and not at all if it has something from elsewhere.
+func TestSettingsDocuments(t *testing.T) {
+	p, err := plan.Parse("documents.yaml", []byte(`
+version: 1
+functions:
+  a: {fallback: {static: {document: {labelName: other}}}}
+  b: {fallback: {static: {document: {labelName: other, token: "${TOKEN}"}}}}
+`), func(string) (string, bool, error) { return "canary-1", true, nil })
+	require.NoError(t, err)
+	got := map[string]string{}
+	for _, s := range p.Settings() {
+		got[s.Owner+" "+s.Key] = s.Value
+	}
+	assert.Equal(t, `{"labelName":"other"}`, got["functions.a fallback.static.document"])
+	assert.Equal(t, "********", got["functions.b fallback.static.document"])
+}
+
 // Of a plan in Go it is known what was set, but not where.
 func TestSettingsInGo(t *testing.T) {
 	p, err := plan.New(plan.File{Version: 1, Functions: map[string]plan.Function{
