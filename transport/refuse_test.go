@@ -212,12 +212,14 @@ func playRefused(t *testing.T, ladder bool, ctxOf func(context.Context) context.
 	}
 	layers := []transport.Layer{telemetry.ObserveCall(telemetry.Config{Logger: logger})}
 	if ladder {
-		layers = append(layers, fallback.Layer(
-			fallback.Rung{Name: policy.RungStale, Answer: memo.Stale},
-			fallback.Rung{Name: policy.RungStatic, Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
+		rungs := []fallback.Rung{
+			{Name: policy.RungStale, Answer: memo.Stale},
+			{Name: policy.RungStatic, Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
 				return answer(req, http.StatusOK, `{"labelName":"other"}`), telemetry.Answer{Source: telemetry.Static}, true
 			}},
-		))
+		}
+		uncompared := policy.Fidelity{Share: -1} // which would be left to chance
+		layers = append(layers, fallback.NewLadder(fallback.LadderConfig{Rungs: rungs, Fidelity: uncompared}).Wrap)
 	}
 	layers = append(layers, memo.Wrap, hide, transport.Timeout(policy.Timeout{}), transport.Retry(policy.Retry{}), breaker.Wrap)
 	sent := 0
