@@ -9,9 +9,9 @@ import (
 
 // Breaker sets when a circuit breaker stops the traffic to a server that is
 // down. It is for outages: only faults count ([Class.IsFault]), not overload,
-// rate limits, wrong requests or callers who gave up, since a breaker that opens
-// on overload throws away the capacity that is there. Its zero value is ready
-// to use.
+// rate limits, wrong requests, uploads that broke at their source
+// ([RequestBodyError]) or callers who gave up, since a breaker that opens on
+// overload throws away the capacity that is there. Its zero value is ready to use.
 type Breaker struct {
 	// Off leaves the breaker out. One that is off cannot be isolated either.
 	Off bool
