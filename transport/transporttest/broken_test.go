@@ -321,9 +321,14 @@ func endsInReset(rc io.ReadCloser) io.ReadCloser {
 	})
 }
 
+// closesRequestBody does so where the answer goes on: to close it beside one that is
+// there may break that, too.
 func closesRequestBody(next http.RoundTripper, req *http.Request) (*http.Response, error) {
-	defer body.CloseRequest(req)
-	return next.RoundTrip(req)
+	resp, err := next.RoundTrip(req)
+	if err == nil && resp.ContentLength < 0 {
+		body.CloseRequest(req)
+	}
+	return resp, err
 }
 
 // upload is a body that knows whether it was read to its end.
