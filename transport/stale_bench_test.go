@@ -18,7 +18,7 @@ import (
 
 // BenchmarkStale is a prediction that a breaker refuses and that an earlier answer
 // past its lifetime serves: from the cache by itself, from the rung of a ladder above
-// it, and from that with a trail. Question and answer have 1 KiB. What they take
+// it, and from that with a trail. Question and answer have 1 KiB. What the cache takes
 // beyond "request", which builds it alone, has to stay below 5 µs.
 func BenchmarkStale(b *testing.B) {
 	ctx, cancel := context.WithCancel(policy.WithCall(b.Context(), policy.Call{Function: "tickets", Identity: "acme", Replayable: true}))
