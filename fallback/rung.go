@@ -76,27 +76,30 @@ func ownRung(name string, own func(*http.Request, func() input) (*http.Response,
 func (f *Fallback) answerByRule(req *http.Request, read func() input) (*http.Response, telemetry.Answer, bool) {
 	in := read()
 	answer, rule, ok := f.byRules(&in)
-	if !ok || in.streams {
+	if !ok {
 		return nil, telemetry.Answer{}, false
 	}
 	about := telemetry.Answer{Source: telemetry.Rule, Rule: rule, Confidence: answer.Confidence}
-	return f.reply(req, policy.RungRules, answer, in.externalID, about)
+	return f.reply(req, policy.RungRules, answer, in, about)
 }
 
 func (f *Fallback) answerStatically(req *http.Request, read func() input) (*http.Response, telemetry.Answer, bool) {
 	answer, _, ok := f.lastResort()
-	in := read()
-	if !ok || in.streams {
+	if !ok {
 		return nil, telemetry.Answer{}, false
 	}
 	about := telemetry.Answer{Source: telemetry.Static, Confidence: answer.Confidence}
-	return f.reply(req, policy.RungStatic, answer, in.externalID, about)
+	return f.reply(req, policy.RungStatic, answer, read(), about)
 }
 
-// reply writes an answer in the service's form. A codec that cannot has no
-// answer, and the failure is recorded.
-func (f *Fallback) reply(req *http.Request, rung string, answer policy.Answer, externalID string, about telemetry.Answer) (*http.Response, telemetry.Answer, bool) {
-	document, err := f.codec.Encode(answer, externalID)
+// reply writes an answer in the service's form, which is a document, so that there is
+// none for who wants a stream. A codec that cannot has no answer, and the failure is
+// recorded.
+func (f *Fallback) reply(req *http.Request, rung string, answer policy.Answer, in input, about telemetry.Answer) (*http.Response, telemetry.Answer, bool) {
+	if in.streams {
+		return nil, telemetry.Answer{}, false
+	}
+	document, err := f.codec.Encode(answer, in.externalID)
 	if err != nil {
 		telemetry.FromContext(req.Context()).RungFailed(req.Context(), rung, err)
 		return nil, telemetry.Answer{}, false
