@@ -91,9 +91,7 @@ func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 		var refusal *policy.Refusal
 		permit, news, refusal = b.machine.acquire(time.Now())
 		if refusal != nil {
-			body.CloseRequest(req)
-			b.announce(ctx, news)
-			telemetry.FromContext(ctx).Refused(ctx, refusal)
+			b.turnAway(req, news, refusal)
 			return nil, refusal
 		}
 	}
@@ -116,6 +114,14 @@ func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 	pass.answered(resp, err, telemetry.Judge(req, resp, err, b.cfg.Classify))
 	done = true
 	return resp, err
+}
+
+// turnAway ends a request that is refused, and tells about it.
+func (b *breaker) turnAway(req *http.Request, news []policy.Transition, refusal *policy.Refusal) {
+	body.CloseRequest(req)
+	ctx := req.Context()
+	b.announce(ctx, news)
+	telemetry.FromContext(ctx).Refused(ctx, refusal)
 }
 
 // announce tells about changes of state, outside the lock.

@@ -116,20 +116,29 @@ func (p *perKey) begin(key string) *keyed {
 	return k
 }
 
-func (p *perKey) findLocked(key string) *keyed {
+// knownLocked returns what key stands for, nil if it is new, and whether it was used
+// once.
+func (p *perKey) knownLocked(key string) (k *keyed, once bool) {
 	if k, ok := p.again.Get(key); ok {
-		return k
+		return k, false
 	}
-	if k, ok := p.once.Peek(key); ok {
+	return p.once.Peek(key)
+}
+
+func (p *perKey) findLocked(key string) *keyed {
+	k, once := p.knownLocked(key)
+	if once {
 		p.once.Remove(key)
 		p.again.Add(key, k)
+	}
+	if k != nil {
 		return k
 	}
 	var known *server
 	if p.heir != nil {
 		known = p.heir.server(key)
 	}
-	k := p.keyed(key, known)
+	k = p.keyed(key, known)
 	p.once.Add(key, k)
 	return k
 }

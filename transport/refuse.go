@@ -6,7 +6,6 @@ import (
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/body"
-	"github.com/sparekey/sparekey/telemetry"
 )
 
 // A cache that has something to give asks the layers below whether they would turn a
@@ -21,9 +20,7 @@ func (b *breaker) Refuse(req *http.Request) error {
 	if refusal == nil {
 		return nil
 	}
-	body.CloseRequest(req)
-	ctx := req.Context()
-	telemetry.FromContext(ctx).Refused(ctx, refusal)
+	b.turnAway(req, nil, refusal)
 	return refusal
 }
 
@@ -58,10 +55,7 @@ func (p *perKey) Refuse(req *http.Request) error {
 func (p *perKey) find(key string) *keyed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if k, ok := p.again.Get(key); ok {
-		return k
-	}
-	k, _ := p.once.Peek(key)
+	k, _ := p.knownLocked(key)
 	return k
 }
 
