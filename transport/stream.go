@@ -64,21 +64,13 @@ func isReadable(resp *http.Response) bool {
 }
 
 func isEncoded(header http.Header) bool {
-	encoding := first(header["Content-Encoding"])
+	encoding := header.Get("Content-Encoding")
 	return encoding != "" && !strings.EqualFold(encoding, "identity")
 }
 
 func isEventStream(header http.Header) bool {
-	mediaType, _, _ := strings.Cut(first(header["Content-Type"]), ";")
+	mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
-}
-
-// first returns the first value of a header field, "" if there is none.
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[0]
 }
 
 // hold waits until the stream has brought something, for as long as it may, and

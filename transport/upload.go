@@ -18,11 +18,8 @@ func (u upload) Read(p []byte) (int, error) {
 
 // ofUpload returns the error of a read of a request's body as one of that.
 func ofUpload(err error) error {
-	switch err.(type) { //nolint:errorlint // an end is io.EOF itself, and what was marked comes as it is
-	case nil, *policy.RequestBodyError:
-		return err
-	}
-	if err == io.EOF { //nolint:errorlint // see above
+	_, marked := err.(*policy.RequestBodyError) //nolint:errorlint // by a layer above, which hands it on as it is
+	if marked || err == nil || err == io.EOF {  //nolint:errorlint // an end is io.EOF itself
 		return err
 	}
 	return &policy.RequestBodyError{Err: err}
