@@ -412,10 +412,11 @@ func (c *httpCache) Close() error {
 func (c *httpCache) Unwrap() http.RoundTripper { return c.next }
 
 func (c *httpCache) Part() policy.Part {
+	bounds := c.store.config()
 	return policy.Part{Kind: policy.KindCache, Name: "http", Settings: policy.Cache{
-		MaxBytes:       c.store.config().MaxBytes,
-		MaxEntries:     c.store.config().MaxEntries,
-		IdentityShare:  c.store.config().IdentityShare,
+		MaxBytes:       bounds.MaxBytes,
+		MaxEntries:     bounds.MaxEntries,
+		IdentityShare:  bounds.IdentityShare,
 		MaxEntryBytes:  c.cfg.MaxEntryBytes,
 		StaleIfError:   c.cfg.MaxStale,
 		SoftTimeout:    c.cfg.SoftTimeout,

@@ -51,11 +51,7 @@ func (e *envelope) amazon() Class {
 // exceptionName returns the name of an error of Amazon's: the header field has it
 // before a colon, the body after a number sign.
 func exceptionName(h http.Header, kind []byte) string {
-	name := firstOf(valueOf(h, "X-Amzn-Errortype"), wordOf(kind))
-	if name == "" {
-		return ""
-	}
-	name, _, _ = strings.Cut(name, ":")
+	name, _, _ := strings.Cut(firstOf(valueOf(h, "X-Amzn-Errortype"), wordOf(kind)), ":")
 	return name[strings.LastIndexByte(name, '#')+1:]
 }
 
