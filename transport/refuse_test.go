@@ -20,6 +20,7 @@ import (
 	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 // What a layer refuses when it is asked is what it refuses in a RoundTrip, told and
@@ -28,7 +29,7 @@ func TestRefuse(t *testing.T) {
 	open := func(t *testing.T, cfg policy.Breaker) *transport.Breaker {
 		cfg.MinCalls = 1
 		b := transport.NewBreaker(cfg)
-		_, _ = b.Wrap(refused(errDial)).RoundTrip(newRequest(t, t.Context(), http.MethodGet, ""))
+		_, _ = b.Wrap(transporttest.NewUpstream(transporttest.Fail(errDial))).RoundTrip(newRequest(t, t.Context(), http.MethodGet, ""))
 		return b
 	}
 	after := func(wait time.Duration, b *transport.Breaker) *transport.Breaker {
@@ -41,7 +42,9 @@ func TestRefuse(t *testing.T) {
 	}
 	probed := func(t *testing.T, b *transport.Breaker) *transport.Breaker {
 		time.Sleep(time.Hour)
-		go func() { _, _ = b.Wrap(mute).RoundTrip(newRequest(t, t.Context(), http.MethodGet, "")) }()
+		go func() {
+			_, _ = b.Wrap(transporttest.NewUpstream(transporttest.Hang())).RoundTrip(newRequest(t, t.Context(), http.MethodGet, ""))
+		}()
 		synctest.Wait()
 		return b
 	}
@@ -131,17 +134,6 @@ func around(outer transport.Layer, b *transport.Breaker) transport.Layer {
 	return func(next http.RoundTripper) http.RoundTripper { return transport.Chain(next, outer, b.Wrap) }
 }
 
-// refused is a transport that returns err.
-func refused(err error) http.RoundTripper {
-	return transport.Func(func(*http.Request) (*http.Response, error) { return nil, err })
-}
-
-// mute is a transport that waits for the caller to leave.
-var mute = transport.Func(func(req *http.Request) (*http.Response, error) {
-	<-req.Context().Done()
-	return nil, context.Cause(req.Context())
-})
-
 // askedBody counts how it is used.
 type askedBody struct {
 	io.Reader
@@ -162,7 +154,7 @@ func (b *askedBody) Close() error {
 
 // A key func that panics leaves no body open, whoever asks for the key.
 func TestRefusePanics(t *testing.T) {
-	rt := transport.PerKey(func(*http.Request) string { panic("oops") }, func(string) transport.Layer { return nil })(mute)
+	rt := transport.PerKey(func(*http.Request) string { panic("oops") }, func(string) transport.Layer { return nil })(transporttest.NewUpstream())
 	asked := &askedBody{Reader: strings.NewReader("hello")}
 	req := newRequest(t, t.Context(), http.MethodPost, "")
 	req.Body = asked
