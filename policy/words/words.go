@@ -111,10 +111,14 @@ func isLetterOrDigit(r rune) bool {
 	if r < utf8.RuneSelf {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 	}
-	return unicode.IsLetter(r) && r != modifierApostrophe || unicode.IsDigit(r)
+	return unicode.IsLetter(r) && r != modifierApostrophe || unicode.IsDigit(r) || r == iotaBelow
 }
 
-func isMark(r rune) bool { return r >= utf8.RuneSelf && unicode.IsMark(r) }
+func isMark(r rune) bool { return r >= utf8.RuneSelf && unicode.IsMark(r) && r != iotaBelow }
+
+// iotaBelow is a mark to Unicode, and the only one that folds to a letter: it is
+// that letter here.
+const iotaBelow = '\u0345'
 
 // standsAlone reports whether r is of a script that does not put spaces between
 // all words.
@@ -160,7 +164,7 @@ func fold(r rune) rune {
 	switch {
 	case 'A' <= r && r <= 'Z':
 		r |= 0x20
-	case r == '\u0345': // the iota below others: a mark, and no word by itself
+	case r == iotaBelow:
 		r = 'Ι'
 	}
 	return r

@@ -39,7 +39,8 @@ func TestScanner(t *testing.T) {
 		{"カード", "カ ー ド"},
 		{"ที่ดี", "ที่ ดี"},
 		{"a\xffb", "a b"},
-		{"\u0301a", "a"}, // a mark on nothing
+		{"\u0301a", "a"},              // a mark on nothing
+		{"\u0345α 誢\u0345", "ΙΑ 誢 Ι"}, // the mark that is a letter when folded
 	} {
 		assert.Equal(t, tt.want, strings.Join(wordsOf(tt.text, 0), " "), "%q", tt.text)
 	}
