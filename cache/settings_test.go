@@ -11,6 +11,7 @@ import (
 	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport"
 )
 
 // Settings without a real bound are bounds, too.
@@ -47,11 +48,17 @@ func TestBoundsOfAGivenStore(t *testing.T) {
 		assert.EqualValues(t, 1<<30, settings.MaxBytes)
 		assert.Equal(t, 7, settings.MaxEntries)
 		assert.Equal(t, 0.5, settings.IdentityShare)
-		if reporter, ok := rt.(telemetry.Reporter); ok {
-			var f telemetry.FunctionSnapshot
-			reporter.Report(&f)
-			assert.EqualValues(t, 1<<30, f.Cache.MaxBytes)
-			assert.Equal(t, 7, f.Cache.MaxEntries)
-		}
+		var f telemetry.FunctionSnapshot
+		rt.(telemetry.Reporter).Report(&f)
+		assert.EqualValues(t, 1<<30, f.Cache.MaxBytes)
+		assert.Equal(t, 7, f.Cache.MaxEntries)
 	}
+}
+
+// Of two caches, one above the other, the outer one is reported.
+func TestReportOfTwoCaches(t *testing.T) {
+	outer := cache.HTTP(cache.HTTPConfig{Store: cache.NewStore(cache.StoreConfig{MaxEntries: 7})})
+	inner := cache.Predictions(cache.PredictionsConfig{})
+	rt := transport.Chain(http.DefaultTransport, outer, inner)
+	assert.Equal(t, 7, transport.Snapshot(rt).Functions[0].Cache.MaxEntries)
 }
