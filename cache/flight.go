@@ -74,14 +74,13 @@ func newFlights(maxBytes int64, home home) *flights {
 // body of his request. A panic in send or share is passed on to the first caller and
 // leaves the others to send their own, too.
 func (fs *flights) do(req *http.Request, k key, send sendFunc, share shareFunc) (resp *http.Response, joined bool, err error) {
-	return fs.board(req, k, send, share).wait(req.Context())
+	return fs.board(&seat{req: req, send: send}, k, share).wait(req.Context())
 }
 
-// board finds a seat in the flight of k, which it starts if there is none.
-func (fs *flights) board(req *http.Request, k key, send sendFunc, share shareFunc) *seat {
-	s := &seat{req: req, send: send}
+// board gives s a seat in the flight of k, which it starts if there is none.
+func (fs *flights) board(s *seat, k key, share shareFunc) *seat {
 	if fs.assign(s, k) {
-		go s.flight.fly(s.flight.request(req), send, share)
+		go s.flight.fly(s.flight.request(s.req), s.send, share)
 	}
 	return s
 }
@@ -96,17 +95,27 @@ func (fs *flights) assign(s *seat, k key) (starts bool) {
 	if f := fs.table[k]; f != nil && !f.carries(s.req) && f.take(s, now) {
 		return false
 	}
-	if until, ok := fs.apart[k]; ok {
-		if now.Before(until) {
-			return false
-		}
-		delete(fs.apart, k)
+	apart := fs.areApartLocked(k, now)
+	if apart && !s.loose {
+		return false
 	}
 	f := newFlight(fs, k, s.began, s.req.Context())
 	s.leads = true
 	f.take(s, now)
-	fs.table[k] = f
+	if !apart {
+		fs.table[k] = f
+	}
 	return true
+}
+
+// areApartLocked reports whether requests for k are not to be merged.
+func (fs *flights) areApartLocked(k key, now time.Time) bool {
+	until, ok := fs.apart[k]
+	if ok && !now.Before(until) {
+		delete(fs.apart, k)
+		return false
+	}
+	return ok
 }
 
 // partLocked says that requests for k are not to be merged for a while.
@@ -135,6 +144,7 @@ func (fs *flights) remove(f *flight) {
 type seat struct {
 	flight *flight // nil for one who goes by himself
 	leads  bool    // the flight is his
+	loose  bool    // he may go while it is under way, and never sends by himself
 	began  epoch   // when he came
 	req    *http.Request
 	send   sendFunc
@@ -171,6 +181,8 @@ func (s *seat) wait(ctx context.Context) (*http.Response, bool, error) {
 		return f.copyFor(s, ctx), !s.leads, nil
 	case s.leads:
 		return f.handOver(ctx), false, nil
+	case s.loose:
+		return nil, false, errSettled
 	}
 	return s.alone()
 }
@@ -357,8 +369,9 @@ func (f *flight) arrive(req *http.Request) {
 	}
 }
 
-// errSettled says that nothing was sent, since there is an answer by now.
-var errSettled = errors.New("cache: answered meanwhile")
+// errSettled says that nothing was sent for the caller, who is to look again: there is an
+// answer by now, or a loose one joined in vain.
+var errSettled = errors.New("cache: look again")
 
 var errPanicked = errors.New("cache: the transport panicked")
 

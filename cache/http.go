@@ -311,13 +311,14 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 // error is errSettled if there is a fresh answer by now. The leader is a context of
 // who asked first, nil if that is this one.
 func (c *httpCache) ask(req *http.Request, w *wanted, found *stored, reason string) (resp *http.Response, leader context.Context, err error) {
-	s := c.flights.board(req, w.flightKey(req.Method), func(req *http.Request) (*http.Response, error) {
+	send := func(req *http.Request) (*http.Response, error) {
 		now := time.Now()
 		if anew, _ := c.find(w, now); anew != nil && anew != found && anew.standing(w.cc, now, c.maxStale) == fresh {
 			return nil, errSettled
 		}
 		return c.fetch(req, w, found, reason)
-	}, isForAll)
+	}
+	s := c.flights.board(&seat{req: req, send: send}, w.flightKey(req.Method), isForAll)
 	resp, joined, err := s.wait(req.Context())
 	if !joined {
 		return resp, nil, err

@@ -27,13 +27,14 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 	if q.refresh {
 		return p.anew(req, q)
 	}
-	for {
-		found, now := p.store.epoch(), time.Now()
+	now := time.Now()
+	for came := now; ; now = time.Now() {
+		found := p.store.epoch()
 		known, _ := p.store.get(q.key, now).(*entry)
 		if resp := p.known(req, q, known, now); resp != nil {
 			return resp, nil
 		}
-		resp, err := p.ask(req, q, known, found)
+		resp, err := p.ask(req, q, known, found, came)
 		if err != errSettled { //nolint:errorlint // ours
 			return resp, err
 		}
@@ -100,8 +101,8 @@ func (p *predictions) anew(req *http.Request, q question) (*http.Response, error
 
 // ask sends the request, or joins one that asks the same. Known is what is past
 // its lifetime, found in an epoch, or nil. The error is errSettled, and the request as
-// it was, if there is a fresh answer by now.
-func (p *predictions) ask(req *http.Request, q question, known *entry, found epoch) (resp *http.Response, err error) {
+// it was, if the caller, who came at a time, is to look again.
+func (p *predictions) ask(req *http.Request, q question, known *entry, found epoch, came time.Time) (resp *http.Response, err error) {
 	spare := known
 	if !p.covers(known, time.Now()) || !p.mayBeStale(req) {
 		spare = nil
@@ -117,8 +118,8 @@ func (p *predictions) ask(req *http.Request, q question, known *entry, found epo
 			body.CloseRequest(req)
 		}
 	}()
-	s := p.board(sent, q)
-	if spare != nil && p.tooLate(s) && p.lasts(spare, q, found) && p.goOn(s, q) {
+	s := p.board(sent, q, sent != req)
+	if spare != nil && p.tooLate(s, came) && p.lasts(spare, q, found) && p.goOn(s, q) {
 		return p.stale(req, spare, softTimeout, policy.TimedOut), nil
 	}
 	resp, joined, err := s.wait(req.Context())
@@ -188,8 +189,9 @@ func (p *predictions) follow(req *http.Request, q question, s *seat, resp *http.
 	resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], "sparekey; fwd=miss; collapsed")
 }
 
-// board finds the request its seat.
-func (p *predictions) board(req *http.Request, q question) *seat {
+// board finds the request its seat. It is a loose one for a copy that its caller may
+// leave behind.
+func (p *predictions) board(req *http.Request, q question, loose bool) *seat {
 	var sent *http.Request
 	send := func(r *http.Request) (*http.Response, error) {
 		now := time.Now()
@@ -200,7 +202,7 @@ func (p *predictions) board(req *http.Request, q question) *seat {
 		return p.next.RoundTrip(r)
 	}
 	share := func(resp *http.Response) bool { return p.isForAll(sent, resp) }
-	return p.flights.board(req, q.key, send, share)
+	return p.flights.board(&seat{req: req, send: send, loose: loose}, q.key, share)
 }
 
 // isForAll reports whether all who ask the same may have an answer: one that may

@@ -38,7 +38,7 @@ func (p *predictions) refresh(req *http.Request, q question) {
 	ctx, over := telemetry.Behind(ctx) // its attempts are not the caller's
 	own = own.WithContext(ctx)
 	q.refresh = true // though the old answer is fresh
-	s := p.board(own, q)
+	s := p.board(own, q, false)
 	p.store.report(own, refreshed)
 	begun = true
 	go p.finish(s, own, q, func(v policy.Verdict, err error) {
@@ -60,13 +60,13 @@ func (p *predictions) lasting(req *http.Request, spare *entry) *http.Request {
 	return own
 }
 
-// tooLate waits for the header for as long as SoftTimeout says, and reports
-// whether that was in vain.
-func (p *predictions) tooLate(s *seat) bool {
+// tooLate waits for the header, no longer than SoftTimeout after the caller came, and
+// reports whether that was in vain.
+func (p *predictions) tooLate(s *seat, came time.Time) bool {
 	if p.cfg.SoftTimeout <= 0 || s.flight == nil {
 		return false
 	}
-	timer := time.NewTimer(p.cfg.SoftTimeout)
+	timer := time.NewTimer(time.Until(came.Add(p.cfg.SoftTimeout)))
 	defer timer.Stop()
 	select {
 	case <-s.flight.header:
@@ -92,7 +92,7 @@ func (p *predictions) goOn(s *seat, q question) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.req.Context()), refreshTime)
 	s.flight.extend(ctx)
-	s.req = s.req.WithContext(ctx) // should it come to be sent by itself
+	s.req, s.loose = s.req.WithContext(ctx), false // should it come to be sent by itself
 	go p.finish(s, s.req, q, func(policy.Verdict, error) { cancel() })
 	return true
 }

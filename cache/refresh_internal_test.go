@@ -23,7 +23,7 @@ func TestSoftTimeoutAndHeaderAtOnce(t *testing.T) {
 		p := &predictions{Memo: m}
 		q := question{}
 		require.Equal(t, admitted, m.refreshes.adopt(q.key)) // another call for the answer
-		s := m.flights.board(ask(t, t.Context()), q.key, transporttest.Reply(200, "yes"), func(*http.Response) bool { return false })
+		s := m.flights.board(&seat{req: ask(t, t.Context()), send: transporttest.Reply(200, "yes")}, q.key, func(*http.Response) bool { return false })
 		synctest.Wait()
 		assert.False(t, p.goOn(s, q))
 		resp, _, err := s.wait(context.Background())
@@ -48,7 +48,7 @@ func TestSettledLeavesTheRequestWhole(t *testing.T) {
 		stale := &entry{message: message{freshUntil: now.Add(-time.Second), dropAt: now.Add(time.Hour)}}
 		fresh := &entry{message: message{freshUntil: now.Add(time.Minute), dropAt: now.Add(time.Hour)}}
 		fresh.put(m.store, q.key, m.store.epoch())
-		_, err := p.ask(req, q, stale, 0)
+		_, err := p.ask(req, q, stale, 0, now)
 		require.Equal(t, errSettled, err)
 		assert.False(t, closed)
 		requireEmpty(t, m.flights)

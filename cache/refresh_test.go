@@ -282,6 +282,45 @@ func TestSoftTimeoutKeepsTheWindow(t *testing.T) {
 	}
 }
 
+// Nor does it matter that earlier answers were for one caller only, so that equal calls
+// go side by side: nobody waits for longer than SoftTimeout.
+func TestSoftTimeoutOfCallsSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := &service{respond: answering(answer)}
+		memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{SoftTimeout: time.Second}})
+		rt := memo.Wrap(upstream)
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(time.Hour)
+		upstream.respond = func(*http.Request) (*http.Response, error) {
+			took := 700 * time.Millisecond
+			if upstream.calls.Load() == 4 {
+				took = 3 * time.Second
+			}
+			time.Sleep(took)
+			resp := response(http.StatusOK, answer)
+			resp.Header.Set("Cache-Control", "no-store")
+			return resp, nil
+		}
+		given := make(chan string, 2)
+		for range 2 {
+			go func() {
+				start := time.Now()
+				resp, _ := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+				given <- fmt.Sprint(time.Since(start), " ", sourceOf(resp))
+			}()
+		}
+		assert.Equal(t, "700ms ", <-given)
+		assert.Equal(t, "1s stale", <-given, "who joined in vain has waited already")
+		time.Sleep(2 * time.Second)
+		start := time.Now()
+		resp, _ := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, "stale", sourceOf(resp))
+		assert.Equal(t, time.Second, time.Since(start), "later, by himself")
+		require.NoError(t, memo.Close())
+		upstream.requireAllClosed(t)
+	})
+}
+
 // A call that goes on behind its caller has the time of one that began there.
 func TestSoftTimeoutLeavesTheDeadlineBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
