@@ -63,7 +63,7 @@ func serverTime(h http.Header, now time.Time) time.Time {
 // anthropic-ratelimit-tokens-reset, x-ratelimit-reset, ratelimit-reset. Their
 // values may be durations ("6m0s", "12ms"), numbers of seconds, dates of RFC 3339,
 // or the time in seconds or milliseconds since 1970. Times count as with
-// [WaitHint], which comes first: it is what the server asks for.
+// [WaitHint], which comes first unless it is zero: it is what the server asks for.
 //
 // A limit is used up if nothing of it remains; of several, the one that takes
 // longest counts. Where no limit says so, one whose field for what remains is

@@ -162,8 +162,6 @@ func (l *Live) applyLocked(p *Plan) error {
 	}
 	l.plan = p
 	l.rememberLocked()
-	close(l.changed)
-	l.changed = make(chan struct{})
 	for _, name := range names {
 		stack, err := l.stackLocked(name)
 		if err == nil {
@@ -173,6 +171,8 @@ func (l *Live) applyLocked(p *Plan) error {
 			return err // it cannot be: it was built already
 		}
 	}
+	close(l.changed)
+	l.changed = make(chan struct{})
 	return nil
 }
 
