@@ -130,9 +130,12 @@ func (m *member) isFineLocked(now time.Time) bool {
 	return m.faults == 0 && m.out.IsZero() && m.back.IsZero() && !m.unproven && !now.Before(m.rest)
 }
 
-// returnLocked takes m back into the rotation if its time is up. Until it has
-// proven itself, one fault, and it is out again.
+// returnLocked takes m back into the rotation if its time is up, or nothing is ejected
+// any more. Until it has proven itself, one fault, and it is out again.
 func (m *member) returnLocked(now time.Time, e policy.Ejection) {
+	if e.Off && !m.out.IsZero() {
+		m.rejoinLocked(now, e)
+	}
 	if !m.out.IsZero() && !now.Before(m.out) {
 		wasSlow := m.slow
 		m.rejoinLocked(m.out, e)

@@ -341,6 +341,10 @@ func TestLiveEndpoints(t *testing.T) {
 		}
 		l.apply(named("a", "b"))
 		assert.Equal(t, was, transport.Failovers(l.rt)[0].State())
+		off := named("a", "b")
+		off.Failover.Ejection.Off = true
+		l.apply(off)
+		assert.Zero(t, transport.Failovers(l.rt)[0].State()[0].Ejected, "none is out any more")
 	})
 }
 
