@@ -31,6 +31,7 @@ var adversarySeed = flag.Uint64("adversary.seed", 1, "seed of the stacks and the
 // case, and sends requests through them to a server that does its best to exceed
 // it.
 func TestExplainHoldsAgainstAnAdversary(t *testing.T) {
+	t.Parallel()
 	const stacks, calls = 1600, 6
 	var seen tightness
 	for n := range uint64(stacks) {

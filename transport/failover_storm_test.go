@@ -24,7 +24,8 @@ import (
 // no longer than may be; nothing stays under way; and once all are well again, all
 // are back.
 func TestFailoverStorm(t *testing.T) {
-	for seed := range uint64(60) {
+	t.Parallel()
+	for seed := range 20 * seeds() {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { storm(t, rand.New(rand.NewPCG(seed, 1))) })
 		})

@@ -150,6 +150,7 @@ func (b *once) Close() error {
 // to that answer or error, then, after so many requests. Each request costs a token,
 // each body is closed once, and nothing is left behind.
 func TestHedgeModel(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(100) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 3))

@@ -556,8 +556,9 @@ func quantile(all []time.Duration, q float64) time.Duration { return all[int(q*f
 // than half for at most 5 % more requests; and when the server slows down for all,
 // or fails, or refuses, there are next to no more.
 func TestHedgeStragglersAndBrownOuts(t *testing.T) {
+	t.Parallel()
 	const calls, interval = 20_000, 10 * time.Millisecond
-	for seed := range uint64(3) {
+	for seed := range seeds() {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			var mu sync.Mutex
@@ -630,6 +631,7 @@ func TestHedgeStragglersAndBrownOuts(t *testing.T) {
 
 // What chance makes of hedges around retries stays within what Explain says.
 func TestHedgeStaysWithinItsWorstCase(t *testing.T) {
+	t.Parallel()
 	most := 0
 	for seed := range uint64(500) {
 		synctest.Test(t, func(t *testing.T) {

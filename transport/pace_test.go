@@ -416,7 +416,7 @@ func (m *meter) reset() [2]float64 {
 }
 
 // long makes what is repeated with other random numbers more thorough.
-var long = flag.Bool("long", false, "run the limiter against more servers, with more seeds")
+var long = flag.Bool("long", false, "repeat simulations with more servers, rates and seeds")
 
 func seeds() uint64 {
 	if *long {
