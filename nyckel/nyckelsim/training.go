@@ -119,7 +119,7 @@ func (s *Server) ensureTrained(ctx context.Context, f *function, needed func(*fu
 	t.models = append(t.models, &model{id: s.ids.new(modelPrefix), classifier: classifier, labels: labels})
 	t.size = len(examples)
 	t.changes -= seen
-	t.overdue = false
+	t.overdue = slices.ContainsFunc(labels, func(l *label) bool { return !slices.Contains(f.labels, l) }) // deleted meanwhile
 	return nil
 }
 
