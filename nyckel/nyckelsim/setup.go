@@ -3,6 +3,7 @@ package nyckelsim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -78,6 +79,9 @@ func (s *Server) Train(functionID string) (modelID string, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !slices.Contains(s.functions, f) { // deleted meanwhile
+		return "", fmt.Errorf("nyckelsim: %w", notFound("function", functionID))
+	}
 	if newest := f.training.newest(); newest != nil {
 		return newest.id, nil
 	}

@@ -84,7 +84,8 @@ func (f *function) changed() bool {
 // new model.
 //
 // Training itself ends regardless of ctx. If it ended with the client that
-// happened to ask first, impatient clients might never get a model.
+// happened to ask first, impatient clients might never get a model. Nothing comes
+// of it for a function that is no longer there.
 func (s *Server) ensureTrained(ctx context.Context, f *function, needed func(*function) bool) error {
 	s.mu.Lock()
 	need := needed(f)
@@ -100,7 +101,7 @@ func (s *Server) ensureTrained(ctx context.Context, f *function, needed func(*fu
 	defer func() { <-f.training.turn }()
 
 	s.mu.Lock()
-	if !needed(f) { // another call has seen to it
+	if !slices.Contains(s.functions, f) || !needed(f) { // another call has seen to it
 		s.mu.Unlock()
 		return nil
 	}
@@ -115,6 +116,9 @@ func (s *Server) ensureTrained(ctx context.Context, f *function, needed func(*fu
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !slices.Contains(s.functions, f) {
+		return nil
+	}
 	t := &f.training
 	t.models = append(t.models, &model{id: s.ids.new(modelPrefix), classifier: classifier, labels: labels})
 	t.size = len(examples)

@@ -60,3 +60,23 @@ func TestLabelsDeletedWhileTrainingRetrain(t *testing.T) {
 	newest := models[len(models)-1]
 	assert.Len(t, newest.Labels, len(labels), "the newest model knows none that was deleted")
 }
+
+// An account that was replaced while it trained gets no model, and takes no id.
+func TestLoadWhileTraining(t *testing.T) {
+	sim := nyckelsim.New(nyckelsim.Config{})
+	function := sim.AddFunction("tickets")
+	require.NoError(t, sim.Import(function, manySamples(600, 10)))
+	var document bytes.Buffer
+	require.NoError(t, sim.Dump(&document))
+
+	trained := make(chan error)
+	go func() {
+		_, err := sim.Train(function)
+		trained <- err
+	}()
+	require.NoError(t, sim.Load(&document))
+	err := <-trained
+	got := dumped(t, sim)
+	assert.Len(t, got.Functions[0].Models, got.IDs["model_"], "each id that was handed out is one of a model")
+	assert.NotErrorIs(t, err, nyckelsim.ErrUntrainable, "it may have been too late, or have found no function")
+}
