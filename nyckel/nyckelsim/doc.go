@@ -106,7 +106,8 @@
 //   - Tags. v1 answers like v0.9: with all labels whose confidence is at least
 //     0.5, the likeliest first, and with as many as labelCount says at most. A
 //     mark without present means that the label is there. What an annotation
-//     leaves out is not there if the label exists as the annotation is set.
+//     leaves out is not there if the label exists as the annotation is set, and
+//     is learned as not there if it came later.
 //   - Images. JPEG, PNG and GIF of up to 16 Mi pixels are taken; kept is a JPEG of
 //     at most 512 pixels a side, as a data URI. Equal pictures are one sample,
 //     whatever their files. URLs are refused with 400 unless [Config.Fetch] is set,

@@ -16,7 +16,7 @@ const (
 )
 
 // An example is an input and its true classes, numbers from 0: one, unless the
-// classifier is for tags.
+// classifier is for tags. All others are learned as not true, even if nobody said so.
 type example struct {
 	input   *input
 	classes []int
