@@ -36,7 +36,7 @@ func newTokens(cfg Config) tokens {
 	return tokens{
 		id:       cfg.ClientID,
 		secret:   cfg.ClientSecret,
-		lifetime: int64((cfg.TokenLifetime + time.Second - 1) / time.Second),
+		lifetime: int64((cfg.TokenLifetime-1)/time.Second) + 1, // rounded up, without an overflow
 		key:      key[:],
 	}
 }

@@ -1,6 +1,7 @@
 package nyckelsim_test
 
 import (
+	"math"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -113,4 +114,11 @@ func TestTokenExpiry(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestTokenForEver(t *testing.T) {
+	c := newClient(t, nyckelsim.Config{TokenLifetime: math.MaxInt64})
+	got := requestToken(t, c.sim, "sim-client", "sim-secret")
+	assert.Equal(t, math.Ceil(time.Duration(math.MaxInt64).Seconds()), got.body["expires_in"])
+	assert.Equal(t, 200, c.do("GET", "/v1/functions", "").status)
 }
