@@ -6,53 +6,41 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
-	"net/http"
 	"net/url"
 	"unicode/utf8"
 )
 
-// newPayload returns a body without its secrets and those that the request came with,
-// in a form in which equal bodies are equal.
-func newPayload(contentType string, body []byte, req *http.Request) Payload {
-	p := readPayload(contentType, hide(body, req))
-	// Once more: they may have been spelled in another way, as by escapes of JSON.
-	p.JSON, p.Text = hide(p.JSON, req), hideEscaped(p.Text, req)
-	for _, values := range p.Parts {
-		for i := range values {
-			values[i] = hide(values[i], req)
-		}
-	}
-	return p
-}
-
-func readPayload(contentType string, body []byte) Payload {
+// newPayload returns a body without its secrets and the caller's own, in a form in
+// which equal bodies are equal. It looks for names of secrets before it takes out
+// what the caller sent: that may look like a name.
+func newPayload(contentType string, body []byte, own secrets) Payload {
 	if len(body) == 0 {
 		return Payload{}
 	}
 	kind, parameters, _ := mime.ParseMediaType(contentType)
 	switch kind {
 	case "multipart/form-data":
-		if parts, ok := newParts(body, parameters["boundary"]); ok {
+		if parts, ok := newParts(body, parameters["boundary"], own); ok {
 			return Payload{Parts: parts}
 		}
 	case "application/x-www-form-urlencoded":
 		if values, err := url.ParseQuery(string(body)); err == nil {
 			redactValues(values)
-			return Payload{Text: values.Encode()}
+			return Payload{Text: own.hide(values.Encode())}
 		}
 	}
-	if canonical, ok := canonicalJSON(body); ok {
+	if canonical, ok := canonicalJSON(body, own); ok {
 		return Payload{JSON: canonical}
 	}
 	if utf8.Valid(body) {
-		return Payload{Text: redactURLs(string(body))}
+		return Payload{Text: own.hide(redactURLs(string(body)))}
 	}
-	return Payload{Bytes: body}
+	return Payload{Bytes: []byte(own.hide(string(body)))}
 }
 
 // newParts returns the parts of a form by name: its boundary is another each
 // time.
-func newParts(body []byte, boundary string) (map[string][][]byte, bool) {
+func newParts(body []byte, boundary string, own secrets) (map[string][][]byte, bool) {
 	form := multipart.NewReader(bytes.NewReader(body), boundary)
 	parts := map[string][][]byte{}
 	for {
@@ -67,28 +55,30 @@ func newParts(body []byte, boundary string) (map[string][][]byte, bool) {
 		if err != nil {
 			return nil, false
 		}
-		if name := part.FormName(); isSecret(name) {
+		name := own.hide(part.FormName())
+		if isSecret(part.FormName()) {
 			parts[name] = append(parts[name], []byte(removed))
 		} else {
-			parts[name] = append(parts[name], newPart(value))
+			parts[name] = append(parts[name], newPart(value, own))
 		}
 	}
 }
 
 // newPart returns the value of a part without its secrets.
-func newPart(value []byte) []byte {
-	if canonical, ok := canonicalJSON(value); ok {
+func newPart(value []byte, own secrets) []byte {
+	if canonical, ok := canonicalJSON(value, own); ok {
 		return canonical
 	}
-	if utf8.Valid(value) {
-		return []byte(redactURLs(string(value)))
+	text := string(value)
+	if utf8.ValidString(text) {
+		text = redactURLs(text)
 	}
-	return value
+	return []byte(own.hide(text))
 }
 
 // canonicalJSON returns a JSON document with its keys sorted and its secrets
 // removed. Numbers stay as they are written.
-func canonicalJSON(body []byte) (json.RawMessage, bool) {
+func canonicalJSON(body []byte, own secrets) (json.RawMessage, bool) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	var document any
@@ -98,7 +88,7 @@ func canonicalJSON(body []byte) (json.RawMessage, bool) {
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, false
 	}
-	canonical, err := json.Marshal(redactJSON(document))
+	canonical, err := json.Marshal(redactJSON(document, own))
 	return canonical, err == nil
 }
 

@@ -52,7 +52,7 @@ func NewPlayer(r io.Reader) (*Player, error) {
 		}
 		e.Query = canonicalQuery(e.Query)
 		if e.Body.JSON != nil {
-			e.Body.JSON, _ = canonicalJSON(e.Body.JSON) // it is JSON, or Decode had failed
+			e.Body.JSON, _ = canonicalJSON(e.Body.JSON, nil) // it is JSON, or Decode had failed
 		}
 		p.lines = append(p.lines, e)
 		p.answers[e.key()] = append(p.answers[e.key()], e)
@@ -70,7 +70,7 @@ func (p *Player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(w, http.StatusRequestEntityTooLarge, message("The body could not be read: %v.", err))
 		return
 	}
-	asked := newExchange(r, body)
+	asked := newExchange(r, body, secretsOf(r.Header))
 	e, ok := p.next(asked.key())
 	if !ok {
 		write(w, http.StatusNotImplemented, message("Not recorded: %s %s. %s", asked.Method, asked.target(), p.nearest(&asked)))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -122,9 +121,10 @@ func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
 // record writes an exchange's line.
 func (r *Recorder) record(req *http.Request, sent []byte, resp *http.Response, got []byte) {
-	e := newExchange(req, sent)
+	own := secretsOf(req.Header)
+	e := newExchange(req, sent, own)
 	e.Status = resp.StatusCode
-	e.Answer = newPayload(resp.Header.Get("Content-Type"), got, req)
+	e.Answer = newPayload(resp.Header.Get("Content-Type"), got, own)
 	for _, name := range kept {
 		if values := resp.Header.Values(name); len(values) > 0 {
 			if e.Header == nil {
@@ -132,7 +132,7 @@ func (r *Recorder) record(req *http.Request, sent []byte, resp *http.Response, g
 			}
 			e.Header[name] = slices.Clone(values)
 			for i, value := range values {
-				e.Header[name][i] = redactURLs(string(hide([]byte(value), req)))
+				e.Header[name][i] = own.hide(redactURLs(value))
 			}
 		}
 	}
@@ -145,22 +145,4 @@ func (r *Recorder) record(req *http.Request, sent []byte, resp *http.Response, g
 	if r.err == nil && err != nil {
 		r.err = fmt.Errorf("tape: %w", err)
 	}
-}
-
-// hide takes out of a body the secrets that the request came with.
-func hide(body []byte, req *http.Request) []byte {
-	for _, secret := range secretsOf(req) {
-		body = bytes.ReplaceAll(body, []byte(secret), []byte(removed))
-	}
-	return body
-}
-
-// hideEscaped does so in a part of the request's URL.
-func hideEscaped(text string, req *http.Request) string {
-	for _, secret := range secretsOf(req) {
-		for _, spelling := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
-			text = strings.ReplaceAll(text, spelling, removed)
-		}
-	}
-	return text
 }

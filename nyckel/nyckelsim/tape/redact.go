@@ -1,6 +1,7 @@
 package tape
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -16,10 +17,11 @@ const removed = "removed"
 // anything but letters.
 var secretNames = []string{
 	"accesskey", "accesstoken", "apikey", "apisecret", "apitoken", "auth", "authorization", "authtoken", "bearer", "bearertoken",
-	"clientassertion", "clientsecret", "cookie", "credential", "credentials", "idtoken", "jwt", "passphrase", "passwd", "password",
-	"privatekey", "pwd", "refreshtoken", "secret", "secretaccesskey", "secretkey", "session", "sessionid", "sessiontoken", "setcookie",
-	"sig", "signature", "subscriptionkey", "token",
-	"xamzcredential", "xamzsecuritytoken", "xamzsignature", "xapikey", "xauthtoken", "xgoogcredential", "xgoogsignature",
+	"clientassertion", "clientsecret", "cookie", "credential", "credentials", "idtoken", "jwt", "ocpapimsubscriptionkey",
+	"passphrase", "passwd", "password", "privatekey", "privatetoken", "proxyauthorization", "pwd", "refreshtoken", "secret",
+	"secretaccesskey", "secretkey", "session", "sessionid", "sessiontoken", "setcookie", "sig", "signature", "subscriptionkey",
+	"token", "xamzcredential", "xamzsecuritytoken", "xamzsignature", "xapikey", "xauthtoken", "xgoogapikey", "xgoogcredential",
+	"xgoogsignature",
 }
 
 // isSecret reports whether a value by that name is a secret.
@@ -45,23 +47,29 @@ func redactValues(values url.Values) {
 	}
 }
 
-// redactJSON returns the document without its secrets.
-func redactJSON(document any) any {
+// redactJSON returns the document without its secrets and the caller's own.
+func redactJSON(document any, own secrets) any {
 	switch v := document.(type) {
 	case string:
-		return redactURLs(v)
+		return own.hide(redactURLs(v))
+	case json.Number:
+		if own.hide(v.String()) != v.String() {
+			return removed
+		}
 	case []any:
 		for i := range v {
-			v[i] = redactJSON(v[i])
+			v[i] = redactJSON(v[i], own)
 		}
 	case map[string]any:
+		clean := make(map[string]any, len(v))
 		for name, value := range v {
+			value = redactJSON(value, own)
 			if isSecret(name) {
-				v[name] = blank(value)
-			} else {
-				v[name] = redactJSON(value)
+				value = blank(value)
 			}
+			clean[own.hide(name)] = value
 		}
+		return clean
 	}
 	return document
 }
@@ -117,18 +125,35 @@ func redactURLs(text string) string {
 	}
 }
 
-// secretsOf returns what the request's headers have that must turn up nowhere.
-func secretsOf(req *http.Request) []string {
-	var secrets []string
-	for _, name := range []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key"} {
-		for _, value := range req.Header.Values(name) {
-			// Schemes are short, as are names and values that say nothing.
-			for _, word := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" ;,=\"", r) }) {
-				if len(word) >= 8 {
-					secrets = append(secrets, word)
-				}
+// secrets are what a request's headers have that must turn up nowhere, longest
+// first, for one may be part of another.
+type secrets []string
+
+func secretsOf(h http.Header) secrets {
+	var own secrets
+	for name, values := range h {
+		if !isSecret(name) {
+			continue
+		}
+		for _, value := range values {
+			for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return strings.ContainsRune(" ;,", r) }) {
+				_, parameter, _ := strings.Cut(word, "=") // of which the name is none
+				own = append(own, strings.Trim(word, `="`), strings.Trim(parameter, `="`))
 			}
 		}
 	}
-	return secrets
+	// Schemes are short, as are values that say nothing.
+	own = slices.DeleteFunc(own, func(word string) bool { return len(word) < 8 })
+	slices.SortFunc(own, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(own)
+}
+
+// hide takes the secrets out of a text, in which they may be escaped as in URLs.
+func (own secrets) hide(text string) string {
+	for _, secret := range own {
+		for _, spelling := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			text = strings.ReplaceAll(text, spelling, removed)
+		}
+	}
+	return text
 }

@@ -92,3 +92,38 @@ func TestPlayToWhoeverHasItsToken(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+grant.Token)
 	assert.Equal(t, http.StatusOK, play(p, req).Code)
 }
+
+// What the caller sends may be like what it is answered, in names, numbers and
+// beginnings. None of it may keep a secret from being found.
+func TestOwnSecretsHideNoOthers(t *testing.T) {
+	const signed = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/eu-west-1/service/aws4_request, SignedHeaders=host, Signature=0123456789abcdef"
+	tests := map[string]struct {
+		header http.Header
+		body   string
+	}{
+		"name of a cookie":          {http.Header{"Cookie": {"access_token=yesterdays-0123"}}, `{"access_token":"` + secret + `"}`},
+		"name in a URL":             {http.Header{"Authorization": {signed}}, `{"data":"https://host.test/?X-Amz-Signature=` + secret + `"}`},
+		"value like a name":         {http.Header{"Cookie": {"view=password"}}, `{"password":"` + secret + `"}`},
+		"number":                    {http.Header{"Cookie": {"uid=1234567890"}}, `{"user":1234567890,"password":"` + secret + `"}`},
+		"beginning of another":      {http.Header{"Cookie": {"user=" + secret[:8], "session=" + secret}}, `{"data":"` + secret + `"}`},
+		"header of Google":          {http.Header{"X-Goog-Api-Key": {secret}}, `{"data":"` + secret + `"}`},
+		"header of Azure":           {http.Header{"Ocp-Apim-Subscription-Key": {secret}}, `{"data":"` + secret + `"}`},
+		"header in lower case":      {http.Header{"authorization": {"Bearer " + secret}}, `{"data":"` + secret + `"}`},
+		"token with padding":        {http.Header{"Authorization": {"Basic " + secret + "=="}}, `{"data":"` + secret + `"}`},
+		"quoted parameter":          {http.Header{"Authorization": {`Digest username="` + secret + `"`}}, `{"data":"` + secret + `"}`},
+		"name of a member":          {http.Header{"Authorization": {"Bearer " + secret}}, `{"` + secret + `":1}`},
+		"name in a secret's object": {http.Header{"Authorization": {"Bearer " + secret}}, `{"token":{"` + secret + `":1}}`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			req := request("POST", "/x", "application/json", tt.body)
+			req.Header = tt.header
+			_, file := record(t, req)
+			assert.NotContains(t, file, secret[8:])
+			var e tape.Exchange
+			require.NoError(t, json.Unmarshal([]byte(file), &e))
+			assert.NotEmpty(t, e.Body.JSON, "it is still JSON: %s", file)
+			assert.NotEmpty(t, e.Answer.JSON, "so is the answer")
+		})
+	}
+}

@@ -58,13 +58,13 @@ func (e *Exchange) key() string {
 // line is the key without the body.
 func (e *Exchange) line() string { return e.Method + " " + e.Path + "?" + e.Query }
 
-// newExchange returns the request's half.
-func newExchange(req *http.Request, body []byte) Exchange {
+// newExchange returns the request's half, without the caller's own secrets.
+func newExchange(req *http.Request, body []byte, own secrets) Exchange {
 	return Exchange{
 		Method: cmp.Or(req.Method, http.MethodGet),
-		Path:   cmp.Or(hideEscaped(req.URL.EscapedPath(), req), "/"),
-		Query:  hideEscaped(canonicalQuery(hideEscaped(req.URL.RawQuery, req)), req),
-		Body:   newPayload(req.Header.Get("Content-Type"), body, req),
+		Path:   cmp.Or(own.hide(req.URL.EscapedPath()), "/"),
+		Query:  own.hide(canonicalQuery(req.URL.RawQuery)),
+		Body:   newPayload(req.Header.Get("Content-Type"), body, own),
 	}
 }
 
