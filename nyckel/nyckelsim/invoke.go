@@ -97,7 +97,7 @@ func (s *Server) parseInvocation(r *http.Request, f *function, body []byte) (inv
 	if q.err != nil {
 		return asked, q.err
 	}
-	if f.output == search && c.SampleID != "" && c.Data == nil && c.file == nil {
+	if f.output == search && c.fromSample() {
 		asked.input, err = s.inputOf(f, c.SampleID)
 		return asked, err
 	}

@@ -346,6 +346,8 @@ func TestSearch(t *testing.T) {
 	require.Len(t, bySample, 4)
 	assert.Equal(t, bare[1]["sampleId"], bySample[0]["sampleId"])
 	assert.NotContains(t, bySample[0], "data")
+	withNull := c.must("POST", "/v1/search-functions/"+id+"/invoke?includeData=false", `{"sampleId":"`+bare[1]["sampleId"].(string)+`","data":null}`).list
+	assert.Equal(t, bySample, withNull, "null is no data")
 
 	v1 := c.must("POST", path+"/search", `{"data":"give me a refund"}`).body["searchSamples"].([]any)
 	assert.Equal(t, map[string]any{"sampleId": bare[0]["sampleId"], "distance": 0.0}, v1[0])
