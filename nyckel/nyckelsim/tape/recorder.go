@@ -46,8 +46,8 @@ func (r *Recorder) Err() error {
 
 // RoundTrip is the transport's, with the exchange recorded before it returns. An
 // answer whose body breaks off is passed on as it is, and not recorded; nor is an
-// exchange with a compressed body, in which no secret would be found. (A transport
-// that asks for compression itself also takes it off.)
+// exchange with a compressed body, in which no secret would be found, or a switch to
+// another protocol. (A transport that asks for compression itself also takes it off.)
 func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(req.URL.Path, tokenPath) {
 		return r.next.RoundTrip(req)
@@ -59,6 +59,9 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := r.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols { // what follows is a connection
+		return resp, nil
 	}
 	got, whole := peek(resp)
 	if sent != nil && whole && readable(req.Header) && readable(resp.Header) {
@@ -100,6 +103,9 @@ type rest struct {
 // peek returns the answer's body, and leaves it to be read again. whole is false
 // if it is too large or has broken off.
 func peek(resp *http.Response) (body []byte, whole bool) {
+	if resp.Body == nil { // by a transport other than net/http's
+		return nil, true
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err == nil && len(body) <= maxBody {
 		resp.Body.Close()

@@ -75,8 +75,8 @@ func (e *Exchange) check() error {
 		return errors.New("no method")
 	case !strings.HasPrefix(e.Path, "/"):
 		return fmt.Errorf("path %q does not begin with a slash", e.Path)
-	case e.Status < 200 || e.Status > 599:
-		return fmt.Errorf("status %d is not from 200 to 599", e.Status)
+	case e.Status < 200 || e.Status > 999:
+		return fmt.Errorf("status %d is not from 200 to 999", e.Status)
 	}
 	return nil
 }

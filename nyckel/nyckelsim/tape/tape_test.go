@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -230,6 +231,31 @@ func TestCompressedAnswersAreNotRecorded(t *testing.T) {
 	_, err := tape.NewRecorder(zipped, &file).RoundTrip(request("GET", "/x", "", ""))
 	require.NoError(t, err)
 	assert.Empty(t, file.String())
+}
+
+// Whatever was recorded can be played, and whatever can be answered passes.
+func TestOddAnswers(t *testing.T) {
+	var file bytes.Buffer
+	send := func(status int, body io.ReadCloser) *http.Response {
+		odd := transport(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: status, Header: http.Header{}, Body: body}, nil
+		})
+		resp, err := tape.NewRecorder(odd, &file).RoundTrip(request("GET", "/x", "", ""))
+		require.NoError(t, err)
+		return resp
+	}
+	upgraded, other := net.Pipe()
+	defer other.Close()
+	defer upgraded.Close()
+	assert.Same(t, upgraded, send(101, upgraded).Body, "a connection has no end to wait for")
+	assert.Empty(t, file.String())
+
+	assert.Equal(t, 204, send(204, nil).StatusCode)
+	assert.Equal(t, 999, send(999, http.NoBody).StatusCode)
+	p, err := tape.NewPlayer(&file)
+	require.NoError(t, err)
+	assert.Equal(t, 204, play(p, request("GET", "/x", "", "")).Code)
+	assert.Equal(t, 999, play(p, request("GET", "/x", "", "")).Code)
 }
 
 type brokenReader struct{}
