@@ -33,7 +33,7 @@ func newPayload(contentType string, body []byte, own secrets) Payload {
 		return Payload{JSON: canonical}
 	}
 	if utf8.Valid(body) {
-		return Payload{Text: own.hide(redactURLs(string(body)))}
+		return Payload{Text: own.hide(redactText(string(body)))}
 	}
 	return Payload{Bytes: []byte(own.hide(string(body)))}
 }
@@ -71,7 +71,7 @@ func newPart(value []byte, own secrets) []byte {
 	}
 	text := string(value)
 	if utf8.ValidString(text) {
-		text = redactURLs(text)
+		text = redactText(text)
 	}
 	return []byte(own.hide(text))
 }

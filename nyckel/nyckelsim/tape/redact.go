@@ -101,6 +101,20 @@ var (
 	userinfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s"'<>]+@`)
 )
 
+// member finds strings by name in what is JSON in parts only, as lines and events are.
+var member = regexp.MustCompile(`("([^"\\]+)"\s*:\s*")(?:[^"\\]|\\.)+`)
+
+// redactText takes the secrets out of a text that is not a JSON document.
+func redactText(text string) string {
+	return redactURLs(member.ReplaceAllStringFunc(text, func(found string) string {
+		parts := member.FindStringSubmatch(found)
+		if !isSecret(parts[2]) {
+			return found
+		}
+		return parts[1] + removed
+	}))
+}
+
 // redactURLs takes users and signatures out of the URLs in a text.
 func redactURLs(text string) string {
 	text = userinfo.ReplaceAllString(text, "${1}"+removed+"@")

@@ -32,6 +32,11 @@ func TestNoHiddenSecretIsRecorded(t *testing.T) {
 		"token spelled in JSON":    request("POST", "/x", "application/json", `{"data":"`+strings.ReplaceAll(secret, "-", `\u002d`)+`"}`),
 		"token spelled in a form":  request("POST", "/x", "application/x-www-form-urlencoded", "data="+strings.ReplaceAll(secret, "-", "%2D")),
 		"token spelled in a part":  request("POST", "/x", kind, strings.ReplaceAll(withURL, `https://ann:`+secret+`@host.test/`, `"`+strings.ReplaceAll(secret, "-", `\u002d`)+`"`)),
+		"lines of JSON":            request("POST", "/x", "application/x-ndjson", `{"a":1}`+"\n"+`{"a":2,"api_key" : "`+secret+`","b":"c"}`),
+		"events of JSON":           request("POST", "/x", "text/event-stream", `data: {"token":"\"`+secret+`"}`+"\n\n"),
+		"JSON after a mark":        request("POST", "/x", "application/json", "\ufeff"+`{"password":"`+secret+`"}`),
+		"JSON that breaks off":     request("POST", "/x", "application/json", `{"password":"`+secret),
+		"lines in a form":          request("POST", "/x", kind, strings.ReplaceAll(withURL, `https://ann:`+secret+`@host.test/`, `{} {"password":"`+secret+`"}`)),
 		"URL in the query":         request("GET", "/x?at=https%3A%2F%2Fhost.test%2F%3Fsig%3D"+secret, "", ""),
 	}
 	for name, req := range tests {
