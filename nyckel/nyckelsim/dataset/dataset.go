@@ -24,8 +24,9 @@ type Row struct {
 
 // Read reads a whole CSV file as RFC 4180 has it, in UTF-8 with or without a
 // byte order mark. The first line names the columns: one is "text", one "label"
-// or "category", in any case and order; others are passed over. Texts and labels
-// are taken as they are, white space and line breaks included.
+// or "category", in any case and order; others are passed over, as are empty lines.
+// Texts and labels are taken as they are, white space and line breaks included, but
+// that a line break of CR and LF becomes one of LF.
 //
 // An error reads "name:line: what is wrong, what was expected". It fails on the
 // first row that has another number of fields than the header, a blank text or

@@ -34,6 +34,7 @@ func TestRead(t *testing.T) {
 			"quotes, commas, line breaks", "text,label\n\"say \"\"hi\"\",\nplease\",greeting\n\nbye,farewell\n",
 			[]dataset.Row{{"say \"hi\",\nplease", "greeting", 2}, {"bye", "farewell", 5}},
 		},
+		{"CRLF within quotes", "text,label\r\n\"a\r\nb\rc\",greeting\r\n", []dataset.Row{{"a\nb\rc", "greeting", 2}}},
 		{"white space is kept", "text,label\n hello ,greeting\n", []dataset.Row{{" hello ", "greeting", 2}}},
 	}
 	for _, tt := range tests {
