@@ -61,12 +61,22 @@ func TestNamesOfSecrets(t *testing.T) {
 	for _, name := range []string{
 		"access_key", "accessToken", "api-key", "api_secret", "api_token", "auth_token", "bearer_token", "client_secret", "Passphrase",
 		"pwd", "refresh_token", "SecretAccessKey", "secret_key", "session_token", "subscription-key", "X-Auth-Token",
+		"OPENAI_API_KEY", "newPassword", "webhook_secret", "aws_secret_access_key", "GOOG-ID-TOKEN", "user_credentials",
 	} {
 		req := request("POST", "/x?"+name+"="+secret, "application/json", `{"`+name+`":"`+secret+`","data":"https://host.test/?`+name+`=`+secret+`"}`)
 		req.Header.Set("Authorization", "Bearer another-0123456789")
 		req.Header.Del("Cookie")
 		_, file := record(t, req)
 		assert.NotContains(t, file, secret, name)
+	}
+}
+
+// Not all that is called a token is one to get in by, and without some of them
+// what was recorded could not be played.
+func TestNamesOfWhatIsNoSecret(t *testing.T) {
+	for _, name := range []string{"nextPageToken", "max_tokens", "author", "design", "secretary", "keyword"} {
+		_, file := record(t, request("POST", "/x?"+name+"=harmless", "application/json", `{"`+name+`":"harmless"}`))
+		assert.Equal(t, 3, strings.Count(file, "harmless"), name) // in the query, the body and the answer
 	}
 }
 
