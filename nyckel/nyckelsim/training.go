@@ -101,7 +101,7 @@ func (s *Server) ensureTrained(ctx context.Context, f *function, needed func(*fu
 	defer func() { <-f.training.turn }()
 
 	s.mu.Lock()
-	if !slices.Contains(s.functions, f) || !needed(f) { // another call has seen to it
+	if !slices.Contains(s.functions, f) || !needed(f) { // deleted, or another call has seen to it
 		s.mu.Unlock()
 		return nil
 	}
