@@ -35,7 +35,11 @@ func (p *program) invoke(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	client, err := p.client(*config, name)
+	loaded, err := load(*config)
+	if err != nil {
+		return err
+	}
+	client, err := p.client(loaded, name)
 	if err != nil {
 		return err
 	}
@@ -142,16 +146,12 @@ func rowOf(content []byte) (nyckel.Tabular, error) {
 }
 
 // client returns a client for a function of a configuration file.
-func (p *program) client(config, function string, options ...nyckel.Option) (*nyckel.Client, error) {
-	loaded, err := load(config)
-	if err != nil {
-		return nil, err
-	}
+func (p *program) client(loaded *plan.Plan, function string) (*nyckel.Client, error) {
 	account, err := accountOf(loaded, function)
 	if err != nil {
 		return nil, err
 	}
-	options = append([]nyckel.Option{nyckel.WithPlan(loaded, account)}, options...)
+	options := []nyckel.Option{nyckel.WithPlan(loaded, account)}
 	if p.http != nil {
 		options = append(options, nyckel.WithHTTPClient(p.http))
 	}

@@ -30,11 +30,17 @@ func (p *program) replay(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	loaded, name, err := replayedFunction(*config, *function)
+	loaded, err := load(*config)
 	if err != nil {
 		return err
 	}
-	client, err := p.client(*config, name)
+	name := *function
+	if name == "" {
+		if name, err = onlyFunction(loaded); err != nil {
+			return err
+		}
+	}
+	client, err := p.client(loaded, name)
 	if err != nil {
 		return err
 	}
@@ -67,17 +73,6 @@ func (p *program) replay(ctx context.Context, args []string) error {
 		return fmt.Errorf("%d of %d inputs were not answered: %w", report.Failed, report.Inputs, r.failure)
 	}
 	return err
-}
-
-// replayedFunction returns the plan of a file and the function that is meant: the only
-// one if none is named.
-func replayedFunction(config, function string) (*plan.Plan, string, error) {
-	loaded, err := load(config)
-	if err != nil || function != "" {
-		return loaded, function, err
-	}
-	function, err = onlyFunction(loaded)
-	return loaded, function, err
 }
 
 // onlyFunction returns the function that can be called, if there is just one.
