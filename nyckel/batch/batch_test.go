@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/batch"
@@ -467,6 +468,29 @@ func TestCloseGivesUp(t *testing.T) {
 		require.NoError(t, b.Close(t.Context()), "the call was broken off")
 		require.Len(t, s.calls, 1)
 		require.Equal(t, batch.Stats{Requests: 3, Left: 3, Batches: 1, Items: 1, Calls: 1}, b.Stats())
+	})
+}
+
+// A batch that is about to be split when Close gives up is not asked about any more, and
+// its callers hear why.
+func TestCloseGivesUpBetweenTwoCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		var b *batch.Batcher[int, int]
+		b = batch.New(batch.Service[int, int]{
+			All:     func(context.Context, []int) ([]batch.Result[int], error) { return nil, invalid("one is wrong") },
+			Suspect: func(error) bool { return b.Close(ended) != nil },
+		}, batch.Config{})
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				_, err := b.Submit(t.Context(), i)
+				assert.ErrorIs(t, err, batch.ErrClosed)
+			})
+		}
+		wg.Wait()
+		require.Equal(t, 1, b.Stats().Calls)
 	})
 }
 

@@ -63,17 +63,22 @@ func (b *Batcher[In, Out]) run(todo *batch[In, Out]) {
 // [runtime.Goexit] does.
 var errEnded = errors.New("batch: the call ended its goroutine")
 
-// settleRest delivers to those who would wait for ever otherwise.
+// settleRest delivers to those who would wait for ever otherwise, and to those whom a
+// Close that gave up left without a call but who have not noticed yet.
 func (b *Batcher[In, Out]) settleRest(items []*item[In, Out]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	why := errEnded
+	if b.gaveUp {
+		why = ErrClosed
+	}
 	for _, it := range items {
 		if it.flight != nil {
 			it.flight.end()
 			it.flight = nil
 		}
 		if len(it.waiters) > 0 {
-			b.settleLocked(it, Result[Out]{Err: errEnded})
+			b.settleLocked(it, Result[Out]{Err: why})
 		}
 	}
 }
