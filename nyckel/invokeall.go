@@ -208,10 +208,16 @@ func (c *Client) invokeItem(ctx context.Context, name string, i int, input Input
 	for {
 		ctx, trail := telemetry.NewContext(ctx)
 		prediction, err := ask[Prediction](ctx, c, q, trail)
-		if wait, ok := throttled(prediction, err, trail); ok && pause(ctx, wait) == nil {
-			continue
+		var stopped error
+		if wait, ok := throttled(prediction, err, trail); ok {
+			if stopped = pause(ctx, wait); stopped == nil {
+				continue
+			}
 		}
 		c.record(ctx, q, Record{Prediction: prediction, Err: err, Start: start, Trail: trail})
+		if err != nil && stopped != nil {
+			err = fmt.Errorf("%w: %w", stopped, err)
+		}
 		return Outcome{Index: i, Prediction: prediction, Err: err}
 	}
 }

@@ -209,6 +209,27 @@ func TestInvokeAllCancelled(t *testing.T) {
 	})
 }
 
+// An input that was to be asked about again when the caller had enough has both errors.
+func TestInvokeAllCancelledWhileItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var book ledger
+		client := newService(answer(http.StatusTooManyRequests, "{}", "Retry-After", "60")).client(t, once, nyckel.WithRecorder(&book))
+		cause := errors.New("the shop closes")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(2*time.Second, func() { cancel(cause) })
+		start := time.Now()
+		outcomes, err := client.InvokeAll(ctx, "tickets", texts(2))
+		assert.Equal(t, 2*time.Second, time.Since(start))
+		assert.ErrorIs(t, err, cause)
+		require.Len(t, outcomes, 2)
+		for i, o := range outcomes {
+			assert.ErrorIs(t, o.Err, cause)
+			assert.Equal(t, policy.RateLimited, policy.ErrorOf(o.Err).Verdict.Class)
+			assert.IsType(t, &nyckel.Error{}, book.records[i].Err)
+		}
+	})
+}
+
 // A report that panics ends the rest.
 func TestInvokeAllReportPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
