@@ -75,7 +75,8 @@ func (h *Handle) CreateLabel(ctx context.Context, label Label) (*Label, error) {
 }
 
 // EnsureLabels makes the labels of those names that are not there yet, and returns
-// all of them in the order of names.
+// all of them in the order of names. It ends with the first error, beside which it
+// returns those up to there, also the one that is not visible yet ([ErrNotVisible]).
 func (h *Handle) EnsureLabels(ctx context.Context, names ...string) ([]Label, error) {
 	there := map[string]Label{}
 	for label, err := range h.Labels(ctx) {
@@ -84,22 +85,23 @@ func (h *Handle) EnsureLabels(ctx context.Context, names ...string) ([]Label, er
 		}
 		there[label.Name] = label
 	}
-	labels := make([]Label, len(names))
-	for i, name := range names {
+	labels := make([]Label, 0, len(names))
+	for _, name := range names {
 		name, err := trimmed("create a label", name)
 		if err != nil {
-			return nil, err
+			return labels, err
 		}
-		label, ok := there[name]
-		if !ok {
+		if _, ok := there[name]; !ok {
 			made, err := h.CreateLabel(ctx, Label{Name: name})
-			if err != nil {
-				return nil, err
+			switch {
+			case made == nil:
+				return labels, err
+			case err != nil:
+				return append(labels, *made), err
 			}
-			label = *made
-			there[name] = label
+			there[name] = *made
 		}
-		labels[i] = label
+		labels = append(labels, there[name])
 	}
 	return labels, nil
 }

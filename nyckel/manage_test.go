@@ -390,6 +390,17 @@ func TestManageWaits(t *testing.T) {
 			})
 		})
 	}
+	t.Run("one of several labels, never", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := handle(t, newService(answer(http.StatusOK, `[{"id":"label_0","name":"there"}]`), answer(http.StatusOK, `{"id":"label_1","name":"new"}`), missing).client(t, policy.Stack{}))
+			labels, err := h.EnsureLabels(t.Context(), "there", "new", "another")
+			assert.ErrorIs(t, err, nyckel.ErrNotVisible)
+			assert.Equal(t, []nyckel.Label{{ID: "label_0", Name: "there"}, {ID: "label_1", Name: "new"}}, labels, "a second one of it would be too many")
+			labels, err = h.EnsureLabels(t.Context(), "there")
+			assert.ErrorIs(t, err, nyckel.ErrNotFound, "the list")
+			assert.Empty(t, labels)
+		})
+	})
 	t.Run("sample, second look", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := handle(t, newService(missing, answer(http.StatusOK, `{"id":"sample_1"}`)).client(t, policy.Stack{}))
