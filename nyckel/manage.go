@@ -130,8 +130,14 @@ func asJSON[T any](what, want string) reading[T] {
 	}
 }
 
-// unread takes any answer.
-var unread reading[struct{}]
+// unread takes whatever the service says of what it did, nothing included, but no page:
+// that is of somebody else, and nothing was done.
+func unread(content []byte) (none struct{}, err error) {
+	if bytes.HasPrefix(bytes.TrimSpace(content), []byte("<")) {
+		return none, errors.New("it is a page")
+	}
+	return none, nil
+}
 
 // carryOut makes a managing call.
 func carryOut[T any](ctx context.Context, c *Client, o order, read reading[T]) (obtained[T], error) {
@@ -145,10 +151,7 @@ func carryOut[T any](ctx context.Context, c *Client, o order, read reading[T]) (
 func attempt[T any](ctx context.Context, c *Client, o order, read reading[T]) (got obtained[T], err error) {
 	ctx, trail := telemetry.NewContext(ctx)
 	ctx = policy.WithCall(ctx, policy.Call{Identity: c.identity, Priority: policy.CallOf(ctx).Priority, Replayable: o.replayable})
-	if read != nil {
-		ctx = expect(ctx, read)
-	}
-	req, err := o.request(ctx)
+	req, err := o.request(expect(ctx, read))
 	if err != nil {
 		return got, err
 	}
@@ -163,10 +166,6 @@ func attempt[T any](ctx context.Context, c *Client, o order, read reading[T]) (g
 		return got, &declined{err: e, body: content, attempts: trail.Attempts()}
 	}
 	got.header, got.attempts = resp.Header, trail.Attempts()
-	if read == nil {
-		discard(req, resp)
-		return got, nil
-	}
 	defer resp.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxManaged+1))
 	if err != nil {

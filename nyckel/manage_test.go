@@ -272,6 +272,9 @@ func TestManageRepeats(t *testing.T) {
 		return err
 	}
 	remove := func(h *nyckel.Handle) error { return h.DeleteSample(context.Background(), "sample_1") }
+	annotate := func(h *nyckel.Handle) error {
+		return h.Annotate(context.Background(), "sample_1", nyckel.Annotation{LabelName: "spam"})
+	}
 	missing := answer(http.StatusNotFound, `{"message":"no"}`)
 	tests := []struct {
 		name      string
@@ -290,6 +293,9 @@ func TestManageRepeats(t *testing.T) {
 		{"deleted the first time", remove, []transporttest.Step{answer(http.StatusBadGateway, ""), missing}, 2, ""},
 		{"was never there", remove, []transporttest.Step{missing}, 1, "nyckel: delete a sample: sparekey: tickets: not_found: status 404: no"},
 		{"was never there, asked twice", remove, []transporttest.Step{answer(http.StatusTooManyRequests, "{}"), missing}, 2, "nyckel: delete a sample: sparekey: tickets: not_found: status 404: no (2 attempts)"},
+		{"deleted, by a page", remove, []transporttest.Step{answer(http.StatusOK, " <html>"), answer(http.StatusOK, "")}, 2, ""},
+		{"annotated, by a page", annotate, []transporttest.Step{answer(http.StatusOK, " <html>"), answer(http.StatusOK, "{}")}, 2, ""},
+		{"annotated, by nothing but pages", annotate, []transporttest.Step{answer(http.StatusOK, "<html>")}, 3, "nyckel: annotate a sample: sparekey: tickets: internal: status 200: malformed answer: it is a page (3 attempts)"},
 		{"forbidden", remove, []transporttest.Step{answer(http.StatusForbidden, `{"message":"not yours"}`)}, 1, "nyckel: delete a sample: sparekey: tickets: forbidden: status 403: not yours"},
 	}
 	for _, tt := range tests {
