@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/sparekey/sparekey/cache"
@@ -39,6 +40,7 @@ type Client struct {
 	inFlight   int          // how many calls the limiter lets through at once
 	images     *darkroom
 	recorder   Recorder // may be nil
+	trails     sync.Map // has those of callers, while a call is using them
 }
 
 // A Function says which function of the account a name stands for, and how it is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -363,6 +364,47 @@ func TestInvokeTrailOfTheCaller(t *testing.T) {
 		assert.Equal(t, 3, trail.AttemptCount())
 	})
 }
+
+// Calls that begin at once on one context have a trail each, though both have seen that
+// nobody used it before.
+func TestInvokeTrailIsOfOneCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var book ledger
+		s := newService(answer(http.StatusNotFound, ""))
+		wire := transport.Func(func(req *http.Request) (*http.Response, error) {
+			if req.ContentLength == int64(len(`{"data":"down"}`+"\n")) {
+				_ = req.Body.Close()
+				return answer(http.StatusBadGateway, "")(req)
+			}
+			return s.RoundTrip(req)
+		})
+		client := s.client(t, policy.Stack{}, nyckel.WithRecorder(&book),
+			nyckel.WithHTTPClient(&http.Client{Transport: wire, Jar: slowJar{}}))
+		ctx, _ := telemetry.NewContext(t.Context())
+		var wg sync.WaitGroup
+		for input, attempts := range map[nyckel.Text]int{"down": 3, "missing": 1} {
+			wg.Go(func() {
+				_, err := client.Invoke(ctx, "tickets", input)
+				assert.Equal(t, attempts, policy.ErrorOf(err).Attempts, input)
+			})
+		}
+		wg.Wait()
+		require.Len(t, book.records, 2)
+		for _, r := range book.records {
+			assert.Equal(t, policy.ErrorOf(r.Err).Attempts, r.Trail.AttemptCount())
+		}
+	})
+}
+
+// A slowJar takes its time between the beginning of a call and its first layer.
+type slowJar struct{}
+
+func (slowJar) Cookies(*url.URL) []*http.Cookie {
+	time.Sleep(time.Second)
+	return nil
+}
+
+func (slowJar) SetCookies(*url.URL, []*http.Cookie) {}
 
 // The very same request body goes out each time.
 func TestInvokeRepeats(t *testing.T) {
