@@ -28,7 +28,8 @@ var (
 // [nyckel.Pins]. It is safe for concurrent use; of several processes, one at a time
 // may change pins, the others [Journal.Watch].
 type Journal struct {
-	path    string
+	path    string                            // as it was given
+	place   string                            // the same, wherever the program goes
 	current atomic.Pointer[map[string]string] // by function; never changed, only replaced
 
 	mu      sync.Mutex // guards what follows
@@ -44,11 +45,15 @@ type Journal struct {
 // makes no sense is an error that names it. The end of a last line that was never
 // finished, as a crash leaves it, is passed over: see [Journal.Torn].
 func Open(path string) (*Journal, error) {
+	place, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("pin: %w", err)
+	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("pin: %w", err)
 	}
-	j := &Journal{path: path, file: file, pins: pins{}}
+	j := &Journal{path: path, place: place, file: file, pins: pins{}}
 	j.current.Store(&map[string]string{})
 	err = j.Refresh()
 	if err == nil && j.size == 0 {
@@ -225,8 +230,9 @@ func (j *Journal) takeLocked(e Entry) error {
 	return nil
 }
 
-// Refresh puts in force what another process has added to the file. An error
-// leaves what was read before it in force.
+// Refresh puts in force what another process has added to the file. An error, such as
+// that of a file that was removed or replaced since [Open], leaves what was read before
+// it in force.
 func (j *Journal) Refresh() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -240,6 +246,9 @@ func (j *Journal) refreshLocked() error {
 	info, err := j.file.Stat()
 	if err != nil {
 		return fmt.Errorf("pin: %w", err)
+	}
+	if now, err := os.Stat(j.place); err != nil || !os.SameFile(info, now) { // nobody would find what is written
+		return fmt.Errorf("pin: %s is not the file any more that was opened: its history must not change", j.path)
 	}
 	if info.Size() < j.size {
 		return fmt.Errorf("pin: %s has become shorter: its history must not change", j.path)

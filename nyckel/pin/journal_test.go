@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -203,6 +204,39 @@ func TestJournalWatchSeesWhatAnotherProcessWrote(t *testing.T) {
 		require.Equal(t, "one", pinned(t, reader, "tickets"), "stays in force")
 		cancel()
 	})
+}
+
+// What is written to a file that has lost its name would be lost with the process; what
+// others write under the name would never be seen.
+func TestJournalNoticesAnotherFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file keeps its name")
+	}
+	for name, replace := range map[string]func(path string) error{
+		"removed":  os.Remove,
+		"replaced": func(path string) error { return errors.Join(os.Rename(path, path+"~"), os.WriteFile(path, nil, 0o600)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "pins.jsonl")
+			j := open(t, path)
+			_, err := j.Set("tickets", "one", ann)
+			require.NoError(t, err)
+			require.NoError(t, replace(path))
+			_, err = j.Set("tickets", "two", ann)
+			require.EqualError(t, err, "pin: "+path+" is not the file any more that was opened: its history must not change")
+			require.Error(t, j.Refresh())
+			require.Equal(t, "one", pinned(t, j, "tickets"), "stays in force")
+		})
+	}
+}
+
+// A program that goes elsewhere keeps its journal.
+func TestJournalOfARelativePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	j := open(t, "pins.jsonl")
+	t.Chdir(t.TempDir())
+	_, err := j.Set("tickets", "one", ann)
+	require.NoError(t, err)
 }
 
 func TestJournalClosed(t *testing.T) {
