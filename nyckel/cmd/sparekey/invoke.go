@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -181,13 +182,9 @@ func (p *program) printPrediction(prediction *nyckel.Prediction) {
 	if prediction.Answer.Degraded() {
 		colour = yellow
 	}
-	label := prediction.LabelName
-	if label == "" {
-		label = prediction.LabelID
-	}
-	fmt.Fprintf(p.stdout, "%s  %.3f  %s\n", label, prediction.Confidence, paint(colour, sourceOf(prediction.Answer)))
+	fmt.Fprintf(p.stdout, "%s  %.3f  %s\n", labelOf(prediction), prediction.Confidence, paint(colour, sourceOf(prediction.Answer)))
 	for _, l := range prediction.Labels {
-		fmt.Fprintf(p.stdout, "  %s  %.3f\n", l.LabelName, l.Confidence)
+		fmt.Fprintf(p.stdout, "  %s  %.3f\n", cmp.Or(l.LabelName, l.LabelID), l.Confidence)
 	}
 }
 

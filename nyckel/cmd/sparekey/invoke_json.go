@@ -29,6 +29,7 @@ type invoked struct {
 
 type likely struct {
 	Label      string  `json:"label"`
+	LabelID    string  `json:"label_id,omitempty"`
 	Confidence float64 `json:"confidence"`
 }
 
@@ -67,7 +68,7 @@ func invokedOf(function string, p *nyckel.Prediction, err error, trail *telemetr
 	if p != nil {
 		out.Label, out.LabelID, out.Confidence, out.Model = p.LabelName, p.LabelID, p.Confidence, p.Model
 		for _, l := range p.Labels {
-			out.Labels = append(out.Labels, likely{l.LabelName, l.Confidence})
+			out.Labels = append(out.Labels, likely{l.LabelName, l.LabelID, l.Confidence})
 		}
 	}
 	for _, a := range trail.Attempts() {

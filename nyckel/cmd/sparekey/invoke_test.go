@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 func TestInvoke(t *testing.T) {
@@ -24,6 +27,24 @@ func TestInvoke(t *testing.T) {
 	d.stdin = "please refund me\n"
 	got = d.run("invoke", "-config", "CONFIG", "-labels", "2", "tickets", "-")
 	assert.Regexp(t, `^refund  0\.\d{3}  live\n  refund  0\.\d{3}\n  delivery  0\.\d{3}\n$`, got.out)
+}
+
+// Labels that the service names by their ids only.
+func TestInvokeLabelIDs(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	client := &http.Client{Transport: transport.Func(func(req *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(req.URL.Path, "/token") {
+			return transporttest.Reply(http.StatusOK, `{"access_token":"t"}`)(req)
+		}
+		return transporttest.Reply(http.StatusOK, `{"labelId":"label_1","confidence":0.75,
+			"labelConfidences":[{"labelId":"label_1","confidence":0.75},{"labelId":"label_2","confidence":0.25}]}`)(req)
+	})}
+	got := d.runOver(client, "invoke", "tickets", "hello", "-config", "CONFIG", "-labels", "2")
+	assert.Equal(t, "label_1  0.750  live\n  label_1  0.750\n  label_2  0.250\n", got.out)
+	got = d.runOver(client, "invoke", "tickets", "hello", "-config", "CONFIG", "-labels", "2", "-json")
+	var out invoked
+	require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+	assert.Equal(t, []likely{{"", "label_1", 0.75}, {"", "label_2", 0.25}}, out.Labels)
 }
 
 // Two refused attempts, the waits between them, and the answer, to the millisecond.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,11 +156,6 @@ func (r *replaying) askSome(ctx context.Context, indexes []int) error {
 	return stopped
 }
 
-func labelOf(p *nyckel.Prediction) string {
-	if p.LabelName != "" {
-		return p.LabelName
-	}
-	return p.LabelID
-}
+func labelOf(p *nyckel.Prediction) string { return cmp.Or(p.LabelName, p.LabelID) }
 
 func fromMilliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
