@@ -39,8 +39,8 @@ type Client struct {
 	management *http.Client // with the stack for managing calls
 	inFlight   int          // how many calls the limiter lets through at once
 	images     *darkroom
-	recorder   Recorder // may be nil
-	trails     sync.Map // has those of callers, while a call is using them
+	recorder   Recorder  // may be nil
+	trails     *sync.Map // has those of callers, while a call is using them
 }
 
 // A Function says which function of the account a name stands for, and how it is
@@ -100,6 +100,7 @@ func New(options ...Option) (*Client, error) {
 		inFlight:  accountLimit(o.limit).InFlight,
 		images:    newDarkroom(),
 		recorder:  o.recorder,
+		trails:    new(sync.Map),
 	}
 	source := o.source
 	if source == nil {
