@@ -50,8 +50,9 @@ const (
 
 // credentials is a TokenSource that exchanges a client id and secret for tokens
 // (OAuth 2.0 client credentials, RFC 6749 section 4.4). Callers that need a new
-// token at the same time share one exchange. A renewal that fails costs nothing
-// until the old token ends.
+// token at the same time share one exchange. While the old token lasts, one caller
+// waits for its renewal, and the others go on with it; a renewal that fails costs no
+// more than that wait until the old token ends.
 type credentials struct {
 	url      string
 	clientID string
@@ -99,6 +100,10 @@ func (c *credentials) Token(ctx context.Context, rejected string) (string, error
 		return token, nil
 	}
 	f := c.flight
+	if f != nil && c.servesLocked(time.Now()) { // somebody else waits for the next one
+		defer c.mu.Unlock()
+		return c.token.Reveal(), nil
+	}
 	if f == nil {
 		f = c.takeOffLocked(ctx)
 	}

@@ -334,6 +334,36 @@ func TestTokenRenewalFails(t *testing.T) {
 	})
 }
 
+// While the old token is good, a token endpoint that takes its time holds up one call and
+// not all.
+func TestTokenRenewalHoldsUpOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		s.tokens = transporttest.NewUpstream(grant(3600), transporttest.Hang())
+		client := s.client(t, once)
+		invoke(t, client)
+		time.Sleep(50 * time.Minute)
+		var wg sync.WaitGroup
+		start := time.Now()
+		wg.Go(func() {
+			invoke(t, client)
+			assert.Equal(t, 2*time.Second, time.Since(start))
+		})
+		synctest.Wait()
+		for range 10 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := client.Invoke(ctx, "tickets", nyckel.Text("hello"))
+				assert.NoError(t, err)
+				assert.Equal(t, start, time.Now())
+			})
+		}
+		wg.Wait()
+		assert.Equal(t, 2, s.tokens.Calls())
+	})
+}
+
 func TestTokenEndpointTrouble(t *testing.T) {
 	refusedConn := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	const thrice = " (3 attempts)"
