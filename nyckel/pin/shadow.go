@@ -294,6 +294,8 @@ func isCandidates(err error) bool {
 		return true
 	case policy.Internal, policy.TimedOut:
 		return e.Verdict.Executed != policy.NotExecuted // else no model had a part in it, as when there is no token
+	case policy.Unknown:
+		return e.Verdict.Executed == policy.Executed // an answer that is none, as one without a label
 	}
 	return false
 }

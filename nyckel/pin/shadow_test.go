@@ -217,6 +217,8 @@ func TestShadowTellsFailuresOfTheCandidateFromOthers(t *testing.T) {
 	}{
 		{"an unknown model", transporttest.Reply(400, `{"message":"no such model"}`), pin.ShadowStats{Observed: 1, Compared: 1}},
 		{"it breaks down", transporttest.Reply(500, ""), pin.ShadowStats{Observed: 1, Compared: 1}},
+		{"it has no label", transporttest.Reply(200, `{"labelName":null,"confidence":0.9}`), pin.ShadowStats{Observed: 1, Compared: 1}},
+		{"an odd success", transporttest.Reply(204, ""), pin.ShadowStats{Observed: 1, Lost: 1}},
 		{"the limit of the account", transporttest.Reply(429, ""), pin.ShadowStats{Observed: 1, Lost: 1}},
 		{"the quota", transporttest.Reply(402, ""), pin.ShadowStats{Observed: 1, Lost: 1}},
 		{"no way there", func(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }, pin.ShadowStats{Observed: 1, Lost: 1}},
