@@ -257,8 +257,8 @@ func fitToQuote(content []byte) []byte {
 // readToken reads the token endpoint's answer. Its errors never quote it.
 func readToken(content []byte) (policy.Secret, time.Duration, error) {
 	var answer struct {
-		AccessToken string      `json:"access_token"`
-		ExpiresIn   json.Number `json:"expires_in"` // some servers quote it
+		AccessToken string                `json:"access_token"`
+		ExpiresIn   optional[json.Number] `json:"expires_in"` // some servers quote it
 	}
 	if json.Unmarshal(content, &answer) != nil || answer.AccessToken == "" {
 		return policy.Secret{}, 0, &policy.Error{
@@ -267,8 +267,8 @@ func readToken(content []byte) (policy.Secret, time.Duration, error) {
 		}
 	}
 	const day = 24 * time.Hour
-	lifetime := time.Hour                                      // RFC 6749 section 5.1 leaves expires_in out at will
-	if seconds, _ := answer.ExpiresIn.Float64(); seconds > 0 { // what is out of range is infinite
+	lifetime := time.Hour                                            // RFC 6749 section 5.1 leaves expires_in out at will
+	if seconds, _ := answer.ExpiresIn.value.Float64(); seconds > 0 { // what is out of range is infinite
 		lifetime = time.Duration(min(seconds, (30*day).Seconds()) * float64(time.Second))
 	}
 	return policy.NewSecret(answer.AccessToken), lifetime, nil

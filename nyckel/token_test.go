@@ -72,6 +72,8 @@ func TestTokenRenewal(t *testing.T) {
 		{"fractions", 0.6, 500 * time.Millisecond},
 		{"as a text", `"60"`, 50 * time.Second},
 		{"not said", "null", 50 * time.Minute},
+		{"empty", `""`, 50 * time.Minute},
+		{"in words", `"an hour"`, 50 * time.Minute},
 		{"zero", 0, 50 * time.Minute},
 		{"negative", -5, 50 * time.Minute},
 		{"for ever", "1e300", 30*24*time.Hour - 10*time.Minute},

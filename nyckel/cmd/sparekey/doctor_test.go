@@ -111,6 +111,7 @@ func TestDoctorTokenLifetime(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"access_token":"t","expires_in":90}`:    "good for 1m30s",
 		`{"access_token":"t","expires_in":"90"}`:  "good for 1m30s",
+		`{"access_token":"t","expires_in":""}`:    "the answer does not say for how long it is good",
 		`{"access_token":"t"}`:                    "the answer does not say for how long it is good",
 		`{"access_token":"t","expires_in":0}`:     "the answer does not say for how long it is good",
 		`{"access_token":"t","expires_in":1e300}`: "good for 876000h0m0s",

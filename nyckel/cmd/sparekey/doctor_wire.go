@@ -201,14 +201,14 @@ func (e *examination) token(ctx context.Context) {
 
 func (e *examination) tellToken(status int, content []byte) {
 	var answer struct {
-		Token   string      `json:"access_token"`
-		Expires json.Number `json:"expires_in"`
-		Error   string      `json:"error"`
+		Token   string          `json:"access_token"`
+		Expires json.RawMessage `json:"expires_in"` // a number, which some services quote
+		Error   string          `json:"error"`
 	}
 	err := json.Unmarshal(content, &answer)
 	switch {
 	case status == http.StatusOK && err == nil && answer.Token != "":
-		e.ok(stepToken, "%s", lifetimeOf(answer.Expires))
+		e.ok(stepToken, "%s", lifetimeOf(json.Number(strings.Trim(string(answer.Expires), `"`))))
 	case status == http.StatusOK:
 		e.failed(stepToken, errors.New("the answer has no token"), "is base_url that of the API, and is there no page of a proxy before it?")
 	default:
