@@ -58,8 +58,9 @@ func (l *Live) refusedLocked(p *Plan) error {
 	return located(problems, p.File(), p.source())
 }
 
-// settingAt returns the setting of a path, a secret as its text. It reports false if
-// the path leads nowhere.
+// settingAt returns the setting of a path in a form that can be compared: a secret as
+// its text, and of a limit the classifier apart. It reports false if the path leads
+// nowhere.
 func settingAt(f File, path string) (any, bool) {
 	v := reflect.ValueOf(f)
 	for path != "" && v.IsValid() {
@@ -79,10 +80,30 @@ func settingAt(f File, path string) (any, bool) {
 	if !v.IsValid() {
 		return nil, false
 	}
-	if secret, ok := v.Interface().(policy.Secret); ok {
-		return secret.Reveal(), true
+	switch setting := v.Interface().(type) {
+	case policy.Secret:
+		return setting.Reveal(), true
+	case *policy.Limit:
+		return limitOf(setting), true
 	}
 	return v.Interface(), true
+}
+
+// A limit is a [policy.Limit] without its func, which is not even equal to itself, and
+// where that is: those that a file can name are each in a place of their own.
+type limit struct {
+	policy.Limit
+	classify uintptr
+}
+
+// limitOf returns nil for no limit.
+func limitOf(l *policy.Limit) *limit {
+	if l == nil {
+		return nil
+	}
+	bare := limit{*l, reflect.ValueOf(l.Classify).Pointer()}
+	bare.Classify = nil
+	return &bare
 }
 
 // tell tells of functions that somebody may miss since the plan in force took the

@@ -76,6 +76,24 @@ func TestLiveFixed(t *testing.T) {
 	}
 }
 
+// A limit with a classifier is the same as long as the file says the same of it.
+func TestLiveFixedClassifier(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	put(t, name, withAccount("{per_second: 5}", "{classify: nyckel}"))
+	live, err := plan.Open(name, plan.Options{})
+	require.NoError(t, err)
+	live.Fix(func(*plan.Plan) []string { return []string{"Accounts[main].Limit"} })
+
+	put(t, name, withAccount("{per_second: 5}", "{classify: nyckel}", "5s}", "7s}"))
+	reload(t, live)
+	assert.Empty(t, live.Status().Problems)
+	assert.Equal(t, "7s", total(live).String())
+
+	put(t, name, withAccount("{per_second: 5}", "{classify: openai}"))
+	reload(t, live)
+	assert.Contains(t, live.Status().Problems, "accounts.main.limit: has changed,")
+}
+
 // A function may go and come back, as what it was.
 func TestLiveFixedFunctions(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "sparekey.yaml")
