@@ -88,6 +88,9 @@ func syntaxError(name string, data []byte, err error) *Error {
 		return &Error{Name: name, Err: err}
 	}
 	text := strings.TrimPrefix(at.Message, "yaml: ")
+	if strings.HasPrefix(text, "unknown anchor") { // its name may be a password
+		text = "refers to an anchor that is not there; a text that begins with * stands in quotes"
+	}
 	if at.ContextMsg != "" {
 		text = at.ContextMsg + ": " + text
 	}
@@ -289,8 +292,10 @@ func (r Reader) fieldsOf(t reflect.Type) (fields map[string][]int, keys []string
 // longest is how many characters of a text are repeated in an error.
 const longest = 100
 
-// clip returns text, or its beginning.
+// clip returns text, or its beginning. It may be a value that was meant to follow a
+// key, as in {token:s3cret} without a space, and what is secret in it is masked.
 func clip(text string) string {
+	text = maskSecrets(text)
 	if runes := []rune(text); len(runes) > longest {
 		return string(runes[:longest]) + "…"
 	}

@@ -116,7 +116,7 @@ func TestDecodeErrors(t *testing.T) {
 			"f.yaml:2:6: off: is a text, want true or false\nf.yaml:3:1: has the unknown key \"offs\"; did you mean off?"},
 
 		{"broken YAML", "name: [a\nb: c", `f.yaml:2:2: while parsing a flow sequence: did not find expected ',' or ']'`},
-		{"an unknown anchor", "name: *a", `f.yaml:1:7: unknown anchor 'a' referenced`},
+		{"an unknown anchor", "name: *a", `f.yaml:1:7: refers to an anchor that is not there; a text that begins with * stands in quotes`},
 		{"no text", "\x00", `f.yaml:1:1: has the control character U+0000; in a text between quotes it can be written as \x00`},
 		{"nothing at all", "", `f.yaml: no documents in stream`},
 		{"a comment only", "# a", `f.yaml: no documents in stream`},

@@ -91,7 +91,7 @@ func resolve(reference string, lookup func(string) (string, bool, error)) (strin
 		return "", fmt.Errorf("has a ${ within a reference, which cannot be; the text after :- is taken as it is")
 	}
 	if name == "" {
-		return "", fmt.Errorf("has a reference without a name, ${%s}", reference)
+		return "", fmt.Errorf("has a reference without a name; write ${NAME}")
 	}
 	value, ok, err := lookup(name)
 	switch {

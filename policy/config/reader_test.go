@@ -161,6 +161,26 @@ func TestReaderErrors(t *testing.T) {
 	}
 }
 
+// What was meant to follow a key, or stands where a name should, may be a secret.
+func TestReaderErrorsMask(t *testing.T) {
+	for text, want := range map[string]string{
+		"{client_secret:hunter2}":                       `f.yaml:1:2: has the unknown key "client_secret:*******"`,
+		"header: {Authorization:Bearer hunter2}":        `f.yaml:1:10: header: has the key "Authorization:**************": want letters`,
+		"header: {X-Api-Key:hunter2}":                   `f.yaml:1:27: header.X-Api-Key:*******: is empty, want a list`,
+		"counts: {token:hunter2: 1}":                    `f.yaml:1:10: counts: has the key "token:*******": unknown shade, want dark`,
+		"items: {token:hunter2: {}, token:hunter2: {}}": `f.yaml:1:28: items: has the key token:******* twice, first in line 1`,
+		"parts: ['https://a.test/?key=hunter2']":        `f.yaml:1:9: parts[0]: is "https://a.test/?***********", which is not known`,
+		"parts: ['https://me:hunter2@a.test']":          `f.yaml:1:9: parts[0]: is "https://**********@a.test", which is not known`,
+		"secret: *hunter2":                              `f.yaml:1:9: refers to an anchor that is not there; a text that begins with * stands in quotes`,
+		"secret: ${:-hunter2}":                          `f.yaml:1:9: secret: has a reference without a name; write ${NAME}`,
+	} {
+		var p paint
+		err := config.Join(reader().Decode("f.yaml", []byte(text), &p).Errors()...)
+		require.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
 // What a file adds to is what others go by, so it must be left as it was.
 func TestReaderLeavesDefaults(t *testing.T) {
 	shared := &part{Label: "shared"}

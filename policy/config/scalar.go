@@ -110,7 +110,7 @@ func (d *decoder) named(path string, node *yaml.Node, v reflect.Value, names map
 		d.report(path, node, "is what %s holds, which is not known%s", d.expanded[node], Suggest("", known))
 		return
 	case !ok:
-		d.report(path, node, "is %q, which is not known%s", node.Value, Suggest(node.Value, known))
+		d.report(path, node, "is %q, which is not known%s", clip(node.Value), Suggest(node.Value, known))
 		return
 	}
 	v.Set(reflect.ValueOf(value))

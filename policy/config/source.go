@@ -118,7 +118,7 @@ func (s *Source) report(path string, node *yaml.Node, format string, args ...any
 func (s *Source) add(path string, node *yaml.Node, format string, args ...any) {
 	err := fmt.Errorf(format, args...)
 	if path != "" {
-		err = fmt.Errorf("%s: %w", Key(path), err)
+		err = fmt.Errorf("%s: %w", maskSecrets(Key(path)), err)
 	}
 	s.errs = append(s.errs, &Error{Name: s.name, Line: node.Line, Column: node.Column, Err: err})
 }
