@@ -53,18 +53,37 @@ func printable(line []byte) string {
 	}, string(line))
 }
 
-// ownKey finds the keys of a line that are ones for sure: not the http of a URL.
-var ownKey = regexp.MustCompile(`([\w-]+)["']?\s*:(?:\s|$)`)
+var (
+	// ownKey finds the keys of a line that are ones for sure: not the http of a URL.
+	ownKey = regexp.MustCompile(`([\w-]+)["']?\s*:(?:\s|$)`)
 
-// goesOnWithSecret reports whether the last line has no key, and goes on with the value
-// of one above that sounds like a secret's.
+	// aValue finds one after a key, on the same line.
+	aValue = regexp.MustCompile(`^["']?\s*:\s+(?:[&!]\S*\s+)*[^\s#&!]`)
+
+	// anIndent is what a line begins with, up to the first key of an item.
+	anIndent = regexp.MustCompile(`^\s*(?:- +)*`)
+)
+
+// goesOnWithSecret reports whether the last line goes on with the value of a key above
+// that sounds like a secret's: that of the nearest key, if the line has none, or one
+// that the line is indented below, where what looks like a key is a part of the value.
 func goesOnWithSecret(lines [][]byte) bool {
-	if ownKey.Match(lines[len(lines)-1]) {
-		return false
-	}
-	for _, line := range slices.Backward(lines) {
-		if keys := ownKey.FindAllSubmatch(line, -1); len(keys) > 0 {
-			return soundsSecret(string(keys[len(keys)-1][1]))
+	last := lines[len(lines)-1]
+	hasKey, indent := ownKey.Match(last), len(anIndent.Find(last))
+	for _, line := range slices.Backward(lines[:len(lines)-1]) {
+		keys := ownKey.FindAllSubmatchIndex(line, -1)
+		if len(keys) == 0 {
+			continue
+		}
+		key := keys[len(keys)-1]
+		isSecret := soundsSecret(string(line[key[2]:key[3]]))
+		below := len(anIndent.Find(line)) < indent
+		if isSecret && (!hasKey || below && aValue.Match(line[key[3]:])) {
+			return true
+		}
+		hasKey = true // the nearest has been looked at
+		if below {
+			indent = len(anIndent.Find(line))
 		}
 	}
 	return false

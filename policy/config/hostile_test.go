@@ -189,7 +189,18 @@ func TestHostileExcerpts(t *testing.T) {
 		"client_secret: |\n  first\n  hunter2": "    3 | *********\n      | ^\n",
 		"client_secret: >\n  http://hunter2/x": "    2 | ******************\n      | ^\n",
 		"label: |\n  some text":                "    2 |   some text\n      | ^\n",
-		"text: \x1b[31m":                       "    1 | text: \uFFFD[31m\n      | ^\n",
+
+		"client_secret: |\n  user: hunter2":              "    2 | ***************\n      | ^\n",
+		"client_secret: |\n  user: first\n  hunter2":     "    3 | *********\n      | ^\n",
+		"client_secret: |\n  a:\n    b: 1\n  c: hunter2": "    4 | ************\n      | ^\n",
+		"client_secret: first\n  user: hunter2":          "    2 | ***************\n      | ^\n",
+		"client_secret: \"first\n\n  user: hunter2\"":    "    3 | ****************\n      | ^\n",
+		"- client_secret: &a |\n    user: hunter2":       "    2 | *****************\n      | ^\n",
+		"- client_secret: first\n  user: me":             "    2 |   user: me\n      | ^\n",
+		"client_secret: first\nlist:\n- user: me":        "    3 | - user: me\n      | ^\n",
+		"token_classifier:  # ours\n  user: me":          "    2 |   user: me\n      | ^\n",
+		"token_classifier: &ours\n  user: me":            "    2 |   user: me\n      | ^\n",
+		"text: \x1b[31m":                                 "    1 | text: \uFFFD[31m\n      | ^\n",
 	} {
 		var p plain
 		source := config.Decode("f.yaml", []byte(text), &p)
