@@ -16,11 +16,11 @@ func IsSecret(name string) bool {
 		"idempotencykey", "xidempotencykey", "anthropicversion", "anthropicbeta",
 		"pagetoken", "nextpagetoken", "nexttoken", "continuationtoken", "author", "authors":
 		return false
-	case "referer", "code": // a URL, with its query; a key of Azure's functions
+	case "referer", "code", "pass": // a URL, with its query; a key of Azure's functions; a password, as bypass is none
 		return true
 	}
 	text := string(word)
-	for _, part := range [...]string{"auth", "cookie", "secret", "credential", "passw", "apikey", "signature", "session", "jwt"} {
+	for _, part := range [...]string{"auth", "cookie", "secret", "credential", "passw", "passphrase", "pwd", "bearer", "apikey", "signature", "session", "jwt"} {
 		if strings.Contains(text, part) {
 			return true
 		}

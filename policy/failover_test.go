@@ -92,13 +92,13 @@ func TestIsSecret(t *testing.T) {
 		"Authorization", "authorization", "Proxy-Authorization", "Cookie", "Cookie2", "X-Api-Key", "api-key", "API_KEY", "apiKey", "key", "x-goog-api-key",
 		"OpenAI-Organization", "OpenAI-Project", "anthropic-organization-id", "X-Amz-Signature", "X-Amz-Security-Token", "access_token", "sig", "code",
 		"client_secret", "password", "X-Auth-Token", "Ocp-Apim-Subscription-Key", "session_id", "X-Tenant", "Referer", "Helicone-Auth", "cf-aig-authorization",
-		strings.Repeat("x", 100) + "-Key", "token[]",
+		strings.Repeat("x", 100) + "-Key", "token[]", "pwd", "db_pwd", "pass", "passphrase", "X-Key-Passphrase", "X-Bearer",
 	} {
 		assert.True(t, policy.IsSecret(name), name)
 	}
 	for _, name := range []string{
 		"Accept", "Content-Type", "Content-Encoding", "User-Agent", "Idempotency-Key", "X-Idempotency-Key", "anthropic-version", "Anthropic-Beta",
-		"X-Stainless-Retry-Count", "Traceparent", "X-Request-Id", "q", "labelCount", "modelId", "pageToken", "next_page_token", "api-version", "author", "languageCode", "max_tokens", "",
+		"X-Stainless-Retry-Count", "Traceparent", "X-Request-Id", "q", "labelCount", "modelId", "pageToken", "next_page_token", "api-version", "author", "languageCode", "max_tokens", "bypass", "",
 	} {
 		assert.False(t, policy.IsSecret(name), name)
 	}

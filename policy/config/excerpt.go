@@ -132,11 +132,11 @@ func stars(text string) string { return strings.Repeat("*", utf8.RuneCountInStri
 func soundsSecret(key string) bool {
 	key = strings.ToLower(key)
 	words := strings.FieldsFunc(key, func(r rune) bool { return r == '_' || r == '-' })
-	for _, secret := range [...]string{"secret", "token", "password", "authorization", "auth", "apikey", "cookie", "credential"} {
+	for _, secret := range [...]string{"secret", "token", "password", "passphrase", "authorization", "auth", "apikey", "cookie", "credential"} {
 		near := func(word string) bool { return distance(word, secret, 1+len(secret)/3) <= len(secret)/3 }
 		if strings.Contains(key, secret) || slices.ContainsFunc(words, near) {
 			return true
 		}
 	}
-	return slices.Contains(words, "key")
+	return strings.Contains(key, "bearer") || slices.Contains(words, "key") || slices.Contains(words, "pwd") // a letter off, they are other words
 }
