@@ -171,6 +171,9 @@ func TestAnswerImages(t *testing.T) {
 		assert.True(t, ask(t, uri, eq("image.bytes", 12)))
 		assert.False(t, ask(t, uri, exists("image.format")))
 	})
+	t.Run("with capital letters", func(t *testing.T) {
+		assert.True(t, ask(t, "Data:image/webp;Base64,UklGRiQAAABXRUJQ", eq("image.bytes", 12)))
+	})
 	t.Run("on several lines", func(t *testing.T) {
 		text := base64.StdEncoding.EncodeToString(make([]byte, 100))
 		assert.True(t, ask(t, "data:image/webp;base64,"+text[:76]+"\r\n"+text[76:]+"\n", eq("image.bytes", 100)))

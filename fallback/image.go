@@ -34,7 +34,7 @@ var formats = []struct {
 
 // readHeader reads the image in a data URI.
 func readHeader(uri string) imageHeader {
-	_, text, ok := strings.Cut(uri, ";base64,")
+	text, ok := dataOf(uri)
 	if !ok {
 		return imageHeader{}
 	}

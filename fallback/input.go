@@ -120,12 +120,18 @@ func jsonString(raw json.RawMessage) (text string, ok bool) {
 // isDataURI reports whether text is bytes in the form of RFC 2397, as images
 // are sent.
 func isDataURI(text string) bool {
-	rest, ok := strings.CutPrefix(text, "data:")
-	if !ok {
-		return false
+	_, ok := dataOf(text)
+	return ok
+}
+
+// dataOf returns the base64 text of a data URI. The names in it may be in any case.
+func dataOf(uri string) (text string, ok bool) {
+	head, text, ok := strings.Cut(uri, ",")
+	if !ok || strings.ContainsAny(head, " \n") {
+		return "", false
 	}
-	mediaType, _, ok := strings.Cut(rest, ";base64,")
-	return ok && !strings.ContainsAny(mediaType, " \n")
+	head = strings.ToLower(head)
+	return text, strings.HasPrefix(head, "data:") && strings.HasSuffix(head, ";base64")
 }
 
 func declaresText(header http.Header) bool {

@@ -33,6 +33,7 @@ func TestInput(t *testing.T) {
 		{"a number", json, "", `{"data":404}`, general},
 		{"a list", json, "", `{"data":["refund"]}`, general},
 		{"an image", json, "", `{"data":"data:image/jpg;base64,/refund/"}`, general},
+		{"an image with its scheme in capitals", json, "", `{"data":"DATA:image/jpg;BASE64,/refund/"}`, general},
 		{"a text that looks like an image", json, "", `{"data":"data: refund;base64,"}`, billing},
 		{"a row", json, "", `{"data":{"Subject":"hello","Body":"refund","Age":4}}`, billing},
 		{"a row in the order of names", json, "", `{"data":{"b":"again","a":"pay it"}}`, `{"labelName":"phrase","confidence":0.3}`},
