@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -264,7 +263,8 @@ func (w *walker) shown(path, at, text string) string {
 		text = w.source.Text(at) // names where it is from
 	case isReference:
 		return mask
-	case strings.HasSuffix(path, "URL"):
+	}
+	if strings.HasSuffix(path, "URL") {
 		text = withoutQuery(text)
 	}
 	for _, secret := range w.hide {
@@ -281,16 +281,14 @@ func (w *walker) isSecret(path string) bool {
 	return isHeader && policy.IsSecret(strings.TrimSuffix(field, "]")) || strings.HasSuffix(path, "Secret")
 }
 
-// withoutQuery returns a URL without what may be a secret.
+// withoutQuery returns a URL without what may be a secret. It was checked that there is
+// no user in it; references may be anywhere.
 func withoutQuery(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return mask
+	address, _, found := strings.Cut(text, "?")
+	if !found {
+		return text
 	}
-	if u.RawQuery != "" {
-		u.RawQuery = mask
-	}
-	return u.Redacted()
+	return address + "?" + mask
 }
 
 // quoted returns text so that it stays on one line.

@@ -72,14 +72,17 @@ func TestSettingsSecrets(t *testing.T) {
 	p, err := plan.Parse("literal.yaml", []byte(`
 version: 1
 accounts: {main: {client_id: me, client_secret: canary-1}}
-endpoints: {a: {url: "https://a.test/?key=canary-2", header: {X-Api-Key: canary-3}}}
+endpoints:
+  a: {url: "https://a.test/?key=canary-2", header: {X-Api-Key: canary-3}}
+  c: {url: "https://${HOST:-c.test}/v1?key=canary-5&at=${AT:-1}"}
 functions:
   f: {failover: {endpoints: [a, {name: b, url: "https://b.test", header: {Authorization: canary-4}}]}}
 `), nil)
 	require.NoError(t, err)
 	settings := fmt.Sprint(p.Settings())
 	assert.NotContains(t, settings, "canary")
-	assert.Equal(t, 4, strings.Count(settings, "********"), settings)
+	assert.Equal(t, 5, strings.Count(settings, "********"), settings)
+	assert.Contains(t, settings, "https://${HOST:-c.test}/v1?********")
 }
 
 // A document reads as in the file, and not at all if it has something from elsewhere.
