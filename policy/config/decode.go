@@ -29,7 +29,8 @@ const (
 // is read nevertheless.
 //
 // The struct may hold texts, booleans, numbers, lists, structs and pointers to
-// them; [json.RawMessage] takes any value and any a text, a number or a boolean.
+// them; [json.RawMessage] takes any value, null as none, and any a text, a number or a
+// boolean.
 // Fields of other types cannot be set. A text may be any single value: 404 for a
 // text is "404".
 func Decode(name string, data []byte, into any) *Source { return Reader{}.Decode(name, data, into) }

@@ -71,6 +71,8 @@ func TestDecode(t *testing.T) {
 			"a document", "document: {b: [1.50, 1_000, 0x10, ~, true, \"<\\n\", 2026-01-31], a: {}}",
 			settings{Document: json.RawMessage(`{"b":[1.50,1000,16,null,true,"<\n","2026-01-31"],"a":{}}`)},
 		},
+		{"no document", "document: null", settings{}},
+		{"a document that was forgotten", "document:\nname: a", settings{Name: "a"}},
 		{"a document is any value", "document: x", settings{Document: json.RawMessage(`"x"`)}},
 		{"a document is a list", "document: []", settings{Document: json.RawMessage(`[]`)}},
 		{"an empty list", "words: []", settings{Words: []string{}}},

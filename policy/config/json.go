@@ -8,9 +8,13 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// json gives v the value of node as JSON. Members keep their order and numbers
-// their digits, as far as JSON has such numbers.
+// json gives v the value of node as JSON, and nothing for a null. Members keep their
+// order and numbers their digits, as far as JSON has such numbers.
 func (d *decoder) json(path string, node *yaml.Node, v reflect.Value) {
+	if isNull(node) {
+		v.SetZero()
+		return
+	}
 	var b bytes.Buffer
 	if d.writeJSON(&b, path, node) {
 		v.SetBytes(b.Bytes())

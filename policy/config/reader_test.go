@@ -125,6 +125,14 @@ func TestReaderReferencesInADocument(t *testing.T) {
 }
 
 // What was put in is kept out of what is shown, so all of it must be known.
+// A null takes away the document that was there before.
+func TestReaderNoDocument(t *testing.T) {
+	p := paint{Sample: json.RawMessage(`{"a":1}`)}
+	source := reader().Decode("f.yaml", []byte("sample: null"), &p)
+	require.Empty(t, source.Errors())
+	assert.Nil(t, p.Sample)
+}
+
 func TestReaderPutInOfADocument(t *testing.T) {
 	var p paint
 	source := reader().Decode("f.yaml", []byte("sample: {a: '${WAIT}', b: ['${COUNT}']}\nsecret: ${YAML}"), &p)
