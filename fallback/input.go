@@ -7,12 +7,15 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// maxInput is how much of a request's body is read, in bytes.
-const maxInput = 1 << 20
+const (
+	maxInput    = 1 << 20  // how much of a request's body is read, in bytes
+	maxSearched = 64 << 20 // how much of one is searched for what it asks for
+)
 
 // An input is what a request asks about.
 type input struct {
@@ -29,8 +32,9 @@ func (in *input) hasFields() bool { return in.row != nil || in.image != "" }
 // readInput reads what it can of the request; what it cannot is left out. An
 // external id in the query goes before one in the body.
 func readInput(req *http.Request) input {
-	data := readBody(req)
+	data, streams := readBody(req)
 	in, isObject := parseObject(data)
+	in.streams = in.streams || streams
 	if !isObject && len(data) > 0 && declaresText(req.Header) {
 		in.text, in.hasText = string(data), true
 	}
@@ -49,21 +53,46 @@ func acceptsEvents(h http.Header) bool {
 }
 
 // readBody returns the beginning of a copy of the body, or nil if there is no
-// copy to be had.
-func readBody(req *http.Request) []byte {
+// copy to be had, and whether one that is too long to be read asks for an event stream.
+func readBody(req *http.Request) (data []byte, streams bool) {
 	if req.GetBody == nil {
-		return nil
+		return nil, false
 	}
 	rc, err := req.GetBody()
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	defer rc.Close()
-	data, err := io.ReadAll(io.LimitReader(rc, maxInput))
+	data, err = io.ReadAll(io.LimitReader(rc, maxInput))
 	if err != nil {
-		return nil
+		return nil, false
 	}
-	return data
+	if len(data) == maxInput && bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		streams = mentionsStream(io.MultiReader(bytes.NewReader(data), io.LimitReader(rc, maxSearched-maxInput)))
+	}
+	return data, streams
+}
+
+// aStream is a member that asks for an event stream. It is in no string, where quotes
+// have a backslash before them.
+var aStream = regexp.MustCompile(`"stream"[ \t\r\n]{0,16}:[ \t\r\n]{0,16}true`)
+
+// mentionsStream reports whether a JSON text asks for an event stream anywhere: better no
+// answer than one that is taken for an empty stream.
+func mentionsStream(text io.Reader) bool {
+	const longest = 64 // bytes of what is looked for, at most
+	room, kept := make([]byte, 32<<10), 0
+	for {
+		n, err := text.Read(room[kept:])
+		seen := room[:kept+n]
+		if aStream.Match(seen) {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		kept = copy(room, seen[max(0, len(seen)-longest):])
+	}
 }
 
 // parseObject reads the body of an invoke. It reports false if that is no JSON

@@ -213,19 +213,31 @@ func TestLayerWantsStream(t *testing.T) {
 		req.Header.Set("Accept", types)
 		return req
 	}
+	long := strings.Repeat("A", 3<<20)
 	for name, req := range map[string]*http.Request{
 		"in the body":    invoke(t, `{"data":"refund","stream":true}`),
 		"for the static": invoke(t, `{"data":"hello","stream": true}`),
 		"by the header":  accept(invoke(t, `{"data":"refund"}`), "application/json, Text/Event-Stream"),
+
+		"at the end of a long body": invoke(t, `{"image":"`+long+`","stream" : true}`),
+		"at the beginning of one":   invoke(t, " {\"stream\":true,\"image\":\""+long+`"}`),
 	} {
 		resp, err := mustNew(t, ticketRules()).Wrap(answers(503, "down")).RoundTrip(req)
 		require.NoError(t, err)
 		assert.Equal(t, 503, resp.StatusCode, name)
 		assert.Equal(t, "down", readAll(t, resp), name)
 	}
+	for at := 32<<10 - 30; at < 32<<10; at++ { // where two of the parts meet in which a long body is searched
+		req := invoke(t, `{"image":"`+long[:at]+`","stream":true,"other":"`+long[:1<<20]+`"}`)
+		resp, err := mustNew(t, ticketRules()).Wrap(answers(503, "down")).RoundTrip(req)
+		require.NoError(t, err)
+		assert.Equal(t, 503, resp.StatusCode, at)
+	}
 	for name, req := range map[string]*http.Request{
 		"not in the body":   invoke(t, `{"data":"refund","stream":false}`),
 		"not by the header": accept(invoke(t, `{"data":"refund"}`), "*/*"),
+		"not a long one":    invoke(t, `{"image":"`+long+`","stream":false}`),
+		"in a text of one":  invoke(t, `{"text":"\"stream\":true`+long+`"}`),
 	} {
 		resp, err := mustNew(t, ticketRules()).Wrap(answers(503, "down")).RoundTrip(req)
 		require.NoError(t, err)
