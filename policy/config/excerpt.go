@@ -94,7 +94,7 @@ var (
 	aKey = regexp.MustCompile(`([\w-]+)["']?\s*:\s*`)
 
 	// inBraces is a value within braces or brackets, up to its end.
-	inBraces = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|["'].*|[^,}]+)`)
+	inBraces = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|["'].*|(?:\$\{[^}]*\}|[^,}])+)`)
 
 	// aReference is a value that only says where it is from.
 	aReference = regexp.MustCompile(`^["']?\$\{(?:file:)?[^{}:]*\}?["']?\s*(?:#.*)?$`)
@@ -138,5 +138,10 @@ func soundsSecret(key string) bool {
 			return true
 		}
 	}
-	return strings.Contains(key, "bearer") || slices.Contains(words, "key") || slices.Contains(words, "pwd") // a letter off, they are other words
+	for _, secret := range [...]string{"bearer", "jwt", "pwd", "session", "signature"} { // a letter or two off, they are other words
+		if strings.Contains(key, secret) {
+			return true
+		}
+	}
+	return slices.Contains(words, "key")
 }
