@@ -90,11 +90,12 @@ func goesOnWithSecret(lines [][]byte) bool {
 }
 
 var (
-	// aKey finds a key and what stands between it and its value.
-	aKey = regexp.MustCompile(`([\w-]+)["']?\s*:\s*`)
+	// aKey finds a key and what stands between it and its value, be it something else
+	// than the colon, or nothing where a key may begin.
+	aKey = regexp.MustCompile(`([\w-]+)["']?\s*[:=]\s*|(?:^|[{,])[\s"']*(?:-\s+)*([\w-]+)["']?\s+`)
 
 	// inBraces is a value within braces or brackets, up to its end.
-	inBraces = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|["'].*|(?:\$\{[^}]*\}|[^,}])+)`)
+	inBraces = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|["'].*|[\[{][^\]}]*[\]}]?|(?:\$\{[^}]*\}|[^,}])+)`)
 
 	// aReference is a value that only says where it is from.
 	aReference = regexp.MustCompile(`^["']?\$\{(?:file:)?[^{}:]*\}?["']?\s*(?:#.*)?$`)
@@ -112,11 +113,12 @@ func maskSecrets(line string) string {
 		return address + "?" + stars(secret)
 	})
 	for _, at := range slices.Backward(aKey.FindAllStringSubmatchIndex(line, -1)) {
-		if !soundsSecret(line[at[2]:at[3]]) {
+		start, end := max(at[2], at[4]), max(at[3], at[5]) // of the key, the other is -1
+		if !soundsSecret(line[start:end]) {
 			continue
 		}
 		before, value := line[:at[1]], line[at[1]:]
-		if strings.ContainsAny(line[:at[0]], "{[") { // else it goes on to the end of the line
+		if strings.ContainsAny(line[:start], "{[") { // else it goes on to the end of the line
 			value = inBraces.FindString(value)
 		}
 		if !aReference.MatchString(value) {
