@@ -13,8 +13,9 @@ import (
 // to the first byte, between the bytes of the body, and in total. Above [Retry]
 // it bounds the call with all its attempts, below it one attempt. An exchange
 // that takes too long ends in a [*policy.TimeoutError], before the header as the
-// error of the round trip, after it as the error of the body. Silence on a
-// connection that was upgraded with a 101 is not bounded.
+// error of the round trip, after it as the error of the body. A [*policy.Refusal]
+// of a layer below stays one, as the request was not sent. Silence on a connection
+// that was upgraded with a 101 is not bounded.
 //
 // A request whose own deadline comes before any of the limits could passes as it
 // is: the deadline ends it, under the caller's name.

@@ -101,8 +101,12 @@ func (x *exchange) ring() {
 }
 
 // named returns the limit that ended the exchange in place of err, which came of
-// it, or err if none did.
+// it, or err if none did. A refusal stays: it says that nothing was sent, which a
+// limit would not.
 func (x *exchange) named(err error) error {
+	if _, ok := err.(*policy.Refusal); ok { //nolint:errorlint // one further in is part of another error
+		return err
+	}
 	limit, ok := context.Cause(x).(*policy.TimeoutError) //nolint:errorlint // ours are not wrapped
 	if ok && (limit == x.whole || limit == x.firstByte || limit == x.idle) {
 		return limit

@@ -14,9 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
@@ -305,6 +307,28 @@ func TestTimeoutCallersOwn(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A request that waits for its turn until the time is up was refused, and not sent:
+// the error says so, and for want of what.
+func TestTimeoutLeavesRefusalsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, policy.Limit{InFlight: 1, MaxWait: time.Minute})
+		d.usual()
+		rt := transport.Timeout(policy.Timeout{Scope: "total", Total: time.Second})(d.rt)
+		since := elapsed()
+		req := newRequest(t, t.Context(), http.MethodPost, "x")
+		_, _, err := send(t, rt, req)
+		assert.Equal(t, time.Second, since())
+		require.ErrorIs(t, err, transport.ErrLimited)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		refusal, ok := err.(*policy.Refusal) //nolint:errorlint // as it is
+		require.True(t, ok, "error %v", err)
+		assert.Equal(t, "deadline", refusal.Reason)
+		verdict := telemetry.Judge(req, nil, err, nil)
+		assert.Equal(t, policy.Refused, verdict.Class)
+		assert.Equal(t, policy.NotExecuted, verdict.Executed)
+	})
 }
 
 // The idle limit counts while the caller reads, not while the caller thinks.
