@@ -66,7 +66,7 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 			c.succeeded(resp)
 			return resp, nil
 		}
-		wait, ok := c.plan(verdict)
+		wait, ok := c.planAfter(resp, verdict)
 		if !ok {
 			return lastAnswer(ctx, resp, err, kept)
 		}
@@ -203,6 +203,19 @@ func (d deposit) BodyEnd(err error) error {
 		d.bucket.Withdraw()
 	}
 	return err
+}
+
+// planAfter is plan for an attempt that was answered with resp, or nil.
+func (c *retried) planAfter(resp *http.Response, v policy.Verdict) (wait time.Duration, ok bool) {
+	done := false
+	defer func() {
+		if !done && resp != nil { // a panic in Random, GetBody or a Backoff's Func
+			_ = resp.Body.Close() // nobody gets it
+		}
+	}()
+	wait, ok = c.plan(v)
+	done = true
+	return wait, ok
 }
 
 // plan decides whether an attempt that ended in v is followed by another, and

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
@@ -839,6 +840,28 @@ func TestRetryPanicBelow(t *testing.T) {
 				if status, _, err := get(t, rt); status != 503 || err != nil {
 					t.Errorf("after the panic: got %d, %v, want 503", status, err)
 				}
+			})
+		})
+	}
+}
+
+// So does a panic in a func of the caller's that is asked whether and when to go on: no
+// answer stays open that nobody gets.
+func TestRetryPanicInPlan(t *testing.T) {
+	for name, cfg := range map[string]policy.Retry{
+		"in GetBody":            {},
+		"in Random":             {Random: func() float64 { panic("boom") }},
+		"in the Backoff's Func": {Throttled: policy.Backoff{Func: func(int) time.Duration { panic("boom") }}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var bodies transporttest.Bodies
+				rt := transport.Chain(transporttest.NewUpstream(transporttest.Reply(503, "why")), transport.Retry(cfg), bodies.Wrap)
+				req := newRequest(t, t.Context(), http.MethodPut, "")
+				req.Body = io.NopCloser(io.LimitReader(strings.NewReader("hello"), 5)) // not known to be in memory
+				req.GetBody = func() (io.ReadCloser, error) { panic("boom") }
+				assert.Equal(t, "boom", mustPanic(t, func() { _, _ = rt.RoundTrip(req) }))
+				bodies.Check(t)
 			})
 		})
 	}
