@@ -1,6 +1,8 @@
 package body_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -155,7 +157,24 @@ func TestDiscardBodyThatCannotBeInterrupted(t *testing.T) {
 	})
 }
 
-// TestDrainUnannounced: a body may be longer than one would guess.
+// The watchers of a body that is got rid of hear how it ended, whether or not it was
+// peeked at before.
+func TestDrainTellsHowItEnded(t *testing.T) {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF} {
+		for _, peeked := range []int{0, 3, 10} {
+			t.Run(fmt.Sprintf("%v, %d bytes peeked", end, peeked), func(t *testing.T) {
+				var told ends
+				resp := response(newSource("hello", end))
+				body.Watch(resp, &told)
+				body.Peek(t.Context(), resp, peeked, time.Minute)
+				_, whole := body.Drain(t.Context(), resp, 10, time.Minute)
+				assert.Equal(t, errors.Is(end, io.EOF), whole)
+				assert.Equal(t, ends{end}, told)
+			})
+		}
+	}
+}
+
 // slowToClose is a body that drips for ever and whose Close takes an hour.
 type slowToClose struct{}
 
@@ -189,6 +208,7 @@ func TestDiscardBodyThatIsSlowToClose(t *testing.T) {
 	}
 }
 
+// A body may be longer than one would guess.
 func TestDrainUnannounced(t *testing.T) {
 	text := strings.Repeat("0123456789abcde\n", 640)
 	for _, length := range []int64{-1, 0, 5, int64(len(text)), 1 << 40} {

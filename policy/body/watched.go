@@ -101,12 +101,12 @@ func (b *watched) read(p []byte) (int, error) {
 // reader has not had yet, and true if it came whole and within maxBytes.
 func (b *watched) takeAll(maxBytes int64) ([]byte, bool) {
 	rest, err := b.prefix.rest()
-	whole := err == io.EOF && int64(len(rest)) <= maxBytes //nolint:errorlint // an end is io.EOF itself
-	if whole {
-		_ = b.end(err)
-	}
+	_ = b.end(err)
 	_ = b.Close()
-	return rest, whole
+	if err != io.EOF || int64(len(rest)) > maxBytes { //nolint:errorlint // an end is io.EOF itself
+		return nil, false
+	}
+	return rest, true
 }
 
 // Close ends the body first, so that what its watchers hold is free even if the
