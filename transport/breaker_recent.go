@@ -97,6 +97,10 @@ func share(ratio float64, all int) uint {
 
 // record adds a call and returns the reason to open, or "" if there is none.
 func (r *recent) record(now time.Time, fault, slow bool) string {
+	if r.cfg.LastCalls <= 0 && r.tally.isRewound(now) {
+		r.begin()
+		r.tally = tally{slice: r.tally.slice}
+	}
 	r.note(fault, slow)
 	if r.cfg.LastCalls <= 0 {
 		r.tally.add(now, fault, slow)
@@ -197,15 +201,24 @@ const numSlices = 10
 
 // tally counts calls within a window of time.
 type tally struct {
-	slice time.Duration
-	parts [numSlices]struct {
+	slice  time.Duration
+	latest int64 // the number of the last slice with a call
+	parts  [numSlices]struct {
 		number int64 // of slices since the epoch
 		figures
 	}
 }
 
+func (t *tally) number(now time.Time) int64 { return now.UnixNano() / int64(t.slice) }
+
+// isRewound reports whether the clock was set back by more than the window since the
+// last call. What is held would stay until the clock is where it was: failsafe-go counts
+// by the wall clock, too.
+func (t *tally) isRewound(now time.Time) bool { return t.number(now) < t.latest-numSlices }
+
 func (t *tally) add(now time.Time, fault, slow bool) {
-	number := now.UnixNano() / int64(t.slice)
+	number := t.number(now)
+	t.latest = max(t.latest, number)
 	part := &t.parts[number%numSlices]
 	if part.number != number {
 		part.number, part.figures = number, figures{}
@@ -220,7 +233,7 @@ func (t *tally) add(now time.Time, fault, slow bool) {
 }
 
 func (t *tally) sum(now time.Time) (sum figures) {
-	number := now.UnixNano() / int64(t.slice)
+	number := t.number(now)
 	for _, part := range t.parts {
 		if part.number > number-numSlices && part.number <= number {
 			sum.calls += part.calls

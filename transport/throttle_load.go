@@ -78,6 +78,9 @@ func (l *load) count(c policy.Class, now time.Time) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.tally.isRewound(now) {
+		l.throttler, l.tally = newThrottler(l.cfg), tally{slice: l.tally.slice}
+	}
 	l.tally.add(now, rejection, false)
 	if rejection {
 		l.rejected = now
