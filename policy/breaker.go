@@ -60,9 +60,11 @@ type Breaker struct {
 	// open, to close it. So many may be under way at once. Zero means 3.
 	Probes int
 
-	// ProbeLease is the longest time that a probe may take, its body included.
-	// One that has no outcome by then counts as a fault, so that a probe that
-	// hangs cannot block the breaker. Zero means 15 s.
+	// ProbeLease is how long a probe may take to its header, and then each time
+	// until its reader comes for more of the body. One of which nothing is heard for
+	// longer counts as a fault, so that a probe that hangs cannot block the breaker.
+	// One whose body still comes after so long counts as one that ended well, since
+	// a stream may go on for long. Zero means 15 s.
 	ProbeLease time.Duration
 
 	// Patience is how long the server must have kept a caller waiting, for the

@@ -43,6 +43,7 @@ type model struct {
 // modelCall is a call that was let through.
 type modelCall struct {
 	stay    int // in which it began, -1 if nobody counts it
+	began   time.Time
 	expires time.Time
 	probe   bool
 	over    bool
@@ -95,9 +96,9 @@ func (m *model) begin(now time.Time) (c *modelCall, refusal string, until time.T
 	case m.state == policy.Open:
 		refusal, until = "breaker_open", m.until
 	case m.state == policy.HalfOpen && len(live) >= m.cfg.Probes:
-		refusal, until = "breaker_open", live[0].expires
+		refusal, until = "breaker_open", firstExpiry(live)
 	}
-	c = &modelCall{stay: m.stays, probe: m.state == policy.HalfOpen, expires: now.Add(m.cfg.ProbeLease)}
+	c = &modelCall{stay: m.stays, probe: m.state == policy.HalfOpen, began: now, expires: now.Add(m.cfg.ProbeLease)}
 	if refusal != "" {
 		if !m.observes() {
 			return nil, refusal, until
@@ -125,7 +126,7 @@ func (m *model) pass(now time.Time) {
 		}
 		m.change(tr)
 	}
-	if live := m.live(); len(live) > 0 && !now.Before(live[0].expires) {
+	if live := m.live(); len(live) > 0 && !now.Before(firstExpiry(live)) {
 		m.open(policy.Transition{Trigger: policy.ByLease, At: now}, 0)
 	}
 }
@@ -133,9 +134,29 @@ func (m *model) pass(now time.Time) {
 // waits reports whether the state ends at until.
 func (m *model) waits() bool { return m.state == policy.Open || m.state == policy.Isolated }
 
+// firstExpiry returns when the first of the leases ends.
+func firstExpiry(live []*modelCall) time.Time {
+	return slices.MinFunc(live, func(a, b *modelCall) int { return a.expires.Compare(b.expires) }).expires
+}
+
+// goesOn takes note of a call whose body is read on.
+func (m *model) goesOn(c *modelCall, slow bool, now time.Time) {
+	if c.stay != m.stays || !c.probe || c.over {
+		return
+	}
+	if m.pass(now); c.stay != m.stays {
+		return
+	}
+	if now.Sub(c.began) < m.cfg.ProbeLease {
+		c.expires = now.Add(m.cfg.ProbeLease)
+		return
+	}
+	m.end(c, succeeds, slow, 0, now)
+}
+
 // end counts the outcome of a call.
 func (m *model) end(c *modelCall, o outcome, slow bool, wait time.Duration, now time.Time) {
-	if c.stay != m.stays {
+	if c.stay != m.stays || c.over {
 		return
 	}
 	if m.pass(now); c.stay != m.stays {
@@ -266,7 +287,7 @@ func (m *model) closes(reason string, now time.Time) {
 // next is when something happens by itself, zero if never.
 func (m *model) next() time.Time {
 	if live := m.live(); len(live) > 0 {
-		return live[0].expires
+		return firstExpiry(live)
 	}
 	if m.waits() {
 		return m.until

@@ -45,6 +45,8 @@ func (p *passage) answered(resp *http.Response, err error, v policy.Verdict) {
 		p.settle(p.tempered(v))
 	case v.Class.IsFault(), resp.StatusCode == http.StatusSwitchingProtocols:
 		p.settle(v)
+	case p.permit.lease != 0:
+		body.Watch(resp, probing{p})
 	case p.limited:
 		body.Watch(resp, impatient{p})
 	default:
@@ -87,3 +89,16 @@ func (p impatient) BodyRead(now time.Time) { p.waiting = now }
 
 // BodyGot implements [body.Pacer].
 func (p impatient) BodyGot() {}
+
+// probing is the passage of a probe, which shows that it does not hang whenever its
+// reader comes for more.
+type probing struct{ *passage }
+
+// BodyRead implements [body.Pacer].
+func (p probing) BodyRead(now time.Time) {
+	p.waiting = now
+	p.breaker.announce(p.ctx, p.breaker.machine.goesOn(p.permit, policy.Verdict{Class: p.class, Wait: p.wait}, p.slow, now))
+}
+
+// BodyGot implements [body.Pacer].
+func (p probing) BodyGot() {}

@@ -3,7 +3,8 @@ package transport
 import "time"
 
 // probes are the requests that a half-open breaker lets through. Each holds a
-// lease, so that one that hangs does not keep its place for ever.
+// lease, so that one that hangs does not keep its place for ever. It is renewed while
+// the answer comes.
 type probes struct {
 	leases []lease // of those under way, oldest first
 	last   uint64  // lease
@@ -11,34 +12,51 @@ type probes struct {
 }
 
 type lease struct {
-	id      uint64
-	expires time.Time
+	id             uint64
+	began, expires time.Time
 }
 
 // live returns how many probes are under way.
 func (p *probes) live() int { return len(p.leases) }
 
 // expiry returns when the first lease ends, zero without one.
-func (p *probes) expiry() time.Time {
-	if len(p.leases) == 0 {
-		return time.Time{}
+func (p *probes) expiry() (first time.Time) {
+	for _, l := range p.leases {
+		if first.IsZero() || l.expires.Before(first) {
+			first = l.expires
+		}
 	}
-	return p.leases[0].expires
+	return first
 }
 
 // begin returns the lease of a new probe, which is never zero.
-func (p *probes) begin(expires time.Time) (id uint64) {
+func (p *probes) begin(now time.Time, term time.Duration) (id uint64) {
 	p.last++
-	p.leases = append(p.leases, lease{id: p.last, expires: expires})
+	p.leases = append(p.leases, lease{id: p.last, began: now, expires: now.Add(term)})
 	return p.last
 }
 
-// end takes a lease back.
-func (p *probes) end(id uint64) {
+// renew has a lease last for another term. It reports false, with nothing done, if the
+// probe has been under way for a whole one.
+func (p *probes) renew(id uint64, now time.Time, term time.Duration) bool {
+	for i := range p.leases {
+		if l := &p.leases[i]; l.id == id {
+			if now.Sub(l.began) >= term {
+				return false
+			}
+			l.expires = now.Add(term)
+		}
+	}
+	return true
+}
+
+// end takes a lease back, and reports whether it was there.
+func (p *probes) end(id uint64) bool {
 	for i, l := range p.leases {
 		if l.id == id {
 			p.leases = append(p.leases[:i], p.leases[i+1:]...)
-			return
+			return true
 		}
 	}
+	return false
 }

@@ -459,6 +459,57 @@ func TestBreakerHalfOpen(t *testing.T) {
 	})
 }
 
+// A stream that goes on is no probe that hangs, however long it is: a server whose every
+// answer takes longer than a lease would never be let back else.
+func TestBreakerProbesThatStream(t *testing.T) {
+	const openFor, lease, pause = 5 * time.Second, 15 * time.Second, 2 * time.Second
+	// read reads n parts of the body of a probe, which come after a pause each.
+	read := func(t *testing.T, b *rig, n int) *http.Response {
+		b.step = transporttest.Drip(200, ".", pause)
+		resp, err := b.rt.RoundTrip(newRequest(t, t.Context(), http.MethodGet, ""))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = resp.Body.Close() })
+		for range n {
+			_, err := resp.Body.Read(make([]byte, 1))
+			require.NoError(t, err)
+		}
+		return resp
+	}
+	t.Run("closes while they go on", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newRig(t, policy.Breaker{MinCalls: 2, OpenFor: openFor, Probes: 1, ProbeLease: lease})
+			b.open(openFor)
+			start := time.Now()
+			read(t, b, int(lease/pause)+2)
+			b.want(policy.Closed)
+			assert.Equal(t, start.Add(lease+pause/2), b.Snapshot().Last.At, "the first read after a lease")
+		})
+	})
+	t.Run("opens when one falls silent", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newRig(t, policy.Breaker{MinCalls: 2, OpenFor: openFor, Probes: 1, ProbeLease: lease})
+			b.open(openFor)
+			read(t, b, 3)
+			silent := time.Now().Add(-pause) // since when its reader waited last
+			b.refused(silent.Add(lease))
+			b.want(policy.HalfOpen)
+			time.Sleep(lease)
+			b.refused(time.Now().Add(2 * openFor))
+			b.want(policy.Open)
+		})
+	})
+	t.Run("counts each once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newRig(t, policy.Breaker{MinCalls: 2, OpenFor: openFor, Probes: 2, ProbeLease: lease})
+			b.open(openFor)
+			require.NoError(t, read(t, b, 2*int(lease/pause)).Body.Close())
+			b.want(policy.HalfOpen)
+			require.NoError(t, b.call(fine))
+			b.want(policy.Closed)
+		})
+	})
+}
+
 // Each time that the probes fail the next ones come later.
 func TestBreakerOpenTimeGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -135,6 +135,8 @@ func (tr *trace) act() (did string, err error) {
 		return tr.wait(), nil
 	case n < 11 && len(tr.calls) > 0:
 		return tr.end(tr.random.IntN(len(tr.calls)), outcome(tr.random.IntN(int(declines)))), nil
+	case n < 12 && len(tr.calls) > 0:
+		return tr.read(tr.calls[tr.random.IntN(len(tr.calls))]), nil
 	case n < 14:
 		return "begins", tr.begin()
 	case n < 15:
@@ -261,6 +263,14 @@ func (tr *trace) call(o outcome, wait time.Duration) error {
 	return differs(call, refusal, until, err)
 }
 
+// read reads of a body that goes on.
+func (tr *trace) read(c *tracedCall) string {
+	c.body.err = nil
+	tr.model.goesOn(c.model, c.slow, time.Now())
+	_, _ = c.resp.Body.Read(make([]byte, 1)) // nothing comes, and no end
+	return "reads of a body"
+}
+
 // end ends the body of a call that is under way.
 func (tr *trace) end(i int, o outcome) string {
 	c := tr.calls[i]
@@ -278,6 +288,7 @@ func (tr *trace) end(i int, o outcome) string {
 		return "closes a body"
 	}
 	began, did := time.Now(), fmt.Sprint("ends a body with ", o)
+	tr.model.goesOn(c.model, c.slow, began)
 	_, _ = io.Copy(io.Discard, c.resp.Body)
 	late := c.body.ctx != nil && c.body.ctx.Err() != nil // the caller's deadline is over
 	if patience := tr.model.cfg.Patience; o == hurries && patience > 0 && time.Since(began) >= patience {

@@ -97,7 +97,7 @@ func (m *machine) admitLocked(now time.Time) (permit, *policy.Refusal) {
 		if m.probes.live() >= m.cfg.Probes {
 			return p, refusal("breaker_open", ErrOpen, m.probes.expiry())
 		}
-		p.lease = m.probes.begin(now.Add(m.cfg.ProbeLease))
+		p.lease = m.probes.begin(now, m.cfg.ProbeLease)
 	}
 	return p, nil
 }
@@ -126,6 +126,20 @@ func (m *machine) settle(p permit, v policy.Verdict, slow bool, now time.Time) [
 	return m.tellLocked()
 }
 
+// goesOn takes note of a probe whose answer still comes. After the time of a lease that
+// is as good as its end, for which nobody waits: a stream may be long.
+func (m *machine) goesOn(p permit, v policy.Verdict, slow bool, now time.Time) []policy.Transition {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p.generation != m.generation {
+		return nil
+	}
+	if m.tickLocked(now); p.generation == m.generation && !m.probes.renew(p.lease, now, m.cfg.ProbeLease) {
+		m.countLocked(p, v, slow, now)
+	}
+	return m.tellLocked()
+}
+
 func (m *machine) countLocked(p permit, v policy.Verdict, slow bool, now time.Time) {
 	fault := v.Class.IsFault()
 	switch m.state {
@@ -140,7 +154,9 @@ func (m *machine) countLocked(p permit, v policy.Verdict, slow bool, now time.Ti
 			m.openLocked(v.Wait, policy.Transition{Trigger: policy.ByThreshold, Reason: reason, At: now})
 		}
 	case policy.HalfOpen:
-		m.probes.end(p.lease)
+		if !m.probes.end(p.lease) {
+			return // it counted while its answer came
+		}
 		switch up := isUp(v.Class); {
 		case fault, up && slow:
 			m.openLocked(v.Wait, policy.Transition{Trigger: policy.ByProbe, At: now})
