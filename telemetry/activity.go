@@ -17,7 +17,7 @@ const (
 	outcomeSimilar
 	outcomeRule
 	outcomeStatic
-	outcomeOther // another endpoint
+	outcomeOther // another endpoint, or a rung with a name of its own
 	outcomeFailed
 	outcomeCanceled // nobody waits for an answer any more
 	numOutcomes

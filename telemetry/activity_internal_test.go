@@ -34,6 +34,21 @@ func TestActivityCountsSeconds(t *testing.T) {
 	assert.Zero(t, a.second(uint32(noon.Unix()))[outcomeLive], "long over")
 }
 
+// Who watches is told that an answer stood in for the service's exactly if the answer
+// itself says so.
+func TestActivityTellsStandIns(t *testing.T) {
+	for _, source := range []Source{Live, Cache, Stale, Similar, Rule, Static, "eu-1.api", "chat"} {
+		var a activity
+		a.ended(noon, outcomeOf(source, false, false), time.Second)
+		var f FunctionSnapshot
+		a.report(noon.Add(time.Second), &f)
+		last := f.Seconds[recentSeconds-1]
+		assert.Equal(t, Answer{Source: source}.Degraded(), last.Degraded == 1, source)
+		assert.Equal(t, uint32(1), last.Live+last.Cached+last.Degraded, source)
+		assert.Zero(t, last.Failed, source)
+	}
+}
+
 func TestActivityConcurrent(t *testing.T) {
 	var a activity
 	var wg sync.WaitGroup

@@ -27,8 +27,9 @@ type Snapshot struct {
 type FunctionSnapshot struct {
 	Name string
 
-	// Calls are all there were, by what they came to: a [Source], "endpoint" for
-	// another endpoint's answers, "failed" or "canceled".
+	// Calls are all there were, by what they came to: a [Source], "endpoint" for the
+	// answers of another endpoint or of a rung under a name of its own, "failed" or
+	// "canceled".
 	Calls map[string]uint64
 
 	// Minute are those of Calls that ended in the last 60 seconds that are over.
@@ -55,7 +56,8 @@ type FunctionSnapshot struct {
 // A SecondSnapshot counts the calls that ended within one second.
 type SecondSnapshot struct {
 	// Live are answers of the service, Cached fresh ones of an earlier call,
-	// Degraded those that stood in for it, and Failed calls without an answer.
+	// Degraded those that stood in for it ([Answer.Degraded]), and Failed calls
+	// without an answer.
 	Live, Cached, Degraded, Failed uint32
 }
 
@@ -188,9 +190,9 @@ func (a *activity) report(now time.Time, f *FunctionSnapshot) {
 			}
 		}
 		f.Seconds[i] = SecondSnapshot{
-			Live:     counts[outcomeLive] + counts[outcomeOther],
+			Live:     counts[outcomeLive],
 			Cached:   counts[outcomeCache],
-			Degraded: counts[outcomeStale] + counts[outcomeSimilar] + counts[outcomeRule] + counts[outcomeStatic],
+			Degraded: counts[outcomeStale] + counts[outcomeSimilar] + counts[outcomeRule] + counts[outcomeStatic] + counts[outcomeOther],
 			Failed:   counts[outcomeFailed],
 		}
 	}

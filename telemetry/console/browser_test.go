@@ -115,7 +115,7 @@ func troubledFunction(name string, worse int, breakers ...policy.BreakerSnapshot
 	for i := range seconds {
 		seconds[i] = telemetry.SecondSnapshot{Live: uint32(9 + i%7), Cached: 4, Degraded: uint32(4 * worse), Failed: uint32(worse / 2)}
 	}
-	counts := map[string]uint64{"live": 720, "endpoint": 20, "cache": 240, "stale": uint64(80 * worse), "rule": uint64(160 * worse), "failed": uint64(60 * (worse / 2))}
+	counts := map[string]uint64{"live": 720, "endpoint": uint64(20 * worse), "cache": 240, "stale": uint64(80 * worse), "rule": uint64(160 * worse), "failed": uint64(60 * (worse / 2))}
 	return telemetry.FunctionSnapshot{
 		Name: name, Calls: counts, Minute: counts, Seconds: seconds, Recent: 900,
 		P50: 90 * time.Millisecond, P95: 210 * time.Millisecond, P99: 1300 * time.Millisecond,

@@ -54,7 +54,7 @@ function dress(node, { attrs, kids }) {
 // --- words ---
 
 const sources = ["live", "endpoint", "cache", "stale", "similar", "rule", "static", "failed", "canceled"];
-const standIns = ["stale", "similar", "rule", "static"];
+const standIns = ["endpoint", "stale", "similar", "rule", "static"]; // as telemetry.Answer.Degraded has it
 const stateWords = { closed: "closed", half_open: "half open", open: "open", isolated: "isolated" };
 const circle = "M1 6a5 5 0 1 0 10 0a5 5 0 1 0-10 0Z";
 const shapes = { // a circle, a half one, a square, a diamond

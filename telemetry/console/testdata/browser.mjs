@@ -154,6 +154,12 @@ expect("a time that is not there", (await made.$eval("#config", e => e.textConte
 await made.waitForFunction(() => document.getElementById("feed").textContent.startsWith("Nothing new since "), { timeout: 5000 }).catch(() => wrong.push("silence is shown as live"));
 expect("it comes again after silence", await made.evaluate(() => window.streams.length > 1), true);
 
+// An answer that another endpoint gave in the service's place is a stand-in.
+shown.functions = [{ ...shown.functions[0], breakers: [], minute: { live: 90, endpoint: 10 } }];
+await show();
+const tiles = await made.$$eval(".tiles div", all => Object.fromEntries(all.map(one => [...one.children].map(part => part.textContent))));
+expect("answers of another endpoint", [tiles["By stand-ins"], await made.$eval(".say p", e => e.textContent)], ["10 %", "All calls are answered, some by stand-ins."]);
+
 await browser.close();
 for (const line of wrong) console.error(line);
 process.exit(wrong.length ? 1 : 0);
