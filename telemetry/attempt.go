@@ -47,7 +47,7 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if trail == nil {
 		return body.Send(l.next, req)
 	}
-	a := trail.begin(l, trail.branchOf(req.Context()).isHedge())
+	a := trail.begin(l, trail.branchOf(req.Context()))
 	req = a.startSpan(req)
 	target := l.recorder.requests.targetOf(req)
 	done := false
@@ -117,7 +117,7 @@ type attempt struct {
 }
 
 // begin adds an attempt to the trail.
-func (t *Trail) begin(l *attemptLayer, hedge bool) *attempt {
+func (t *Trail) begin(l *attemptLayer, b *Branch) *attempt {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := &t.first
@@ -127,16 +127,16 @@ func (t *Trail) begin(l *attemptLayer, hedge bool) *attempt {
 	a.trail, a.layer = t, l
 	a.Number = len(t.attempts) + t.dropped + 1
 	a.Start = time.Now()
-	a.Hedge, a.Endpoint = hedge, l.cfg.Endpoint
+	a.Hedge, a.Endpoint = b.isHedge(), l.cfg.Endpoint
 	a.kind = l.kindLocked(t, a)
-	if !hedge {
+	if !a.Hedge {
 		t.endpoint = a.Endpoint
 	}
 	if t.ended {
 		return a
 	}
 	if t.troubles != nil {
-		a.Waited, t.troubles.pending = t.troubles.pending, 0
+		a.Waited = t.troubles.takeWaitLocked(b)
 	}
 	if len(t.attempts) < maxKept {
 		t.attempts = append(t.attempts, a)

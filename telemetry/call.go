@@ -245,5 +245,8 @@ func (t *Trail) finish() ending {
 	t.judged = nil // they hold responses and their requests
 	t.judgedRoom = [1]judgement{}
 	met := t.metLocked()
+	if met.pending != nil {
+		met.stopLocked(t.start.Add(t.duration))
+	}
 	return ending{t.function, t.answer, t.duration, met.waited, met.reason}
 }

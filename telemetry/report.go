@@ -29,17 +29,15 @@ func (t *Trail) Answered(ctx context.Context, a Answer) {
 	}
 }
 
-// Waits says that the next attempt comes after a wait, because the last one
-// ended in class.
+// Waits says that the next attempt comes after a wait, which begins now, because the
+// last one ended in class.
 func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Class) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
 	if !t.ended {
-		met := t.meetsLocked()
-		met.pending = wait
-		met.waited += wait
+		t.meetsLocked().waitsLocked(t.branchOf(ctx), wait)
 	}
 	failure := t.failureLocked(class)
 	t.mu.Unlock()

@@ -44,12 +44,14 @@ type Trail struct {
 // A trouble is what only calls have that do not go well.
 type trouble struct {
 	waited   time.Duration // all waits
-	pending  time.Duration // the wait before the next attempt
+	pending  []wait        // those before attempts that have not begun
 	refusals []Refused     // at most maxKept
 	reason   string        // of the last refusal
 	failure  string        // error.type of the last attempt that has one
 	notes    []Note        // at most maxKept
 	retryAt  time.Time     // when a new call makes sense, zero if nobody said
+
+	pendingRoom [1]wait // where pending is, unless branches wait beside each other
 }
 
 // noTrouble is that of a call which met none. Nobody writes to it.
