@@ -164,26 +164,13 @@ func scrape(t *testing.T, server *httptest.Server) string {
 // TestDashboard: it is JSON, its panels have a place of their own, what they ask
 // Prometheus for can be read, and every variable in that is one of the dashboard's.
 func TestDashboard(t *testing.T) {
-	text, err := os.ReadFile(dashboards + "dashboard.json")
-	require.NoError(t, err)
-	var dashboard struct {
-		Templating struct{ List []struct{ Name string } }
-		Panels     []struct {
-			ID         int
-			Type       string
-			Title      string
-			GridPos    struct{ X, Y, W, H int }
-			Datasource struct{ UID string }
-			Targets    []struct{ Expr string }
-		}
-	}
-	require.NoError(t, json.Unmarshal(text, &dashboard))
+	dashboard, text := readDashboard(t)
 	places, ids := map[[2]int]bool{}, map[int]bool{}
-	variables := map[string]bool{"__rate_interval": true}
+	variables := map[string]bool{"__rate_interval": true, "__rate_interval_ms": true}
 	for _, v := range dashboard.Templating.List {
 		variables[v.Name] = true
 	}
-	for _, used := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(string(text), -1) {
+	for _, used := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(text, -1) {
 		assert.True(t, variables[used[1]] || used[1] == "__all", "variable %s", used[1])
 	}
 	var rules strings.Builder
@@ -201,8 +188,7 @@ func TestDashboard(t *testing.T) {
 		}
 		assert.True(t, p.Type == "row" || len(p.Targets) > 0 && p.Datasource.UID == "${datasource}", p.Title)
 		for _, target := range p.Targets {
-			expr := strings.NewReplacer("$__rate_interval", "5m", "$function", ".*", "$queue", ".*").Replace(target.Expr)
-			quoted, err := json.Marshal(expr)
+			quoted, err := json.Marshal(overFiveMinutes(target.Expr))
 			require.NoError(t, err)
 			fmt.Fprintf(&rules, "  - {record: 'dashboard:p%d:%d', expr: %s}\n", p.ID, rules.Len(), quoted)
 		}
@@ -210,6 +196,115 @@ func TestDashboard(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "rules.yml")
 	require.NoError(t, os.WriteFile(name, []byte(rules.String()), 0o600))
 	promtool(t, "check", "rules", name)
+}
+
+// The tests below have promtool evaluate what panels ask for.
+type (
+	series struct {
+		Series string `json:"series"`
+		Values string `json:"values"`
+	}
+	sample struct {
+		Labels string  `json:"labels"`
+		Value  float64 `json:"value"`
+	}
+	expectation struct {
+		Expr     string   `json:"expr"`
+		EvalTime string   `json:"eval_time"`
+		Samples  []sample `json:"exp_samples"`
+	}
+	promTest struct {
+		Interval string        `json:"interval"`
+		Series   []series      `json:"input_series"`
+		Expect   []expectation `json:"promql_expr_test"`
+	}
+)
+
+func evaluate(t *testing.T, tests ...promTest) {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{"tests": tests})
+	require.NoError(t, err)
+	name := filepath.Join(t.TempDir(), "test.yml")
+	require.NoError(t, os.WriteFile(name, text, 0o600))
+	promtool(t, "test", "rules", name)
+}
+
+// A rung that never agrees is shown as that, and one that was not compared is not.
+func TestDashboardShowsNoAgreement(t *testing.T) {
+	dashboard, _ := readDashboard(t)
+	i := slices.IndexFunc(dashboard.Panels, func(p panel) bool { return strings.HasPrefix(p.Title, "Share of a rung's answers that agreed") })
+	require.GreaterOrEqual(t, i, 0)
+	const compared = `sparekey_client_fidelity_comparisons_total{sparekey_function_name="f",`
+	evaluate(t, promTest{
+		"1m",
+		[]series{
+			{compared + `sparekey_rung_name="static",sparekey_fidelity_result="differed"}`, "0+9x60"},
+			{compared + `sparekey_rung_name="stale",sparekey_fidelity_result="differed"}`, "0+1x60"},
+			{compared + `sparekey_rung_name="stale",sparekey_fidelity_result="agreed"}`, "0+3x60"},
+			{compared + `sparekey_rung_name="idle",sparekey_fidelity_result="agreed"}`, "5x60"},
+		},
+		[]expectation{{overFiveMinutes(dashboard.Panels[i].Targets[0].Expr), "30m", []sample{
+			{`{sparekey_function_name="f",sparekey_rung_name="stale"}`, 0.75},
+			{`{sparekey_function_name="f",sparekey_rung_name="static"}`, 0},
+		}}},
+	})
+}
+
+// A counter is not there until it counts. What begins with 3 is shown as 3, once, and
+// not what was there all the time and comes back after Prometheus was away.
+func TestDashboardShowsFirstEvents(t *testing.T) {
+	var tests []promTest
+	dashboard, _ := readDashboard(t)
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			if !strings.Contains(target.Expr, " unless ") { // it is about what goes on all the time
+				continue
+			}
+			name := regexp.MustCompile(`sparekey_\w+_(count|total)`).FindString(target.Expr)
+			seen := 3.0
+			if strings.Contains(target.Expr, "rate(") {
+				seen /= 300
+			}
+			expr := "sum(" + overFiveMinutes(target.Expr) + ") > 0"
+			labels := `{sparekey_function_name="f",sparekey_queue_name="q",error_type="e"}`
+			tests = append(tests,
+				promTest{"1m", []series{{name + labels, "_x30 3x90"}}, []expectation{
+					{expr, "29m", nil}, {expr, "32m", []sample{{"{}", seen}}}, {expr, "40m", nil},
+				}},
+				promTest{"1m", []series{{name + labels, "3x30 _x30 3x60"}}, []expectation{{expr, "10m", nil}, {expr, "62m", nil}, {expr, "66m", nil}}})
+		}
+	}
+	assert.Len(t, tests, 2*10)
+	evaluate(t, tests...)
+}
+
+func readDashboard(t *testing.T) (d dashboard, text string) {
+	t.Helper()
+	content, err := os.ReadFile(dashboards + "dashboard.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(content, &d))
+	return d, string(content)
+}
+
+// What is looked at of a dashboard.
+type (
+	dashboard struct {
+		Templating struct{ List []struct{ Name string } }
+		Panels     []panel
+	}
+	panel struct {
+		ID         int
+		Type       string
+		Title      string
+		GridPos    struct{ X, Y, W, H int }
+		Datasource struct{ UID string }
+		Targets    []struct{ Expr string }
+	}
+)
+
+// overFiveMinutes returns an expression as Grafana would have it.
+func overFiveMinutes(expr string) string {
+	return strings.NewReplacer("$__rate_interval_ms", "300000", "$__rate_interval", "5m", "$function", ".*", "$queue", ".*").Replace(expr)
 }
 
 func TestRules(t *testing.T) {
