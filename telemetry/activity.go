@@ -67,8 +67,9 @@ type activity struct {
 // A cell counts within a period of time, whose number is in its upper half.
 type cell struct{ n atomic.Uint64 }
 
-// add counts one in a period. A period that is over is forgotten.
-func (c *cell) add(period uint32) {
+// add counts one in a period; periods take turns with the cells. What is of one that is
+// over is forgotten, and so is what is of one far ahead: the clock was set back since.
+func (c *cell) add(period, cells uint32) {
 	for {
 		old := c.n.Load()
 		next := uint64(period)<<32 | 1
@@ -77,7 +78,7 @@ func (c *cell) add(period uint32) {
 			return
 		case was == period:
 			next = old + 1
-		case int32(was-period) > 0: // another has begun a later one
+		case was-period <= 2*cells: // another has begun a later one
 			return
 		}
 		if c.n.CompareAndSwap(old, next) {
@@ -98,10 +99,11 @@ func (c *cell) in(period uint32) uint32 {
 func (a *activity) ended(now time.Time, o outcome, took time.Duration) {
 	second := uint32(now.Unix())
 	a.total[o].Add(1)
-	a.seconds[second%uint32(len(a.seconds))][o].add(second)
+	seconds := uint32(len(a.seconds))
+	a.seconds[second%seconds][o].add(second, seconds)
 	if o != outcomeCanceled {
 		span := second / latencySpan
-		a.spans[span%2][latencyOf(took)].add(span)
+		a.spans[span%2][latencyOf(took)].add(span, 2)
 	}
 }
 

@@ -114,6 +114,28 @@ func TestActivityForgetsLatencies(t *testing.T) {
 	assert.Zero(t, calls)
 }
 
+// When the clock is set back, what goes on is seen soon, and not only once the clock is
+// where it was.
+func TestActivityClockSetBack(t *testing.T) {
+	for _, back := range []time.Duration{time.Second, time.Minute, 2 * time.Minute, time.Hour, 1000 * time.Hour} {
+		var a activity
+		for i := range 120 {
+			a.ended(noon.Add(time.Duration(i)*time.Second), outcomeLive, time.Millisecond)
+		}
+		const heals = 3 * 60 // seconds
+		start := noon.Add(2*time.Minute - back)
+		for i := range heals {
+			a.ended(start.Add(time.Duration(i)*time.Second), outcomeLive, time.Millisecond)
+		}
+		last := start.Add((heals - 1) * time.Second)
+		for i := range uint32(recentSeconds) {
+			assert.Equal(t, uint32(1), a.second(uint32(last.Unix()) - i)[outcomeLive], "%v, second %d", back, i)
+		}
+		_, calls := a.quantiles(last, 0.5)
+		assert.GreaterOrEqual(t, calls, uint64(latencySpan), back)
+	}
+}
+
 func TestLatencySteps(t *testing.T) {
 	last := -1
 	for d := time.Duration(0); d < 10*time.Minute; d = d + d/32 + 1 {
@@ -151,8 +173,8 @@ func TestActivityLeavesCanceledOutOfLatencies(t *testing.T) {
 // A call that is counted late does not take the place of later ones.
 func TestCellKeepsTheLaterPeriod(t *testing.T) {
 	var c cell
-	c.add(7)
-	c.add(6)
-	assert.EqualValues(t, 1, c.in(7))
-	assert.Zero(t, c.in(6))
+	c.add(9, 2)
+	c.add(7, 2)
+	assert.EqualValues(t, 1, c.in(9))
+	assert.Zero(t, c.in(7))
 }
