@@ -96,26 +96,26 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request) {
 	case isAction(name):
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "To look changes nothing: this wants a POST.", http.StatusMethodNotAllowed)
-	case name == "" && dir != "":
+	case name == "" && (dir != "" || strings.HasSuffix(asked(r), "/")):
 		serveAsset(w, r, "index.html")
 	case isAsset(name):
 		serveAsset(w, r, name)
 	case strings.Contains(name, "."):
 		http.Error(w, "There is no such page.", http.StatusNotFound)
 	default: // the prefix, without the slash that relative addresses need
-		w.Header().Set("Location", "./"+url.PathEscape(lastAsked(r))+"/")
+		w.Header().Set("Location", "./"+url.PathEscape(path.Base(asked(r)))+"/")
 		w.WriteHeader(http.StatusMovedPermanently)
 	}
 }
 
-// lastAsked returns the last element of the path that the client asked for, of
-// which a prefix may have been stripped.
-func lastAsked(r *http.Request) string {
-	asked, err := url.ParseRequestURI(r.RequestURI)
+// asked returns the path that the client asked for, of which a prefix may have been
+// stripped.
+func asked(r *http.Request) string {
+	u, err := url.ParseRequestURI(r.RequestURI)
 	if err != nil {
-		asked = r.URL
+		u = r.URL
 	}
-	return path.Base(asked.Path)
+	return u.Path
 }
 
 func (c *Console) serveSnapshot(w http.ResponseWriter) {

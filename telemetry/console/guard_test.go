@@ -341,6 +341,10 @@ func TestPages(t *testing.T) {
 	t.Run("a prefix that was stripped", func(t *testing.T) {
 		resp := answer(http.StripPrefix("/debug/sparekey", watch), request(http.MethodGet, "/debug/sparekey", ""))
 		assert.Equal(t, "./sparekey/", resp.Header.Get("Location"))
+		resp = answer(http.StripPrefix("/debug/sparekey/", watch), request(http.MethodGet, "/debug/sparekey/", ""))
+		assert.Equal(t, 200, resp.StatusCode)
+		resp = answer(http.StripPrefix("/", watch), request(http.MethodGet, "/", ""))
+		assert.Equal(t, 200, resp.StatusCode)
 		resp = answer(http.StripPrefix("/debug/sparekey", watch), request(http.MethodGet, "/debug/sparekey/", ""))
 		assert.Equal(t, http.StatusOK, resp.StatusCode)
 	})
