@@ -25,7 +25,9 @@ const (
 // call once; after stop the snapshot is asked for no more.
 //
 // There is a series for each name of a breaker and a limiter, which is the host if
-// they have no other. Those of one function that share a name are added up.
+// they have no other. Those of one function that share a name are added up. What
+// several functions share, such as the limiter of an account, is in each of them: a sum
+// over functions counts it more than once.
 func Measure(snapshot func() Snapshot) (stop func()) {
 	meter := otel.Meter(scope)
 	g := newGauges(meter)

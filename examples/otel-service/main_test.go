@@ -231,9 +231,6 @@ func evaluate(t *testing.T, tests ...promTest) {
 
 // A rung that never agrees is shown as that, and one that was not compared is not.
 func TestDashboardShowsNoAgreement(t *testing.T) {
-	dashboard, _ := readDashboard(t)
-	i := slices.IndexFunc(dashboard.Panels, func(p panel) bool { return strings.HasPrefix(p.Title, "Share of a rung's answers that agreed") })
-	require.GreaterOrEqual(t, i, 0)
 	const compared = `sparekey_client_fidelity_comparisons_total{sparekey_function_name="f",`
 	evaluate(t, promTest{
 		"1m",
@@ -243,11 +240,23 @@ func TestDashboardShowsNoAgreement(t *testing.T) {
 			{compared + `sparekey_rung_name="stale",sparekey_fidelity_result="agreed"}`, "0+3x60"},
 			{compared + `sparekey_rung_name="idle",sparekey_fidelity_result="agreed"}`, "5x60"},
 		},
-		[]expectation{{overFiveMinutes(dashboard.Panels[i].Targets[0].Expr), "30m", []sample{
+		[]expectation{{firstExpr(t, "Share of a rung's answers that agreed with live ones"), "30m", []sample{
 			{`{sparekey_function_name="f",sparekey_rung_name="stale"}`, 0.75},
 			{`{sparekey_function_name="f",sparekey_rung_name="static"}`, 0},
 		}}},
 	})
+}
+
+// A limiter that functions share, as that of an account is, counts once.
+func TestDashboardSharedLimiter(t *testing.T) {
+	for panel, metric := range map[string]string{
+		"In flight, and how many may be": "sparekey_client_limiter_usage", "Requests that wait": "sparekey_client_queue_usage",
+	} {
+		const f, g = `{sparekey_function_name="f",sparekey_limiter_name="account"}`, `{sparekey_function_name="g",sparekey_limiter_name="account"}`
+		evaluate(t, promTest{"1m", []series{{metric + f, "25x5"}, {metric + g, "25x5"}}, []expectation{
+			{firstExpr(t, panel), "5m", []sample{{f, 25}, {g, 25}}},
+		}})
+	}
 }
 
 // A counter is not there until it counts. What begins with 3 is shown as 3, once, and
@@ -276,6 +285,15 @@ func TestDashboardShowsFirstEvents(t *testing.T) {
 	}
 	assert.Len(t, tests, 2*10)
 	evaluate(t, tests...)
+}
+
+// firstExpr returns what a panel asks for first.
+func firstExpr(t *testing.T, title string) string {
+	t.Helper()
+	dashboard, _ := readDashboard(t)
+	i := slices.IndexFunc(dashboard.Panels, func(p panel) bool { return p.Title == title })
+	require.GreaterOrEqual(t, i, 0, title)
+	return overFiveMinutes(dashboard.Panels[i].Targets[0].Expr)
 }
 
 func readDashboard(t *testing.T) (d dashboard, text string) {

@@ -236,12 +236,16 @@ function cacheOf(c) {
   ];
 }
 
+// headRoom is that of the limiter which has least: requests may pass several, one after
+// the other.
 function headRoom(f) {
-  const inFlight = f.limiters.reduce((n, l) => n + l.inFlight, 0), bound = f.limiters.reduce((n, l) => n + l.bound, 0);
+  const load = l => (l.bound ? l.inFlight / l.bound : -1);
+  const tight = f.limiters.reduce((a, b) => (!a || load(b) > load(a) ? b : a), null);
   const queued = f.limiters.reduce((n, l) => n + l.queued, 0);
   if (!f.limiters.length && !f.budget) return h("span", { class: "soft" }, "no limits");
   return [
-    f.limiters.length > 0 && [h("span", { class: "figure" }, inFlight + (bound ? " / " + bound : "")), h("span", { class: "nowrap" }, " in flight"), bound > 0 && meter(inFlight, bound)],
+    tight && [h("span", { class: "figure" }, tight.inFlight + (tight.bound ? " / " + tight.bound : "")), h("span", { class: "nowrap" }, " in flight"), tight.bound > 0 && meter(tight.inFlight, tight.bound)],
+    f.limiters.length > 1 && h("div", { class: "small soft" }, broken(tight.name)),
     queued > 0 && h("div", { class: "small" }, queued + " queued"),
     f.budget && h("div", { class: "small soft nowrap" }, "retries: " + f.budget.tokens + (f.budget.burst ? " of " + Math.floor(f.budget.burst) : "")),
   ];

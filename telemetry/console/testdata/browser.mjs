@@ -160,6 +160,11 @@ await show();
 const tiles = await made.$$eval(".tiles div", all => Object.fromEntries(all.map(one => [...one.children].map(part => part.textContent))));
 expect("answers of another endpoint", [tiles["By stand-ins"], await made.$eval(".say p", e => e.textContent)], ["10 %", "All calls are answered, some by stand-ins."]);
 
+// Of several limiters, the one that is full is not hidden by another's room.
+shown.functions[0].limiters = [{ name: "up.test:443", inFlight: 30, queued: 0, bound: 200, perSecond: 0 }, { name: "account", inFlight: 25, queued: 7, bound: 25, perSecond: 25 }, { name: "any", inFlight: 90, queued: 0, bound: 0, perSecond: 0 }];
+await show();
+expect("head-room", await made.$eval("td[data-of='Head-room']", e => e.textContent), "25 / 25 in flightaccount7 queuedretries: 7 of 10");
+
 await browser.close();
 for (const line of wrong) console.error(line);
 process.exit(wrong.length ? 1 : 0);
