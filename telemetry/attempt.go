@@ -97,7 +97,9 @@ func (a *attempt) startSpan(req *http.Request) *http.Request {
 	if !a.layer.cfg.Traceparent {
 		return req.WithContext(a.ctx)
 	}
-	req = req.Clone(a.ctx)
+	if req = req.Clone(a.ctx); req.Header == nil {
+		req.Header = http.Header{}
+	}
 	propagation.TraceContext{}.Inject(a.ctx, propagation.HeaderCarrier(req.Header))
 	return req
 }

@@ -644,3 +644,20 @@ func TestObserveError(t *testing.T) {
 		})
 	}
 }
+
+// A request that was made without a header gets one for the trace.
+func TestTraceparentWithoutHeader(t *testing.T) {
+	install(t)
+	var sent http.Header
+	rt := stack(telemetry.Config{Traceparent: true}, roundTrip(func(req *http.Request) (*http.Response, error) {
+		sent = req.Header
+		return answer(200, ""), nil
+	}))
+	req := newRequest(t, t.Context())
+	req.Header = nil
+	resp, err := rt.RoundTrip(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.NotEmpty(t, sent.Get("Traceparent"))
+	assert.Nil(t, req.Header, "the caller's request")
+}
