@@ -195,6 +195,9 @@ func (c *call) end(class policy.Class, err error) {
 	if failed && (class == policy.QuotaExceeded || class == policy.Unauthenticated) {
 		c.layer.cfg.Events.Failed(function, class)
 	}
+	if end.answer.Degraded() && !failed { // now it is known that this was the last word, and came whole
+		c.layer.recorder.fallback(ctx, function, end.answer)
+	}
 	c.layer.recorder.called(ctx, function, duration, end.waited, source, failure, class)
 	c.layer.recorder.over(ctx, c.counted)
 	if c.span.IsRecording() {

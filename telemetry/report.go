@@ -17,15 +17,9 @@ func (t *Trail) Answered(ctx context.Context, a Answer) {
 		return
 	}
 	t.mu.Lock()
-	if t.ended {
-		t.mu.Unlock()
-		return
-	}
-	t.answer = a
-	function := t.function
-	t.mu.Unlock()
-	if a.Degraded() {
-		t.recorder.fallback(ctx, function, a)
+	defer t.mu.Unlock()
+	if !t.ended {
+		t.answer = a
 	}
 }
 
