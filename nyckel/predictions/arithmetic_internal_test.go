@@ -2,6 +2,7 @@ package predictions
 
 import (
 	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -51,4 +52,19 @@ func TestPeriod(t *testing.T) {
 	start, from, _ = scope.period(-1)
 	assert.True(t, start.Equal(time.Unix(-86_400, 0)), "before 1970, too")
 	assert.EqualValues(t, -86_400_000_000, from)
+}
+
+// However many truths are set at once, they take few locks, which are those of each by
+// itself, in one order.
+func TestLockKeys(t *testing.T) {
+	var subjects []subject
+	for i := range 10_000 {
+		subjects = append(subjects, subject{"f", strconv.Itoa(i)})
+	}
+	keys := lockKeys(subjects)
+	assert.LessOrEqual(t, len(keys), maxLocks)
+	assert.IsIncreasing(t, keys)
+	for _, about := range subjects[:100] {
+		assert.Subset(t, keys, lockKeys([]subject{about}))
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
 )
 
 //go:embed migrations/*.sql
@@ -153,7 +154,27 @@ func (s *Store) Record(ctx context.Context, ps ...Prediction) error {
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	return s.Update(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.insert(ctx, tx, rows) })
+	for {
+		err := s.Update(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.insert(ctx, tx, rows) })
+		if !isDeadlock(err) {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond): // the other one goes on, and is soon done
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// isDeadlock reports whether PostgreSQL rolled a transaction back as it and another
+// one waited for each other: two that record the same, each in an order of its own.
+func isDeadlock(err error) bool {
+	state, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err)
+	return ok && state.SQLState() == "40P01"
 }
 
 // RecordTx is Record in a transaction of the caller's, with whose commit the

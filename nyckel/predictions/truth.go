@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"slices"
 	"time"
 )
 
@@ -68,8 +70,18 @@ func (s *Store) SetTruth(ctx context.Context, truths ...Truth) error {
 		}
 	}
 	return s.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for _, t := range truths {
-			if err := s.setTruth(ctx, tx, t); err != nil {
+		subjects := make([]subject, len(truths))
+		for i, t := range truths {
+			var err error
+			if subjects[i], err = s.subjectOf(ctx, tx, t); err != nil {
+				return err
+			}
+		}
+		if err := s.lock(ctx, tx, subjects); err != nil {
+			return err
+		}
+		for i, t := range truths {
+			if err := s.setTruth(ctx, tx, subjects[i], t); err != nil {
 				return err
 			}
 		}
@@ -77,18 +89,42 @@ func (s *Store) SetTruth(ctx context.Context, truths ...Truth) error {
 	})
 }
 
-func (s *Store) setTruth(ctx context.Context, tx *sql.Tx, t Truth) error {
-	function, sample, err := s.sampleOf(ctx, tx, t)
-	if err != nil {
-		return err
+// A subject is the sample that a truth is about, as the table names it.
+type subject struct{ function, id string }
+
+// lock has those who speak about one sample take turns.
+func (s *Store) lock(ctx context.Context, tx *sql.Tx, subjects []subject) error {
+	if s.dialect != PostgreSQL { // SQLite has one writer at a time
+		return nil
 	}
-	if s.dialect == PostgreSQL { // two who speak about one sample take turns
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", function+"\x1f"+sample); err != nil {
+	for _, key := range lockKeys(subjects) {
+		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtext('sparekey_truths'), $1)", key); err != nil {
 			return fmt.Errorf("predictions: truth: %w", err)
 		}
 	}
+	return nil
+}
+
+// maxLocks is how many locks one transaction takes at most: those of all transactions
+// share a table that holds some thousands.
+const maxLocks = 256
+
+// lockKeys returns what stands for samples in locks, in one order whoever asks: of two
+// with several samples one then waits for the other, and not both.
+func lockKeys(subjects []subject) []int64 {
+	keys := make([]int64, len(subjects))
+	for i, about := range subjects {
+		h := fnv.New64a()
+		h.Write([]byte(about.function + "\x1f" + about.id))
+		keys[i] = int64(h.Sum64() % maxLocks)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func (s *Store) setTruth(ctx context.Context, tx *sql.Tx, about subject, t Truth) error {
 	var label string
-	err = tx.QueryRowContext(ctx, s.dialect.sql("SELECT label FROM sparekey_truths WHERE function = $1 AND sample = $2 AND current = 1"), function, sample).Scan(&label)
+	err := tx.QueryRowContext(ctx, s.dialect.sql("SELECT label FROM sparekey_truths WHERE function = $1 AND sample = $2 AND current = 1"), about.function, about.id).Scan(&label)
 	if err == nil && label == t.Label {
 		return nil
 	}
@@ -102,9 +138,9 @@ func (s *Store) setTruth(ctx context.Context, tx *sql.Tx, t Truth) error {
 		query string
 		args  []any
 	}{
-		{"UPDATE sparekey_truths SET current = 0 WHERE function = $1 AND sample = $2 AND current = 1", []any{function, sample}},
+		{"UPDATE sparekey_truths SET current = 0 WHERE function = $1 AND sample = $2 AND current = 1", []any{about.function, about.id}},
 		{`INSERT INTO sparekey_truths (function, sample, label, by_whom, at, current, submit, submit_error)
-			VALUES ($1, $2, $3, $4, $5, 1, 'open', '')`, []any{function, sample, t.Label, t.By, t.At.UnixMicro()}},
+			VALUES ($1, $2, $3, $4, $5, 1, 'open', '')`, []any{about.function, about.id, t.Label, t.By, t.At.UnixMicro()}},
 	} {
 		if _, err := tx.ExecContext(ctx, s.dialect.sql(statement.query), statement.args...); err != nil {
 			return fmt.Errorf("predictions: truth: %w", err)
@@ -113,22 +149,22 @@ func (s *Store) setTruth(ctx context.Context, tx *sql.Tx, t Truth) error {
 	return nil
 }
 
-// sampleOf returns the sample that a truth is about, as the table names it.
-func (s *Store) sampleOf(ctx context.Context, tx *sql.Tx, t Truth) (function, sample string, err error) {
+// subjectOf returns what a truth is about.
+func (s *Store) subjectOf(ctx context.Context, tx *sql.Tx, t Truth) (about subject, err error) {
 	if t.PredictionID == "" {
-		return t.Function, t.ExternalID, nil
+		return subject{t.Function, t.ExternalID}, nil
 	}
 	query := s.dialect.sql("SELECT function, COALESCE(external_id, id) FROM sparekey_predictions WHERE id = $1")
-	err = tx.QueryRowContext(ctx, query, t.PredictionID).Scan(&function, &sample)
+	err = tx.QueryRowContext(ctx, query, t.PredictionID).Scan(&about.function, &about.id)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return "", "", fmt.Errorf("%w: %q", ErrNotFound, t.PredictionID)
+		return subject{}, fmt.Errorf("%w: %q", ErrNotFound, t.PredictionID)
 	case err != nil:
-		return "", "", fmt.Errorf("predictions: truth: %w", err)
-	case t.Function != "" && t.Function != function:
-		return "", "", fmt.Errorf("predictions: prediction %q is of function %q, not %q", t.PredictionID, function, t.Function)
+		return subject{}, fmt.Errorf("predictions: truth: %w", err)
+	case t.Function != "" && t.Function != about.function:
+		return subject{}, fmt.Errorf("predictions: prediction %q is of function %q, not %q", t.PredictionID, about.function, t.Function)
 	}
-	return function, sample, nil
+	return about, nil
 }
 
 // Truths returns all truths that were set for a sample, the current one last. The

@@ -75,6 +75,31 @@ func truthsAtOnce(t *testing.T, s *predictions.Store) {
 	}
 }
 
+// truthsCrossed has two say the same truths in opposite orders, as they do who read
+// one file from both ends.
+func truthsCrossed(t *testing.T, s *predictions.Store) {
+	const n = 100
+	var up, down []predictions.Truth
+	for i := range n {
+		up = append(up, predictions.Truth{Function: "f", ExternalID: fmt.Sprint(i), Label: "x", At: noon})
+		down = append(down, predictions.Truth{Function: "f", ExternalID: fmt.Sprint(n - 1 - i), Label: "x", At: noon})
+	}
+	var group sync.WaitGroup
+	for _, some := range [][]predictions.Truth{up, down} {
+		group.Go(func() {
+			if err := s.SetTruth(t.Context(), some...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for i := range n {
+		history, err := s.Truths(t.Context(), "f", fmt.Sprint(i))
+		must(t, err)
+		equal(t, "truths", len(history), 1)
+	}
+}
+
 // recordMany records n predictions of two functions, at times that go up and down.
 func recordMany(t *testing.T, s *predictions.Store, n int) {
 	t.Helper()

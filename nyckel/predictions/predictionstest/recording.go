@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -270,6 +271,27 @@ func concurrent(t *testing.T, s *predictions.Store) {
 	}
 	group.Wait()
 	equal(t, "entries", len(all(t, s, predictions.Query{})), writers*each)
+}
+
+// crossed has two record the same predictions in opposite orders.
+func crossed(t *testing.T, s *predictions.Store) {
+	const n = 300 // in several statements
+	var up []predictions.Prediction
+	for i := range n {
+		up = append(up, predictions.Prediction{ID: fmt.Sprintf("%04d", i), Function: "f", Label: "x", At: noon})
+	}
+	down := slices.Clone(up)
+	slices.Reverse(down)
+	var group sync.WaitGroup
+	for _, some := range [][]predictions.Prediction{up, down} {
+		group.Go(func() {
+			if err := s.Record(t.Context(), some...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	equal(t, "entries", len(all(t, s, predictions.Query{})), n)
 }
 
 func closed(t *testing.T, s *predictions.Store) {
