@@ -184,8 +184,11 @@ func (c *committer) commit(group []*update) error {
 	// interrupts a statement that writes.
 	ctx := context.WithValue(context.Background(), insideUpdate{}, c)
 	tx, err := c.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
+	if err != nil { // whoever holds the lock would have each of them wait again
+		for _, u := range group {
+			u.err = fmt.Errorf("predictions: begin: %w", err)
+		}
+		return nil
 	}
 	defer tx.Rollback() //nolint:errcheck // of no use after a commit
 	for _, u := range group {
