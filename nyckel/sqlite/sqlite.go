@@ -112,6 +112,11 @@ func checkFile(path string) error {
 		return ErrReadOnly
 	case err == nil:
 		return explain(writable(path))
+	case !errors.Is(err, fs.ErrNotExist):
+		return explain(err)
+	}
+	if target, err := os.Readlink(path); err == nil {
+		return checkTarget(folder, target)
 	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) { // by now
@@ -121,6 +126,19 @@ func checkFile(path string) error {
 		return explain(err)
 	}
 	return file.Close()
+}
+
+// checkTarget checks the file that a link in a folder leads to and that is not there
+// yet. SQLite would create it for everybody to read.
+func checkTarget(folder, target string) error {
+	if filepath.IsAbs(target) {
+		return checkFile(target)
+	}
+	folder, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return err
+	}
+	return checkFile(filepath.Join(folder, target))
 }
 
 // explain says of an error what it means for a database.

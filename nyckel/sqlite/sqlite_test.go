@@ -38,6 +38,28 @@ func TestOpenSettings(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "predictions are nobody else's business")
 }
 
+// A link to a file that is not there yet is one to a new file, with all that is
+// promised of it.
+func TestOpenLinkToNewFile(t *testing.T) {
+	folder := t.TempDir()
+	link := filepath.Join(folder, "predictions.db")
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "data"), 0o700))
+	require.NoError(t, os.Symlink(filepath.Join("data", "real.db"), link))
+	openDB(t, link)
+	info, err := os.Stat(filepath.Join(folder, "data", "real.db"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "predictions are nobody else's business")
+
+	nowhere := filepath.Join(folder, "nowhere.db")
+	require.NoError(t, os.Symlink(filepath.Join("none", "x.db"), nowhere))
+	_, err = sqlite.Open(t.Context(), nowhere, sqlite.Options{})
+	require.ErrorIs(t, err, os.ErrNotExist)
+	circle := filepath.Join(folder, "circle.db")
+	require.NoError(t, os.Symlink("circle.db", circle))
+	_, err = sqlite.Open(t.Context(), circle, sqlite.Options{})
+	require.ErrorContains(t, err, "too many levels of symbolic links")
+}
+
 func TestOpenRefuses(t *testing.T) {
 	folder := t.TempDir()
 	text := filepath.Join(folder, "letter.txt")
