@@ -2,10 +2,12 @@ package riverjobs
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
 )
@@ -25,28 +27,48 @@ type meter struct {
 	bytes   int64
 }
 
-// meter returns the meter of a queue, nil if the queue was not heard of yet.
+// meter returns the meter of a queue.
 func (e *Engine) meter(queue string) *meter {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.queues[queue] == nil {
+		e.queues[queue] = &meter{}
+	}
 	return e.queues[queue]
 }
 
-// note puts a queue that was not heard of yet into the list of all queues.
-func (e *Engine) note(ctx context.Context, queue string) error {
-	if e.meter(queue) != nil {
-		return nil
+// An execer is a pool, or a transaction.
+type execer interface {
+	Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)
+}
+
+// note puts the queues of jobs that were not heard of yet into the list of all queues.
+func (e *Engine) note(ctx context.Context, db execer, js []jobs.Job) error {
+	var names []string
+	for _, j := range js {
+		if !e.isNoted(j.Queue) {
+			names = append(names, j.Queue)
+		}
 	}
-	_, err := e.db.Pool.Exec(ctx, "INSERT INTO sparekey_river_queues (name, river) VALUES ($1, $2) ON CONFLICT DO NOTHING", queue, riverQueue(queue))
-	if err != nil {
-		return err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.queues[queue] == nil { // else another goroutine was faster
-		e.queues[queue] = &meter{}
+	slices.Sort(names) // so that two with the same new queues wait for each other instead of both
+	for _, name := range slices.Compact(names) {
+		_, err := db.Exec(ctx, "INSERT INTO sparekey_river_queues (name, river) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, riverQueue(name))
+		if err != nil {
+			return err
+		}
+		if db == execer(e.db.Pool) { // else it may be rolled back
+			e.mu.Lock()
+			e.noted[name] = true
+			e.mu.Unlock()
+		}
 	}
 	return nil
+}
+
+func (e *Engine) isNoted(queue string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.noted[queue]
 }
 
 // bound returns an error if a queue has no room for the jobs that were added in tx.

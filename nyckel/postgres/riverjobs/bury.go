@@ -20,9 +20,12 @@ func (e *Engine) Bury(ctx context.Context, dead ...jobs.DeadJob) ([]jobs.Receipt
 	for i, d := range dead {
 		living[i], byID[d.ID] = d.Job, d
 	}
-	living, now, err := e.check(ctx, living)
+	living, now, err := e.check(living)
 	if err != nil || len(dead) == 0 {
 		return nil, err
+	}
+	if err := e.note(ctx, e.db.Pool, living); err != nil {
+		return nil, fmt.Errorf("riverjobs: bury: %w", err)
 	}
 	var receipts []jobs.Receipt
 	err = pgx.BeginFunc(ctx, e.db.Pool, func(tx pgx.Tx) error {

@@ -19,9 +19,12 @@ var errRecorded = errors.New("riverjobs: recorded meanwhile")
 
 // Enqueue implements [jobs.Engine]. The bounds are not exact.
 func (e *Engine) Enqueue(ctx context.Context, js ...jobs.Job) ([]jobs.Receipt, error) {
-	js, now, err := e.check(ctx, js)
+	js, now, err := e.check(js)
 	if err != nil || len(js) == 0 {
 		return nil, err
+	}
+	if err := e.note(ctx, e.db.Pool, js); err != nil {
+		return nil, failed(err)
 	}
 	for {
 		var receipts []jobs.Receipt
@@ -43,11 +46,16 @@ func (e *Engine) Enqueue(ctx context.Context, js ...jobs.Job) ([]jobs.Receipt, e
 // EnqueueTx is Enqueue within a transaction of the caller: the jobs are there if and
 // when that is committed. After an error it must be rolled back.
 func (e *Engine) EnqueueTx(ctx context.Context, tx *postgres.Tx, js ...jobs.Job) (receipts []jobs.Receipt, err error) {
-	js, now, err := e.check(ctx, js)
+	js, now, err := e.check(js)
 	if err != nil || len(js) == 0 {
 		return nil, err
 	}
 	err = tx.Pgx(func(px pgx.Tx) error {
+		// Not by another connection: if all are in use by those who want one more, they
+		// wait for ever.
+		if err := e.note(ctx, px, js); err != nil {
+			return err
+		}
 		// What is rolled back counts until the queue is counted the next time.
 		receipts, _, err = e.enqueue(ctx, px, js, now)
 		return err
@@ -67,7 +75,7 @@ func failed(err error) error {
 }
 
 // check reports what is wrong with the jobs, and returns them with their defaults.
-func (e *Engine) check(ctx context.Context, js []jobs.Job) ([]jobs.Job, time.Time, error) {
+func (e *Engine) check(js []jobs.Job) ([]jobs.Job, time.Time, error) {
 	errs := []error{e.ready()}
 	for _, j := range js {
 		errs = append(errs, j.Validate())
@@ -80,9 +88,6 @@ func (e *Engine) check(ctx context.Context, js []jobs.Job) ([]jobs.Job, time.Tim
 	for i, j := range js {
 		filled[i] = j.WithDefaults(now)
 		filled[i].RunAt = j.RunAt // River has a shorter way for zero
-		if err := e.note(ctx, filled[i].Queue); err != nil {
-			return nil, now, failed(err)
-		}
 	}
 	return filled, now, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -102,6 +103,69 @@ func TestEnqueueTx(t *testing.T) {
 	require.NoError(t, enqueue(nil))
 	start(t, e, jobs.RunConfig{}, done)
 	awaitState(t, e, "job", jobs.Recorded)
+}
+
+// TestEnqueueTxTakesNoSecondConnection has all connections of the pool inside
+// transactions that enqueue into a queue that is new: if one of them had to wait for
+// another connection, all would, for ever.
+func TestEnqueueTxTakesNoSecondConnection(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	db, err := postgres.Open(ctx, pgtest.New(t), postgres.Options{MaxConns: 4})
+	require.NoError(t, err)
+	defer db.Close()
+	store, err := predictions.Open(ctx, db.SQL, predictions.PostgreSQL, predictions.Options{})
+	require.NoError(t, err)
+	defer store.Close()
+	e, err := riverjobs.New(ctx, db, store, riverjobs.Options{})
+	require.NoError(t, err)
+
+	var inside, ended sync.WaitGroup
+	inside.Add(4)
+	for i := range 4 {
+		ended.Go(func() {
+			err := db.InTx(ctx, func(tx *postgres.Tx) error {
+				inside.Done()
+				inside.Wait()
+				_, err := e.EnqueueTx(ctx, tx, jobs.Job{ID: fmt.Sprint(i), Queue: "new"})
+				return err
+			})
+			assert.NoError(t, err)
+		})
+	}
+	ended.Wait()
+	stats, err := e.Stats(ctx)
+	require.NoError(t, err)
+	require.Len(t, stats, 1)
+	assert.Equal(t, 4, stats[0].Ready)
+}
+
+// TestEnqueueTxRolledBack has a queue listed that was first heard of in a transaction
+// that came to nothing.
+func TestEnqueueTxRolledBack(t *testing.T) {
+	ctx := t.Context()
+	e, _, db := open(t, pgtest.New(t), riverjobs.Options{})
+	enqueue := func(end error) error {
+		return db.InTx(ctx, func(tx *postgres.Tx) error {
+			for _, id := range []string{"a", "b"} {
+				_, err := e.EnqueueTx(ctx, tx, jobs.Job{ID: id, Queue: "new"})
+				require.NoError(t, err)
+			}
+			return end
+		})
+	}
+	changed := errors.New("changed my mind")
+	require.ErrorIs(t, enqueue(changed), changed)
+	_, err := e.Enqueue(ctx, jobs.Job{ID: "c", Queue: "new"})
+	require.NoError(t, err)
+	stats, err := e.Stats(ctx)
+	require.NoError(t, err)
+	require.Len(t, stats, 1)
+	assert.Equal(t, 1, stats[0].Ready)
+	require.NoError(t, enqueue(nil))
+	stats, err = e.Stats(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, 3, stats[0].Ready)
 }
 
 // TestRescuedJob has a job taken for lost while its worker is still at it, so that
