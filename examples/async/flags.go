@@ -88,8 +88,22 @@ func (o options) validate(rest []string) error {
 		return errors.New("-train is for the simulator, which -url takes the place of")
 	case o.json == "-" && o.output == "-":
 		return errors.New("-json and -output cannot both be standard output")
+	case o.given(o.answers()):
+		return fmt.Errorf("the answers would replace %s; want another -output", o.answers())
+	case o.given(o.json):
+		return fmt.Errorf("the figures would replace %s; want another -json", o.json)
 	}
 	return nil
+}
+
+// given reports whether a file is one of those that are read.
+func (o options) given(name string) bool {
+	for _, other := range []string{o.input, o.db, o.config, o.train} {
+		if other != "" && name != "" && filepath.Clean(name) == filepath.Clean(other) {
+			return true
+		}
+	}
+	return false
 }
 
 // answers returns the name of the file that the answers go to.

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,6 +189,25 @@ func (s *stopper) Write(p []byte) (int, error) {
 
 // What the service does not take is given up, told with its line, and tried again
 // by the next run.
+// Texts that wait as the account is in trouble say so.
+func TestAccountInTrouble(t *testing.T) {
+	t.Setenv("NYCKEL_CLIENT_ID", "me")
+	t.Setenv("NYCKEL_CLIENT_SECRET", "wrong")
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":"invalid_client"}`, http.StatusUnauthorized)
+	}))
+	defer service.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	progress := &stopper{text: "texts wait for 10m0s: ", stop: cancel}
+	code := realMain(ctx, []string{
+		"-input", writeTexts(t, 30), "-db", filepath.Join(t.TempDir(), "a.db"),
+		"-url", service.URL, "-function", "function_1",
+	}, io.Discard, progress)
+	assert.Equal(t, exitFailed, code)
+	assert.Equal(t, 1, strings.Count(progress.String(), "texts wait for 10m0s: "), "%s", progress)
+}
+
 func TestGivenUp(t *testing.T) {
 	input, db := writeTexts(t, 10), filepath.Join(t.TempDir(), "async.db")
 	sim, url, id := serve(t, 0)
@@ -245,6 +266,9 @@ func TestBadInput(t *testing.T) {
 		{[]string{"-outage", "-1s"}, "-outage is -1s"},
 		{[]string{"-url", "http://127.0.0.1:1"}, "-url and -function go together"},
 		{[]string{"-json", "-", "-output", "-"}, "cannot both be standard output"},
+		{[]string{"-db", "a.db", "-output", "./a.db"}, "the answers would replace ./a.db"},
+		{[]string{"-db", "texts.db", "-input", "texts-answers.csv"}, "the answers would replace texts-answers.csv"},
+		{[]string{"-input", "texts.csv", "-json", "texts.csv"}, "the figures would replace texts.csv"},
 		{[]string{"-nonsense"}, "flag provided but not defined"},
 	}
 	for _, tt := range tests {

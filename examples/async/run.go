@@ -116,7 +116,8 @@ func (w *work) work(ctx context.Context, s *service, output io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var others sync.WaitGroup
-	var refused error // by the queue
+	var refused error     // by the queue
+	var account sync.Once // to tell of its trouble
 	others.Go(func() { progress.Show(ctx) })
 	others.Go(func() {
 		defer cancel()
@@ -134,8 +135,11 @@ func (w *work) work(ctx context.Context, s *service, output io.Writer) error {
 			if ours[settled.ID] { // earlier runs may have left others
 				progress.Settled(settled)
 			}
-			if settled.Ending == jobs.Finished {
+			switch {
+			case settled.Ending == jobs.Finished:
 				down.settled(ctx)
+			case settled.Ending == jobs.Snoozed && settled.Wait >= time.Minute: // it takes somebody to mend it
+				account.Do(func() { progress.Note(fmt.Sprintf("texts wait for %v: %v", settled.Wait, settled.Err)) })
 			}
 		},
 		OnError: func(err error) { progress.Note("trouble with the database, tried again: " + err.Error()) },
