@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -373,8 +374,13 @@ func testWorkers(t *testing.T, b Backend) {
 	e, _ := b.one(t)
 	enqueue(t, e, batch("j", 40)...)
 	var running, most atomic.Int64
-	start(t, e, jobs.RunConfig{Workers: 4}, func(context.Context, jobs.Delivery) jobs.Outcome {
+	all := make(chan struct{}) // closed when as many run as may
+	full := sync.OnceFunc(func() { close(all) })
+	start(t, e, jobs.RunConfig{Workers: 4}, func(ctx context.Context, _ jobs.Delivery) jobs.Outcome {
 		n := running.Add(1)
+		if n == 4 {
+			full()
+		}
 		defer running.Add(-1)
 		for {
 			old := most.Load()
@@ -382,7 +388,11 @@ func testWorkers(t *testing.T, b Backend) {
 				break
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-all:
+		case <-ctx.Done():
+		}
+		time.Sleep(10 * time.Millisecond) // time for one too many
 		return jobs.Done(Answer("yes"))
 	})
 	awaitEmpty(t, e, jobs.DefaultQueue)
