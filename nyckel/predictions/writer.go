@@ -184,11 +184,10 @@ func (w *Writer) Flush(ctx context.Context) error {
 
 // Close takes nothing more and waits until all that was put is durable. If ctx
 // ends before, or ended already, it gives up, and the error says how many
-// predictions are lost. It does not close the store.
+// predictions are lost, as those are for which the store was closed too early. It does
+// not close the store.
 func (w *Writer) Close(ctx context.Context) error {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
+	w.shut()
 	w.signal()
 	select {
 	case <-w.ended:
@@ -198,6 +197,13 @@ func (w *Writer) Close(ctx context.Context) error {
 	}
 	w.abort()
 	return w.lost()
+}
+
+// shut has the writer take nothing more.
+func (w *Writer) shut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
 }
 
 // lost returns the error of what a writer that has ended leaves behind.
@@ -234,6 +240,10 @@ func (w *Writer) run(ctx context.Context) {
 		}
 		if w.options.OnError != nil && ctx.Err() == nil {
 			w.options.OnError(err)
+		}
+		if errors.Is(err, ErrClosed) { // the store is: to try again does not help
+			w.shut()
+			return
 		}
 		select {
 		case <-time.After(pause):

@@ -124,6 +124,21 @@ func TestWriterSaysWhatItLost(t *testing.T) {
 	assert.Error(t, w.Flush(t.Context()))
 }
 
+// A writer whose store was closed has nothing more to wait for.
+func TestWriterOfAClosedStore(t *testing.T) {
+	store, _ := small(t, predictions.Options{})
+	w := predictions.NewWriter(store, predictions.WriterOptions{})
+	require.NoError(t, store.Close())
+	require.NoError(t, w.Put(t.Context(), batch(0, 1)[0]))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := w.Close(ctx)
+	require.ErrorContains(t, err, "1 predictions were not recorded")
+	require.ErrorIs(t, err, predictions.ErrClosed)
+	assert.NoError(t, ctx.Err(), "it did not wait")
+	require.ErrorIs(t, w.Put(t.Context(), batch(1, 1)[0]), predictions.ErrClosed)
+}
+
 // stall keeps the store's writer busy until the func it returns is called.
 func stall(t *testing.T, store *predictions.Store) (release func()) {
 	t.Helper()
