@@ -72,6 +72,26 @@ func TestSQLiteEnqueueTx(t *testing.T) {
 	awaitState(t, engine, "dropped", jobs.Unknown)
 }
 
+// Jobs that a transaction could not enqueue are not there, also if it goes on without
+// them and is committed: all or none.
+func TestSQLiteEnqueueTxFull(t *testing.T) {
+	engine, store := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{Bound: 2})
+	err := store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		_, err := engine.EnqueueTx(ctx, tx, jobs.Job{ID: "before"})
+		require.NoError(t, err)
+		_, err = engine.EnqueueTx(ctx, tx, jobs.Job{ID: "one"}, jobs.Job{ID: "too many"})
+		require.ErrorIs(t, err, jobs.ErrFull)
+		_, err = engine.EnqueueTx(ctx, tx, jobs.Job{ID: "after"})
+		return err
+	})
+	require.NoError(t, err)
+	stats, err := engine.Stats(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 2, stats[0].Ready)
+	awaitState(t, engine, "one", jobs.Unknown)
+	awaitState(t, engine, "after", jobs.Waiting)
+}
+
 // While the database cannot be written to, or has room for small changes only, what
 // was done is not lost: it is settled when it can, and the handler is not called
 // again.

@@ -1,6 +1,7 @@
 package sqlitejobs
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -31,12 +32,24 @@ func (e *Engine) Enqueue(ctx context.Context, js ...jobs.Job) ([]jobs.Receipt, e
 
 // EnqueueTx is Enqueue within a transaction of the caller, of the store's Update,
 // say: the jobs are there if and when that is committed. Idle workers find them
-// when they poll.
+// when they poll. After an error none of them is there, whatever becomes of the
+// transaction.
 func (e *Engine) EnqueueTx(ctx context.Context, tx *sql.Tx, js ...jobs.Job) ([]jobs.Receipt, error) {
 	if err := e.check(js); err != nil || len(js) == 0 {
 		return nil, err
 	}
-	return e.enqueue(ctx, tx, js)
+	if _, err := tx.ExecContext(ctx, "SAVEPOINT sparekey_enqueue"); err != nil {
+		return nil, err
+	}
+	receipts, err := e.enqueue(ctx, tx, js)
+	if err != nil {
+		if _, undone := tx.ExecContext(ctx, "ROLLBACK TO sparekey_enqueue"); undone != nil {
+			return nil, errors.Join(err, undone)
+		}
+		receipts = nil
+	}
+	_, released := tx.ExecContext(ctx, "RELEASE sparekey_enqueue")
+	return receipts, cmp.Or(err, released)
 }
 
 func (e *Engine) check(js []jobs.Job) error {
