@@ -194,7 +194,9 @@ func (f *figures) print(out io.Writer) {
 	for _, p := range f.Promises {
 		row(map[bool]string{true: "yes", false: "NO"}[p.Kept], p.Text, p.Figures)
 	}
-	fmt.Fprintf(table, "\nreport: %s\n", f.Report)
+	if f.Report != "" {
+		fmt.Fprintf(table, "\nreport: %s\n", f.Report)
+	}
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }

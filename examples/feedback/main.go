@@ -71,11 +71,11 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		text = stderr // standard output is for the figures alone
 	}
 	f, err := run(ctx, o, d, text)
-	if err != nil {
+	if err != nil && (f == nil || len(f.Promises) == 0) {
 		return fail(exitFailed, err)
 	}
-	f.print(text)
-	if err := f.writeJSON(o.json, stdout); err != nil {
+	f.print(text) // also if only the page could not be written
+	if err := errors.Join(err, f.writeJSON(o.json, stdout)); err != nil {
 		return fail(exitFailed, err)
 	}
 	if !f.kept() {

@@ -151,6 +151,17 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// A page that cannot be written takes nothing else along.
+func TestNoPlaceForThePage(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	args := []string{"-report", filepath.Join(t.TempDir(), "missing", "report.html"), "-json", "-"}
+	require.Equal(t, exitFailed, realMain(t.Context(), args, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "no such file")
+	assert.Contains(t, stderr.String(), "each answer is recorded")
+	assert.NotContains(t, stderr.String(), "report: ")
+	assert.Contains(t, stdout.String(), `"promises"`)
+}
+
 func TestBadInput(t *testing.T) {
 	few := writeCSV(t, []dataset.Row{{Text: "a", Label: "x"}, {Text: "b", Label: "y"}})
 	broken := filepath.Join(t.TempDir(), "broken.csv")

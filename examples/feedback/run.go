@@ -232,8 +232,11 @@ func (d *demo) draw(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	d.Report = d.report
+	defer func() {
+		if err = errors.Join(err, file.Close()); err == nil {
+			d.Report = d.report
+		}
+	}()
 	names := map[string]string{}
 	for _, m := range d.Models {
 		names[m.ID] = m.Name + " model"
