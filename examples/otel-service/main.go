@@ -52,6 +52,9 @@ func run(ctx context.Context, args []string, out, logs io.Writer) error {
 	} else if err != nil {
 		return err
 	}
+	if flags.NArg() > 0 { // flags behind it would count for nothing
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
 	spans := io.Discard
 	if *traces {
 		spans = out

@@ -407,6 +407,7 @@ func TestRunRefuses(t *testing.T) {
 	require.NoError(t, os.WriteFile(name, []byte("version: 1\n"), 0o600))
 	assert.ErrorContains(t, run(t.Context(), []string{"-config", name}, io.Discard, io.Discard), "has no function ticket_routing")
 	assert.Error(t, run(t.Context(), []string{"-nonsense"}, io.Discard, io.Discard))
+	assert.ErrorContains(t, run(t.Context(), []string{"serve", "-addr", "127.0.0.1:0"}, io.Discard, io.Discard), `unexpected argument "serve"`)
 	assert.NoError(t, run(t.Context(), []string{"-h"}, io.Discard, io.Discard), "to be told the flags is no error")
 }
 
