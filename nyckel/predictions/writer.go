@@ -81,8 +81,9 @@ func NewWriter(store *Store, options WriterOptions) *Writer {
 	return w
 }
 
-// Put queues a prediction. The error matches [ErrDropped] if there was no room,
-// [ErrClosed] after Close, and [ErrInvalid] if the prediction makes no sense.
+// Put queues a prediction, whose slices must not change any more. The error matches
+// [ErrDropped] if there was no room, [ErrClosed] after Close, and [ErrInvalid] if the
+// prediction makes no sense.
 func (w *Writer) Put(ctx context.Context, p Prediction) error {
 	p = p.withDefaults(w.store.options.HashKey)
 	if err := p.validate(); err != nil {
