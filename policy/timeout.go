@@ -19,8 +19,9 @@ type Timeout struct {
 	// negative means no bound.
 	Total time.Duration
 
-	// FirstByte bounds the time to the response's header. Zero means 10 s, or
-	// Total if that is less; negative means no bound.
+	// FirstByte bounds the time to the response's header, which includes that of
+	// connecting and of sending the request: large bodies on slow lines need more.
+	// Zero means 10 s, or Total if that is less; negative means no bound.
 	FirstByte time.Duration
 
 	// Idle bounds each wait for bytes of the body while the caller reads. A
