@@ -297,6 +297,9 @@ func (t *Trail) String() string {
 	}
 	for _, a := range t.attempts {
 		fmt.Fprintf(&b, " | #%d", a.Number)
+		if a.Endpoint != "" {
+			b.WriteString(" " + a.Endpoint)
+		}
 		if a.Hedge {
 			b.WriteString(" hedge")
 		}

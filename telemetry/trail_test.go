@@ -155,6 +155,17 @@ func TestTrailAttempts(t *testing.T) {
 	})
 }
 
+// Where there are several endpoints, the trail says which of them each attempt asked.
+func TestTrailNamesEndpoints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := routing
+		cfg.Endpoint = "eu"
+		resp, err := send(t, stack(cfg, slow(200, io.EOF)), t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "ticket_routing: live | #1 eu 200 ok 3s", telemetry.TrailOf(resp).String())
+	})
+}
+
 func TestTrailReports(t *testing.T) {
 	ctx, trail := telemetry.NewContext(t.Context())
 	assert.Equal(t, "no answer", trail.String())
