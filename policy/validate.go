@@ -10,8 +10,9 @@ import (
 )
 
 // Validate reports everything that is wrong with the settings, one error a
-// line, each with the field's name and its bounds. Rules are checked where they
-// are compiled, in package fallback.
+// line, each with the field's name and its bounds; where nothing is, the settings
+// that defeat each other, as [Lint] finds them. Rules are checked where they are
+// compiled, in package fallback.
 func (s Stack) Validate() error {
 	s = s.WithDefaults()
 	err := errors.Join(

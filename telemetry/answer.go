@@ -14,7 +14,9 @@ import (
 // A Source says where an answer came from.
 type Source string
 
-// The sources. An answer from another endpoint has the endpoint's name.
+// The sources. An answer that an endpoint gave in the place of another has its name,
+// unless it is the first of the list, whose answers are live. Which endpoint was asked
+// by each attempt, whoever was to be, is in [Attempt.Endpoint].
 const (
 	Live    Source = "live"    // the service, just now
 	Cache   Source = "cache"   // an earlier answer, still fresh
