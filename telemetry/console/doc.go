@@ -22,6 +22,9 @@
 //		Actions: transport.Operator{client.Transport},
 //	})
 //
+// A client of package nyckel brings both: its Snapshot is a source, its Operator the
+// Actions.
+//
 // It never shows inputs, answers, labels, headers or tokens.
 //
 // # For scripts
@@ -35,7 +38,10 @@
 //	curl -H 'Content-Type: application/json' http://localhost:8080/debug/sparekey/isolate \
 //		-d '{"function": "search", "breaker": "api.example.com:443", "reason": "maintenance", "for": "30m"}'
 //
-// It is answered with 204, with 404 if there is no such function or breaker, or
+// An isolation needs a reason. It lasts 15 minutes if there is no "for", and 24
+// hours at most.
+//
+// An action is answered with 204, with 404 if there is no such function or breaker, or
 // with what else is wrong in a line of text.
 //
 // # What it costs
