@@ -145,7 +145,8 @@ func ModelID(id string) InvokeOption {
 	return callOption(func(o *callOptions) { o.model = cmp.Or(id, o.model) })
 }
 
-// LabelCount asks for the confidences of the n most likely labels.
+// LabelCount asks for the confidences of the n most likely labels. Zero, the
+// default, asks for none; a negative number is an error.
 func LabelCount(n int) InvokeOption {
 	return callOption(func(o *callOptions) { o.labelCount = n })
 }
@@ -167,7 +168,8 @@ func ExternalID(id string) InvokeOption {
 	return callOption(func(o *callOptions) { o.externalID = id })
 }
 
-// SampleCount asks a search for the n nearest samples.
+// SampleCount asks a search for the n nearest samples. Zero leaves the number to the
+// service; a negative one is an error.
 func SampleCount(n int) InvokeOption {
 	return callOption(func(o *callOptions) { o.sampleCount = n })
 }

@@ -69,7 +69,7 @@ type waiter[Out any] struct {
 }
 
 // New returns a Batcher that calls service. It panics if the service has both All
-// and Each or none of them, and if a number in cfg is negative.
+// and Each or none of them, and if Size, Concurrency or MaxQueue is negative.
 func New[In, Out any](service Service[In, Out], cfg Config) *Batcher[In, Out] {
 	cfg.check()
 	cfg = cfg.withDefaults()

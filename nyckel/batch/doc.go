@@ -19,4 +19,16 @@
 // slot. Past [Config.MaxQueue] waiting requests, Submit refuses.
 //
 // A batcher keeps nothing on disk: what waits in it is lost with the process.
+//
+// # Metrics
+//
+// Beside [Batcher.Stats] there are, by OpenTelemetry's global meter:
+//
+//	sparekey.batch.requests   requests by what came of them: answered, failed, left, refused
+//	sparekey.batch.calls      calls that were made for batches
+//	sparekey.batch.size       different items of each batch
+//	sparekey.batch.wait       time from a request to its call, s
+//
+// All have sparekey.batch.name, if [Config.Name] is set, and requests has
+// sparekey.batch.result.
 package batch

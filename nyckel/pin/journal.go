@@ -277,6 +277,8 @@ func (j *Journal) refreshLocked() error {
 
 // Watch calls Refresh at every interval until ctx ends, and report with each error;
 // nil means that nobody wants to know. The pins that were read last stay in force.
+//
+// It panics if every is not positive.
 func (j *Journal) Watch(ctx context.Context, every time.Duration, report func(error)) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
