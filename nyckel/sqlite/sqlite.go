@@ -56,6 +56,9 @@ type Options struct {
 //
 // Several processes on one machine may open the same file. A network file system
 // is refused where the operating system tells.
+//
+// The caller closes the database when those who use it are closed; a store does so
+// with predictions.Options.OwnDB.
 func Open(ctx context.Context, path string, options Options) (*sql.DB, error) {
 	db, err := open(ctx, path, options)
 	if err != nil {
