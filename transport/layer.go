@@ -36,6 +36,10 @@ func Chain(base http.RoundTripper, layers ...Layer) http.RoundTripper {
 // Wrap returns a copy of client whose transport is wrapped in layers. The client
 // itself stays as it is; both use the same connections. A nil client stands for
 // a new one.
+//
+// What the client does by itself, it does around the layers: its Timeout is a deadline
+// of the caller's, and each redirect that it follows is a call of its own, with a total
+// timeout, attempts and a trail of its own.
 func Wrap(client *http.Client, layers ...Layer) *http.Client {
 	if client == nil {
 		client = &http.Client{}
