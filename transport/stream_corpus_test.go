@@ -83,6 +83,13 @@ event: response.failed
 data: {"type":"response.failed","response":{"status":"failed","error":{"code":"rate_limit_exceeded","message":"Slow down"}}}
 
 `, `"Slow down"}}}`, policy.RateLimited},
+	{"responses without names", responsesPath, `data: {"type":"response.created","response":{"id":"r1","error":null}}
+
+data: {"type":"response.output_text.delta","delta":"Hi"}
+
+data: {"type":"response.completed","response":{"tools":[{"parameters":{"properties":{"choices":{"type":"array"}}}}]}}
+
+`, `{"type":"array"}}}}]}}`, policy.OK},
 	{"messages", messagesPath, `event: message_start
 data: {"type":"message_start","message":{"role":"assistant","content":[],"stop_reason":null}}
 
@@ -124,6 +131,11 @@ data: {"candidates":[{"content":{"role":"model"},"finishReason":"MAX_TOKENS"}]}
 data: {"usageMetadata":{"totalTokenCount":9}}
 
 `, `"MAX_TOKENS"}]}`, policy.OK},
+	{"Gemini that calls a function", geminiPath, `data: {"candidates":[{"content":{"parts":[{"text":"Hi"}]},"index":0}]}
+
+data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"ask","args":{"choices":["a","b"]}}}]},"finishReason":"STOP"}]}
+
+`, `"STOP"}]}`, policy.OK},
 	{"Gemini that will not", geminiPath, `data: {"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":4}}
 
 `, `"promptTokenCount":4}}`, policy.OK},

@@ -16,6 +16,7 @@ type story struct {
 	events events
 	judge  policy.EventJudge // nil for policy.JudgeEvent
 	known  bool              // an event was of a known format
+	chat   bool              // the first of those was a part of a chat completion
 	due    bool              // there must be a last event
 	output bool              // something of the answer has come, be it its end
 	whole  bool              // the last event has come, and nothing of the answer after it
@@ -68,6 +69,9 @@ func (s *story) tell(e policy.Event) {
 	if kind == policy.EventUnknown {
 		s.foreign(e)
 		return
+	}
+	if !s.known {
+		s.chat = s.judge == nil && isChat(e.Data)
 	}
 	s.known, s.due = true, true
 	switch kind {
@@ -126,8 +130,17 @@ func (s *story) foreign(e policy.Event) {
 // addsNothing reports whether e surely is one more part of a chat completion under
 // way, of which most events are: without a look at all that is in it.
 func (s *story) addsNothing(e policy.Event) bool {
-	return s.judge == nil && s.known && s.output && !s.whole && e.Name == "" && bytes.HasPrefix(e.Data, openBrace) &&
+	return s.chat && s.output && !s.whole && e.Name == "" && bytes.HasPrefix(e.Data, openBrace) &&
 		bytes.Contains(e.Data, choicesField) && !bytes.Contains(e.Data, errorField)
+}
+
+// isChat reports whether the data of an event is a part of a chat completion. Events
+// of other formats may have a member "choices" further in: an argument of a function.
+func isChat(data []byte) bool {
+	var part struct {
+		Choices []json.RawMessage `json:"choices"`
+	}
+	return json.Unmarshal(data, &part) == nil && part.Choices != nil
 }
 
 var (
