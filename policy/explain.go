@@ -281,21 +281,25 @@ func (c *costs) translate(e Endpoint) {
 }
 
 // oneAfterTheOther returns what it comes to if each of all is tried and the answer
-// is thrown away but for the last one's, whichever that is. Its Calls are those of
-// one.
+// is thrown away but for one: the last one's, whichever that is, or one that was
+// kept and comes before it. Its Calls are those of one.
 func oneAfterTheOther(all []costs) costs {
 	gaps := times(body.DrainTime, len(all)-1)
+	thrown := gaps
+	if len(all) > 1 {
+		thrown = plus(gaps, body.DrainTime)
+	}
 	sum := all[0]
 	sum.Worst = Worst{}
 	for last, c := range all {
-		header, end := gaps, plus(gaps, c.End)
+		header, end := thrown, plus(gaps, c.End)
 		for i, other := range all {
 			header = plus(header, other.Header)
 			if i != last {
 				end = plus(end, other.Header)
 			}
 		}
-		sum.Header, sum.End = header, max(sum.End, end)
+		sum.Header, sum.End = header, max(sum.End, end, header)
 		sum.Waiting = plus(sum.Waiting, c.Waiting)
 		sum.Calls, sum.attempts = max(sum.Calls, c.Calls), max(sum.attempts, c.attempts)
 		sum.BufferedBytes, sum.SpilledBytes = max(sum.BufferedBytes, c.BufferedBytes), max(sum.SpilledBytes, c.SpilledBytes)

@@ -178,19 +178,19 @@ func TestExplainWorst(t *testing.T) {
 	}{
 		{
 			"endpoints one after the other", chain(three, total(sec)),
-			policy.Worst{Calls: 3, Header: 3*sec + 100*ms, End: 3*sec + 100*ms, BufferedBytes: 4<<10 + replays},
+			policy.Worst{Calls: 3, Header: 3*sec + 150*ms, End: 3*sec + 150*ms, BufferedBytes: 4<<10 + replays},
 		},
 		{
 			"endpoints of their own", append(append(chain(three), at("eu", chain(total(sec))[0]), at("us", chain(total(2 * sec))[0])), chain(total(4*sec))...),
-			policy.Worst{Calls: 3, Header: 7*sec + 100*ms, End: 7*sec + 100*ms, BufferedBytes: 4<<10 + replays},
+			policy.Worst{Calls: 3, Header: 7*sec + 150*ms, End: 7*sec + 150*ms, BufferedBytes: 4<<10 + replays},
 		},
 		{
 			"endpoints below a retry", chain(policy.Retry{Attempts: 5, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, three, total(sec)),
-			policy.Worst{Calls: 5, Header: 5*(3*sec+100*ms) + 4*50*ms, End: 5*(3*sec+100*ms) + 4*50*ms, Waiting: 4 * ms, BufferedBytes: 4<<10 + replays + kept},
+			policy.Worst{Calls: 5, Header: 5*(3*sec+150*ms) + 4*50*ms, End: 5*(3*sec+150*ms) + 4*50*ms, Waiting: 4 * ms, BufferedBytes: 4<<10 + replays + kept},
 		},
 		{
 			"a retry for each endpoint", chain(three, policy.Retry{Attempts: 2, BufferBytes: -1, MaxWait: ms, ReplayBytes: -1, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}, total(sec)),
-			policy.Worst{Calls: 6, Header: 3*(2*sec+50*ms) + 100*ms, End: 3*(2*sec+50*ms) + 100*ms, Waiting: 3 * ms, BufferedBytes: 4<<10 + kept + replays},
+			policy.Worst{Calls: 6, Header: 3*(2*sec+50*ms) + 150*ms, End: 3*(2*sec+50*ms) + 150*ms, Waiting: 3 * ms, BufferedBytes: 4<<10 + kept + replays},
 		},
 		{
 			"bodies that are translated", chain(translated, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),

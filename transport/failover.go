@@ -23,7 +23,9 @@ import (
 // A call asks each endpoint once at most before the retry layer comes in, and
 // leaves alone for good those that only another endpoint makes up for: wrong
 // credentials, a quota that is used up. An endpoint whose own layers refuse the
-// request, such as an open breaker, is passed over without a token.
+// request, such as an open breaker, is passed over without a token. Of what the
+// endpoints of an attempt came to it hands on the last; but what may pass comes
+// before what only another endpoint makes up for, so that the retry layer goes on.
 //
 // The request goes as it is to the endpoint that the caller addressed: the one
 // whose base its URL begins with. For the others it is rewritten, and what is
@@ -107,24 +109,19 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	to, start := c.begin(req)
 	defer c.end()
-	ctx := req.Context()
-	var kept spare
 	for attempt := c.req; ; attempt = c.replay.request() {
 		resp, verdict, err := c.ask(to, attempt, start)
 		if verdict.Class == policy.OK {
 			return resp, nil
 		}
 		if err != nil {
-			c.failed(err)
+			c.failed(err, verdict)
 		}
 		if to = c.another(to, verdict); to == nil {
-			if err != nil {
-				return lastAnswer(ctx, nil, c.err, kept)
-			}
-			return resp, nil
+			return c.last(resp, err, verdict)
 		}
 		if resp != nil {
-			kept.keep(ctx, resp, &f.limits)
+			c.drop(resp, verdict)
 		}
 		start = f.rotation.begin(to.index)
 	}
@@ -143,7 +140,12 @@ type crossing struct {
 	sent    int      // requests
 	held    bool     // a token, for the next one
 	err     error    // the one that tells most
-	replay  replay
+	kept    spare    // the last answer that was dropped, or the last of those that may pass
+	mayPass struct { // what the same endpoint may do better at
+		kept bool  // the kept answer is of that kind
+		err  error // the last one of that kind, or nil
+	}
+	replay replay
 }
 
 // begin prepares the first attempt and returns the endpoint for it, which the
@@ -320,9 +322,47 @@ func (c *crossing) mark(to *endpoint, resp *http.Response) {
 	}
 }
 
+// drop ends an answer, since another endpoint is asked, and keeps it.
+func (c *crossing) drop(resp *http.Response, v policy.Verdict) {
+	mayPass := v.Again == policy.Anywhere
+	if c.mayPass.kept && !mayPass {
+		body.Discard(c.req.Context(), resp, c.limits.DrainBytes, c.limits.DrainTime)
+		return
+	}
+	var s spare
+	if s.keep(c.req.Context(), resp, &c.limits); s.resp != nil {
+		c.kept, c.mayPass.kept = s, mayPass
+	}
+}
+
+// last returns what the crossing comes to, whose last outcome was v: that, or an
+// earlier answer if it is an error. But what may pass comes before what only another
+// endpoint makes up for, as a retry layer around goes on after that alone.
+func (c *crossing) last(resp *http.Response, err error, v policy.Verdict) (*http.Response, error) {
+	ctx := c.req.Context()
+	repeatable := !c.mayPass.kept && c.mayPass.err != nil && c.lineage != nil && !c.opened
+	switch {
+	case err != nil && (v.Again == policy.Nobody || !repeatable):
+		return lastAnswer(ctx, nil, c.err, c.kept)
+	case err != nil:
+		return nil, c.mayPass.err
+	case v.Again != policy.Elsewhere || !c.mayPass.kept && !repeatable:
+		return resp, nil
+	}
+	body.Discard(ctx, resp, c.limits.DrainBytes, c.limits.DrainTime)
+	if repeatable {
+		return nil, c.mayPass.err
+	}
+	c.kept.resp.Body = body.Bytes(c.kept.body)
+	return c.kept.resp, nil
+}
+
 // failed keeps the error that says most: one from the wire, else the refusal that
 // ends soonest.
-func (c *crossing) failed(err error) {
+func (c *crossing) failed(err error, v policy.Verdict) {
+	if v.Again == policy.Anywhere {
+		c.mayPass.err = err
+	}
 	refusal, refused := err.(*policy.Refusal)  //nolint:errorlint // one further in is part of another error
 	earlier, before := c.err.(*policy.Refusal) //nolint:errorlint // likewise
 	switch {

@@ -89,7 +89,7 @@ func (r *rotation) another(now time.Time, t *tried, key string) int {
 // a fresh one: the first of an attempt.
 func (r *rotation) chooseLocked(now time.Time, t *tried, key string, fresh bool) int {
 	r.missLocked(now)
-	pool := t.from(r.availableLocked(now), fresh)
+	pool := t.from(r.availableLocked(now), r.all, fresh)
 	if pool == 0 {
 		return -1
 	}

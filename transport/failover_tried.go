@@ -42,8 +42,9 @@ func (t *tried) cause() policy.Class {
 }
 
 // from returns whom to ask of those in pool, none if it is zero. Who asks for the
-// first time in an attempt gets somebody as long as pool has one.
-func (t *tried) from(pool uint64, fresh bool) uint64 {
+// first time in an attempt gets somebody: one that is not in pool, as long as all in
+// it are of no use to the call.
+func (t *tried) from(pool, all uint64, fresh bool) uint64 {
 	if t == nil {
 		return pool
 	}
@@ -51,8 +52,8 @@ func (t *tried) from(pool uint64, fresh bool) uint64 {
 	if rest != 0 || !fresh {
 		return rest
 	}
-	useful := pool &^ t.spent.Load()
-	for _, rest := range [...]uint64{useful &^ t.last.Load(), useful} {
+	spent, last := t.spent.Load(), t.last.Load()
+	for _, rest := range [...]uint64{pool &^ spent &^ last, pool &^ spent, all &^ spent} {
 		if rest != 0 {
 			return rest
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -69,4 +70,88 @@ func TestFailoverRefusingAnswer(t *testing.T) {
 	for _, s := range failover.State() {
 		assert.Zero(t, s.InFlight, s.Name)
 	}
+}
+
+// A spare endpoint that cannot help, as its credentials are wrong, does not keep the
+// retry layer from asking again where the trouble may pass.
+func TestFailoverLeavesWhatMayPassToTheRetry(t *testing.T) {
+	const refused = -1 // a connection
+	for _, tt := range []struct {
+		name   string
+		status [3]int // of a, b and c, where the first one that may pass is well when it is asked again
+		want   []string
+	}{
+		{"the first", [3]int{503, 401}, []string{"a", "b", "a"}},
+		{"the first cannot be reached", [3]int{refused, 401}, []string{"a", "b", "a"}},
+		{"the second", [3]int{401, 503}, []string{"a", "b", "b"}},
+		{"the second cannot be reached", [3]int{401, refused}, []string{"a", "b", "b"}},
+		{"between two", [3]int{401, 503, 402}, []string{"a", "b", "c", "b"}},
+		{"before two", [3]int{503, 401, 402}, []string{"a", "b", "c", "a"}},
+		{"before two, out of reach", [3]int{refused, 401, 402}, []string{"a", "b", "c", "a"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				endpoints := regions()[:len(tt.want)-1]
+				var asked []string
+				wire := transport.Func(func(req *http.Request) (*http.Response, error) {
+					host, _, _ := strings.Cut(req.URL.Host, ".")
+					asked = append(asked, host)
+					status := tt.status[host[0]-'a']
+					switch {
+					case len(asked) > len(endpoints) && (status == 503 || status == refused):
+						return replied(req, http.StatusOK, "fine"), nil
+					case status == refused:
+						return nil, errDial
+					}
+					return replied(req, status, "no"), nil
+				})
+				failover := transport.NewFailover(policy.Failover{Endpoints: endpoints}, nil)
+				rt := transport.Chain(wire, transport.Retry(policy.Retry{Attempts: 4}), failover.Wrap)
+				_, text, err := send(t, rt, newRegional(t))
+				require.NoError(t, err)
+				assert.Equal(t, "fine", text)
+				assert.Equal(t, tt.want, asked)
+				for _, s := range failover.State() {
+					assert.Zero(t, s.InFlight, s.Name)
+				}
+			})
+		})
+	}
+}
+
+// Without a retry layer there is nobody to ask again: the caller gets a real answer.
+func TestFailoverPrefersAnswersWithoutRetry(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		status map[string]int
+		want   int
+	}{
+		{"the one that may pass", map[string]int{"a.test": 503, "b.test": 401}, 503},
+		{"of the second", map[string]int{"a.test": -1, "b.test": 401}, 401},
+		{"of the first", map[string]int{"a.test": 401, "b.test": -1}, 401},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rt := over(&sites{status: tt.status}, policy.Failover{Endpoints: regions()[:2]})
+			status, text, err := send(t, rt, newRegional(t))
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, status)
+			assert.NotEmpty(t, text)
+		})
+	}
+}
+
+// An endpoint that the call need not ask again is left alone even if the only other
+// one is out.
+func TestFailoverLeavesAloneWhatIsOfNoUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sites{status: map[string]int{"a.test": 401, "b.test": 500}}
+		failover := transport.NewFailover(policy.Failover{Endpoints: regions()[:2], Ejection: policy.Ejection{Faults: 1}}, nil)
+		_, _, err := send(t, transport.Chain(s, transport.Retry(policy.Retry{Attempts: 4}), failover.Wrap), newRegional(t))
+		require.NoError(t, err)
+		var hosts []string
+		for _, asked := range s.asked {
+			hosts = append(hosts, strings.Split(asked, "/")[2])
+		}
+		assert.Equal(t, []string{"a.test", "b.test", "b.test", "b.test"}, hosts)
+	})
 }
