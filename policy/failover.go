@@ -83,9 +83,9 @@ func (s Strategy) String() string {
 
 // Ejection sets when an endpoint is taken out of the rotation, and for how long. A
 // fault is an outcome that tells of an outage; for an endpoint with its own
-// credentials, wrong ones or a quota that is used up count, too. A 429 is no fault,
-// but the endpoint rests as long as it asks for, at most 60 s, while others are
-// there.
+// credentials, wrong ones or a quota that is used up count, too. A caller's deadline is
+// none if the endpoint usually needs more time than it left. A 429 is no fault, but the
+// endpoint rests as long as it asks for, at most 60 s, while others are there.
 type Ejection struct {
 	// Off never ejects.
 	Off bool

@@ -424,6 +424,7 @@ type visit struct {
 	start   time.Time
 	verdict policy.Verdict
 	heard   bool // the verdict
+	hasty   bool // the caller's time was up before the endpoint's was
 	paid    bool // into the budget
 }
 
@@ -437,7 +438,7 @@ type detour struct {
 // judge takes note of the outcome, as far as the header tells.
 func (v *visit) judge(verdict policy.Verdict) {
 	v.verdict, v.heard = verdict, true
-	v.crossed.rotation.answered(v.to.index, v.start, verdict)
+	v.hasty = v.crossed.rotation.answered(v.to.index, v.start, verdict, v.ctx.Err() != nil)
 }
 
 // BodyEnd implements [body.Watcher].
@@ -453,6 +454,9 @@ func (v *visit) BodyEnd(err error) error {
 func (v *visit) end(verdict policy.Verdict) {
 	if !v.heard { // after a panic
 		v.judge(verdict)
+	}
+	if v.hasty {
+		verdict = policy.Verdict{Class: policy.Canceled}
 	}
 	v.crossed.rotation.end(v.to, v.start, verdict)
 }

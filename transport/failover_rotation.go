@@ -212,8 +212,10 @@ func (m *member) beginLocked(now time.Time) {
 	}
 }
 
-// answered says how long an endpoint took to the header, or to a timeout.
-func (r *rotation) answered(index int, start time.Time, v policy.Verdict) {
+// answered says how long an endpoint took to the header, or to a timeout, and whether
+// the caller waits no longer. It reports whether that timeout tells nothing of the
+// endpoint: the caller gave it less time than it usually needs.
+func (r *rotation) answered(index int, start time.Time, v policy.Verdict, left bool) (hasty bool) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -223,7 +225,8 @@ func (r *rotation) answered(index int, start time.Time, v policy.Verdict) {
 	}
 	m.heardAt = now
 	latency := float64(now.Sub(start))
-	if v.Class == policy.OK || v.Class == policy.TimedOut {
+	hasty = left && v.Class == policy.TimedOut && latency < m.usual
+	if v.Class == policy.OK || v.Class == policy.TimedOut && !hasty {
 		m.measureLocked(now, latency)
 	}
 	if v.Class == policy.OK && !start.Before(m.since) {
@@ -233,6 +236,7 @@ func (r *rotation) answered(index int, start time.Time, v policy.Verdict) {
 	if v.Executed != policy.NotExecuted && v.Class != policy.Refused {
 		m.billed++
 	}
+	return hasty
 }
 
 // end says what became of a request to an endpoint.

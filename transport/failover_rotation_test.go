@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -379,5 +380,40 @@ func TestFailoverProbes(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		failover.Probe(t.Context(), s)
 		assert.Equal(t, "b.test", ask())
+	})
+}
+
+// A caller who gives an endpoint less time than it needs learns nothing of it, and
+// neither does the rotation. One who gives it enough does.
+func TestFailoverHastyCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const usual = 100 * time.Millisecond
+		s := &sites{delay: map[string]time.Duration{"a.test": usual}}
+		failover := transport.NewFailover(policy.Failover{Endpoints: regions()[:2]}, nil)
+		rt := failover.Wrap(s)
+		ask := func(within time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			_, _, err := send(t, rt, newRegional(t).WithContext(ctx))
+			return err
+		}
+		for range 5 {
+			require.NoError(t, ask(time.Second))
+		}
+		for range 5 {
+			require.ErrorIs(t, ask(time.Millisecond), context.DeadlineExceeded)
+		}
+		hurried := failover.State()[0]
+		assert.Zero(t, hurried.Faults)
+		assert.Zero(t, hurried.InFlight)
+		assert.Equal(t, usual, hurried.Latency.Round(usual/10))
+		require.NoError(t, ask(time.Second))
+
+		s.delay["a.test"] = time.Minute
+		for range 5 {
+			require.ErrorIs(t, ask(2*usual), context.DeadlineExceeded)
+		}
+		assert.Equal(t, time.Now().Add(10*time.Second), failover.State()[0].Ejected)
+		require.NoError(t, ask(2*usual), "another one answers")
 	})
 }
