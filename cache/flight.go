@@ -282,7 +282,10 @@ func (f *flight) request(req *http.Request) *http.Request {
 func (f *flight) take(s *seat, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ended && now.Sub(f.endedAt) >= newsFor || f.began != s.began {
+	switch {
+	case f.overlong: // he would miss the beginning
+		return false
+	case f.ended && now.Sub(f.endedAt) >= newsFor, f.began != s.began:
 		return false
 	}
 	f.extendLocked(s.req.Context())

@@ -110,8 +110,6 @@ func (f *flight) room() []byte {
 		moved := make(chan struct{})
 		f.moved = moved
 		f.mu.Unlock()
-		f.all.remove(f) // whoever comes now would miss the beginning
-
 		timer := time.NewTimer(patience)
 		select {
 		case <-moved:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -339,6 +340,30 @@ func TestFlightOverTheBound(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Nor does anybody join an answer whose readers are so quick that it never had to wait
+// for them.
+func TestFlightOverTheBoundOfTheQuick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const chunk, chunks = 32, 6
+		parts := slices.Repeat([]transporttest.Chunk{{After: time.Second, Data: strings.Repeat("x", chunk)}}, chunks)
+		up := transporttest.NewUpstream(transporttest.Stream(200, parts))
+		fs := newFlights(2*chunk, newPurse())
+		var group sync.WaitGroup
+		for comes := range chunks {
+			group.Go(func() {
+				time.Sleep(time.Duration(comes) * (time.Second + time.Millisecond)) // never together with a chunk
+				o := fly(t, fs, t.Context(), up, forAll)
+				assert.NoError(t, o.err)
+				assert.Len(t, o.text, chunk*chunks)
+				assert.Equal(t, comes == 1 || comes == 2 || comes == 4 || comes == 5, o.joined, "the one who came at %d s", comes)
+			})
+		}
+		group.Wait()
+		assert.Equal(t, 2, up.Calls())
+		requireEmpty(t, fs)
+	})
 }
 
 // One who is alone reads an answer of any length at his own pace.
