@@ -270,10 +270,20 @@ func (c flightContext) Value(k any) any {
 // layers of a stack are one Memo's: it would wait for itself.
 func (f *flight) carries(req *http.Request) bool { return req.Context().Value(f) != nil }
 
-// request returns the request that is sent: whoever leaves may change his own.
+// request returns the request that is sent: whoever leaves may change his own, and
+// takes none with him.
 func (f *flight) request(req *http.Request) *http.Request {
-	own := req.Clone(f.ctx)
+	own := copyOf(req, f.ctx)
 	own.Body = req.Body
+	return own
+}
+
+// copyOf returns a copy of req that lasts as long as ctx does. Cancel says that the
+// caller's time is up, which has no meaning for others; [http.Client] sets it, to the
+// same end as the deadline of his context.
+func copyOf(req *http.Request, ctx context.Context) *http.Request {
+	own := req.Clone(ctx)
+	own.Cancel = nil //nolint:staticcheck // deprecated, but heeded
 	return own
 }
 

@@ -88,7 +88,7 @@ func (c *httpCache) renew(req *http.Request, w *wanted, s *stored, now time.Time
 // behindCaller returns a request for the whole of what the caller's is about,
 // which shares nothing with his.
 func behindCaller(ctx context.Context, req *http.Request, w *wanted) (*http.Request, *wanted) {
-	behind, anew := req.Clone(ctx), *w
+	behind, anew := copyOf(req, ctx), *w
 	behind.Method, behind.Body, behind.GetBody = http.MethodGet, nil, nil
 	anew.header = w.header.Clone()
 	for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "Cache-Control", "Pragma"} {

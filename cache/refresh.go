@@ -131,7 +131,7 @@ func (p *predictions) finish(s *seat, req *http.Request, q question, over func(p
 // detached returns a copy of req with ctx that shares nothing with it, unless its
 // body cannot be read a second time.
 func detached(req *http.Request, ctx context.Context) (*http.Request, bool) {
-	own := req.Clone(ctx)
+	own := copyOf(req, ctx)
 	if req.Body == nil || req.Body == http.NoBody {
 		return own, true
 	}
