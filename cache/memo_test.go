@@ -184,6 +184,21 @@ func TestMemoMerges(t *testing.T) {
 	}
 }
 
+// Who joins gets his own header, even of an answer that has none.
+func TestMemoMergesAnswersWithoutHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := cache.Predictions(cache.PredictionsConfig{})(transportFunc(func(*http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(answer))}, nil
+		}))
+		go ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		synctest.Wait()
+		resp, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, answer, text)
+		assert.Equal(t, http.Header{"Cache-Status": {"sparekey; fwd=miss; collapsed"}}, resp.Header)
+	})
+}
+
 // A Memo whose transport is its own comes to the end of what it wraps.
 func TestMemoAboveItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -185,6 +185,9 @@ func (p *predictions) follow(req *http.Request, q question, s *seat, resp *http.
 		return
 	}
 	p.uncaptured(req, trail, q)
+	if resp.Header == nil { // as transports made for tests leave it
+		resp.Header = http.Header{}
+	}
 	resp.Header.Del("Set-Cookie") // the other one's
 	resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], "sparekey; fwd=miss; collapsed")
 }
