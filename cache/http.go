@@ -45,7 +45,8 @@ type HTTPConfig struct {
 
 	// SoftTimeout is how long a caller waits for the origin if there is an answer
 	// that may stand in for one that cannot be had; that one is given then, while
-	// the call goes on behind it. Zero means that he waits to the end.
+	// the call goes on behind it, if MaxRefreshes and RefreshBackoff let it. Zero
+	// means that he waits to the end.
 	SoftTimeout time.Duration
 
 	// MaxRefreshes bounds how many answers are fetched behind callers at a time.
@@ -283,10 +284,21 @@ func (c *httpCache) pass(req *http.Request, reason string) (*http.Response, erro
 // forward asks the origin, and answers with what it has if that cannot be done.
 func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason string) (*http.Response, error) {
 	w.header = w.header.Clone() // layers below may add fields to the caller's
-	if resp, ok := c.soon(req, w, found); ok {
-		return resp, nil
+	ask := c.ask
+	if now := time.Now(); c.cfg.SoftTimeout > 0 && found != nil && found.covers(w.cc, true, now, c.maxStale) {
+		late := now.Add(c.cfg.SoftTimeout)
+		if resp, ok := c.soon(req, w, found, late); ok {
+			return resp, nil
+		}
+		ask = c.askUntil(late)
 	}
-	resp, leader, err := c.ask(req, w, found, reason)
+	resp, leader, err := ask(req, w, found, reason)
+	if err == errTooLate { //nolint:errorlint // ours
+		if spare := c.spare(w, true); spare != nil {
+			return c.standIn(req, w, spare, softTimeout, policy.TimedOut), nil
+		}
+		resp, leader, err = c.ask(req, w, found, reason)
+	}
 	if err == errSettled { //nolint:errorlint // ours
 		return c.RoundTrip(req)
 	}
@@ -306,6 +318,8 @@ func (c *httpCache) forward(req *http.Request, w *wanted, found *stored, reason 
 	}
 	return resp, err
 }
+
+type askFunc = func(req *http.Request, w *wanted, found *stored, reason string) (resp *http.Response, leader context.Context, err error)
 
 // ask has the origin asked once for all who want the same at the same time. Its
 // error is errSettled if there is a fresh answer by now. The leader is a context of

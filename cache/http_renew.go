@@ -2,12 +2,14 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/telemetry"
 )
 
@@ -122,25 +124,21 @@ func (c *httpCache) postpone(w *wanted, s *stored) {
 	c.put(w, &later)
 }
 
-// soon answers with what the origin says if that comes within SoftTimeout, else
-// with what is stored. It reports false if that cannot be done.
-func (c *httpCache) soon(req *http.Request, w *wanted, found *stored) (*http.Response, bool) {
-	now := time.Now()
-	if c.cfg.SoftTimeout == 0 || found == nil || !found.covers(w.cc, true, now, c.maxStale) {
-		return nil, false
-	}
-	one := c.renew(req, w, found, now)
+// soon answers with what the origin says if that comes until late, else with what is
+// stored. It reports false if that cannot be done.
+func (c *httpCache) soon(req *http.Request, w *wanted, found *stored, late time.Time) (*http.Response, bool) {
+	one := c.renew(req, w, found, time.Now())
 	if one == nil {
 		return nil, false
 	}
-	timer := time.NewTimer(c.cfg.SoftTimeout)
+	timer := time.NewTimer(time.Until(late))
 	defer timer.Stop()
 	select {
 	case <-one.done:
 		if one.failed {
 			return nil, false
 		}
-		now = time.Now()
+		now := time.Now()
 		if anew, _ := c.find(w, now); anew != nil && anew.standing(w.cc, now, c.maxStale) == fresh {
 			return c.give(req, w.header, anew, fresh, now)
 		}
@@ -155,5 +153,31 @@ func (c *httpCache) soon(req *http.Request, w *wanted, found *stored) (*http.Res
 	if spare == nil {
 		return nil, false
 	}
-	return c.standIn(req, w, spare, "soft-timeout", policy.TimedOut), true
+	return c.standIn(req, w, spare, softTimeout, policy.TimedOut), true
+}
+
+// errTooLate says that the origin's answer did not come within SoftTimeout.
+var errTooLate = errors.New("cache: too late")
+
+// askUntil returns an ask for a caller behind whom nothing may be fetched now: what is
+// asked for him alone ends when he waits no longer. The error is errTooLate then.
+func (c *httpCache) askUntil(late time.Time) askFunc {
+	return func(req *http.Request, w *wanted, found *stored, reason string) (*http.Response, context.Context, error) {
+		ctx, cancel := context.WithCancel(req.Context())
+		timer := time.AfterFunc(time.Until(late), cancel)
+		resp, leader, err := c.ask(req.WithContext(ctx), w, found, reason)
+		inTime := timer.Stop() || err == errSettled || req.Context().Err() != nil //nolint:errorlint // ours
+		switch {
+		case err == nil && inTime:
+			body.Watch(resp, body.EndFunc(func(error) { cancel() }))
+			return resp, leader, nil
+		case err == nil: // it came at the same time
+			_ = closed(resp.Body)
+		}
+		cancel()
+		if !inTime {
+			return nil, nil, errTooLate
+		}
+		return nil, leader, err
+	}
 }

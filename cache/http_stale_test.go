@@ -261,6 +261,26 @@ func TestHTTPSoftTimeout(t *testing.T) {
 			assert.Equal(t, "sparekey; hit; ttl=-5; detail=stale-if-error", status(t, rt, get(t)))
 		})
 	})
+	t.Run("while no fetch may begin behind callers", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			upstream := newSlow(0, header, nil)
+			rt := cache.HTTP(cache.HTTPConfig{SoftTimeout: time.Second})(upstream)
+			ask(t, rt, get(t))
+			time.Sleep(15 * time.Second)
+			upstream.takes = time.Hour
+			for range 50 { // the first fetch ends after 30 s; ten later the next begins
+				start := time.Now()
+				assert.Contains(t, status(t, rt, get(t)), "; detail=soft-timeout")
+				assert.Equal(t, time.Second, time.Since(start))
+			}
+			(&http.Client{Transport: rt}).CloseIdleConnections()
+			synctest.Wait()
+			upstream.takes = 0
+			assert.Equal(t, "sparekey; fwd=stale; fwd-status=200; stored", status(t, rt, get(t)), "in time")
+			assert.Equal(t, int(upstream.calls.Load())-2, upstream.ended, "nobody waits for the others")
+			assert.Equal(t, int64(1+2+10+1), upstream.calls.Load())
+		})
+	})
 	t.Run("past its time", func(t *testing.T) {
 		for before, want := range map[time.Duration]string{time.Second + 1: "stale", time.Second: ""} {
 			synctest.Test(t, func(t *testing.T) {
