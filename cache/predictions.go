@@ -133,7 +133,7 @@ func (p *predictions) ask(req *http.Request, q question, known *entry, found epo
 		}
 	}
 	if joined {
-		p.follow(req, q, s, resp)
+		p.follow(req, q, s, resp, verdict)
 	} else {
 		p.store.report(req, miss)
 	}
@@ -178,13 +178,15 @@ func (p *predictions) standIn(req *http.Request, spare *entry, resp *http.Respon
 
 // follow says that the answer, or the lack of one, is that of another's call, in whose
 // flight s is a seat.
-func (p *predictions) follow(req *http.Request, q question, s *seat, resp *http.Response) {
+func (p *predictions) follow(req *http.Request, q question, s *seat, resp *http.Response, v policy.Verdict) {
 	trail := p.store.report(req, joined)
 	trail.Joined(req.Context(), s.flight.ctx)
 	if resp == nil {
 		return
 	}
-	p.uncaptured(req, trail, q)
+	if v.Class == policy.OK { // of a failure no sample is missed
+		p.uncaptured(req, trail, q)
+	}
 	if resp.Header == nil { // as transports made for tests leave it
 		resp.Header = http.Header{}
 	}

@@ -588,6 +588,23 @@ func TestPredictionsCountsUncapturedHits(t *testing.T) {
 	}
 }
 
+// Who shared a failure with another missed no sample.
+func TestPredictionsCountsNoUncapturedFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memo := cache.NewMemo(cache.PredictionsConfig{})
+		rt := memo.Wrap(transportFunc(func(*http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			return response(http.StatusServiceUnavailable, `{}`), nil
+		}))
+		go ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		synctest.Wait()
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		stats := memo.Stats()
+		assert.EqualValues(t, 1, stats.Joined)
+		assert.Zero(t, stats.UncapturedHits)
+	})
+}
+
 func TestPredictionsSettings(t *testing.T) {
 	t.Run("invalid ones panic and say which", func(t *testing.T) {
 		for field, cfg := range map[string]policy.Cache{

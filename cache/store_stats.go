@@ -26,9 +26,9 @@ type Stats struct {
 	Expired   uint64 // answers dropped past their lifetimes
 	Purged    uint64 // answers dropped after a purge
 
-	// UncapturedHits are those of Hits and Joined whose request does not say
-	// capture=false: a Nyckel function would have kept the input of each as a
-	// sample.
+	// UncapturedHits are those of Hits, and those of Joined that got a good answer,
+	// whose request does not say capture=false: a Nyckel function would have kept
+	// the input of each as a sample.
 	UncapturedHits uint64
 }
 
