@@ -268,6 +268,32 @@ func TestHTTPConfirmation(t *testing.T) {
 	assert.Equal(t, int64(4), upstream.calls.Load(), "asked once more, without a condition")
 }
 
+// A 304 that does not say of when it is makes an answer fresh again like any other.
+func TestHTTPConfirmationWithoutDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := &service{respond: func(req *http.Request) (*http.Response, error) {
+			resp := response(http.StatusOK, "text")
+			lines(resp.Header, "Etag: \"a\"\nCache-Control: max-age=10")
+			if req.Header.Get("If-None-Match") == "" {
+				resp.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+			} else {
+				resp.StatusCode, resp.Body = http.StatusNotModified, http.NoBody
+			}
+			return resp, nil
+		}}
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		for range 3 {
+			ask(t, rt, get(t))
+			time.Sleep(5 * time.Second)
+			resp, text := ask(t, rt, get(t))
+			assert.Equal(t, "text", text)
+			assert.Equal(t, "sparekey; hit; ttl=5", resp.Header.Get("Cache-Status"))
+			time.Sleep(5 * time.Second)
+		}
+		assert.Equal(t, int64(3), upstream.calls.Load())
+	})
+}
+
 func TestHTTPHerd(t *testing.T) {
 	herd := func(t *testing.T, cc string, callers int, who func(i int) string) int64 {
 		upstream := saying(cc, authorization)

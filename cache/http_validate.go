@@ -55,6 +55,9 @@ func (s *stored) confirmed(w *wanted, resp *http.Response, asked, arrived time.T
 			merged.header[name] = values
 		}
 	}
+	if _, dated := h["Date"]; !dated { // it is of now (RFC 9110 section 6.6.1), not as old as the answer
+		merged.header["Date"] = []string{arrived.UTC().Format(http.TimeFormat)}
+	}
 	withAge := merged.header
 	if age := h["Age"]; len(age) > 0 {
 		withAge = merged.header.Clone()
