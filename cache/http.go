@@ -99,7 +99,8 @@ func (c HTTPConfig) Validate() error {
 //   - Whose an answer is is part of its key, since a program has many users where a
 //     browser has one: see [HTTPConfig.Identity]. Only Cache-Control: public lifts
 //     that.
-//   - Equal requests at a time are sent once.
+//   - Equal requests at a time are sent once. Of an answer of more than 256 KiB, who
+//     does not read on for a second while others wait for him loses the rest.
 //   - Stale answers are given as stale-while-revalidate and stale-if-error (RFC
 //     5861) allow, and when the origin cannot be reached. Must-revalidate and
 //     no-cache rule that out, and so does a call that excludes [policy.RungStale];
