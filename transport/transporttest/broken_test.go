@@ -46,11 +46,14 @@ func broken() []breakage {
 		{"trailers of the request are sent", "copies them too early", sends(func(req *http.Request) { req.Trailer = req.Trailer.Clone() }), nil},
 		{"only what is safe is repeated", "repeats without being one that may", repeater{}.layer(), nil},
 		{"only what is safe is repeated", "repeats all", repeater{may: func(*http.Request) bool { return true }}.layer(), repeat},
+		{"only what is safe is repeated", "repeats all that is slow", hedger{may: func(*http.Request) bool { return true }}.layer(), mayHedge},
 		{"the body is replayed whole", "sends what is left of it", repeater{replay: replaysRest}.layer(), repeat},
+		{"the body is replayed whole", "sends what it keeps of it", repeater{replay: replaysStart}.layer(), repeat},
 		{"replays are taken in turn and closed", "takes one too many", sends(func(req *http.Request) { _, _ = getBody(req) }), nil},
 		{"replays are taken in turn and closed", "takes two at once", sends(takesTwo), nil},
 		{"replays are taken in turn and closed", "loses the answer when there is none", repeater{give: givesUp}.layer(), repeat},
 		{"stacked repetition does not multiply", "repeats each attempt", repeater{nested: true}.layer(), repeat},
+		{"stacked repetition does not multiply", "repeats each that is slow", hedger{nested: true}.layer(), mayHedge},
 		{"every status is an answer", "makes an error of one", layerOf(noTeapots), nil},
 		{"the answer arrives whole", "loses a field", answers(func(resp *http.Response) { resp.Header.Del("X-Field-199") }), nil},
 		{"the answer arrives whole", "loses the length", answers(losesLength), nil},
@@ -59,12 +62,16 @@ func broken() []breakage {
 		{"an answer may be empty", "counts the bytes of an answer to HEAD", answers(countsNothing), nil},
 		{"the answer's body reads in any way", "ends once only", reads(endsOnce), nil},
 		{"the body outlives the round trip", "lasts a second longer than the round trip", layerOf(cancelsEarly), nil},
+		{"the body outlives the round trip", "gives what it keeps of it", answers(keepsStart), nil},
 		{"a body that can write itself still can", "hides WriteTo", reads(func(rc io.ReadCloser) io.ReadCloser { return struct{ io.ReadCloser }{rc} }), nil},
 		{"the error that ends a body arrives", "takes an early end for the end", reads(endsEarly), nil},
 		{"h2/the error that ends a body arrives", "takes a reset for the end", reads(endsInReset), nil},
 		{"the caller's Close closes the body", "forgets error pages", answers(forgetsErrorPages), nil},
+		{"the caller's Close closes the body", "panics when it is closed again", reads(closesOnce), nil},
 		{"Close ends a read", "waits for the read", answers(waitsForRead), nil},
 		{"dropped answers are closed", "reads but does not close", repeater{drop: onlyReads}.layer(), repeat},
+		{"dropped answers are closed", "forgets the one that came last", hedger{dropping: func(*http.Response) {}}.layer(), mayHedge},
+		{"dropped answers are closed", "leaves before there is one", layerOf(leavesEarly), nil},
 		{"no more than a little of a dropped answer is read", "reads all", repeater{drop: discards(math.MaxInt64, 50*time.Millisecond)}.layer(), repeat},
 		{"no time is lost with a dropped answer", "waits for all", repeater{drop: discards(64<<10, time.Minute)}.layer(), repeat},
 		{"events arrive one by one", "fills the buffer first", answers(fillsBuffer), nil},
@@ -78,6 +85,7 @@ func broken() []breakage {
 		{"cancellation ends the wait for an answer", "loses the cause", layerOf(losesCause), nil},
 		{"cancellation ends the wait for an answer", "hides that the caller left", layerOf(hidesLeaving), nil},
 		{"cancellation ends every other wait", "sleeps to the end", repeater{wait: sleepsSoundly}.layer(), repeat},
+		{"cancellation ends every other wait", "goes on behind the caller's back", layerOf(goesOn), repeat},
 		{"cancellation ends a read of the body", "loses the cause", layerOf(losesCauseInBody), nil},
 		{"cancellation ends a read of the body", "hides that the caller left", layerOf(hidesLeavingInBody), nil},
 		{"the deadline is kept", "has an error of its own", fails(renamesDeadline), nil},
@@ -94,6 +102,7 @@ func broken() []breakage {
 		{"h2/an early answer ends the upload", "takes it for a failure", layerOf(wantsWholeUpload), nil},
 		{"calls at the same time are kept apart", "mixes them up", mixesUp, nil},
 		{"contexts are released", "forgets to cancel", inContext(forgetsToCancel), nil},
+		{"contexts are released", "forgets that of a second request", hedger{in: forgetsToCancel}.layer(), mayHedge},
 		{"a call is forgotten", "keeps its context", keepsContexts, nil},
 		{"no goroutine outlives its call", "leaves one", sends(leavesGoroutine), nil},
 	}
@@ -220,6 +229,22 @@ func replaysRest(req *http.Request) (*http.Request, error) {
 		return req, nil
 	}
 	return replay(req)
+}
+
+func replaysStart(req *http.Request) (*http.Request, error) {
+	again, err := replay(req)
+	if err == nil && again.Body != nil {
+		again.Body = startOf(again.Body)
+	}
+	return again, err
+}
+
+// startOf returns the first MiB of a body, which most are shorter than.
+func startOf(rc io.ReadCloser) io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(rc, 1<<20), rc}
 }
 
 func getBody(req *http.Request) (io.ReadCloser, error) {
@@ -392,6 +417,34 @@ func cancelsEarly(next http.RoundTripper, req *http.Request) (*http.Response, er
 	return resp, nil
 }
 
+func keepsStart(resp *http.Response) {
+	if resp.ContentLength > 1<<20 {
+		resp.Body = startOf(resp.Body)
+	}
+}
+
+// closedOnce is a body that cannot be closed twice.
+type closedOnce struct {
+	io.ReadCloser
+	closed chan struct{}
+}
+
+func (c *closedOnce) Close() error {
+	close(c.closed)
+	return c.ReadCloser.Close()
+}
+
+func closesOnce(rc io.ReadCloser) io.ReadCloser {
+	once := &closedOnce{rc, make(chan struct{})}
+	if wt, ok := rc.(io.WriterTo); ok {
+		return struct {
+			*closedOnce
+			io.WriterTo
+		}{once, wt}
+	}
+	return once
+}
+
 // exclusive is a body of which one thing is done at a time.
 type exclusive struct {
 	io.ReadCloser
@@ -434,6 +487,28 @@ func onlyCloses(_ context.Context, resp *http.Response) {
 
 func discards(maxBytes int64, maxTime time.Duration) func(context.Context, *http.Response) {
 	return func(ctx context.Context, resp *http.Response) { body.Discard(ctx, resp, maxBytes, maxTime) }
+}
+
+// leavesEarly returns when the caller leaves, whether or not there is an answer.
+func leavesEarly(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	first := &runner{}
+	done := make(chan struct{})
+	go func() {
+		defer func() {
+			first.panic = recover()
+			close(done)
+		}()
+		first.resp, first.err = next.RoundTrip(req)
+	}()
+	select {
+	case <-done:
+	case <-req.Context().Done():
+		return nil, context.Cause(req.Context())
+	}
+	if first.panic != nil {
+		panic(first.panic)
+	}
+	return first.resp, first.err
 }
 
 func fillsBuffer(resp *http.Response) {
@@ -549,6 +624,30 @@ func hidesLeavingInBody(next http.RoundTripper, req *http.Request) (*http.Respon
 func sleepsSoundly(_ context.Context, wait time.Duration) error {
 	time.Sleep(wait)
 	return nil
+}
+
+// goesOn waits as long as the server asks for, and asks again without the caller if
+// he leaves.
+func goesOn(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := next.RoundTrip(req)
+	wait := delay(resp)
+	if wait < time.Second || !fits(req.Context(), wait) {
+		return resp, err
+	}
+	again, cannot := replay(req)
+	if cannot != nil {
+		return resp, err
+	}
+	resp.Body.Close()
+	if err := sleep(req.Context(), wait); err != nil {
+		time.AfterFunc(wait, func() {
+			if resp, err := next.RoundTrip(again.WithContext(context.Background())); err == nil {
+				resp.Body.Close()
+			}
+		})
+		return nil, err
+	}
+	return next.RoundTrip(again)
 }
 
 func renamesDeadline(err error) error {

@@ -31,7 +31,7 @@ func bodyRules() []rule {
 		{
 			Rule{
 				Name: "the body outlives the round trip",
-				Text: "A long body can be read at leisure after the round trip. What ends with the round trip instead, a " +
+				Text: "A long body can be read at leisure after the round trip, to its end. What ends with the round trip instead, a " +
 					"context above all, leaves of it what was in a buffer.",
 				Source: `net/http.NewRequestWithContext: "the context controls the entire lifetime of a request and its response: ` +
 					`obtaining a connection, sending the request, and reading the response headers and body"`,
@@ -63,8 +63,8 @@ func bodyRules() []rule {
 			Rule{
 				Name: "the caller's Close closes the body",
 				Text: "The body that the caller gets is open until the caller closes it, read or not, and is closed then, at " +
-					"once. As long as it is open it has a connection to itself.",
-				Source: `net/http.Response.Body: "It is the caller's responsibility to close Body"`,
+					"once. As long as it is open it has a connection to itself. To close it again, as many do, does no harm.",
+				Source: `net/http.Response.Body: "It is the caller's responsibility to close Body"; net/http/httputil.ReverseProxy closes it twice`,
 			},
 			bodyCloses,
 			both,
@@ -186,7 +186,7 @@ func readIn(r io.Reader, n int) (data []byte, err error) {
 }
 
 func bodyOutlives(p *probe) {
-	text := strings.Repeat(page, 60) // more than all buffers on its way hold
+	text := strings.Repeat(page, 330) // more than all buffers on its way hold, and 1 MiB
 	server := p.server(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 		_, _ = io.WriteString(w, text)
@@ -382,6 +382,7 @@ func bodyCloses(p *probe) {
 		if _, closed := body.stood(); !closed {
 			p.Errorf("%s is open after the caller has closed it", tt.name)
 		}
+		_ = resp.Body.Close() // what it returns is nobody's promise
 	}
 }
 

@@ -53,6 +53,7 @@ func discardRules() []rule {
 
 func discardCloses(p *probe) {
 	busy := Reply(http.StatusServiceUnavailable, page)
+	late := unhurried(5*time.Second, Reply(http.StatusOK, page))
 	for _, tt := range []struct {
 		name  string
 		steps []Step
@@ -64,10 +65,13 @@ func discardCloses(p *probe) {
 		{"cut answers", []Step{Cut(http.StatusOK, "hel"), Cut(http.StatusOK, "hel"), Reply(http.StatusOK, "fine")}, time.Minute},
 		{"a deadline before a retry", []Step{busy}, 20 * time.Millisecond},
 		{"a deadline in a retry", []Step{busy, Hang()}, 5 * time.Second},
+		{"an answer after the deadline", []Step{late}, 2 * time.Second},
+		{"an answer after another", []Step{late, Reply(http.StatusOK, page)}, time.Minute},
 	} {
 		ctx, cancel := context.WithTimeout(p.Context(), tt.limit)
 		below := &ledger{next: p.wire(NewUpstream(tt.steps...))}
-		do(p.over(below), p.post(ctx, base, strings.NewReader("hello")))
+		o := do(p.over(below), p.post(ctx, base, strings.NewReader("hello")))
+		time.Sleep(5*time.Second - o.took) // what is late has come
 		synctest.Wait()
 		for i, body := range below.all() {
 			if _, closed := body.stood(); !closed {
@@ -75,6 +79,15 @@ func discardCloses(p *probe) {
 			}
 		}
 		cancel()
+	}
+}
+
+// unhurried plays step once d has passed, be it that the caller has left: an answer
+// may be on its way when the request is canceled.
+func unhurried(d time.Duration, step Step) Step {
+	return func(req *http.Request) (*http.Response, error) {
+		time.Sleep(d)
+		return step(req)
 	}
 }
 

@@ -71,6 +71,8 @@ func endings() []ending {
 		{"an error page that stalls", []Step{Stall(http.StatusBadRequest, "x")}, 0, 0},
 		{"retries", []Step{busy, busy, Reply(http.StatusOK, "fine")}, 0, 1 << 20},
 		{"retries to no end", []Step{busy}, 0, 1 << 20},
+		{"a slow answer", []Step{After(4*time.Second, Reply(http.StatusOK, page))}, 0, 1 << 20},
+		{"an answer before a slow one", []Step{After(4*time.Second, Reply(http.StatusOK, page)), Reply(http.StatusOK, page)}, 0, 1 << 20},
 		{"an error", []Step{Fail(errReset)}, 0, 0},
 		{"a cut answer", []Step{Cut(http.StatusOK, "hel")}, 0, 1 << 20},
 		{"a cancellation without an answer", []Step{Hang()}, time.Second, 0},
@@ -103,6 +105,7 @@ func (e ending) run(p *probe, in func(context.Context) context.Context) http.Rou
 		_ = resp.Body.Close()
 	})
 	call.Wait()
+	time.Sleep(p.linger)
 	synctest.Wait()
 	return rt
 }

@@ -17,8 +17,8 @@ func replayRules() []rule {
 		{
 			Rule{
 				Name: "only what is safe is repeated",
-				Text: "A request that may have been processed is sent once, unless its method is idempotent or it carries " +
-					"an Idempotency-Key; else an order is placed twice. A layer that does not repeat sends every request once.",
+				Text: "A request that may have been processed, or still is, is sent once, unless its method is idempotent or it " +
+					"carries an Idempotency-Key; else an order is placed twice. A layer that does not repeat sends every request once.",
 				Source: "RFC 9110 section 9.2.2; net/http.Transport on idempotent requests",
 			},
 			repeatsSafely,
@@ -66,6 +66,7 @@ func repeatsSafely(p *probe) {
 		"an end without answer": Fail(io.ErrUnexpectedEOF),
 		"a timeout":             Fail(errTimeout{}),
 		"a cut answer":          Cut(http.StatusOK, "hel"),
+		"a slow answer":         After(5*time.Second, Reply(http.StatusOK, "late")),
 	}
 	for name, step := range failures {
 		for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodGet} {
@@ -105,17 +106,23 @@ func (errTimeout) Timeout() bool   { return true }
 func (errTimeout) Temporary() bool { return true }
 
 func replaysWhole(p *probe) {
-	bodies := map[string]io.Reader{
-		"with GetBody":    strings.NewReader(page),
-		"without GetBody": io.MultiReader(strings.NewReader(page)),
-	}
-	for name, body := range bodies {
+	long := strings.Repeat(page, 330) // more than 1 MiB, which is more than a layer keeps
+	for name, body := range map[string]io.Reader{
+		"with GetBody":         strings.NewReader(page),
+		"without GetBody":      io.MultiReader(strings.NewReader(page)),
+		"long with GetBody":    strings.NewReader(long),
+		"long without GetBody": io.MultiReader(strings.NewReader(long)),
+	} {
+		want := page
+		if strings.HasPrefix(name, "long") {
+			want = long
+		}
 		upstream := NewUpstream(
 			Reply(http.StatusServiceUnavailable, "busy"), Fail(errReset), Reply(http.StatusOK, "fine"))
 		do(p.over(p.wire(upstream)), p.post(p.Context(), base, body))
 		for i, got := range upstream.Requests() {
-			if got.Body != page {
-				p.Errorf("the body %s came as %s in request %d, want all of it", name, brief(got.Body), i+1)
+			if got.Body != want {
+				p.Errorf("a body %s came as %s in request %d, want all of it", name, brief(got.Body), i+1)
 			}
 		}
 	}
@@ -196,6 +203,7 @@ func repeatsOnce(p *probe) {
 		"busy":               Reply(http.StatusServiceUnavailable, "busy"),
 		"out of order":       Reply(http.StatusInternalServerError, "oh"),
 		"cutting each short": Fail(errReset),
+		"slow":               After(5*time.Second, Reply(http.StatusOK, "late")),
 	} {
 		alone, stacked := NewUpstream(step), NewUpstream(step)
 		do(p.over(alone), p.get(p.Context(), base))
