@@ -29,6 +29,7 @@ type breakage struct {
 func broken() []breakage {
 	repeat := []transporttest.Option{transporttest.MayRepeat()}
 	refuse := []transporttest.Option{transporttest.MayRefuse()}
+	answer := []transporttest.Option{transporttest.MayAnswer()}
 	return []breakage{
 		{"the request is not changed", "adds a field to the caller's header", layerOf(addsField), nil},
 		{"the request is not changed", "removes what it added", layerOf(addsFieldForAWhile), nil},
@@ -101,9 +102,22 @@ func broken() []breakage {
 		{"h2/an upload goes on beside its answer", "closes the request's body", layerOf(closesRequestBody), nil},
 		{"h2/an early answer ends the upload", "takes it for a failure", layerOf(wantsWholeUpload), nil},
 		{"calls at the same time are kept apart", "mixes them up", mixesUp, nil},
+		{"equal calls have an answer each", "gives all the same", shares(func(resp *http.Response) *http.Response { return resp }), answer},
+		{"equal calls have an answer each", "gives all the same header", shares(sharesHeader), answer},
+		{"equal calls have an answer each", "ends with the first caller", shares(sharesNothing), answer},
+		{"an answer is to its own request", "overlooks the query", keeps(func(req *http.Request) string { return req.Method + req.Host + req.URL.Path + credentials(req) }), answer},
+		{"an answer is to its own request", "overlooks the Host field", keeps(func(req *http.Request) string { return req.Method + req.URL.String() + credentials(req) }), answer},
+		{"an answer is to its own request", "overlooks the credentials", keeps(func(req *http.Request) string { return req.Method + req.Host + req.URL.String() }), answer},
 		{"contexts are released", "forgets to cancel", inContext(forgetsToCancel), nil},
 		{"contexts are released", "forgets that of a second request", hedger{in: forgetsToCancel}.layer(), mayHedge},
 		{"a call is forgotten", "keeps its context", keepsContexts, nil},
+		{"what a call held is free again", "keeps the permit of an error", permits(func(_ *http.Response, err error, free func()) {
+			if err == nil {
+				free()
+			}
+		}), nil},
+		{"what a call held is free again", "waits for the end of the answer", permits(freesAtEnd), nil},
+		{"what a call held is free again", "keeps the place of who leaves", permits(freesUnlessLeft), nil},
 		{"no goroutine outlives its call", "leaves one", sends(leavesGoroutine), nil},
 	}
 }
@@ -195,16 +209,16 @@ func hidesType(req *http.Request) {
 	}
 }
 
-// breaker refuses once there were ten errors.
+// breaker refuses for a minute after ten errors.
 func breaker(next http.RoundTripper) http.RoundTripper {
-	var errs atomic.Int64
+	var errs, until atomic.Int64
 	return layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
-		if errs.Load() >= 10 {
+		if time.Now().UnixNano() < until.Load() {
 			return nil, errors.New("refused")
 		}
 		resp, err := next.RoundTrip(req)
-		if err != nil {
-			errs.Add(1)
+		if err != nil && errs.Add(1)%10 == 0 {
+			until.Store(time.Now().Add(time.Minute).UnixNano())
 		}
 		return resp, err
 	})(next)
@@ -667,6 +681,51 @@ func recovers(next http.RoundTripper, req *http.Request) (resp *http.Response, e
 	return next.RoundTrip(req)
 }
 
+// permits returns a layer that takes one of ninety permits for each request, and
+// frees it after a panic. After that it is up to held.
+func permits(held func(resp *http.Response, err error, free func())) transporttest.Layer {
+	return func(next http.RoundTripper) http.RoundTripper {
+		permits := make(chan struct{}, 90)
+		return layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+			select {
+			case permits <- struct{}{}:
+			case <-req.Context().Done():
+				body.CloseRequest(req)
+				return nil, context.Cause(req.Context())
+			}
+			free := sync.OnceFunc(func() { <-permits })
+			returned := false
+			defer func() {
+				if !returned {
+					free()
+				}
+			}()
+			resp, err := next.RoundTrip(req)
+			returned = true
+			held(resp, err, free)
+			return resp, err
+		})(next)
+	}
+}
+
+func freesAtEnd(resp *http.Response, err error, free func()) {
+	if err != nil {
+		free()
+		return
+	}
+	body.Watch(resp, body.EndFunc(func(err error) {
+		if errors.Is(err, io.EOF) {
+			free()
+		}
+	}))
+}
+
+func freesUnlessLeft(_ *http.Response, err error, free func()) {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		free()
+	}
+}
+
 func keepsPermit(next http.RoundTripper) http.RoundTripper {
 	permits := make(chan struct{}, 100)
 	return layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
@@ -710,7 +769,7 @@ func mixesUp(next http.RoundTripper) http.RoundTripper {
 	return layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 		number := latest.Add(1)
 		resp, err := next.RoundTrip(req)
-		if err == nil && latest.Load() != number {
+		if err == nil && latest.Load() != number && req.URL.Path != "" {
 			resp.Body = io.NopCloser(bytes.NewReader([]byte("another's answer")))
 		}
 		return resp, err

@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -38,6 +39,17 @@ func releaseRules() []rule {
 			},
 			callsForgotten,
 			both,
+		},
+		{
+			Rule{
+				Name: "what a call held is free again",
+				Text: "A permit, a place in a queue, the lease of a probe: whatever the layer holds for a call others can have " +
+					"when it is over, however it ended and however much of its answer was read. Each that is lost makes the " +
+					"next one likelier to wait for ever.",
+				Source: `net/http.Response.Body: "It is the caller's responsibility to close Body", and no more than that`,
+			},
+			heldFreed,
+			http1,
 		},
 		{
 			Rule{
@@ -87,6 +99,12 @@ func endings() []ending {
 // when run returns the transport.
 func (e ending) run(p *probe, in func(context.Context) context.Context) http.RoundTripper {
 	rt := p.over(p.wire(NewUpstream(e.steps...)))
+	e.call(p, rt, in)
+	return rt
+}
+
+// call is run with a transport that is there.
+func (e ending) call(p *probe, rt http.RoundTripper, in func(context.Context) context.Context) {
 	var call sync.WaitGroup
 	call.Go(func() {
 		defer func() { _ = recover() }() // panics have rules of their own
@@ -107,7 +125,6 @@ func (e ending) run(p *probe, in func(context.Context) context.Context) http.Rou
 	call.Wait()
 	time.Sleep(p.linger)
 	synctest.Wait()
-	return rt
 }
 
 // A family is a context without an end that counts what is derived from it.
@@ -170,6 +187,53 @@ func callsForgotten(p *probe) {
 		}
 	}
 	runtime.KeepAlive(layers)
+}
+
+func heldFreed(p *probe) {
+	const calls = 100
+	for _, e := range endings() {
+		if strings.HasPrefix(e.name, "a panic") { // which has a rule of its own
+			continue
+		}
+		rt, play := p.overScript()
+		ctx, cancel := context.WithTimeout(p.Context(), 24*time.Hour)
+		for range calls {
+			play(e.steps...)
+			e.call(p, rt, func(context.Context) context.Context { return ctx })
+		}
+		cancel()
+		play()
+		p.passes(rt, fmt.Sprintf("%d times %s", calls, e.name))
+	}
+
+	rt, play := p.overScript()
+	play(Hang())
+	ctx := leave(p.Context(), time.Second)
+	var all sync.WaitGroup
+	for i := range calls {
+		all.Go(func() { do(rt, p.get(ctx, fmt.Sprintf("%s/%d", base, i))) })
+	}
+	all.Wait()
+	play()
+	p.passes(rt, fmt.Sprintf("%d who left at once", calls))
+}
+
+// overScript puts a new layer around an upstream, for which the func that is returned
+// takes another.
+func (p *probe) overScript() (rt http.RoundTripper, play func(...Step)) {
+	var below atomic.Pointer[Upstream]
+	rt = p.over(transport(func(req *http.Request) (*http.Response, error) { return below.Load().RoundTrip(req) }))
+	return rt, func(steps ...Step) { below.Store(NewUpstream(steps...)) }
+}
+
+// passes checks that there is an answer once all is well again for an hour.
+func (p *probe) passes(rt http.RoundTripper, after string) {
+	time.Sleep(time.Hour) // who took failures for an outage has come round
+	ctx, cancel := context.WithTimeout(p.Context(), 24*time.Hour)
+	defer cancel()
+	if o := do(rt, p.get(ctx, base)); o.err != nil {
+		p.Errorf("after %s the next request came to %v", after, o)
+	}
 }
 
 func goroutinesEnded(p *probe) {
