@@ -295,6 +295,23 @@ func TestUpstreamBodyCloseEndsRead(t *testing.T) {
 	})
 }
 
+// Who closes a body has read of it what he will, whether or not there is more.
+func TestUpstreamBodyIsOverWhenClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := transporttest.NewUpstream(transporttest.Stream(200, []transporttest.Chunk{{Data: "hello"}}))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://up.test/", nil)
+		require.NoError(t, err)
+		resp, err := upstream.RoundTrip(req)
+		require.NoError(t, err)
+		_, err = io.ReadFull(resp.Body, make([]byte, 2))
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		n, err := resp.Body.Read(make([]byte, 2))
+		require.Zero(t, n)
+		require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+	})
+}
+
 func TestUpstreamEdges(t *testing.T) {
 	t.Run("no steps", func(t *testing.T) {
 		resp, err := (&http.Client{Transport: transporttest.NewUpstream()}).Get("http://up.test/")

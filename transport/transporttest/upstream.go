@@ -210,6 +210,11 @@ type streamed struct {
 }
 
 func (b *streamed) Read(p []byte) (int, error) {
+	select {
+	case <-b.closed: // with something left, it may be
+		return 0, http.ErrBodyReadAfterClose
+	default:
+	}
 	for b.left == "" && b.err == nil {
 		c := b.next()
 		b.left, b.err = c.Data, c.Err
