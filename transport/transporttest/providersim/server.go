@@ -114,18 +114,24 @@ func (s *Server) admit(r *http.Request, body []byte) *exchange {
 		return x
 	}
 	x.fault = s.faults.strike(chance(s.cfg.Seed, uint64(x.number)))
+	if x.fault == Unfinished && !x.stream {
+		x.fault = ""
+	}
+	if x.fault != Dropped {
+		var ok bool
+		if x.standing, ok = s.bucket.take(time.Now()); !ok {
+			x.failure, x.fault = rateLimited, ""
+			return x
+		}
+	}
 	if x.fault != "" {
 		s.stats.ByFault[x.fault]++
 	}
-	if x.fault == Dropped {
-		return x
-	}
-	standing, ok := s.bucket.take(time.Now())
-	x.standing = standing
-	switch {
-	case !ok || x.fault == RateLimited:
+	switch x.fault {
+	case Dropped:
+	case RateLimited:
 		x.failure = rateLimited
-	case x.fault == Overloaded:
+	case Overloaded:
 		x.failure = overloaded
 	default:
 		s.stats.Billed++

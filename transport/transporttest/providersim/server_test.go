@@ -154,6 +154,26 @@ func TestServerStreams(t *testing.T) {
 	}
 }
 
+// A fault that a call does not come to has not struck it.
+func TestServerCountsFaultsThatStruck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := providersim.New(providersim.Config{
+			Limit:  providersim.Limit{PerSecond: 1},
+			Faults: providersim.Faults{providersim.Truncated: 1},
+		})
+		server := transporttest.NewServer(t, sim)
+		assert.Error(t, post(t, server, `{}`).err)
+		refused := post(t, server, `{}`)
+		assert.NoError(t, refused.err, "the answer of the limit is whole")
+		assert.Equal(t, http.StatusTooManyRequests, refused.status)
+		sim.SetFaults(providersim.Faults{providersim.Unfinished: 1})
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, http.StatusOK, post(t, server, `{}`).status, "no stream was asked for")
+		assert.Equal(t, map[providersim.Fault]int{providersim.Truncated: 1}, sim.Stats().ByFault)
+		assert.Equal(t, 2, sim.Stats().Billed)
+	})
+}
+
 func TestServerFaultsFollowTheSeed(t *testing.T) {
 	run := func(seed uint64) (all []int) {
 		synctest.Test(t, func(t *testing.T) {
