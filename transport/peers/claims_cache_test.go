@@ -35,7 +35,8 @@ func TestCacheKeepsCallersApart(t *testing.T) {
 		}
 	}
 	observe(t, second(newGet),
-		with("httpcache", func() transport.Layer { return memoryCache }, "for alice"))
+		with("httpcache", func() transport.Layer { return memoryCache }, "for alice"),
+		with("sparekey", func() transport.Layer { return cache.HTTP(cache.HTTPConfig{}) }, "for bob"))
 	observe(t,
 		second(func(ctx context.Context) *http.Request {
 			return newPost(policy.WithCall(ctx, policy.Call{Replayable: true}), `{"data":"card"}`)

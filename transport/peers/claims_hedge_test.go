@@ -1,6 +1,7 @@
 package peers_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -12,12 +13,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
-// A hedge sends a second request when the first one takes long. The toolkit
-// does not hedge by default: it waits for the answer.
+// A hedge sends a second request when the first one takes long.
 //
 // hedgedhttp keeps goroutines of its own, which outlast a bubble, so these
 // claims take real time.
@@ -29,7 +30,18 @@ var hedges = []struct {
 }{
 	{"failsafehttp", policies(hedgepolicy.NewWithDelay[*http.Response](20 * time.Millisecond)), true, []string{"order", "order"}},
 	{"hedgedhttp", hedged(20 * time.Millisecond), true, []string{"order", ""}},
-	{"sparekey", sparekeyStandard(), false, []string{"order"}},
+	{"sparekey", sparekeyHedge(20 * time.Millisecond), false, []string{"order"}},
+}
+
+// sparekeyHedge has had the good answer that its first hedge takes.
+func sparekeyHedge(delay time.Duration) transport.Layer {
+	h := transport.NewHedge(policy.Hedge{Delay: delay, Ratio: 1})
+	resp, err := h.Wrap(transport.Func(transporttest.Reply(http.StatusOK, ""))).RoundTrip(newGet(context.Background()))
+	if err != nil {
+		panic(err) // the answer is good
+	}
+	_ = resp.Body.Close()
+	return h.Wrap
 }
 
 func TestFailedHedgeLoses(t *testing.T) {
@@ -41,6 +53,7 @@ func TestFailedHedgeLoses(t *testing.T) {
 			got, _, err := call(t, transport.Chain(upstream, h.layer), newGet(t.Context()))
 			require.NoError(t, err)
 			assert.Equal(t, h.fails, got.Status == http.StatusServiceUnavailable)
+			assert.Equal(t, 2, upstream.Calls(), "each has sent a second one")
 		})
 	}
 }
