@@ -47,9 +47,10 @@ func (f Failure) String() string { return f.Name + ": " + f.Got }
 // The layer is called anew for each rule, within the bubble, and must make there
 // whatever has a channel, a timer or a goroutine. The next that it gets is a
 // script, or a real [http.Transport] whose server, of HTTP/1.1 or HTTP/2, is in
-// memory; waits cost no time. Limits of its own that end an exchange should be ten seconds or more,
-// and limits on what is in flight should let fifty requests pass within a
-// minute.
+// memory; waits cost no time. Limits of its own that end an exchange should be ten
+// seconds or more, and limits on what is in flight should let fifty requests pass
+// within a minute. Panics are a rule's business unless the layer lets one end a
+// goroutine of its own, which ends the program.
 //
 // What a layer is there for can look like a fault: to send a request again, to
 // answer without asking. The options say what it may do; without any it must

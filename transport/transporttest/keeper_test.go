@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sparekey/sparekey/transport/transporttest"
@@ -20,8 +21,10 @@ func keeps(key func(*http.Request) string) transporttest.Layer {
 			if req.Method != http.MethodGet || req.Context().Err() != nil {
 				return next.RoundTrip(req)
 			}
-			if data, ok := kept.Load(key(req)); ok {
-				return transporttest.Reply(http.StatusOK, data.(string))(req)
+			if was, ok := kept.Load(key(req)); ok {
+				resp, err := transporttest.Reply(http.StatusOK, string(was.(taken).text))(req)
+				resp.Header = was.(taken).header.Clone()
+				return resp, err
 			}
 			resp, err := next.RoundTrip(req)
 			if err != nil || resp.StatusCode != http.StatusOK || resp.ContentLength <= 0 || resp.ContentLength > 20 {
@@ -30,7 +33,7 @@ func keeps(key func(*http.Request) string) transporttest.Layer {
 			data, err := take(resp)
 			resp.Body = data.open()
 			if err == nil {
-				kept.Store(key(req), string(data.text))
+				kept.Store(key(req), data)
 			}
 			return resp, nil
 		})(next)
@@ -43,16 +46,17 @@ func wholeKey(req *http.Request) string {
 	return req.Method + req.Host + req.URL.String() + credentials(req)
 }
 
-// taken is a body that was read.
+// taken is an answer whose body was read.
 type taken struct {
-	text []byte
-	err  error // what broke it off
+	header http.Header
+	text   []byte
+	err    error // what broke the body off
 }
 
 func take(resp *http.Response) (taken, error) {
 	text, err := io.ReadAll(resp.Body)
 	resp.Body.Close()
-	return taken{text, err}, err
+	return taken{resp.Header.Clone(), text, err}, err
 }
 
 func (t taken) open() io.ReadCloser {
@@ -128,4 +132,35 @@ func sharesNothing(resp *http.Response) *http.Response {
 // A layer that keeps answers as it should breaks no rule.
 func TestCheckKeeper(t *testing.T) {
 	transporttest.Check(t, keeps(wholeKey), transporttest.MayAnswer())
+}
+
+// keepsHeader gives the answers of one rule the header of the first of them.
+func keepsHeader(next http.RoundTripper) http.RoundTripper {
+	var kept http.Header
+	return answers(func(resp *http.Response) {
+		if resp.Header.Get("X-Own") == "" {
+			return
+		}
+		if kept == nil {
+			kept = resp.Header
+		}
+		resp.Header = kept
+	})(next)
+}
+
+// remembers that a POST of a body of unknown length was answered, and then does not
+// send another.
+func remembers(next http.RoundTripper) http.RoundTripper {
+	var fine atomic.Bool
+	return layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+		uploads := req.Method == http.MethodPost && req.Body != nil && req.ContentLength <= 0
+		if uploads && fine.Load() {
+			return transporttest.Reply(http.StatusOK, "fine")(req)
+		}
+		resp, err := next.RoundTrip(req)
+		if uploads && err == nil && resp.StatusCode == http.StatusOK && resp.ContentLength == 4 {
+			fine.Store(true)
+		}
+		return resp, err
+	})(next)
 }

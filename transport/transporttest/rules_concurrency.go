@@ -40,7 +40,8 @@ func concurrencyRules() []rule {
 			Rule{
 				Name: "an answer is to its own request",
 				Text: "An answer that is kept or shared is given to no request with another method, target, host, body or " +
-					"credentials: somebody would get what was meant for another.",
+					"credentials: somebody would get what was meant for another. Nor does it come with what the one " +
+					"before has changed in its header.",
 				Source: "RFC 9111 section 4 on the method and the target, section 3.5 on credentials",
 			},
 			ownAnswers,
@@ -117,7 +118,7 @@ func equalCalls(p *probe) {
 func ownAnswers(p *probe) {
 	var answers atomic.Int64
 	rt := p.over(NewUpstream(func(req *http.Request) (*http.Response, error) {
-		return Reply(http.StatusOK, fmt.Sprint("answer ", answers.Add(1)))(req)
+		return Reply(http.StatusOK, fmt.Sprint("answer ", answers.Add(1)), "X-Own", "value")(req)
 	}))
 	given := make(map[string]string) // answers, and what to
 	for range 2 {                    // what was kept is asked for again
@@ -147,10 +148,14 @@ func ownAnswers(p *probe) {
 			switch {
 			case o.err != nil:
 				p.Errorf("%s came to %v, want an answer", r.name, o)
+				continue
 			case taken && to != r.name:
 				p.Errorf("%s came to %v, which was the answer to %s", r.name, o, to)
+			case o.resp.Header.Get("X-Own") != "value":
+				p.Errorf("%s came with a header that another caller has changed", r.name)
 			}
 			given[o.text] = r.name
+			o.resp.Header.Set("X-Own", "changed by "+r.name)
 		}
 	}
 }

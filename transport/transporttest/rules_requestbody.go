@@ -82,6 +82,7 @@ func requestBodyClosed(p *probe) {
 		times int
 	}{
 		{"an answer", time.Minute, hello, Reply(http.StatusOK, "fine"), 1},
+		{"answers of which some may be kept", time.Minute, helloJSON, Reply(http.StatusOK, "fine"), 3},
 		{"a status of 400", time.Minute, hello, Reply(http.StatusBadRequest, "no"), 1},
 		{"a status of 503", time.Minute, hello, Reply(http.StatusServiceUnavailable, "busy"), 1},
 		{"many failures, so that some are refused", time.Hour, hello, Fail(errReset), 50},
@@ -112,7 +113,8 @@ func requestBodyClosed(p *probe) {
 	}
 }
 
-func hello() io.Reader { return strings.NewReader("hello") }
+func hello() io.Reader     { return strings.NewReader("hello") }
+func helloJSON() io.Reader { return strings.NewReader(`{"data":"hello"}`) }
 
 func uploadStreams(p *probe) {
 	got := make(chan string)
