@@ -40,8 +40,9 @@ func TestSQLiteRation(t *testing.T) {
 	work(t, engine, jobs.RunConfig{
 		Gate: &gate,
 		OnSettled: func(jobs.Settled) {
-			gate.running.Add(-1)
-			if gate.done.Add(1) == 20 {
+			all := gate.done.Add(1) == 20
+			gate.running.Add(-1) // after that, since the next ones are counted against it
+			if all {
 				close(done)
 			}
 		},
