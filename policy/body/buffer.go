@@ -10,7 +10,7 @@ import (
 // that the body can be read from its start without waiting. It returns the
 // error that cut the body short, or nil if it came whole or is longer than
 // maxBytes. In every case the body then gives what the server sent and ends the
-// way it ended.
+// way it ended. One that panics is closed: nobody gets it.
 func Buffer(resp *http.Response, maxBytes int64) error {
 	return new(BufferRoom).Buffer(resp, maxBytes)
 }
@@ -81,6 +81,12 @@ type ahead struct {
 
 // fill reads until the body ends or maxBytes are exceeded.
 func (a *ahead) fill(maxBytes int64) {
+	done := false
+	defer func() {
+		if !done { // the body panicked
+			_ = a.rest.Close()
+		}
+	}()
 	for int64(len(a.head)) <= maxBytes {
 		if len(a.head) == cap(a.head) {
 			a.head = append(a.head, 0)[:len(a.head)]
@@ -89,12 +95,13 @@ func (a *ahead) fill(maxBytes int64) {
 		a.head = a.head[:len(a.head)+n]
 		if err == io.EOF {
 			a.whole = int64(len(a.head)) <= maxBytes
-			return
+			break
 		}
 		if a.err = err; err != nil {
-			return
+			break
 		}
 	}
+	done = true
 }
 
 func (a *ahead) Read(p []byte) (int, error) {

@@ -56,6 +56,17 @@ func TestPanicReachesTheReader(t *testing.T) {
 	})
 }
 
+// A body that panics while it is read ahead has nobody else to close it.
+func TestPanicWhileBuffering(t *testing.T) {
+	src := newExplosive("abc")
+	resp := response(src)
+	var told ends
+	body.Watch(resp, &told)
+	assert.PanicsWithValue(t, "boom", func() { _ = body.Buffer(resp, 10) })
+	assert.Equal(t, 1, src.closed)
+	assert.Equal(t, ends{body.ErrAbandoned}, told, "what the layers below hold is free")
+}
+
 // What a server says of the length of its answer costs no memory.
 func TestLengthIsNotTrusted(t *testing.T) {
 	lying := func() *http.Response {
