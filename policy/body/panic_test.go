@@ -1,6 +1,7 @@
 package body_test
 
 import (
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -65,6 +66,37 @@ func TestPanicWhileBuffering(t *testing.T) {
 	assert.PanicsWithValue(t, "boom", func() { _ = body.Buffer(resp, 10) })
 	assert.Equal(t, 1, src.closed)
 	assert.Equal(t, ends{body.ErrAbandoned}, told, "what the layers below hold is free")
+}
+
+// A watcher that panics at the end of a body does not keep it from being closed.
+func TestPanicOfAWatcher(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, resp *http.Response){
+		"of a drained body":   func(t *testing.T, resp *http.Response) { body.Drain(t.Context(), resp, 10, time.Second) },
+		"of a discarded body": func(t *testing.T, resp *http.Response) { body.Discard(t.Context(), resp, 10, time.Second) },
+		"of a closed body":    func(_ *testing.T, resp *http.Response) { _ = resp.Body.Close() },
+		"of one read ahead":   func(_ *testing.T, resp *http.Response) { _ = body.Buffer(resp, 10) },
+	} {
+		for _, peek := range []int{0, 10} {
+			t.Run(fmt.Sprintf("%s, peek %d", name, peek), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					src := newSource("abc", io.EOF)
+					resp := response(src)
+					body.Watch(resp, atEnd(func() { panic("boom") }))
+					body.Peek(t.Context(), resp, peek, time.Second)
+					assert.PanicsWithValue(t, "boom", func() { end(t, resp) })
+					assert.Equal(t, 1, src.closed)
+				})
+			})
+		}
+	}
+}
+
+// atEnd is a func as a watcher.
+type atEnd func()
+
+func (f atEnd) BodyEnd(err error) error {
+	f()
+	return err
 }
 
 // What a server says of the length of its answer costs no memory.

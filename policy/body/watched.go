@@ -100,9 +100,9 @@ func (b *watched) read(p []byte) (int, error) {
 // takeAll ends a body that has been read ahead to its end. It returns what the
 // reader has not had yet, and true if it came whole and within maxBytes.
 func (b *watched) takeAll(maxBytes int64) ([]byte, bool) {
+	defer func() { _ = b.Close() }() // even if a watcher panics
 	rest, err := b.prefix.rest()
 	_ = b.end(err)
-	_ = b.Close()
 	if err != io.EOF || int64(len(rest)) > maxBytes { //nolint:errorlint // an end is io.EOF itself
 		return nil, false
 	}
