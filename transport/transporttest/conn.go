@@ -27,10 +27,12 @@ type conn struct {
 func (c *conn) Read(p []byte) (int, error)  { return c.in.read(p) }
 func (c *conn) Write(p []byte) (int, error) { return c.out.write(p) }
 
-// Close ends both directions. The other end still reads what is on its way.
+// Close ends both directions. The other end still reads what is on its way. What it
+// says once it knows is not read here any more: a server whose caller has left may end
+// its answer in peace.
 func (c *conn) Close() error {
-	c.out.closeWrite()
 	c.in.closeRead()
+	c.out.closeWrite()
 	return nil
 }
 
