@@ -134,7 +134,7 @@ func Predictions(cfg PredictionsConfig) Layer { return NewMemo(cfg).Wrap }
 // when all who asked have gone. What it returns, errors too, is for all of them,
 // as soon as it comes; Cache-Status says "collapsed" to those who joined. An
 // answer that may not be kept is the first caller's alone, and the others make
-// calls of their own.
+// calls of their own, for which the limits of the layers below begin anew.
 //
 // An answer is kept when a caller has read all of it; one whose callers all close
 // it early leaves nothing. A lifetime counts from the arrival of the header, less

@@ -68,6 +68,9 @@ type Explained struct {
 //     truth those after the first are asked one at a time. Funcs that fetch tokens
 //     or translate bodies take no time, and no memory of their own. Of a failover
 //     inside another one's endpoints, the layers are its first endpoint's.
+//   - Nobody asks the same at the same time. A cache lets who does wait for the call
+//     that is under way; if its answer is not for all, his own begins only then, and
+//     may take as long again.
 //   - Foreign layers send one request for one, and neither wait nor buffer.
 //
 // A limit between bytes does not bound a body: a server may drip. Nor does it
