@@ -38,7 +38,8 @@ func Chain(base http.RoundTripper, layers ...Layer) http.RoundTripper {
 // a new one.
 //
 // What the client does by itself, it does around the layers: its Timeout is a deadline
-// of the caller's, and each redirect that it follows is a call of its own, with a total
+// of the caller's, upon which net/http may put an error of its own in the place of the
+// [policy.Error]; and each redirect that it follows is a call of its own, with a total
 // timeout, attempts and a trail of its own.
 func Wrap(client *http.Client, layers ...Layer) *http.Client {
 	if client == nil {
