@@ -9,7 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
@@ -163,4 +165,26 @@ func remembers(next http.RoundTripper) http.RoundTripper {
 		}
 		return resp, err
 	})(next)
+}
+
+// A layer that refuses more than ten requests in a second breaks no rule either.
+func TestCheckRefuser(t *testing.T) {
+	transporttest.Check(t, func(next http.RoundTripper) http.RoundTripper {
+		var mu sync.Mutex
+		var second, passed int64
+		return layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+			mu.Lock()
+			if now := time.Now().Unix(); now != second {
+				second, passed = now, 0
+			}
+			passed++
+			refused := passed > 10 && req.Context().Err() == nil
+			mu.Unlock()
+			if refused {
+				body.CloseRequest(req)
+				return nil, errors.New("too many requests")
+			}
+			return next.RoundTrip(req)
+		})(next)
+	}, transporttest.MayRefuse())
 }
