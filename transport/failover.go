@@ -34,8 +34,9 @@ import (
 // than the first request's. What stands in the path or in the body is not looked
 // at. If the URL belongs to no endpoint, it is taken for one below a base of its
 // own, and all are strangers to the caller's credentials; a redirect to such a URL
-// is followed to where it says, without them. An answer from an endpoint that was
-// not addressed sets no cookies if it is of another host, and its Location is
+// is followed to where it says, without them. So is any redirect to another place
+// than the first request's if an endpoint has no URL. An answer from an endpoint that
+// was not addressed sets no cookies if it is of another host, and its Location is
 // absolute.
 //
 // One Failover is the health of its endpoints, shared by every transport that it

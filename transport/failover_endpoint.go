@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sparekey/sparekey/policy"
@@ -103,7 +104,8 @@ type origin struct {
 
 // originOf returns where req is from. A client that follows a redirect gives the
 // new request the credentials of the first one, as far as it does not know them
-// for such.
+// for such. An endpoint without a URL is where the caller addressed the first one to:
+// wherever else a server sends it, the credentials of that endpoint would go along.
 func (f *Failover) originOf(req *http.Request) origin {
 	index := f.addressed(req.URL)
 	if req.Response == nil {
@@ -116,7 +118,11 @@ func (f *Failover) originOf(req *http.Request) origin {
 		}
 		first = first.Response.Request
 	}
-	own := index >= 0 && samePlace(first.URL, req.URL) && f.addressed(first.URL) == index
+	stayed := samePlace(first.URL, req.URL)
+	if !stayed && slices.ContainsFunc(f.endpoints, func(e *endpoint) bool { return e.base == nil }) {
+		index = -1
+	}
+	own := index >= 0 && stayed && f.addressed(first.URL) == index
 	return origin{index: index, own: own, astray: index < 0}
 }
 

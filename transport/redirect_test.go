@@ -49,3 +49,31 @@ func TestStandardRedirect(t *testing.T) {
 		})
 	}
 }
+
+// An endpoint without a URL has credentials of its own for where the caller asks, and
+// for nobody to whom a server there redirects him.
+func TestFailoverRedirectWithoutURL(t *testing.T) {
+	tests := []struct{ name, location, want string }{
+		{"another path", "/there", "Bearer own"},
+		{"another host", "http://other.test/there", ""},
+		{"another port", "http://up.test:81/there", ""},
+		{"another scheme", "https://up.test/there", ""},
+		{"another endpoint", "http://second.test/there", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			first, last := transporttest.Reply(http.StatusTemporaryRedirect, "", "Location", tt.location), transporttest.Reply(http.StatusOK, "ok")
+			up := transporttest.NewUpstream(first, last)
+			client := transport.Wrap(&http.Client{Transport: up}, transport.Standard(policy.Stack{Failover: &policy.Failover{Endpoints: []policy.Endpoint{
+				{Name: "first", Header: http.Header{"Authorization": {"Bearer own"}}},
+				{Name: "second", URL: "http://second.test", Header: http.Header{"Authorization": {"Bearer second"}}},
+			}}}))
+			resp, err := client.Get("http://up.test/here")
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Len(t, up.Requests(), 2)
+			assert.Equal(t, "Bearer own", up.Requests()[0].Header.Get("Authorization"))
+			assert.Equal(t, tt.want, up.Requests()[1].Header.Get("Authorization"))
+		})
+	}
+}
