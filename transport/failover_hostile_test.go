@@ -171,3 +171,53 @@ func TestFailoverGivesBackWhatItHeld(t *testing.T) {
 	assert.Len(t, s.asked, 1)
 	assert.InDelta(t, 5, bucket.Tokens(time.Now()), 0.01)
 }
+
+// A caller whose upload stalls while it is read to be translated may leave, and his
+// deadline counts. It is nobody's fault.
+func TestFailoverStalledUpload(t *testing.T) {
+	for name, end := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"the caller leaves": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		},
+		"his time is up": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				endpoints := regions()[:2]
+				endpoints[0].RequestBody = func(text []byte) ([]byte, error) { return text, nil }
+				failover := transport.NewFailover(policy.Failover{Endpoints: endpoints, Ejection: policy.Ejection{Faults: 1}}, nil)
+				s := &sites{}
+				ctx, cancel := end(t.Context())
+				defer cancel()
+				upload, source := io.Pipe()
+				req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://a.test/v1/x", upload)
+				require.NoError(t, err)
+				passed := elapsed()
+				_, _, err = send(t, failover.Wrap(s), req)
+				require.ErrorIs(t, err, ctx.Err())
+				assert.Equal(t, time.Second, passed())
+				assert.Empty(t, s.asked)
+				assert.Zero(t, failover.State()[0].Faults)
+				_, err = source.Write([]byte("late"))
+				require.ErrorIs(t, err, io.ErrClosedPipe, "the upload is closed")
+			})
+		})
+	}
+}
+
+// A panic of the upload is the caller's to recover.
+func TestFailoverPanickingUpload(t *testing.T) {
+	endpoints := regions()[:1]
+	endpoints[0].RequestBody = func(text []byte) ([]byte, error) { return text, nil }
+	req := to(t, "PUT", "http://a.test/v1/x", "text")
+	req.Body = io.NopCloser(io.MultiReader(strings.NewReader("te"), panicking{}))
+	assert.PanicsWithValue(t, "the source", func() { _, _, _ = send(t, over(&sites{}, policy.Failover{Endpoints: endpoints}), req) })
+}
+
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("the source") }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,9 +25,11 @@ func (e *endpoint) translateRequest(out *http.Request) error {
 	if e.RequestBody == nil || !hasBody(out) {
 		return nil
 	}
-	data, err := readAll(out.Body)
+	data, err := readUpload(out)
 	if err == nil {
 		data, err = e.RequestBody(data)
+	} else if telemetry.CallerLeft(out.Context()) {
+		return context.Cause(out.Context())
 	}
 	if err != nil {
 		return &policy.Refusal{Layer: "failover", Reason: "body", Err: fmt.Errorf("%w for endpoint %s: %w", ErrNotTranslated, e.Name, err)}
@@ -78,6 +81,33 @@ func untranslated(err error) policy.Verdict {
 		return e.Verdict
 	}
 	return policy.Verdict{Class: policy.Internal, Again: policy.Elsewhere, Executed: policy.Executed}
+}
+
+// readUpload reads the body of a request to its end and closes it. One that is not in
+// memory may come slowly, or never: who waits for it goes when the request's context
+// ends, and closes it.
+func readUpload(req *http.Request) ([]byte, error) {
+	if new(snapshot).take(req.Body) {
+		return readAll(req.Body)
+	}
+	var data []byte
+	var panicked any
+	err := io.ErrUnexpectedEOF // should the reading goroutine not come to an end
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { panicked = recover() }()
+		data, err = readAll(req.Body)
+	}()
+	select {
+	case <-done:
+	case <-req.Context().Done():
+		return nil, context.Cause(req.Context())
+	}
+	if panicked != nil {
+		panic(panicked) // over there nobody could recover it
+	}
+	return data, err
 }
 
 // readAll reads a body to its end and closes it.
