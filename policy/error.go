@@ -69,10 +69,19 @@ func (e *Error) notes() string {
 	if e.Verdict.RequestID != "" {
 		notes = append(notes, "request "+e.Verdict.RequestID)
 	}
-	if !e.RetryAt.IsZero() {
-		notes = append(notes, "retry at "+e.RetryAt.UTC().Format(time.RFC3339))
+	refusal, refused := errors.AsType[*Refusal](e.Err)
+	if !e.RetryAt.IsZero() && !(refused && refusal.RetryAt.Equal(e.RetryAt)) { // which says so itself
+		notes = append(notes, retryAt(e.RetryAt))
 	}
 	return strings.Join(notes, ", ")
+}
+
+// retryAt says when to come back, to the millisecond and not too early.
+func retryAt(t time.Time) string {
+	if rest := t.Nanosecond() % int(time.Millisecond); rest != 0 {
+		t = t.Add(time.Millisecond - time.Duration(rest))
+	}
+	return "retry at " + t.UTC().Format("2006-01-02T15:04:05.999Z07:00")
 }
 
 // inLine puts the lines of a text, such as those of joined errors, into one. What else
@@ -158,7 +167,7 @@ func (r *Refusal) Error() string {
 	if r.RetryAt.IsZero() {
 		return text
 	}
-	return text + ", retry at " + r.RetryAt.UTC().Format(time.RFC3339Nano)
+	return text + ", " + retryAt(r.RetryAt)
 }
 
 // Unwrap returns Err.

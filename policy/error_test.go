@@ -37,6 +37,11 @@ func TestErrorText(t *testing.T) {
 			},
 			"sparekey: ticket_routing: rate_limited: status 429: Too many requests: EOF (3 attempts, request req_1, retry at 2026-03-14T12:01:30Z)",
 		},
+		{
+			"to come back is said once, and not too early",
+			policy.Error{RetryAt: noon.Add(1), Err: fmt.Errorf("call: %w", &policy.Refusal{Err: errOpen, RetryAt: noon.Add(1)})},
+			"sparekey: unknown: call: transport: circuit breaker is open, retry at 2026-03-14T12:00:00.001Z",
+		},
 		{"no URL", policy.Error{Err: secret}, "sparekey: unknown: EOF"},
 		{"no URL further in", policy.Error{Err: fmt.Errorf("token: %w", fmt.Errorf("refresh: %w", secret))}, "sparekey: unknown: token: refresh: EOF"},
 		{"no URL within a URL's error", policy.Error{Err: &url.Error{Op: "Get", URL: "https://proxy.test?key=1", Err: secret}}, "sparekey: unknown: EOF"},
