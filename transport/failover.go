@@ -143,8 +143,9 @@ type crossing struct {
 	err     error    // the one that tells most
 	kept    spare    // the last answer that was dropped, or the last of those that may pass
 	mayPass struct { // what the same endpoint may do better at
-		kept bool  // the kept answer is of that kind
-		err  error // the last one of that kind, or nil
+		kept    bool           // the kept answer is of that kind
+		err     error          // the last one of that kind, or nil
+		verdict policy.Verdict // on err
 	}
 	replay replay
 }
@@ -337,32 +338,37 @@ func (c *crossing) drop(resp *http.Response, v policy.Verdict) {
 }
 
 // last returns what the crossing comes to, whose last outcome was v: that, or an
-// earlier answer if it is an error. But what may pass comes before what only another
-// endpoint makes up for, as a retry layer around goes on after that alone.
+// earlier answer if it is an error. But an answer that may pass comes before one that
+// only another endpoint makes up for, as a retry layer around goes on after that alone;
+// of an error that may pass it is told.
 func (c *crossing) last(resp *http.Response, err error, v policy.Verdict) (*http.Response, error) {
 	ctx := c.req.Context()
-	repeatable := !c.mayPass.kept && c.mayPass.err != nil && c.lineage != nil && !c.opened
+	repeatable := v.Again != policy.Nobody && !c.mayPass.kept && c.mayPass.err != nil && c.lineage != nil && !c.opened
 	switch {
-	case err != nil && (v.Again == policy.Nobody || !repeatable):
-		return lastAnswer(ctx, nil, c.err, c.kept)
 	case err != nil:
-		return nil, c.mayPass.err
-	case v.Again != policy.Elsewhere || !c.mayPass.kept && !repeatable:
+		resp, err = lastAnswer(ctx, nil, c.err, c.kept)
+	case v.Again != policy.Elsewhere:
 		return resp, nil
+	case c.mayPass.kept:
+		body.Discard(ctx, resp, c.limits.DrainBytes, c.limits.DrainTime)
+		c.kept.resp.Body = body.Bytes(c.kept.body)
+		return c.kept.resp, nil
 	}
-	body.Discard(ctx, resp, c.limits.DrainBytes, c.limits.DrainTime)
-	if repeatable {
+	switch {
+	case repeatable && err != nil:
 		return nil, c.mayPass.err
+	case repeatable:
+		verdict := c.mayPass.verdict
+		c.tried.again.Store(&verdict)
 	}
-	c.kept.resp.Body = body.Bytes(c.kept.body)
-	return c.kept.resp, nil
+	return resp, err
 }
 
 // failed keeps the error that says most: one from the wire, else the refusal that
 // ends soonest.
 func (c *crossing) failed(err error, v policy.Verdict) {
 	if v.Again == policy.Anywhere {
-		c.mayPass.err = err
+		c.mayPass.err, c.mayPass.verdict = err, v
 	}
 	refusal, refused := err.(*policy.Refusal)  //nolint:errorlint // one further in is part of another error
 	earlier, before := c.err.(*policy.Refusal) //nolint:errorlint // likewise

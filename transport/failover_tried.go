@@ -15,6 +15,10 @@ type tried struct {
 	spent atomic.Uint64 // those that the call need not ask again
 	last  atomic.Uint64
 	class atomic.Uint32 // what the last one ended in
+
+	// The verdict on an endpoint to ask again, though what was handed on is the answer
+	// of another, to which that is of no use. It is for the retry layer around.
+	again atomic.Pointer[policy.Verdict]
 }
 
 // add takes note of an endpoint whose outcome was v.
@@ -59,6 +63,16 @@ func (t *tried) from(pool, all uint64, fresh bool) uint64 {
 		}
 	}
 	return pool
+}
+
+// again returns the verdict on an endpoint to ask again, once, or nil.
+func (l *lineage) again() *policy.Verdict {
+	for t := l.tried.Load(); t != nil; t = t.next {
+		if v := t.again.Swap(nil); v != nil {
+			return v
+		}
+	}
+	return nil
 }
 
 // triedAt returns what the call has tried at f, or nil.

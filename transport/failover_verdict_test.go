@@ -119,6 +119,26 @@ func TestFailoverLeavesWhatMayPassToTheRetry(t *testing.T) {
 	}
 }
 
+// When the attempts run out, the caller gets the real answer that there was.
+func TestFailoverAnswersWhenTheRetriesAreSpent(t *testing.T) {
+	for name, status := range map[string]map[string]int{
+		"of the spare one": {"a.test": -1, "b.test": 401},
+		"of the first":     {"a.test": 401, "b.test": -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &sites{status: status}
+				rt := transport.Chain(s, transport.Retry(policy.Retry{Attempts: 3}), transport.NewFailover(policy.Failover{Endpoints: regions()[:2]}, nil).Wrap)
+				got, text, err := send(t, rt, newRegional(t))
+				require.NoError(t, err)
+				assert.Equal(t, 401, got)
+				assert.NotEmpty(t, text)
+				assert.Len(t, s.asked, 3, "the one that may pass is asked twice")
+			})
+		})
+	}
+}
+
 // Without a retry layer there is nobody to ask again: the caller gets a real answer.
 func TestFailoverPrefersAnswersWithoutRetry(t *testing.T) {
 	for _, tt := range []struct {
