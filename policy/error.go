@@ -70,7 +70,7 @@ func (e *Error) notes() string {
 		notes = append(notes, "request "+e.Verdict.RequestID)
 	}
 	refusal, refused := errors.AsType[*Refusal](e.Err)
-	if !e.RetryAt.IsZero() && !(refused && refusal.RetryAt.Equal(e.RetryAt)) { // which says so itself
+	if !e.RetryAt.IsZero() && (!refused || !refusal.RetryAt.Equal(e.RetryAt)) { // which says so itself
 		notes = append(notes, retryAt(e.RetryAt))
 	}
 	return strings.Join(notes, ", ")
