@@ -141,10 +141,10 @@ func firstExpiry(live []*modelCall) time.Time {
 
 // goesOn takes note of a call whose body is read on.
 func (m *model) goesOn(c *modelCall, slow bool, now time.Time) {
-	if c.stay != m.stays || !c.probe || c.over {
+	if c.stay != m.stays || !c.probe {
 		return
 	}
-	if m.pass(now); c.stay != m.stays {
+	if m.pass(now); c.stay != m.stays || c.over {
 		return
 	}
 	if now.Sub(c.began) < m.cfg.ProbeLease {
@@ -156,10 +156,10 @@ func (m *model) goesOn(c *modelCall, slow bool, now time.Time) {
 
 // end counts the outcome of a call.
 func (m *model) end(c *modelCall, o outcome, slow bool, wait time.Duration, now time.Time) {
-	if c.stay != m.stays || c.over {
+	if c.stay != m.stays {
 		return
 	}
-	if m.pass(now); c.stay != m.stays {
+	if m.pass(now); c.stay != m.stays || c.over {
 		return
 	}
 	c.over = true
