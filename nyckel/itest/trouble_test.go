@@ -92,6 +92,63 @@ func TestSQLiteEnqueueTxFull(t *testing.T) {
 	awaitState(t, engine, "after", jobs.Waiting)
 }
 
+// It is all or none, too, if the context of the call ends between two of its statements,
+// or in one, and the transaction has another.
+func TestSQLiteEnqueueTxCancelled(t *testing.T) {
+	engine, store := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{})
+	for n := range int64(30) {
+		var enqueued error
+		id := func(s string) string { return fmt.Sprint(s, " ", n) }
+		err := store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+			_, enqueued = engine.EnqueueTx(endsSoon(ctx, n), tx, jobs.Job{ID: id("one")}, jobs.Job{ID: id("two")}, jobs.Job{ID: id("three")})
+			_, err := engine.EnqueueTx(ctx, tx, jobs.Job{ID: id("after")})
+			return err
+		})
+		require.NoError(t, err, n)
+		want := jobs.Waiting
+		if enqueued != nil {
+			require.ErrorIs(t, enqueued, context.Canceled)
+			want = jobs.Unknown
+		}
+		for job, want := range map[string]jobs.State{"one": want, "two": want, "three": want, "after": jobs.Waiting} {
+			state, _, err := engine.Find(t.Context(), id(job))
+			require.NoError(t, err)
+			assert.Equal(t, want, state, id(job))
+		}
+	}
+}
+
+// endsSoon returns a context that ends when it has been looked at n times.
+func endsSoon(ctx context.Context, n int64) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	looks := &watched{Context: ctx, cancel: cancel}
+	looks.left.Store(n)
+	looks.look()
+	return looks
+}
+
+type watched struct {
+	context.Context
+	cancel context.CancelFunc
+	left   atomic.Int64
+}
+
+func (w *watched) look() {
+	if w.left.Add(-1) < 0 {
+		w.cancel()
+	}
+}
+
+func (w *watched) Done() <-chan struct{} {
+	w.look()
+	return w.Context.Done()
+}
+
+func (w *watched) Err() error {
+	w.look()
+	return w.Context.Err()
+}
+
 // While the database cannot be written to, or has room for small changes only, what
 // was done is not lost: it is settled when it can, and the handler is not called
 // again.

@@ -33,11 +33,16 @@ func (e *Engine) Enqueue(ctx context.Context, js ...jobs.Job) ([]jobs.Receipt, e
 // EnqueueTx is Enqueue within a transaction of the caller, of the store's Update,
 // say: the jobs are there if and when that is committed. Idle workers find them
 // when they poll. After an error none of them is there, whatever becomes of the
-// transaction.
+// transaction. A context that ends meanwhile changes nothing.
 func (e *Engine) EnqueueTx(ctx context.Context, tx *sql.Tx, js ...jobs.Job) ([]jobs.Receipt, error) {
 	if err := e.check(js); err != nil || len(js) == 0 {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	// SQLite rolls back the whole transaction when it interrupts a statement that writes.
+	ctx = context.WithoutCancel(ctx)
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT sparekey_enqueue"); err != nil {
 		return nil, err
 	}
