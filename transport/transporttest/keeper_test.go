@@ -79,9 +79,14 @@ type flight struct {
 	err  error
 }
 
-// shares returns a layer that sends one request for all equal GETs of a time, and
-// gives each caller after the first what each makes of its answer.
-func shares(each func(*http.Response) *http.Response) transporttest.Layer {
+// A sharer sends one request for all equal GETs of a time.
+type sharer struct {
+	each func(*http.Response) *http.Response // what each caller after the first gets of its answer
+	fate bool                                // its error is that of all; else one of the others sends another
+}
+
+// layer returns the sharer as a layer.
+func (s sharer) layer() transporttest.Layer {
 	return func(next http.RoundTripper) http.RoundTripper {
 		var mu sync.Mutex
 		flights := make(map[string]*flight)
@@ -90,17 +95,20 @@ func shares(each func(*http.Response) *http.Response) transporttest.Layer {
 				return next.RoundTrip(req)
 			}
 			mu.Lock()
-			if f := flights[wholeKey(req)]; f != nil {
+			for f := flights[wholeKey(req)]; f != nil; f = flights[wholeKey(req)] {
 				mu.Unlock()
 				select {
 				case <-f.done:
 				case <-req.Context().Done():
 					return nil, context.Cause(req.Context())
 				}
-				if f.err != nil {
+				switch {
+				case f.err == nil:
+					return s.each(f.resp), nil
+				case s.fate:
 					return nil, f.err
 				}
-				return each(f.resp), nil
+				mu.Lock()
 			}
 			f := &flight{done: make(chan struct{}), err: errors.New("the first caller panicked")}
 			flights[wholeKey(req)] = f
@@ -112,15 +120,38 @@ func shares(each func(*http.Response) *http.Response) transporttest.Layer {
 				close(f.done)
 			}()
 			f.resp, f.err = next.RoundTrip(req)
+			if f.err == nil && f.resp.Header.Get("X-Field") != "" { // those of the rule, of which none is a stream
+				var data taken
+				data, f.err = take(f.resp)
+				f.resp.Body = &shared{ReadCloser: data.open(), text: data.text}
+			}
 			return f.resp, f.err
 		})(next)
 	}
 }
 
+// A shared body is read by one at a time.
+type shared struct {
+	io.ReadCloser
+	text []byte
+	mu   sync.Mutex
+}
+
+func (s *shared) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ReadCloser.Read(p)
+}
+
+// sharesAll gives the answer itself.
+func sharesAll(resp *http.Response) *http.Response { return resp }
+
 // sharesHeader gives a body of its own.
 func sharesHeader(resp *http.Response) *http.Response {
 	own := *resp
-	own.Body = io.NopCloser(bytes.NewReader([]byte("an answer")))
+	if whole, ok := resp.Body.(*shared); ok {
+		own.Body = taken{text: whole.text}.open()
+	}
 	return &own
 }
 

@@ -97,21 +97,22 @@ func equalCalls(p *probe) {
 		var all sync.WaitGroup
 		all.Go(func() { call(leave(p.Context(), time.Second)) })
 		synctest.Wait() // he is the first of them
-		for caller := range callers {
-			all.Go(func() {
-				o := call(p.Context())
-				switch {
-				case p.refuse && o.err != nil:
-				case !o.is(p, http.StatusOK, page):
-					p.Errorf("one equal %s of many came to %v, want %s", method, o, brief(page))
-				case o.resp.Header.Get("X-Field") != "value":
-					p.Errorf("one equal %s of many has a header that another caller has changed", method)
-				default:
-					o.resp.Header.Set("X-Field", fmt.Sprint("of caller ", caller))
-				}
-			})
+		got := make([]outcome, callers)
+		for i := range got {
+			all.Go(func() { got[i] = call(p.Context()) })
 		}
 		all.Wait()
+		for i, o := range got { // one by one, for a header may be that of several
+			switch {
+			case p.refuse && o.err != nil:
+			case !o.is(p, http.StatusOK, page):
+				p.Errorf("one equal %s of many came to %v, want %s", method, o, brief(page))
+			case o.resp.Header.Get("X-Field") != "value":
+				p.Errorf("one equal %s of many has a header that another caller has changed", method)
+			default:
+				o.resp.Header.Set("X-Field", fmt.Sprint("of caller ", i))
+			}
+		}
 	}
 }
 
