@@ -265,7 +265,7 @@ func (w *walker) shown(path, at, text string) string {
 		return mask
 	}
 	if strings.HasSuffix(path, "URL") {
-		text = withoutQuery(text)
+		text = withoutSecrets(text)
 	}
 	for _, secret := range w.hide {
 		if len(secret) >= leastSecret {
@@ -281,9 +281,14 @@ func (w *walker) isSecret(path string) bool {
 	return isHeader && policy.IsSecret(strings.TrimSuffix(field, "]")) || strings.HasSuffix(path, "Secret")
 }
 
-// withoutQuery returns a URL without what may be a secret. It was checked that there is
-// no user in it; references may be anywhere.
-func withoutQuery(text string) string {
+// aUser finds those who are in URLs.
+var aUser = regexp.MustCompile(`//[^/?#]*@`)
+
+// withoutSecrets returns a URL without its query and user, in which references may be
+// anywhere. It was checked that there is no user, but not in a default that a
+// reference did not need.
+func withoutSecrets(text string) string {
+	text = aUser.ReplaceAllString(text, "//"+mask+"@")
 	address, _, found := strings.Cut(text, "?")
 	if !found {
 		return text

@@ -75,13 +75,14 @@ accounts: {main: {client_id: me, client_secret: canary-1}}
 endpoints:
   a: {url: "https://a.test/?key=canary-2", header: {X-Api-Key: canary-3}}
   c: {url: "https://${HOST:-c.test}/v1?key=canary-5&at=${AT:-1}"}
+  d: {url: "${GIVEN:-https://ann:canary-6@d.test/v1}"}
 functions:
   f: {failover: {endpoints: [a, {name: b, url: "https://b.test", header: {Authorization: canary-4}}]}}
-`), nil)
+`), func(name string) (string, bool, error) { return "https://d.test/v1", name == "GIVEN", nil })
 	require.NoError(t, err)
 	settings := fmt.Sprint(p.Settings())
 	assert.NotContains(t, settings, "canary")
-	assert.Equal(t, 5, strings.Count(settings, "********"), settings)
+	assert.Equal(t, 6, strings.Count(settings, "********"), settings)
 	assert.Contains(t, settings, "https://${HOST:-c.test}/v1?********")
 }
 
