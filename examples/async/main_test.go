@@ -187,8 +187,6 @@ func (s *stopper) Write(p []byte) (int, error) {
 	return s.Buffer.Write(p)
 }
 
-// What the service does not take is given up, told with its line, and tried again
-// by the next run.
 // Texts that wait as the account is in trouble say so.
 func TestAccountInTrouble(t *testing.T) {
 	t.Setenv("NYCKEL_CLIENT_ID", "me")
@@ -208,6 +206,8 @@ func TestAccountInTrouble(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(progress.String(), "texts wait for 10m0s: "), "%s", progress)
 }
 
+// What the service does not take is given up, told with its line, and tried again
+// by the next run.
 func TestGivenUp(t *testing.T) {
 	input, db := writeTexts(t, 10), filepath.Join(t.TempDir(), "async.db")
 	sim, url, id := serve(t, 0)
