@@ -28,8 +28,9 @@ type WriterOptions struct {
 	// brought it. Nil means that it is only counted.
 	OnDrop func(Prediction)
 
-	// OnError is told of each attempt to record that failed, and will be repeated.
-	// It may be called from several goroutines.
+	// OnError is told of each attempt to record that failed, and will be repeated
+	// unless the store was closed ([ErrClosed]). It may be called from several
+	// goroutines.
 	OnError func(error)
 }
 
