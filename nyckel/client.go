@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/sparekey/sparekey/cache"
@@ -39,8 +38,7 @@ type Client struct {
 	management *http.Client // with the stack for managing calls
 	inFlight   int          // how many calls the limiter lets through at once
 	images     *darkroom
-	recorder   Recorder  // may be nil
-	trails     *sync.Map // has those of callers, while a call is using them
+	recorder   Recorder // may be nil
 }
 
 // A Function says which function of the account a name stands for, and how it is
@@ -100,7 +98,6 @@ func New(options ...Option) (*Client, error) {
 		inFlight:  accountLimit(o.limit).InFlight,
 		images:    newDarkroom(),
 		recorder:  o.recorder,
-		trails:    new(sync.Map),
 	}
 	source := o.source
 	if source == nil {

@@ -30,8 +30,7 @@ func (c *Client) Invoke(ctx context.Context, name string, input Input, options .
 	if err != nil {
 		return nil, fmt.Errorf("nyckel: %w", err)
 	}
-	ctx, trail := c.trailFor(ctx)
-	defer c.trails.Delete(trail)
+	ctx, trail := trailFor(ctx)
 	prediction, err := ask[Prediction](ctx, c, q, trail)
 	c.record(ctx, q, Record{Prediction: prediction, Err: err, Start: start, Trail: trail})
 	return prediction, err
@@ -43,26 +42,17 @@ func askOnce[T any](ctx context.Context, c *Client, k *kind, name string, input 
 	if err != nil {
 		return nil, fmt.Errorf("nyckel: %w", err)
 	}
-	ctx, trail := c.trailFor(ctx)
-	defer c.trails.Delete(trail)
+	ctx, trail := trailFor(ctx)
 	return ask[T](ctx, c, q, trail)
 }
 
-// trailFor returns the trail that the caller made for this call, or a new one. Of calls
-// that begin at once on one context, one has the caller's.
-func (c *Client) trailFor(ctx context.Context) (context.Context, *telemetry.Trail) {
-	t := telemetry.FromContext(ctx)
-	if t == nil {
-		return telemetry.NewContext(ctx)
+// trailFor returns the trail that the caller made for this call, or a new one if
+// another call has it.
+func trailFor(ctx context.Context) (context.Context, *telemetry.Trail) {
+	if t := telemetry.FromContext(ctx); t.Reserve() {
+		return ctx, t
 	}
-	if _, taken := c.trails.LoadOrStore(t, true); taken {
-		return telemetry.NewContext(ctx)
-	}
-	if t.Function() != "" || t.AttemptCount() > 0 || t.Duration() > 0 { // an earlier call's
-		c.trails.Delete(t)
-		return telemetry.NewContext(ctx)
-	}
-	return ctx, t
+	return telemetry.NewContext(ctx)
 }
 
 // ask makes the call and reads its answer, which is of the type T. trail is the one

@@ -365,8 +365,8 @@ func TestInvokeTrailOfTheCaller(t *testing.T) {
 	})
 }
 
-// Calls that begin at once on one context have a trail each, though both have seen that
-// nobody used it before.
+// Calls that begin at once on one context have a trail each, though all have seen that
+// nobody used it before, whether of one client or of several.
 func TestInvokeTrailIsOfOneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var book ledger
@@ -378,18 +378,23 @@ func TestInvokeTrailIsOfOneCall(t *testing.T) {
 			}
 			return s.RoundTrip(req)
 		})
-		client := s.client(t, policy.Stack{}, nyckel.WithRecorder(&book),
-			nyckel.WithHTTPClient(&http.Client{Transport: wire, Jar: slowJar{}}))
+		newClient := func() *nyckel.Client {
+			return s.client(t, policy.Stack{}, nyckel.WithRecorder(&book),
+				nyckel.WithHTTPClient(&http.Client{Transport: wire, Jar: slowJar{}}))
+		}
+		client, other := newClient(), newClient()
 		ctx, _ := telemetry.NewContext(t.Context())
 		var wg sync.WaitGroup
 		for input, attempts := range map[nyckel.Text]int{"down": 3, "missing": 1} {
-			wg.Go(func() {
-				_, err := client.Invoke(ctx, "tickets", input)
-				assert.Equal(t, attempts, policy.ErrorOf(err).Attempts, input)
-			})
+			for _, c := range []*nyckel.Client{client, other} {
+				wg.Go(func() {
+					_, err := c.Invoke(ctx, "tickets", input)
+					assert.Equal(t, attempts, policy.ErrorOf(err).Attempts, input)
+				})
+			}
 		}
 		wg.Wait()
-		require.Len(t, book.records, 2)
+		require.Len(t, book.records, 4)
 		for _, r := range book.records {
 			assert.Equal(t, policy.ErrorOf(r.Err).Attempts, r.Trail.AttemptCount())
 		}

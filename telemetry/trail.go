@@ -18,7 +18,8 @@ import (
 // its body last and may be read at any time. It is safe for concurrent use; all
 // methods work on a nil Trail, which records nothing.
 type Trail struct {
-	claimed  atomic.Bool // a call is using it
+	claimed  atomic.Bool // a call is using it, or has
+	reserved atomic.Bool // a call is to use it
 	recorder *recorder   // set when claimed; nil records nowhere else
 
 	mu       sync.Mutex
@@ -151,6 +152,13 @@ type trailKey struct{}
 func NewContext(ctx context.Context) (context.Context, *Trail) {
 	c := &trailContext{Context: ctx}
 	return c, &c.trail
+}
+
+// Reserve reports whether no call has the trail or is to have it, and keeps it for the
+// call of whoever asks: a client that wants to know a call's trail before it begins, and
+// that makes a new one if it must. On a nil Trail it reports false.
+func (t *Trail) Reserve() bool {
+	return t != nil && !t.claimed.Load() && t.reserved.CompareAndSwap(false, true)
 }
 
 // trailContext is a context and its trail in one piece.

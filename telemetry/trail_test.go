@@ -257,6 +257,24 @@ func TestNilTrail(t *testing.T) {
 	assert.Equal(t, "level=INFO msg=called trail.function=\"\" trail.source=\"\" trail.attempts=0 trail.waited=0s trail.duration=0s\n", b.String())
 }
 
+// A trail is one call's, whether that is under way, over or yet to come.
+func TestTrailReserve(t *testing.T) {
+	var none *telemetry.Trail
+	assert.False(t, none.Reserve())
+	_, trail := telemetry.NewContext(t.Context())
+	assert.True(t, trail.Reserve())
+	assert.False(t, trail.Reserve())
+
+	ctx, trail := telemetry.NewContext(t.Context())
+	_, err := send(t, stack(routing, roundTrip(func(*http.Request) (*http.Response, error) {
+		assert.False(t, trail.Reserve(), "meanwhile")
+		return answer(200, ""), nil
+	})), ctx)
+	require.NoError(t, err)
+	require.Equal(t, 1, trail.AttemptCount())
+	assert.False(t, trail.Reserve(), "afterwards")
+}
+
 // TestUnclaimedTrail: without the layers around it, a trail keeps what it is
 // told, and nothing else happens.
 func TestUnclaimedTrail(t *testing.T) {
