@@ -145,7 +145,7 @@ type crossing struct {
 	mayPass struct { // what the same endpoint may do better at
 		kept    bool           // the kept answer is of that kind
 		err     error          // the last one of that kind, or nil
-		verdict policy.Verdict // on err
+		verdict policy.Verdict // the last one of that kind, if any
 	}
 	replay replay
 }
@@ -327,7 +327,10 @@ func (c *crossing) mark(to *endpoint, resp *http.Response) {
 // drop ends an answer, since another endpoint is asked, and keeps it.
 func (c *crossing) drop(resp *http.Response, v policy.Verdict) {
 	mayPass := v.Again == policy.Anywhere
-	if c.mayPass.kept && !mayPass {
+	switch {
+	case mayPass:
+		c.mayPass.verdict = v
+	case c.mayPass.kept:
 		body.Discard(c.req.Context(), resp, c.limits.DrainBytes, c.limits.DrainTime)
 		return
 	}
@@ -339,11 +342,10 @@ func (c *crossing) drop(resp *http.Response, v policy.Verdict) {
 
 // last returns what the crossing comes to, whose last outcome was v: that, or an
 // earlier answer if it is an error. But an answer that may pass comes before one that
-// only another endpoint makes up for, as a retry layer around goes on after that alone;
-// of an error that may pass it is told.
+// only another endpoint makes up for, as a retry layer around goes on after that alone.
+// Of what may pass and is not handed on, it is told.
 func (c *crossing) last(resp *http.Response, err error, v policy.Verdict) (*http.Response, error) {
 	ctx := c.req.Context()
-	repeatable := v.Again != policy.Nobody && !c.mayPass.kept && c.mayPass.err != nil && c.lineage != nil && !c.opened
 	switch {
 	case err != nil:
 		resp, err = lastAnswer(ctx, nil, c.err, c.kept)
@@ -354,12 +356,13 @@ func (c *crossing) last(resp *http.Response, err error, v policy.Verdict) (*http
 		c.kept.resp.Body = body.Bytes(c.kept.body)
 		return c.kept.resp, nil
 	}
+	retried := c.lineage != nil && !c.opened && v.Again != policy.Nobody
 	switch {
-	case repeatable && err != nil:
-		return nil, c.mayPass.err
-	case repeatable:
-		verdict := c.mayPass.verdict
-		c.tried.again.Store(&verdict)
+	case !retried || c.mayPass.verdict.Again != policy.Anywhere:
+	case err == nil:
+		c.lineage.again.Store(&again{resp, c.mayPass.verdict})
+	case c.mayPass.err != nil:
+		err = c.mayPass.err
 	}
 	return resp, err
 }

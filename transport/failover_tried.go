@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net/http"
 	"sync/atomic"
 
 	"github.com/sparekey/sparekey/policy"
@@ -15,10 +16,6 @@ type tried struct {
 	spent atomic.Uint64 // those that the call need not ask again
 	last  atomic.Uint64
 	class atomic.Uint32 // what the last one ended in
-
-	// The verdict on an endpoint to ask again, though what was handed on is the answer
-	// of another, to which that is of no use. It is for the retry layer around.
-	again atomic.Pointer[policy.Verdict]
 }
 
 // add takes note of an endpoint whose outcome was v.
@@ -65,16 +62,6 @@ func (t *tried) from(pool, all uint64, fresh bool) uint64 {
 	return pool
 }
 
-// again returns the verdict on an endpoint to ask again, once, or nil.
-func (l *lineage) again() *policy.Verdict {
-	for t := l.tried.Load(); t != nil; t = t.next {
-		if v := t.again.Swap(nil); v != nil {
-			return v
-		}
-	}
-	return nil
-}
-
 // triedAt returns what the call has tried at f, or nil.
 func (l *lineage) triedAt(f *Failover) *tried {
 	for t := l.tried.Load(); t != nil; t = t.next {
@@ -96,4 +83,21 @@ func (l *lineage) triesAt(f *Failover) *tried {
 			return l.triedAt(f)
 		}
 	}
+}
+
+// again is the verdict on an endpoint to ask again, though what was handed on is resp, the
+// answer of another, to which that is of no use. It is for the retry layer around.
+type again struct {
+	resp    *http.Response
+	verdict policy.Verdict
+}
+
+// verdictOn returns v, that on resp, or what a failover below says instead.
+func (l *lineage) verdictOn(resp *http.Response, v policy.Verdict) policy.Verdict {
+	if v.Again == policy.Elsewhere {
+		if a := l.again.Load(); a != nil && a.resp == resp {
+			return a.verdict
+		}
+	}
+	return v
 }

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"strings"
@@ -75,7 +76,7 @@ func TestFailoverRefusingAnswer(t *testing.T) {
 // A spare endpoint that cannot help, as its credentials are wrong, does not keep the
 // retry layer from asking again where the trouble may pass.
 func TestFailoverLeavesWhatMayPassToTheRetry(t *testing.T) {
-	const refused = -1 // a connection
+	const refused, untrusted = -1, -2 // a connection, a certificate
 	for _, tt := range []struct {
 		name   string
 		status [3]int // of a, b and c, where the first one that may pass is well when it is asked again
@@ -85,6 +86,7 @@ func TestFailoverLeavesWhatMayPassToTheRetry(t *testing.T) {
 		{"the first cannot be reached", [3]int{refused, 401}, []string{"a", "b", "a"}},
 		{"the second", [3]int{401, 503}, []string{"a", "b", "b"}},
 		{"the second cannot be reached", [3]int{401, refused}, []string{"a", "b", "b"}},
+		{"the first cannot be reached, nor the second trusted", [3]int{refused, untrusted}, []string{"a", "b", "a"}},
 		{"between two", [3]int{401, 503, 402}, []string{"a", "b", "c", "b"}},
 		{"before two", [3]int{503, 401, 402}, []string{"a", "b", "c", "a"}},
 		{"before two, out of reach", [3]int{refused, 401, 402}, []string{"a", "b", "c", "a"}},
@@ -102,6 +104,8 @@ func TestFailoverLeavesWhatMayPassToTheRetry(t *testing.T) {
 						return replied(req, http.StatusOK, "fine"), nil
 					case status == refused:
 						return nil, errDial
+					case status == untrusted:
+						return nil, x509.UnknownAuthorityError{}
 					}
 					return replied(req, status, "no"), nil
 				})
@@ -117,6 +121,62 @@ func TestFailoverLeavesWhatMayPassToTheRetry(t *testing.T) {
 			})
 		})
 	}
+}
+
+// It makes no difference that the answer which may pass is too long to be kept.
+func TestFailoverLeavesALongAnswerToTheRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []string
+		rt := transport.Chain(transport.Func(func(req *http.Request) (*http.Response, error) {
+			asked = append(asked, req.URL.Host)
+			switch {
+			case req.URL.Host == "b.test":
+				return replied(req, http.StatusUnauthorized, "no"), nil
+			case len(asked) == 1:
+				return replied(req, http.StatusServiceUnavailable, strings.Repeat("busy ", 1<<20)), nil
+			}
+			return replied(req, http.StatusOK, "fine"), nil
+		}), transport.Retry(policy.Retry{}), transport.NewFailover(policy.Failover{Endpoints: regions()[:2]}, nil).Wrap)
+		_, text, err := send(t, rt, newRegional(t))
+		require.NoError(t, err)
+		assert.Equal(t, "fine", text)
+		assert.Equal(t, []string{"a.test", "b.test", "a.test"}, asked)
+	})
+}
+
+// That another endpoint may be asked again is said of one answer only: of what a layer in
+// between comes to when it sends the request again, as with a new token, it says nothing.
+func TestFailoverVerdictIsOfOneAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []string
+		wire := transport.Func(func(req *http.Request) (*http.Response, error) {
+			asked = append(asked, req.URL.Host)
+			switch {
+			case req.URL.Host == "b.test":
+				return replied(req, http.StatusUnauthorized, "no"), nil
+			case len(asked) == 1:
+				return nil, errDial
+			}
+			return replied(req, http.StatusNotFound, "none"), nil
+		})
+		renew := func(next http.RoundTripper) http.RoundTripper {
+			return transport.Func(func(req *http.Request) (*http.Response, error) {
+				resp, err := next.RoundTrip(req)
+				if err == nil && resp.StatusCode == http.StatusUnauthorized {
+					_ = resp.Body.Close()
+					resp, err = next.RoundTrip(req)
+				}
+				return resp, err
+			})
+		}
+		rt := transport.Chain(wire, transport.Retry(policy.Retry{}), renew, transport.NewFailover(policy.Failover{Endpoints: regions()[:2]}, nil).Wrap)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.test/x", nil)
+		require.NoError(t, err)
+		status, _, err := send(t, rt, req)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusNotFound, status)
+		assert.Equal(t, []string{"a.test", "b.test", "a.test"}, asked)
+	})
 }
 
 // When the attempts run out, the caller gets the real answer that there was.

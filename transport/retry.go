@@ -140,12 +140,7 @@ func (c *retried) attempts() int {
 // judge returns the verdict on an attempt. A small answer is read to its end
 // first, so that one that was cut short counts as such.
 func (c *retried) judge(req *http.Request, resp *http.Response, err error) policy.Verdict {
-	verdict := telemetry.Judge(req, resp, err, c.cfg.Classify)
-	if verdict.Again == policy.Elsewhere {
-		if v := c.lineage.again(); v != nil {
-			return *v
-		}
-	}
+	verdict := c.lineage.verdictOn(resp, telemetry.Judge(req, resp, err, c.cfg.Classify))
 	if verdict.Class != policy.OK || !c.buffers(req, resp) {
 		return verdict
 	}

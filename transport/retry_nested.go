@@ -30,6 +30,7 @@ type lineage struct {
 	hedging atomic.Pointer[hedge] // the layer that may send it beside itself, nil if none did yet
 
 	tried atomic.Pointer[tried] // what a failover below knows of the call
+	again atomic.Pointer[again] // what one below says of its last answer, if that is not all there is to say
 
 	first http.Request    // the one that is sent first
 	room  body.BufferRoom // for an answer
