@@ -1,6 +1,9 @@
 package telemetry
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Branch is one of the requests that a call has under way beside each other, as
 // hedges are. Where its answer came from counts once it is chosen. All methods
@@ -25,13 +28,14 @@ func NewBranch(ctx context.Context, hedge bool) (context.Context, *Branch) {
 	return context.WithValue(ctx, branchKey{}, b), b
 }
 
-// Chosen says that the caller gets this branch's answer.
+// Chosen says that the caller gets this branch's answer. The others wait no longer.
 func (b *Branch) Chosen(ctx context.Context) {
 	if b == nil {
 		return
 	}
 	b.trail.mu.Lock()
 	b.chosen = true
+	b.trail.stopWaitsLocked(time.Now())
 	answer := b.answer
 	b.trail.mu.Unlock()
 	if answer.Source != "" {

@@ -247,9 +247,7 @@ func (t *Trail) finish() ending {
 	t.ended = true
 	t.judged = nil // they hold responses and their requests
 	t.judgedRoom = [1]judgement{}
+	t.stopWaitsLocked(t.start.Add(t.duration))
 	met := t.metLocked()
-	if met.pending != nil {
-		met.stopLocked(t.start.Add(t.duration))
-	}
 	return ending{t.function, t.answer, t.duration, met.waited, met.reason}
 }

@@ -34,10 +34,14 @@ func (t *trouble) takeWaitLocked(b *Branch) time.Duration {
 	return 0
 }
 
-// stopLocked ends the waits that are still under way: what is left of them is none.
-func (t *trouble) stopLocked(now time.Time) {
-	for _, w := range t.pending {
-		t.waited -= max(0, w.due.Sub(now))
+// stopWaitsLocked ends the waits that are still under way: what is left of them is none.
+func (t *Trail) stopWaitsLocked(now time.Time) {
+	met := t.troubles
+	if met == nil {
+		return
 	}
-	t.pending = nil
+	for _, w := range met.pending {
+		met.waited -= max(0, w.due.Sub(now))
+	}
+	met.pending = nil
 }

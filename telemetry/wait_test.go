@@ -84,3 +84,29 @@ func TestTrailWaitsOfBranches(t *testing.T) {
 	}
 	assert.Equal(t, []time.Duration{0, time.Minute, time.Hour}, waited)
 }
+
+// A branch that another one was chosen over waits no longer, however long the chosen
+// answer takes to be read.
+func TestTrailWaitOfABranchThatLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, trail := telemetry.NewContext(t.Context())
+		beside := func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(req *http.Request) (*http.Response, error) {
+				one, _ := telemetry.NewBranch(req.Context(), false)
+				two, hedge := telemetry.NewBranch(req.Context(), true)
+				trail.Waits(one, 10*time.Second, policy.Overloaded)
+				time.Sleep(3 * time.Second)
+				resp, err := next.RoundTrip(req.WithContext(two))
+				hedge.Chosen(req.Context())
+				return resp, err
+			})
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://up.test/", nil)
+		require.NoError(t, err)
+		resp, err := stack(routing, upstream(200, "fine"), beside).RoundTrip(req)
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, 3*time.Second, trail.Waited())
+	})
+}
