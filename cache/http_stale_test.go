@@ -281,6 +281,40 @@ func TestHTTPSoftTimeout(t *testing.T) {
 			assert.Equal(t, int64(1+2+10+1), upstream.calls.Load())
 		})
 	})
+	t.Run("of a call for one alone", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			upstream := saying(header, func(*http.Request) string { return "x" })
+			rt := cache.HTTP(cache.HTTPConfig{SoftTimeout: time.Second})(upstream)
+			ask(t, rt, get(t))
+			time.Sleep(15 * time.Second)
+			upstream.respond = func(*http.Request) (*http.Response, error) { return nil, errDown }
+			assert.Contains(t, status(t, rt, get(t)), "; detail=stale-if-error", "and nothing is fetched behind callers for a while")
+
+			var took time.Duration
+			upstream.respond = func(req *http.Request) (*http.Response, error) {
+				time.Sleep(took) // whatever becomes of the request
+				resp := response(http.StatusOK, "mine")
+				resp.Request = req
+				resp.Header.Set("Vary", "*")
+				return resp, nil
+			}
+			_, text := ask(t, rt, get(t))
+			assert.Equal(t, "mine", text)
+			took = time.Second / 2
+			resp, err := rt.RoundTrip(get(t))
+			require.NoError(t, err)
+			time.Sleep(time.Second) // it came in time
+			require.NoError(t, resp.Request.Context().Err())
+			data, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			assert.Equal(t, "mine", string(data))
+			require.NoError(t, resp.Body.Close())
+			assert.Error(t, resp.Request.Context().Err(), "nothing of the call is left")
+			took = 2 * time.Second
+			assert.Contains(t, status(t, rt, get(t)), "; detail=soft-timeout")
+			upstream.requireAllClosed(t)
+		})
+	})
 	t.Run("past its time", func(t *testing.T) {
 		for before, want := range map[time.Duration]string{time.Second + 1: "stale", time.Second: ""} {
 			synctest.Test(t, func(t *testing.T) {
