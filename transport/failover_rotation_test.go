@@ -417,3 +417,24 @@ func TestFailoverHastyCallers(t *testing.T) {
 		require.NoError(t, ask(2*usual), "another one answers")
 	})
 }
+
+// An endpoint that says by itself, and quickly, that something took too long has told
+// enough: no caller was in a hurry.
+func TestFailoverQuickTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sites{status: map[string]int{}, delay: map[string]time.Duration{"a.test": time.Second}}
+		failover := transport.NewFailover(policy.Failover{Endpoints: regions()[:2]}, nil)
+		rt := failover.Wrap(s)
+		ask := func() {
+			status, _, err := send(t, rt, newRegional(t))
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusOK, status)
+		}
+		ask()
+		s.delay["a.test"], s.status["a.test"] = 0, http.StatusGatewayTimeout
+		for range 3 {
+			ask()
+		}
+		assert.Equal(t, int64(3), failover.State()[0].Faults)
+	})
+}
