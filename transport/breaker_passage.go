@@ -46,7 +46,7 @@ func (p *passage) answered(resp *http.Response, err error, v policy.Verdict) {
 	case v.Class.IsFault(), resp.StatusCode == http.StatusSwitchingProtocols:
 		p.settle(v)
 	case p.permit.lease != 0:
-		body.Watch(resp, probing{p})
+		body.Watch(resp, probing{impatient{p}})
 	case p.limited:
 		body.Watch(resp, impatient{p})
 	default:
@@ -92,13 +92,10 @@ func (p impatient) BodyGot() {}
 
 // probing is the passage of a probe, which shows that it does not hang whenever its
 // reader comes for more.
-type probing struct{ *passage }
+type probing struct{ impatient }
 
 // BodyRead implements [body.Pacer].
 func (p probing) BodyRead(now time.Time) {
-	p.waiting = now
+	p.impatient.BodyRead(now)
 	p.breaker.announce(p.ctx, p.breaker.machine.goesOn(p.permit, policy.Verdict{Class: p.class, Wait: p.wait}, p.slow, now))
 }
-
-// BodyGot implements [body.Pacer].
-func (p probing) BodyGot() {}

@@ -1,6 +1,9 @@
 package transport
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // probes are the requests that a half-open breaker lets through. Each holds a
 // lease, so that one that hangs does not keep its place for ever. It is renewed while
@@ -39,24 +42,28 @@ func (p *probes) begin(now time.Time, term time.Duration) (id uint64) {
 // renew has a lease last for another term. It reports false, with nothing done, if the
 // probe has been under way for a whole one.
 func (p *probes) renew(id uint64, now time.Time, term time.Duration) bool {
-	for i := range p.leases {
-		if l := &p.leases[i]; l.id == id {
-			if now.Sub(l.began) >= term {
-				return false
-			}
-			l.expires = now.Add(term)
-		}
+	i := p.index(id)
+	switch {
+	case i < 0:
+		return true
+	case now.Sub(p.leases[i].began) >= term:
+		return false
 	}
+	p.leases[i].expires = now.Add(term)
 	return true
 }
 
 // end takes a lease back, and reports whether it was there.
 func (p *probes) end(id uint64) bool {
-	for i, l := range p.leases {
-		if l.id == id {
-			p.leases = append(p.leases[:i], p.leases[i+1:]...)
-			return true
-		}
+	i := p.index(id)
+	if i < 0 {
+		return false
 	}
-	return false
+	p.leases = slices.Delete(p.leases, i, i+1)
+	return true
+}
+
+// index returns where a lease is, -1 for nowhere.
+func (p *probes) index(id uint64) int {
+	return slices.IndexFunc(p.leases, func(l lease) bool { return l.id == id })
 }

@@ -353,8 +353,7 @@ func (c *crossing) last(resp *http.Response, err error, v policy.Verdict) (*http
 		return resp, nil
 	case c.mayPass.kept:
 		body.Discard(ctx, resp, c.limits.DrainBytes, c.limits.DrainTime)
-		c.kept.resp.Body = body.Bytes(c.kept.body)
-		return c.kept.resp, nil
+		return c.kept.answer(), nil
 	}
 	retried := c.lineage != nil && !c.opened && v.Again != policy.Nobody
 	switch {

@@ -298,12 +298,17 @@ func (s *spare) keep(ctx context.Context, resp *http.Response, cfg *policy.Retry
 	}
 }
 
+// answer returns the response that is kept, to be read from its start.
+func (s *spare) answer() *http.Response {
+	s.resp.Body = body.Bytes(s.body)
+	return s.resp
+}
+
 // lastAnswer returns what the caller gets in the end: the outcome of the last
 // attempt, or an earlier real answer if that was none. Who has left gets none.
 func lastAnswer(ctx context.Context, resp *http.Response, err error, kept spare) (*http.Response, error) {
 	if err != nil && kept.resp != nil && !telemetry.CallerLeft(ctx) {
-		kept.resp.Body = body.Bytes(kept.body)
-		return kept.resp, nil
+		return kept.answer(), nil
 	}
 	return resp, err
 }
