@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,8 @@ const (
 // A meter knows about how much a queue holds: what it held when it was last
 // counted, and what this process has added since.
 type meter struct {
+	noted atomic.Bool // the queue is in the list of all
+
 	mu      sync.Mutex // guards the rest, and makes one producer count for all
 	counted time.Time
 	good    time.Duration // for how long the count is good
@@ -46,7 +49,7 @@ type execer interface {
 func (e *Engine) note(ctx context.Context, db execer, js []jobs.Job) error {
 	var names []string
 	for _, j := range js {
-		if !e.isNoted(j.Queue) {
+		if !e.meter(j.Queue).noted.Load() {
 			names = append(names, j.Queue)
 		}
 	}
@@ -57,18 +60,10 @@ func (e *Engine) note(ctx context.Context, db execer, js []jobs.Job) error {
 			return err
 		}
 		if db == execer(e.db.Pool) { // else it may be rolled back
-			e.mu.Lock()
-			e.noted[name] = true
-			e.mu.Unlock()
+			e.meter(name).noted.Store(true)
 		}
 	}
 	return nil
-}
-
-func (e *Engine) isNoted(queue string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.noted[queue]
 }
 
 // bound returns an error if a queue has no room for the jobs that were added in tx.

@@ -85,7 +85,6 @@ type Engine struct {
 
 	mu     sync.Mutex
 	queues map[string]*meter // guarded by mu; what is known of each queue
-	noted  map[string]bool   // guarded by mu; queues that are in the list of all
 }
 
 var _ jobs.Engine = (*Engine)(nil)
@@ -104,7 +103,7 @@ func New(ctx context.Context, db *postgres.DB, store *predictions.Store, o Optio
 	if store.DB() != db.SQL {
 		return nil, errors.New("riverjobs: the store is on another database")
 	}
-	e := &Engine{db: db, store: store, options: o, queues: map[string]*meter{}, noted: map[string]bool{}}
+	e := &Engine{db: db, store: store, options: o, queues: map[string]*meter{}}
 	if err := e.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("riverjobs: %w", err)
 	}
