@@ -298,11 +298,15 @@ func (c *crossing) finish(to *endpoint, resp *http.Response, v *visit) {
 			c.bucket.Deposit()
 		}
 	}
+	var watcher body.Watcher = v
+	if _, limited := v.ctx.Deadline(); limited {
+		watcher = limitedVisit{v}
+	}
 	if c.opened && !c.lineage.roomTaken {
 		c.lineage.roomTaken = true
-		c.lineage.room.Watch(resp, v)
+		c.lineage.room.Watch(resp, watcher)
 	} else {
-		body.Watch(resp, v)
+		body.Watch(resp, watcher)
 	}
 }
 
@@ -435,6 +439,9 @@ type visit struct {
 	heard   bool // the verdict
 	hasty   bool // the caller's time was up before the endpoint's was
 	paid    bool // into the budget
+
+	// waiting is since when a caller with a deadline waits for more of the body.
+	waiting time.Time
 }
 
 // A detour is a visit with memory for a request of our own, and for its URL.
@@ -456,9 +463,22 @@ func (v *visit) BodyEnd(err error) error {
 	if v.paid && verdict.Class != policy.OK {
 		v.crossed.bucket.Withdraw()
 	}
+	if broken(err) && verdict.Class == policy.TimedOut && v.ctx.Err() != nil {
+		v.hasty = v.crossed.rotation.isHasty(v.to.index, v.waiting)
+	}
 	v.end(verdict)
 	return err
 }
+
+// A limitedVisit is that of a caller with a deadline, who also waits for each part
+// of the body.
+type limitedVisit struct{ *visit }
+
+// BodyRead implements [body.Pacer].
+func (v limitedVisit) BodyRead(now time.Time) { v.waiting = now }
+
+// BodyGot implements [body.Pacer].
+func (v limitedVisit) BodyGot() {}
 
 func (v *visit) end(verdict policy.Verdict) {
 	if !v.heard { // after a panic

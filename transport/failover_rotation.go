@@ -239,6 +239,16 @@ func (r *rotation) answered(index int, start time.Time, v policy.Verdict, left b
 	return hasty
 }
 
+// isHasty reports whether a caller whose deadline came in the middle of a body, for
+// more of which he had waited since then, if he had, gave the endpoint less time than
+// it usually needs to its header.
+func (r *rotation) isHasty(index int, waiting time.Time) bool {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return waiting.IsZero() || float64(now.Sub(waiting)) < r.members[index].usual
+}
+
 // end says what became of a request to an endpoint.
 func (r *rotation) end(to *endpoint, start time.Time, v policy.Verdict) {
 	now := time.Now()

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 // hosts sends n requests to the first region and returns who answered each.
@@ -416,6 +418,50 @@ func TestFailoverHastyCallers(t *testing.T) {
 		assert.Equal(t, time.Now().Add(10*time.Second), failover.State()[0].Ejected)
 		require.NoError(t, ask(2*usual), "another one answers")
 	})
+}
+
+// A caller whose deadline comes in the middle of a body that keeps coming learns
+// nothing of the endpoint. One who has waited for more of it as long as for a header
+// does.
+func TestFailoverHastyReaders(t *testing.T) {
+	const header = 200 * time.Millisecond
+	tests := []struct {
+		name     string
+		step     transporttest.Step
+		deadline time.Duration
+		reads    bool
+		faults   int64
+	}{
+		{"it keeps coming", transporttest.Drip(200, ".", header-1), time.Minute, true, 0},
+		{"it has stood still for a moment", transporttest.Stall(200, "so far"), 2*header - 1, true, 0},
+		{"it stands still", transporttest.Stall(200, "so far"), 2 * header, true, 5},
+		{"it was never read", transporttest.Stall(200, "so far"), time.Minute, false, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := transporttest.NewUpstream(transporttest.After(header, tt.step))
+				failover := transport.NewFailover(policy.Failover{Endpoints: regions()[:2]}, nil)
+				rt := failover.Wrap(upstream)
+				for range 5 {
+					ctx, cancel := context.WithTimeout(t.Context(), tt.deadline)
+					resp, err := rt.RoundTrip(newRegional(t).WithContext(ctx))
+					require.NoError(t, err)
+					if tt.reads {
+						_, err = io.Copy(io.Discard, resp.Body)
+						require.ErrorIs(t, err, context.DeadlineExceeded)
+					}
+					<-ctx.Done()
+					require.NoError(t, resp.Body.Close())
+					cancel()
+				}
+				state := failover.State()[0]
+				assert.Equal(t, tt.faults, state.Faults)
+				assert.Equal(t, tt.faults == 0, state.Ejected.IsZero())
+				assert.Zero(t, state.InFlight)
+			})
+		})
+	}
 }
 
 // An endpoint that says by itself, and quickly, that something took too long has told
