@@ -73,7 +73,8 @@ type Retry struct {
 	// BufferBytes is the size up to which an answer of known length is read
 	// before it is handed on, so that one that was cut short can be asked for
 	// again. Answers to requests marked [Call.Replayable] are read up to this
-	// size whether or not their length is known. Event streams never are. Zero
+	// size whether or not their length is known, unless their Content-Type says
+	// that they come in parts, such as lines of JSON. Event streams never are. Zero
 	// means 64 KiB; negative means none.
 	BufferBytes int64
 

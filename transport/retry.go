@@ -176,7 +176,7 @@ func (r *retry) buffers(req *http.Request, resp *http.Response) bool {
 	if isEventStream(resp.Header) {
 		return false
 	}
-	return resp.ContentLength >= 0 || policy.CallOf(req.Context()).Replayable
+	return resp.ContentLength >= 0 || policy.CallOf(req.Context()).Replayable && !comesInParts(resp.Header)
 }
 
 // succeeded pays into the budget, and takes it back if the body breaks. What the

@@ -723,6 +723,7 @@ func TestRetryTruncated(t *testing.T) {
 	known := transporttest.Cut(200, half)
 	unknown := transporttest.Stream(200, []transporttest.Chunk{{Data: half, Err: io.ErrUnexpectedEOF}})
 	events := transporttest.Cut(200, half, "Content-Type", "text/event-stream; charset=utf-8")
+	lines := transporttest.Cut(200, half, "Content-Type", "application/x-ndjson")
 	tests := []struct {
 		name      string
 		buffer    int64
@@ -739,6 +740,7 @@ func TestRetryTruncated(t *testing.T) {
 		{"of unknown length, marked replayable, just small enough", size - 1, true, unknown, true},
 		{"of unknown length, marked replayable, too large", size - 3, true, unknown, false},
 		{"of unknown length, marked replayable, with no buffer", -1, true, unknown, false},
+		{"lines of known length", 0, false, lines, true},
 		{"events", 0, false, events, false},
 		{"events, marked replayable", 0, true, events, false},
 	}
@@ -785,6 +787,9 @@ func TestRetryDoesNotHoldUpTheFirstByte(t *testing.T) {
 		{"of unknown length", nil, nil},
 		{"events", nil, []string{"Content-Type", "text/event-stream"}},
 		{"events, marked replayable", replayable, []string{"Content-Type", "text/event-stream"}},
+		{"lines, marked replayable", replayable, []string{"Content-Type", "application/x-ndjson; charset=utf-8"}},
+		{"records, marked replayable", replayable, []string{"Content-Type", "application/vnd.amazon.eventstream"}},
+		{"parts, marked replayable", replayable, []string{"Content-Type", "Multipart/Mixed; boundary=x"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

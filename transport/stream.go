@@ -69,8 +69,24 @@ func isEncoded(header http.Header) bool {
 }
 
 func isEventStream(header http.Header) bool {
-	mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
+	return strings.EqualFold(mediaType(header), "text/event-stream")
+}
+
+// comesInParts reports whether header is that of an answer whose parts are of use
+// before it ends: lines of JSON, records, the events of AWS (Bedrock) and the like.
+func comesInParts(header http.Header) bool {
+	switch kind := strings.ToLower(mediaType(header)); kind {
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
+		"application/json-seq", "application/stream+json", "application/vnd.amazon.eventstream":
+		return true
+	default:
+		return strings.HasPrefix(kind, "multipart/")
+	}
+}
+
+func mediaType(header http.Header) string {
+	kind, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	return strings.TrimSpace(kind)
 }
 
 // hold waits until the stream has brought something, for as long as it may, and
