@@ -39,10 +39,8 @@ const (
 	// refused, and more exchanges would only make a storm.
 	tooYoung = 5 * time.Second
 
-	// fetchTimeout bounds one exchange of credentials for a token, renewTimeout
-	// one that can fail without harm, since the old token is still good.
+	// fetchTimeout bounds one exchange of credentials for a token.
 	fetchTimeout = 10 * time.Second
-	renewTimeout = 2 * time.Second
 
 	// maxTokenAnswer bounds the answer of the token endpoint, in bytes.
 	maxTokenAnswer = 64 << 10
@@ -50,9 +48,8 @@ const (
 
 // credentials is a TokenSource that exchanges a client id and secret for tokens
 // (OAuth 2.0 client credentials, RFC 6749 section 4.4). Callers that need a new
-// token at the same time share one exchange. While the old token lasts, one caller
-// waits for its renewal, and the others go on with it; a renewal that fails costs no
-// more than that wait until the old token ends.
+// token at the same time share one exchange. While the old token lasts nobody waits
+// for its renewal, which may then fail without harm.
 type credentials struct {
 	url      string
 	clientID string
@@ -69,8 +66,8 @@ type credentials struct {
 	flight   *flight   // the exchange under way, or nil
 }
 
-// A flight is an exchange that one or more callers wait for. It is cancelled
-// when the last of them leaves.
+// A flight is an exchange that callers may wait for. It is cancelled when the last
+// of them leaves.
 type flight struct {
 	done    chan struct{} // closed when token or err is set
 	waiting int
@@ -95,17 +92,19 @@ func (c *credentials) Token(ctx context.Context, rejected string) (string, error
 		}
 		c.token, c.replaced = policy.Secret{}, true // nobody else is to try it
 	}
-	if token := c.token.Reveal(); token != "" && time.Now().Before(c.renewAt) {
+	now := time.Now()
+	token, serves := c.token.Reveal(), c.servesLocked(now)
+	if serves && now.Before(c.renewAt) {
 		c.mu.Unlock()
 		return token, nil
 	}
 	f := c.flight
-	if f != nil && c.servesLocked(time.Now()) { // somebody else waits for the next one
-		defer c.mu.Unlock()
-		return c.token.Reveal(), nil
-	}
 	if f == nil {
 		f = c.takeOffLocked(ctx)
+	}
+	if serves {
+		c.mu.Unlock()
+		return token, nil
 	}
 	f.waiting++
 	c.mu.Unlock()
@@ -123,16 +122,12 @@ func (c *credentials) Token(ctx context.Context, rejected string) (string, error
 }
 
 // takeOffLocked starts an exchange. It outlives the caller who started it if
-// others wait for it, too.
+// others wait for it, too, or nobody does.
 func (c *credentials) takeOffLocked(ctx context.Context) *flight {
-	limit := fetchTimeout
-	if c.servesLocked(time.Now()) {
-		limit = renewTimeout
-	}
 	// The exchange is not the call: what the call's owner said of it does not hold.
 	ctx, _ = telemetry.NewContext(policy.WithCall(context.WithoutCancel(ctx), policy.Call{}))
-	ctx, cancel := context.WithTimeoutCause(ctx, limit,
-		&policy.TimeoutError{Scope: "token", Phase: "exchange", Limit: limit})
+	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout,
+		&policy.TimeoutError{Scope: "token", Phase: "exchange", Limit: fetchTimeout})
 	f := &flight{done: make(chan struct{}), cancel: cancel}
 	c.flight = f
 	go func() {
@@ -161,7 +156,6 @@ func (c *credentials) land(f *flight, token policy.Secret, lifetime time.Duratio
 		c.token, c.born, c.expires = token, now, now.Add(lifetime)
 		c.renewAt = c.expires.Add(-min(renewAhead, lifetime/6))
 	case c.flight == f && c.servesLocked(now):
-		f.token, f.err = c.token, nil
 		c.postponeLocked(now)
 	}
 	if c.flight == f {
@@ -181,7 +175,6 @@ func (c *credentials) leave(f *flight) {
 	f.cancel()
 	if c.flight == f {
 		c.flight = nil
-		c.postponeLocked(time.Now())
 	}
 }
 
