@@ -91,7 +91,7 @@ functions: {mail: {id: function_1}}
 		errOut  string
 		nothing bool // is printed on standard output
 	}{
-		{name: "demo", args: []string{"demo", "-no-console"}, until: says("bare L"), out: "Verdict: stopped after"},
+		{name: "demo", args: []string{"demo", "-console="}, until: says("bare L"), out: "Verdict: stopped after"},
 		{name: "demo with a console", args: []string{"demo"}, until: says("console: "), out: "Verdict: stopped after"},
 		{name: "sim", args: []string{"sim", "-addr", "127.0.0.1:0"}, until: says("http://")},
 		{name: "invoke", args: []string{"invoke", "-config", config, "mail", "hello"}, until: isAsked, code: exitFailed, errOut: "sparekey: ", nothing: true},

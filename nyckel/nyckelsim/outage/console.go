@@ -27,7 +27,7 @@ type watched struct {
 // watch serves the console, if there is to be one, and prints where.
 func (p Program) watch(o options, out io.Writer) (*watched, error) {
 	w := &watched{}
-	if p.Console == nil || o.noConsole || o.console == "" {
+	if p.Console == nil || o.console == "" {
 		return w, nil
 	}
 	listener, err := net.Listen("tcp", o.console)

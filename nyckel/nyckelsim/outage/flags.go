@@ -15,7 +15,6 @@ type options struct {
 	json, html   string
 	config       string
 	console      string
-	noConsole    bool
 	fast         bool
 	worse        bool
 	seed         uint64
@@ -34,7 +33,6 @@ func (p Program) parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.config, "config", "", "take the stack from this configuration `file`")
 	if p.Console != nil {
 		flags.StringVar(&o.console, "console", "127.0.0.1:0", "loopback `address` of the console, which shows the stack at work; none if empty")
-		flags.BoolVar(&o.noConsole, "no-console", false, "serve no console")
 	}
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of faults, traffic and split; same seed, same figures")
 	flags.Float64Var(&o.rate, "rate", 10, "calls per second; the burst has more")
@@ -71,7 +69,7 @@ func (o options) validate(rest []string) error {
 	if o.worse && o.fast {
 		return errors.New("-worse and -fast exclude each other: nobody presses Enter that fast")
 	}
-	if o.console != "" && !o.noConsole && !isLoopback(o.console) {
+	if o.console != "" && !isLoopback(o.console) {
 		return fmt.Errorf("-console is %q, want a loopback address such as 127.0.0.1:8090", o.console)
 	}
 	return errors.Join(checkConfig(o.config), tryFile("-json", o.json), tryFile("-html", o.html))

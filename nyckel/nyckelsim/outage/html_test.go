@@ -134,7 +134,7 @@ func TestConsoleMisuse(t *testing.T) {
 		assert.Contains(t, stderr.String(), "want a loopback address")
 	}
 	var stderr bytes.Buffer
-	assert.Equal(t, exitUsage, realMain(t.Context(), []string{"-no-console"}, io.Discard, &stderr))
+	assert.Equal(t, exitUsage, realMain(t.Context(), []string{"-console="}, io.Discard, &stderr))
 	assert.Contains(t, stderr.String(), "flag provided but not defined", "there is none to leave out")
 }
 
