@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -300,6 +301,56 @@ func TestServerRestarts(t *testing.T) {
 	has, err := store.Has(t.Context(), "during", "after")
 	require.NoError(t, err)
 	assert.Len(t, has, 2)
+}
+
+// TestHandlerThatDoesNotReturn has a handler end its goroutine, as a failed assertion in
+// it would: that costs its job an attempt, and Run nothing.
+func TestHandlerThatDoesNotReturn(t *testing.T) {
+	e, _, _ := open(t, pgtest.New(t), riverjobs.Options{})
+	var calls atomic.Int64
+	backoff := func(int) time.Duration { return time.Millisecond }
+	start(t, e, jobs.RunConfig{Workers: 1, Backoff: backoff}, func(ctx context.Context, d jobs.Delivery) jobs.Outcome {
+		if calls.Add(1) <= 2 {
+			runtime.Goexit()
+		}
+		return done(ctx, d)
+	})
+	_, err := e.Enqueue(t.Context(), jobs.Job{ID: "one"}, jobs.Job{ID: "two"})
+	require.NoError(t, err)
+	awaitState(t, e, "one", jobs.Recorded)
+	awaitState(t, e, "two", jobs.Recorded)
+	assert.EqualValues(t, 4, calls.Load())
+}
+
+// TestKnownDuringTrouble takes a job again whose prediction was recorded since, while
+// the predictions cannot be read: it waits for them, and is done without a call.
+func TestKnownDuringTrouble(t *testing.T) {
+	ctx := t.Context()
+	e, store, db := open(t, pgtest.New(t), riverjobs.Options{})
+	var calls, troubles atomic.Int64
+	called, hidden := make(chan struct{}), make(chan struct{})
+	config := jobs.RunConfig{OnError: func(error) { troubles.Add(1) }}
+	start(t, e, config, func(context.Context, jobs.Delivery) jobs.Outcome {
+		if calls.Add(1) == 1 {
+			close(called)
+			<-hidden
+		}
+		return jobs.Retry(time.Millisecond, errors.New("the answer got lost"))
+	})
+	_, err := e.Enqueue(ctx, jobs.Job{ID: "job"})
+	require.NoError(t, err)
+	<-called
+	p := jobstest.Answer("yes")
+	p.ID = "job"
+	require.NoError(t, store.Record(ctx, p))
+	_, err = db.Pool.Exec(ctx, "ALTER TABLE sparekey_predictions RENAME TO hidden")
+	require.NoError(t, err)
+	close(hidden)
+	require.Eventually(t, func() bool { return troubles.Load() > 1 }, 20*time.Second, time.Millisecond)
+	_, err = db.Pool.Exec(ctx, "ALTER TABLE hidden RENAME TO sparekey_predictions")
+	require.NoError(t, err)
+	awaitState(t, e, "job", jobs.Recorded)
+	assert.EqualValues(t, 1, calls.Load())
 }
 
 func TestBury(t *testing.T) {

@@ -25,6 +25,7 @@ var errLost = errors.New("riverjobs: the job was given back")
 // held is a job in the hands of a worker.
 type held struct {
 	free    func()       // frees the worker
+	known   bool         // its prediction is recorded already
 	lost    bool         // guarded by run.mu; the job was given back
 	told    bool         // guarded by run.mu; River knows what to do with it
 	settled jobs.Settled // guarded by run.mu; valid when told
@@ -47,6 +48,10 @@ func (w *worker) Work(ctx context.Context, job *river.Job[work]) error {
 	h := &held{free: sync.OnceFunc(func() { <-r.slots })}
 	d, err := r.delivery(ctx, job)
 	if d == nil { // without an error: it was done, by a worker that had lost it
+		h.free()
+		return err
+	}
+	if h.known, err = r.known(ctx, *d); err != nil {
 		h.free()
 		return err
 	}
@@ -201,9 +206,9 @@ func (r *run) delivery(ctx context.Context, job *river.Job[work]) (*jobs.Deliver
 func (r *run) do(ctx context.Context, job *river.Job[work], d jobs.Delivery, h *held) error {
 	s := jobs.Settled{Delivery: d, Picked: max(0, job.AttemptedAt.Sub(job.ScheduledAt))}
 	o := jobs.Done()
-	if !r.known(ctx, d) {
+	if !h.known {
 		begin := time.Now()
-		o = r.handler.Call(ctx, d, r.Budget)
+		o = r.call(ctx, d)
 		s.Took = time.Since(begin)
 	}
 	o = o.Decide(d, r.RunConfig)
@@ -236,15 +241,36 @@ func (r *run) do(ctx context.Context, job *river.Job[work], d jobs.Delivery, h *
 
 // known reports whether a job is recorded: the attempt before may have got further
 // than River knows.
-func (r *run) known(ctx context.Context, d jobs.Delivery) bool {
+func (r *run) known(ctx context.Context, d jobs.Delivery) (bool, error) {
 	if d.Attempt == 1 {
-		return false
+		return false, nil
 	}
-	recorded, err := r.store.Has(ctx, d.ID)
-	if err != nil {
-		r.OnError(fmt.Errorf("riverjobs: %w", err)) // a call too many is no harm
+	for wait := troubleIn; ; wait = min(2*wait, troubleTo) {
+		recorded, err := r.store.Has(ctx, d.ID)
+		switch {
+		case err == nil:
+			return recorded[d.ID], nil
+		case r.stopping() || ctx.Err() != nil:
+			return false, river.JobSnooze(0)
+		}
+		r.OnError(fmt.Errorf("riverjobs: %w", err))
+		pause(ctx, wait)
 	}
-	return recorded[d.ID]
+}
+
+// call has the handler do a job in a goroutine of its own: River would never learn of
+// one that the handler ends.
+func (r *run) call(ctx context.Context, d jobs.Delivery) jobs.Outcome {
+	outcome := make(chan jobs.Outcome, 1)
+	go func() {
+		defer close(outcome)
+		outcome <- r.handler.Call(ctx, d, r.Budget)
+	}()
+	o, ok := <-outcome
+	if !ok {
+		return jobs.Retry(0, errors.New("riverjobs: the handler ended its goroutine"))
+	}
+	return o
 }
 
 // finish records what a job predicted and that it is done, and tries again while
