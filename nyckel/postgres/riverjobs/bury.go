@@ -62,6 +62,6 @@ func (e *Engine) kill(ctx context.Context, tx pgx.Tx, d jobs.DeadJob) error {
 		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE `+e.table+` SET state = 'cancelled', finalized_at = $2, attempt = $3, errors = ARRAY[$4::jsonb]
-		WHERE id = (SELECT job FROM sparekey_river_inputs WHERE id = $1)`, d.ID, d.DiedAt, d.Attempt, string(last))
+		WHERE id = (SELECT job FROM sparekey_river_inputs WHERE id = $1)`, d.ID, d.DiedAt, min(d.Attempt, maxAttempts), string(last))
 	return err
 }

@@ -371,6 +371,9 @@ func TestBury(t *testing.T) {
 		assert.True(t, dead.DiedAt.Equal(died))
 		assert.Equal(t, 3, dead.Attempt)
 	}
+	d.ID, d.Attempt, d.MaxAttempts = "tried for days", 100_000, 100_000 // more than River can count
+	_, err = e.Bury(t.Context(), d)
+	require.NoError(t, err)
 	_, err = e.Enqueue(t.Context(), jobs.Job{ID: "living"}) // the dead take no room
 	require.NoError(t, err)
 	_, err = e.Enqueue(t.Context(), jobs.Job{ID: "another"})
