@@ -12,6 +12,7 @@ import (
 
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 // RecordPrediction puts the prediction of a call into the queue: give the writer
@@ -58,6 +59,9 @@ func FromRecord(ctx context.Context, r nyckel.Record) Prediction {
 	}
 	for _, l := range r.Prediction.Labels {
 		p.Labels = append(p.Labels, LabelConfidence{Label: cmp.Or(l.LabelName, l.LabelID), LabelID: l.LabelID, Confidence: l.Confidence})
+	}
+	if p.Source == telemetry.Similar { // the answer names the sample of another input
+		p.SampleID, p.ExternalID = "", plain(r.ExternalID)
 	}
 	return p
 }

@@ -84,6 +84,11 @@ func (s *Submitter) Submit(ctx context.Context, function string) (Submitted, err
 			if s.options.Skip != nil && s.options.Skip(o.truth) {
 				continue
 			}
+			if current, err := s.store.isCurrent(ctx, o); err != nil {
+				return done, err
+			} else if !current {
+				continue
+			}
 			state, reason := s.submit(ctx, handle, o)
 			if err := s.store.submitted(ctx, o, state, reason); err != nil {
 				return done, err
@@ -221,6 +226,16 @@ func (s *Store) openTruths(ctx context.Context, function string, after int64) ([
 			return nil
 		})
 	return page, err
+}
+
+// isCurrent reports whether a truth still stands: it may have been corrected or erased
+// since its page was read.
+func (s *Store) isCurrent(ctx context.Context, o open) (current bool, err error) {
+	query := s.dialect.sql("SELECT EXISTS (SELECT 1 FROM sparekey_truths WHERE seq = $1 AND current = 1)")
+	if err := s.db.QueryRowContext(ctx, query, o.seq).Scan(&current); err != nil {
+		return false, fmt.Errorf("predictions: submit: %w", err)
+	}
+	return current, nil
 }
 
 // submitted writes down what became of a truth, unless it was corrected meanwhile:

@@ -28,6 +28,7 @@ type account struct {
 	labels  map[string]string   // what was annotated, by sample
 	puts    int
 	fail    func(put int) int // the status of a PUT, 0 for success
+	told    func(sample, label string)
 }
 
 func (a *account) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -57,6 +58,9 @@ func (a *account) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		a.labels[path[len(path)-2]], body = annotation.LabelName, "{}"
+		if a.told != nil {
+			a.told(path[len(path)-2], annotation.LabelName)
+		}
 	}
 	header := http.Header{"Content-Type": {"application/json"}}
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
@@ -149,6 +153,45 @@ func TestSubmitTakesBack(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, predictions.Submitted{Done: 1}, done)
 	assert.Equal(t, "x", a.labels["sample_1"])
+}
+
+// Only the current truth of a sample is sent, also if it was corrected, or erased, while
+// those before it were on their way.
+func TestSubmitCorrectedMeanwhile(t *testing.T) {
+	store, a, submitter := submitting(t, predictions.SubmitOptions{})
+	for _, id := range []string{"first", "corrected", "erased"} {
+		predict(t, store, id, id, "sample_"+id, "x", "y")
+	}
+	var sent []string
+	a.fail = func(put int) int {
+		if put == 1 {
+			assert.NoError(t, store.SetTruth(t.Context(), predictions.Truth{Function: "f", ExternalID: "corrected", Label: "z"}))
+			_, err := store.Erase(t.Context(), "f", "erased")
+			assert.NoError(t, err)
+		}
+		return 0
+	}
+	a.told = func(sample, label string) { sent = append(sent, sample+" "+label) }
+	done, err := submitter.Submit(t.Context(), "f")
+	require.NoError(t, err)
+	assert.Equal(t, predictions.Submitted{Done: 2}, done)
+	assert.Equal(t, []string{"sample_first y", "sample_corrected z"}, sent)
+}
+
+// An answer to a question much like this one holds the id of that one's sample, which
+// is none of ours: no truth of this one goes there.
+func TestSubmitAfterASimilarAnswer(t *testing.T) {
+	store, a, submitter := submitting(t, predictions.SubmitOptions{})
+	p := predictions.FromRecord(t.Context(), nyckel.Record{Function: "f", Prediction: &nyckel.Prediction{
+		LabelName: "x", SampleID: "sample_of_another", ExternalID: "name_of_another", Answer: telemetry.Answer{Source: telemetry.Similar, Similarity: 0.9},
+	}})
+	p.ID = "id"
+	require.NoError(t, store.Record(t.Context(), p))
+	require.NoError(t, store.SetTruth(t.Context(), predictions.Truth{PredictionID: "id", Label: "y"}))
+	done, err := submitter.Submit(t.Context(), "f")
+	require.NoError(t, err)
+	assert.Equal(t, predictions.Submitted{Refused: 1}, done)
+	assert.Empty(t, a.labels)
 }
 
 func TestSubmitStopsAndGoesOn(t *testing.T) {
