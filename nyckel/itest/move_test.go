@@ -208,6 +208,45 @@ func fillOld(t *testing.T, old *opened, recorded, waiting int) {
 	require.NoError(t, err)
 }
 
+// TestMoveOfLargeJobs moves payloads that are too large to go all at once: one statement
+// with hundreds of them takes longer than it may.
+func TestMoveOfLargeJobs(t *testing.T) {
+	ctx := t.Context()
+	from, err := openSQLiteBackend(ctx, filepath.Join(t.TempDir(), "old.db"), 0)
+	require.NoError(t, err)
+	defer from.close()
+	for i := range 20 {
+		_, err := from.Enqueue(ctx, jobs.Job{ID: jobID(i), Payload: make([]byte, jobs.MaxPayload)})
+		require.NoError(t, err)
+	}
+	to, err := openRiverBackend(ctx, pgtest.New(t), 0)
+	require.NoError(t, err)
+	defer to.close()
+	queue := &weighed{Queue: to.Engine.(move.Queue)}
+	report, err := move.Move(ctx, move.Config{From: from.store, To: to.store, Jobs: queue})
+	require.NoError(t, err)
+	assert.Equal(t, 20, report.Jobs)
+	assert.LessOrEqual(t, queue.most, 9*jobs.MaxPayload)
+	stats, err := to.Stats(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, 20, stats[0].Ready)
+}
+
+// weighed notes what the heaviest call of Enqueue weighed.
+type weighed struct {
+	move.Queue
+	most int
+}
+
+func (w *weighed) Enqueue(ctx context.Context, js ...jobs.Job) ([]jobs.Receipt, error) {
+	sum := 0
+	for _, j := range js {
+		sum += len(j.Payload)
+	}
+	w.most = max(w.most, sum)
+	return w.Queue.Enqueue(ctx, js...)
+}
+
 // TestMoveDiffers moves to a place where the same id stands for something else.
 func TestMoveDiffers(t *testing.T) {
 	ctx := t.Context()

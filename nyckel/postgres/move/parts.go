@@ -110,6 +110,10 @@ func (m *mover) jobs(ctx context.Context) error {
 	}
 }
 
+// stepBytes is what the payloads of jobs that are moved at once may weigh, but for the
+// last one: they go in one statement, which has its time.
+const stepBytes = 8 << 20
+
 // readJobs returns the jobs behind a place. Those that are not dead have not died.
 func (m *mover) readJobs(ctx context.Context, after int64) (some []jobs.DeadJob, last int64, err error) {
 	const dead = 3
@@ -119,7 +123,7 @@ func (m *mover) readJobs(ctx context.Context, after int64) (some []jobs.DeadJob,
 		return nil, 0, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for bytes := 0; bytes < stepBytes && rows.Next(); {
 		var j jobs.DeadJob
 		var state int
 		var runAt, changedAt int64
@@ -131,7 +135,7 @@ func (m *mover) readJobs(ctx context.Context, after int64) (some []jobs.DeadJob,
 		if state == dead {
 			j.DiedAt = time.UnixMicro(changedAt)
 		}
-		some = append(some, j)
+		some, bytes = append(some, j), bytes+len(j.Payload)
 	}
 	return some, last, rows.Err()
 }
