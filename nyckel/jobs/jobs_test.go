@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -159,6 +160,14 @@ func TestEnqueueWait(t *testing.T) {
 			assert.Equal(t, 3*time.Second, time.Since(begin))
 			assert.Equal(t, []int{10, 5, 2, 4, 2, 1, 2, 1, 1, 1, 1, 2, 4}, e.calls)
 		})
+	})
+	t.Run("hands over heavy jobs a few at a time", func(t *testing.T) {
+		heavy := slices.Repeat([]jobs.Job{{Payload: make([]byte, jobs.MaxPayload)}}, 20)
+		e := &small{room: 100}
+		receipts, err := jobs.EnqueueWait(t.Context(), e, heavy...)
+		require.NoError(t, err)
+		assert.Len(t, receipts, 20)
+		assert.Equal(t, []int{8, 8, 4}, e.calls)
 	})
 	t.Run("ends with the context", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

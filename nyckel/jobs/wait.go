@@ -6,8 +6,10 @@ import (
 	"time"
 )
 
-// waitChunk is how many jobs [EnqueueWait] hands over at once.
-const waitChunk = 256
+const (
+	waitChunk = 256     // how many jobs [EnqueueWait] hands over at once,
+	waitBytes = 8 << 20 // and what their payloads may weigh
+)
 
 // EnqueueWait enqueues jobs and waits for room if a queue is full, until ctx ends.
 // It hands the jobs over in parts, so that part of them may be accepted when it
@@ -17,8 +19,8 @@ func EnqueueWait(ctx context.Context, e Engine, jobs ...Job) ([]Receipt, error) 
 	receipts := make([]Receipt, 0, len(jobs))
 	size := waitChunk
 	for len(receipts) < len(jobs) {
-		rest := jobs[len(receipts):]
-		got, err := e.Enqueue(ctx, rest[:min(size, len(rest))]...)
+		part := upTo(size, jobs[len(receipts):])
+		got, err := e.Enqueue(ctx, part...)
 		full, isFull := errors.AsType[*FullError](err)
 		switch {
 		case err == nil:
@@ -27,8 +29,8 @@ func EnqueueWait(ctx context.Context, e Engine, jobs ...Job) ([]Receipt, error) 
 			continue
 		case !isFull:
 			return receipts, err
-		case size > 1 && len(rest) > 1:
-			size = max(1, min(size, len(rest))/2) // some may fit
+		case len(part) > 1:
+			size = len(part) / 2 // some may fit
 			continue
 		}
 		if err := sleep(ctx, full.RetryAfter); err != nil {
@@ -36,6 +38,18 @@ func EnqueueWait(ctx context.Context, e Engine, jobs ...Job) ([]Receipt, error) 
 		}
 	}
 	return receipts, nil
+}
+
+// upTo returns the first n of some jobs, or as many as are light enough, but at least one.
+func upTo(n int, jobs []Job) []Job {
+	n = min(n, len(jobs))
+	weight := 0
+	for i, j := range jobs[:n] {
+		if weight += len(j.Payload); weight > waitBytes && i > 0 {
+			return jobs[:i]
+		}
+	}
+	return jobs[:n]
 }
 
 // sleep waits, at least a moment, or returns why ctx ended.
