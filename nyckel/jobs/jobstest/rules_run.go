@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
-	"github.com/sparekey/sparekey/nyckel/predictions"
 )
 
 func testDone(t *testing.T, b Backend) {
@@ -297,18 +296,30 @@ func testSeveralPredictions(t *testing.T, b Backend) {
 
 func testKnown(t *testing.T, b Backend) {
 	e, store := b.one(t)
+	lost := errors.New("the answer got lost")
+	outcomes := map[string]jobs.Outcome{
+		"retried": jobs.Retry(moment, lost), "snoozed": jobs.Snooze(moment, nil), "requeued": jobs.DeadLetter(lost),
+	}
 	var c calls
-	start(t, e, jobs.RunConfig{}, c.then(func(context.Context, jobs.Delivery) jobs.Outcome {
-		return jobs.Retry(moment, errors.New("the answer got lost"))
-	}))
-	enqueue(t, e, jobs.Job{ID: "job"})
-	c.await(t, 1)
-	p := Answer("found")
-	p.ID = "job"
-	require.NoError(t, store.Record(t.Context(), []predictions.Prediction{p}...))
+	start(t, e, jobs.RunConfig{}, c.then(func(_ context.Context, d jobs.Delivery) jobs.Outcome { return outcomes[d.ID] }))
+	for id := range outcomes {
+		enqueue(t, e, jobs.Job{ID: id})
+	}
+	c.await(t, len(outcomes))
+	awaitState(t, e, "requeued", jobs.Dead)
+	for id := range outcomes {
+		p := Answer("found")
+		p.ID = id
+		require.NoError(t, store.Record(t.Context(), p))
+	}
+	n, err := e.Requeue(t.Context(), "requeued")
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
 	awaitEmpty(t, e, jobs.DefaultQueue)
-	assert.Equal(t, jobs.Recorded, stateOf(t, e, "job"))
-	assert.Equal(t, 1, c.count())
+	for id := range outcomes {
+		assert.Equal(t, jobs.Recorded, stateOf(t, e, id), id)
+	}
+	assert.Equal(t, len(outcomes), c.count())
 }
 
 func testGate(t *testing.T, b Backend) {

@@ -46,9 +46,6 @@ func (e *Engine) claim(ctx context.Context, queues []string, n int) ([]*held, er
 	slices.SortFunc(taken, func(a, b *held) int {
 		return cmp.Or(b.Priority-a.Priority, a.RunAt.Compare(b.RunAt), cmp.Compare(a.seq, b.seq))
 	})
-	if err := e.markKnown(ctx, taken); err != nil {
-		return nil, errors.Join(err, e.giveBack(ctx, taken))
-	}
 	return taken, nil
 }
 
@@ -59,7 +56,7 @@ func readTaken(rows *sql.Rows, now time.Time, token int64) ([]*held, error) {
 		h := &held{token: token, taken: now}
 		var runAt, enqueuedAt int64
 		err := rows.Scan(&h.seq, &h.ID, &h.Queue, &h.Kind, &h.Priority, &runAt, &h.Attempt, &h.MaxAttempts,
-			&enqueuedAt, &h.LastError, &h.Payload)
+			&enqueuedAt, &h.LastError, &h.Payload, &h.known)
 		if err != nil {
 			return nil, err
 		}
@@ -67,28 +64,6 @@ func readTaken(rows *sql.Rows, now time.Time, token int64) ([]*held, error) {
 		taken = append(taken, h)
 	}
 	return taken, rows.Err()
-}
-
-// markKnown marks the jobs whose predictions are recorded. Only those that were
-// taken before can be among them.
-func (e *Engine) markKnown(ctx context.Context, taken []*held) error {
-	var again []string
-	for _, h := range taken {
-		if h.Attempt > 1 {
-			again = append(again, h.ID)
-		}
-	}
-	if len(again) == 0 {
-		return nil
-	}
-	recorded, err := e.store.Has(ctx, again...)
-	if err != nil {
-		return err
-	}
-	for _, h := range taken {
-		h.known = recorded[h.ID]
-	}
-	return nil
 }
 
 // due reports whether a job of the queues is due.

@@ -40,11 +40,13 @@ const (
 			ORDER BY run_at, seq LIMIT ?2 + 0)
 		ORDER BY j.priority DESC, j.run_at, j.seq LIMIT ?2 + 0`
 
-	// claimSQL takes them, until ?4 and for who has the token ?5.
+	// claimSQL takes them, until ?4 and for who has the token ?5, and tells which of them
+	// were recorded since they were enqueued.
 	claimSQL = `UPDATE sparekey_jobs SET state = 2, attempt = attempt + 1, changed_at = ?1, lease_until = ?4, token = ?5
 		WHERE seq IN (` + dueSQL + `)
 		RETURNING seq, id, queue, kind, priority, run_at, attempt, max_attempts, enqueued_at, last_error,
-			(SELECT payload FROM sparekey_job_payloads p WHERE p.seq = sparekey_jobs.seq)`
+			(SELECT payload FROM sparekey_job_payloads p WHERE p.seq = sparekey_jobs.seq),
+			EXISTS (SELECT 1 FROM sparekey_predictions p WHERE p.id = sparekey_jobs.id)`
 
 	// A job whose worker vanished is due again at once. One that was so more than
 	// once may be the cause, and waits longer each time.

@@ -2,6 +2,7 @@ package riverjobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,7 +22,10 @@ func (e *Engine) Requeue(ctx context.Context, ids ...string) (int, error) {
 			again[i] = r.Job
 			again[i].RunAt = time.Time{} // now
 		}
-		return e.insertJobs(ctx, tx, again)
+		if err := e.insertJobs(ctx, tx, again); !errors.Is(err, errRecorded) { // such a one is done without a call
+			return err
+		}
+		return nil
 	})
 }
 

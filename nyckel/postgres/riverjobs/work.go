@@ -46,12 +46,8 @@ func (w *worker) Work(ctx context.Context, job *river.Job[work]) error {
 		return err
 	}
 	h := &held{free: sync.OnceFunc(func() { <-r.slots })}
-	d, err := r.delivery(ctx, job)
+	d, err := r.delivery(ctx, job, h)
 	if d == nil { // without an error: it was done, by a worker that had lost it
-		h.free()
-		return err
-	}
-	if h.known, err = r.known(ctx, *d); err != nil {
 		h.free()
 		return err
 	}
@@ -171,8 +167,9 @@ func (r *run) stopping() bool {
 	}
 }
 
-// delivery reads what the handler needs, nil if the job is known no more.
-func (r *run) delivery(ctx context.Context, job *river.Job[work]) (*jobs.Delivery, error) {
+// delivery reads what the handler needs, nil if the job is known no more, and whether
+// it needs the handler at all.
+func (r *run) delivery(ctx context.Context, job *river.Job[work], h *held) (*jobs.Delivery, error) {
 	d := jobs.Delivery{
 		Job: jobs.Job{
 			ID:          job.Args.ID,
@@ -186,8 +183,8 @@ func (r *run) delivery(ctx context.Context, job *river.Job[work]) (*jobs.Deliver
 		d.LastError = plain(job.Errors[n-1].Error)
 	}
 	for wait := troubleIn; ; wait = min(2*wait, troubleTo) {
-		err := r.db.Pool.QueryRow(ctx, "SELECT queue, kind, payload, enqueued_at FROM sparekey_river_inputs WHERE id = $1", d.ID).
-			Scan(&d.Queue, &d.Kind, &d.Payload, &d.EnqueuedAt)
+		err := r.db.Pool.QueryRow(ctx, `SELECT queue, kind, payload, enqueued_at, EXISTS (SELECT FROM sparekey_predictions WHERE id = $1)
+			FROM sparekey_river_inputs WHERE id = $1`, d.ID).Scan(&d.Queue, &d.Kind, &d.Payload, &d.EnqueuedAt, &h.known)
 		switch {
 		case err == nil:
 			return &d, nil
@@ -236,25 +233,6 @@ func (r *run) do(ctx context.Context, job *river.Job[work], d jobs.Delivery, h *
 		return river.JobCancel(text)
 	default:
 		return text
-	}
-}
-
-// known reports whether a job is recorded: the attempt before may have got further
-// than River knows.
-func (r *run) known(ctx context.Context, d jobs.Delivery) (bool, error) {
-	if d.Attempt == 1 {
-		return false, nil
-	}
-	for wait := troubleIn; ; wait = min(2*wait, troubleTo) {
-		recorded, err := r.store.Has(ctx, d.ID)
-		switch {
-		case err == nil:
-			return recorded[d.ID], nil
-		case r.stopping() || ctx.Err() != nil:
-			return false, river.JobSnooze(0)
-		}
-		r.OnError(fmt.Errorf("riverjobs: %w", err))
-		pause(ctx, wait)
 	}
 }
 
