@@ -103,6 +103,31 @@ func TestSubmitGathersUntilTheDelay(t *testing.T) {
 	})
 }
 
+// A full batch that waits for its slot until all have left it takes nothing from the one
+// that was opened after it.
+func TestSubmitGathersBesideABatchThatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s scripted
+		b := batch.New(s.service(), batch.Config{Size: 2, Delay: time.Second, Concurrency: 1})
+		ctx, leave := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		ask := func(ctx context.Context, values ...int) {
+			for _, value := range values {
+				wg.Go(func() { submitOne(ctx, b, value) })
+				synctest.Wait() // in this order
+			}
+		}
+		ask(t.Context(), 1, 2)
+		ask(ctx, 3, 4)
+		ask(t.Context(), 5)
+		leave()
+		synctest.Wait()
+		ask(t.Context(), 6)
+		wg.Wait()
+		require.Equal(t, [][]int{{1, 2}, {5, 6}}, s.calls)
+	})
+}
+
 func TestSubmitSendsAFullBatchAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s scripted

@@ -164,6 +164,7 @@ func TestOpenRefusesAJournalThatMakesNoSense(t *testing.T) {
 		{"no JSON", good + "hello\n" + good, `:2: not an entry: invalid character 'h'`},
 		{"an empty line", good + "\n", `:2: not an entry: unexpected end of JSON`},
 		{"another document", "{}\n", `:1: not an entry: it has no function or no time`},
+		{"a change of no known time", strings.Replace(good, `"at":"2026-01-02T03:04:05Z",`, "", 1), `:1: not an entry: it has no function or no time`},
 		{"an unknown action", strings.Replace(good, `"pin"`, `"explode"`, 1), `:1: unknown action "explode"`},
 		{"a rollback to nowhere", good + strings.Replace(good, `"pin"`, `"rollback"`, 1), `:2: rolls "tickets" back to "one"`},
 	}
