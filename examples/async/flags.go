@@ -90,7 +90,7 @@ func (o options) validate(rest []string) error {
 		return errors.New("-json and -output cannot both be standard output")
 	case o.given(o.answers()):
 		return fmt.Errorf("the answers would replace %s; want another -output", o.answers())
-	case o.given(o.json):
+	case o.given(o.json), o.json != "" && filepath.Clean(o.json) == filepath.Clean(o.answers()):
 		return fmt.Errorf("the figures would replace %s; want another -json", o.json)
 	}
 	return nil

@@ -269,6 +269,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"-db", "a.db", "-output", "./a.db"}, "the answers would replace ./a.db"},
 		{[]string{"-db", "texts.db", "-input", "texts-answers.csv"}, "the answers would replace texts-answers.csv"},
 		{[]string{"-input", "texts.csv", "-json", "texts.csv"}, "the figures would replace texts.csv"},
+		{[]string{"-db", "a.db", "-json", "./a-answers.csv"}, "the figures would replace ./a-answers.csv"},
 		{[]string{"-nonsense"}, "flag provided but not defined"},
 	}
 	for _, tt := range tests {

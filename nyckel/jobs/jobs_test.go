@@ -71,6 +71,7 @@ func TestDecide(t *testing.T) {
 		{"the last attempt", jobs.Retry(time.Second, boom), 3, jobs.Outcome{Ending: jobs.DeadLettered, Err: boom}},
 		{"snooze after the last attempt", jobs.Snooze(time.Hour, boom), 3, jobs.Outcome{Ending: jobs.Snoozed, After: time.Hour, Err: boom}},
 		{"snooze without a wait", jobs.Snooze(0, nil), 1, jobs.Outcome{Ending: jobs.Snoozed, After: time.Second}},
+		{"snooze for less than a moment", jobs.Snooze(time.Microsecond, nil), 1, jobs.Outcome{Ending: jobs.Snoozed, After: time.Second}},
 		{"dead letter", jobs.DeadLetter(boom), 1, jobs.Outcome{Ending: jobs.DeadLettered, Err: boom}},
 	}
 	for _, tt := range tests {
@@ -99,8 +100,8 @@ func TestDecideNamesPredictions(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	assert.Empty(t, jobs.ErrorText(nil))
 	assert.Equal(t, "ab�", jobs.ErrorText(errors.New("a\x00b\xff")))
-	long := jobs.ErrorText(errors.New(strings.Repeat("ü", jobs.MaxErrorText)))
-	assert.Equal(t, strings.Repeat("ü", jobs.MaxErrorText/2), long)
+	long := jobs.ErrorText(errors.New("x" + strings.Repeat("ü", jobs.MaxErrorText)))
+	assert.Equal(t, "x"+strings.Repeat("ü", jobs.MaxErrorText/2-1), long, "no half of a letter")
 }
 
 func TestHandlerCallHasABudget(t *testing.T) {
