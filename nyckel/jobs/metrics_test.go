@@ -42,6 +42,8 @@ func (s *scripted) Run(ctx context.Context, c jobs.RunConfig, _ jobs.Handler) er
 	for c.Gate.Ready(ctx, "q") > 0 {
 		time.Sleep(time.Second)
 	}
+	time.Sleep(time.Second) // it is open for a while, which is none that it was closed
+	c.Gate.Ready(ctx, "q")
 	for _, d := range s.settled {
 		c.OnSettled(d)
 	}
