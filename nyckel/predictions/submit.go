@@ -204,7 +204,7 @@ func drawn(o open, share float64) bool {
 	mixed := h.Sum64() * 0x9e3779b97f4a7c15
 	mixed ^= mixed >> 32
 	mixed *= 0x9e3779b97f4a7c15
-	return float64(mixed>>11)/(1<<53) < share || share == 1
+	return float64(mixed>>11)/(1<<53) < share
 }
 
 // openTruths returns some of the current truths that are to be submitted.

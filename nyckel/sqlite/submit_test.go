@@ -110,8 +110,10 @@ func TestSubmit(t *testing.T) {
 	predict(t, store, "nameless", "", "", "x", "y")
 	predict(t, store, "nameless, but known", "", "sample_7", "x", "y")
 	predict(t, store, "right", "e8", "sample_8", "x", "x")
-	a.samples["e2"], a.samples["e4"] = []string{"sample_2"}, []string{"sample_4", "sample_44"}
+	predict(t, store, "e2", "e9", "sample_9", "x", "") // of another sample, although its id is the name of one
+	a.samples["e2"], a.samples["e4"] = []string{"sample_2", "sample_2"}, []string{"sample_4", "sample_44"}
 
+	// Pages may overlap, so that one sample is told twice.
 	done, err := submitter.Submit(t.Context(), "f")
 	require.NoError(t, err)
 	assert.Equal(t, predictions.Submitted{Done: 3, Later: 1, Ambiguous: 2, Refused: 1, Skipped: 1}, done)
