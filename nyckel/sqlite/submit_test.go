@@ -110,7 +110,8 @@ func TestSubmit(t *testing.T) {
 	predict(t, store, "nameless", "", "", "x", "y")
 	predict(t, store, "nameless, but known", "", "sample_7", "x", "y")
 	predict(t, store, "right", "e8", "sample_8", "x", "x")
-	predict(t, store, "e2", "e9", "sample_9", "x", "") // of another sample, although its id is the name of one
+	require.NoError(t, store.Record(t.Context(), predictions.Prediction{Function: "f", ExternalID: "e8", Label: "z", Source: telemetry.Rule})) // the model's no fault
+	predict(t, store, "e2", "e9", "sample_9", "x", "")                                                                                         // of another sample, although its id is the name of one
 	a.samples["e2"], a.samples["e4"] = []string{"sample_2", "sample_2"}, []string{"sample_4", "sample_44"}
 
 	// Pages may overlap, so that one sample is told twice.
