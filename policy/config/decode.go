@@ -131,11 +131,16 @@ func (d *decoder) enter(path string, node *yaml.Node) (*yaml.Node, bool) {
 		d.report(path, node, "is too much: a file has at most %d values in at most %d levels", maxValues, maxDepth)
 		return nil, false
 	}
+	d.depth++
+	return behind(node), true
+}
+
+// behind returns what node stands for if it is an alias, else node.
+func behind(node *yaml.Node) *yaml.Node {
 	for node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	d.depth++
-	return node, true
+	return node
 }
 
 func (d *decoder) leave() { d.depth-- }
@@ -266,12 +271,12 @@ func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
 // name.
 func (d *decoder) listItem(path string, node *yaml.Node, v reflect.Value) {
 	names := d.reader.names(v.Type())
-	if v.Kind() != reflect.Struct || names == nil || node.Kind != yaml.ScalarNode {
+	if v.Kind() != reflect.Struct || names == nil || behind(node).Kind != yaml.ScalarNode {
 		d.value(path, node, v)
 		return
 	}
 	d.record(path, node)
-	if node, ok := d.expand(path, node); ok {
+	if node, ok := d.expand(path, behind(node)); ok {
 		d.named(path, node, v, names)
 	}
 }

@@ -108,6 +108,33 @@ secret: "$${x} ${YAML} ${NONE:-instead} ${EMPTY:-too}"
 	assert.False(t, source.Has("Items[a].Label"))
 }
 
+// An alias is what it stands for, wherever that may be written.
+func TestReaderAliases(t *testing.T) {
+	var p paint
+	source := reader().Decode("f.yaml", []byte(`
+secret: &text x
+mixer: &mixer mixer
+sample: [&several [x, y], &known known, &reference "${WAIT}"]
+header: {one: *text, several: *several, reference: *reference}
+parts: [*known, {label: *text}]
+`), &p)
+	require.Empty(t, source.Errors())
+	assert.Equal(t, "mixed", p.Mixer())
+	assert.Equal(t, map[string][]string{"one": {"x"}, "several": {"x", "y"}, "reference": {"5s"}}, p.Header)
+	assert.Equal(t, []part{{Label: "described elsewhere"}, {Label: "x"}}, p.Parts)
+	assert.True(t, source.FromElsewhere("Header[reference]"))
+}
+
+// A text for a list takes the place of the list that was there, as a list does.
+func TestReaderTextForAList(t *testing.T) {
+	there := []string{"there", "room"}[:1]
+	p := paint{Header: map[string][]string{"one": there, "list": there, "kept": there}}
+	source := reader().Decode("f.yaml", []byte("header: {one: x, list: [x]}"), &p)
+	require.Empty(t, source.Errors())
+	assert.Equal(t, map[string][]string{"one": {"x"}, "list": {"x"}, "kept": {"there"}}, p.Header)
+	assert.Equal(t, []string{"there", "room"}, there[:2])
+}
+
 // A document is a value as any other, however deep the texts are in it.
 func TestReaderReferencesInADocument(t *testing.T) {
 	tests := []struct{ text, want string }{
@@ -124,7 +151,6 @@ func TestReaderReferencesInADocument(t *testing.T) {
 	}
 }
 
-// What was put in is kept out of what is shown, so all of it must be known.
 // A null takes away the document that was there before.
 func TestReaderNoDocument(t *testing.T) {
 	p := paint{Sample: json.RawMessage(`{"a":1}`)}
@@ -133,6 +159,7 @@ func TestReaderNoDocument(t *testing.T) {
 	assert.Nil(t, p.Sample)
 }
 
+// What was put in is kept out of what is shown, so all of it must be known.
 func TestReaderPutInOfADocument(t *testing.T) {
 	var p paint
 	source := reader().Decode("f.yaml", []byte("sample: {a: '${WAIT}', b: ['${COUNT}']}\nsecret: ${YAML}"), &p)

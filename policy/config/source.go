@@ -99,11 +99,8 @@ func (s *Source) nearest(path string) (place, string) {
 
 func (s *Source) record(path string, node *yaml.Node) {
 	at := place{line: node.Line, column: node.Column}
-	for node.Kind == yaml.AliasNode {
-		node = node.Alias
-	}
-	if node.Kind == yaml.ScalarNode {
-		at.text = node.Value
+	if value := behind(node); value.Kind == yaml.ScalarNode {
+		at.text = value.Value
 	}
 	s.places[path] = at
 }

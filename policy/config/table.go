@@ -38,17 +38,18 @@ func (d *decoder) table(path string, node *yaml.Node, v reflect.Value) {
 
 // item reads a value of a map. One text is a list of texts, too.
 func (d *decoder) item(path string, node *yaml.Node, v reflect.Value) {
-	if v.Type() == reflect.TypeFor[[]string]() && node.Kind == yaml.ScalarNode && !isNull(node) {
-		one := reflect.New(v.Type().Elem()).Elem()
-		d.value(path, node, one)
-		v.Set(reflect.Append(v, one))
+	what := behind(node)
+	if v.Type() != reflect.TypeFor[[]string]() || what.Kind == yaml.SequenceNode || isNull(what) {
+		d.value(path, node, v)
 		return
 	}
-	if v.Type() == reflect.TypeFor[[]string]() && node.Kind != yaml.SequenceNode && !isNull(node) {
-		d.report(path, node, "is %s, want a text or a list of texts", d.kindOf(node))
+	if what.Kind != yaml.ScalarNode {
+		d.report(path, node, "is %s, want a text or a list of texts", d.kindOf(what))
 		return
 	}
-	d.value(path, node, v)
+	var one string
+	d.value(path, node, reflect.ValueOf(&one).Elem())
+	v.Set(reflect.ValueOf([]string{one}))
 }
 
 // start returns what a value of type t in a map begins as: what is there, or what
