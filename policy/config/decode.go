@@ -21,6 +21,7 @@ const (
 	maxBytes  = 1 << 20
 	maxValues = 50_000
 	maxDepth  = 32
+	maxJSON   = 8 << 20 // bytes of all documents in it, which without aliases are a few times those of the file
 )
 
 // Decode reads the one YAML document in data into the struct that into points
@@ -67,6 +68,8 @@ func checkText(data []byte) error {
 			return &Error{Line: line, Column: column(data[start:i]), Err: errors.New("is not UTF-8 from here on")}
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
 			return &Error{Line: line, Column: column(data[start:i]), Err: fmt.Errorf("has the control character %U; in a text between quotes it can be written as \\x%02X", r, r)}
+		case r == '\u0085', r == '\u2028', r == '\u2029': // it breaks a line for the parser, but for no editor
+			return &Error{Line: line, Column: column(data[start:i]), Err: fmt.Errorf("has the line break %U, which is not seen as one; in a text between double quotes it can be written as \\u%04X", r, r)}
 		case r == '\n':
 			line, start = line+1, i+1
 		}
@@ -113,10 +116,11 @@ func lineOf(data []byte, line int) []byte {
 // A decoder walks through a document and a value beside each other.
 type decoder struct {
 	*Source
-	reader Reader
-	values int
-	depth  int
-	full   bool // a bound was reached, and reported
+	reader  Reader
+	values  int
+	written int // bytes of documents
+	depth   int
+	full    bool // a bound was reached, and reported
 }
 
 // enter follows an alias and keeps to the bounds. If it reports true, leave must

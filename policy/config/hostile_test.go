@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -58,6 +59,9 @@ func TestHostileFiles(t *testing.T) {
 		{"no UTF-8", "count: 1\ntext: é\xffx", "f.yaml:2:8: is not UTF-8 from here on"},
 		{"a zero byte", "count: 1\n\ntext: a\x00b", `f.yaml:3:8: has the control character U+0000; in a text between quotes it can be written as \x00`},
 		{"an escape", "text: \x1b[31m", `f.yaml:1:7: has the control character U+001B; in a text between quotes it can be written as \x1B`},
+		{"a line break that nobody sees", "count: 1 # one\u2028text: x\n", `f.yaml:1:15: has the line break U+2028, which is not seen as one; in a text between double quotes it can be written as \u2028`},
+		{"another one", "count: 1\ntext: \"a\u0085b\"", `f.yaml:2:9: has the line break U+0085, which is not seen as one; in a text between double quotes it can be written as \u0085`},
+		{"one between paragraphs", "text: a\u2029b", `f.yaml:1:8: has the line break U+2029, which is not seen as one; in a text between double quotes it can be written as \u2029`},
 		{"a tab for an indent", "deep:\n\ta: {}", "f.yaml:2:1: while scanning for the next token: found character that cannot start any token"},
 		{"a tab after a key", "count:\t1", ""},
 		{"a key twice, once in quotes", "count: 1\n\"count\": 2", "f.yaml:2:1: has the key count twice, first in line 1"},
@@ -118,6 +122,34 @@ func TestHostileAliases(t *testing.T) {
 	_, err := readPlain(b.String())
 	assert.ErrorContains(t, err, "is too much: a file has at most 50000 values in at most 32 levels")
 	assert.Equal(t, 0, strings.Count(err.Error(), "\n"), "it is said once")
+}
+
+// A few lines may hold more text than a machine has memory.
+func TestHostileDocuments(t *testing.T) {
+	const half = 500 << 10
+	for list, want := range map[string]string{
+		strings.Repeat("*a, ", 100_000):                                              "f.yaml:1:7: list[17]: is too much: the documents in a file have at most 8388608 bytes",
+		"{a: [" + strings.Repeat("*a, ", 100_000) + "]}":                             "f.yaml:1:7: list[0]: is too much: the documents in a file have at most 8388608 bytes",
+		"[" + strings.Repeat("*a, ", 10) + "], [" + strings.Repeat("*a, ", 10) + "]": "f.yaml:1:7: list[1]: is too much: the documents in a file have at most 8388608 bytes",
+		"[" + strings.Repeat("*a, ", 8) + "], [" + strings.Repeat("*a, ", 8) + "]":   "",
+		strings.Repeat("{a, 'b': ~, \"c\\0\\L\": \"\\0\\L\"}, ", 8_000):              "", // as much as can be without an alias
+	} {
+		var into struct {
+			Text string
+			List []json.RawMessage
+		}
+		source := config.Decode("f.yaml", []byte("text: &a "+strings.Repeat("x", half)+"\nlist: ["+list+"]"), &into)
+		if want == "" {
+			assert.Empty(t, source.Errors())
+		} else {
+			assert.EqualError(t, config.Join(source.Errors()...), want)
+		}
+		size := 0
+		for _, document := range into.List {
+			size += len(document)
+		}
+		assert.Less(t, size, 8<<20+2*half)
+	}
 }
 
 // A value is what people take it for, or none.

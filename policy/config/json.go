@@ -17,6 +17,7 @@ func (d *decoder) json(path string, node *yaml.Node, v reflect.Value) {
 	}
 	var b bytes.Buffer
 	if d.writeJSON(&b, path, node) {
+		d.written += b.Len()
 		v.SetBytes(b.Bytes())
 	}
 }
@@ -27,6 +28,11 @@ func (d *decoder) writeJSON(b *bytes.Buffer, path string, node *yaml.Node) bool 
 		return false
 	}
 	defer d.leave()
+	if d.written+b.Len() > maxJSON { // a long text may stand behind many aliases
+		d.full = true
+		d.report(path, node, "is too much: the documents in a file have at most %d bytes", maxJSON)
+		return false
+	}
 	switch node.Kind {
 	case yaml.MappingNode:
 		return d.writeObject(b, path, node)
