@@ -157,6 +157,14 @@ func TestNewErrors(t *testing.T) {
 			`fallback: Rules[0] "r": Any[0] can never hold: no value meets all its tests; widen them`,
 		},
 		{
+			"a number that is no certain text", rules(onAny(policy.Condition{Field: "a", Ne: "n/a", Lt: 20})),
+			`fallback: Rules[0] "r": Any[0] can never hold: no value meets all its tests; widen them`,
+		},
+		{
+			"a range of one number, which is ruled out", rules(onAny(policy.Condition{Field: "a", Ne: 5, Ge: 5, Le: 5})),
+			`fallback: Rules[0] "r": Any[0] can never hold: no value meets all its tests; widen them`,
+		},
+		{
 			"a length below zero", rules(onAny(policy.Condition{Field: "text.length", Lt: 0})),
 			`fallback: Rules[0] "r": Any[0] can never hold: text.length is 0 or more; widen it`,
 		},

@@ -119,6 +119,9 @@ func (b *bounds) never() bool {
 	if b.in != nil {
 		return !slices.ContainsFunc(b.in, func(v value) bool { return b.hold(&v) })
 	}
+	if b.numeric && b.ne.is != missing && b.ne.is != isNumber {
+		return true
+	}
 	low, high := max(b.gt, b.ge), min(b.lt, b.le)
-	return low > high || low == high && !b.admit(low)
+	return low > high || low == high && !b.hold(&value{is: isNumber, number: low})
 }
