@@ -2,6 +2,7 @@ package fallback
 
 import (
 	"errors"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/policy"
@@ -39,6 +40,7 @@ func New(cfg policy.Fallback) (*Fallback, error) {
 	f := &Fallback{codec: cfg.Codec, matchAll: cfg.Match == policy.MatchAll}
 	if cfg.Static != nil {
 		static := *cfg.Static
+		static.Document = slices.Clone(static.Document)
 		if f.matchAll && static.Document == nil {
 			static.Document = tagsOf(static)
 		}

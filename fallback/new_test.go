@@ -1,6 +1,7 @@
 package fallback_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -410,18 +411,24 @@ func TestNewBounds(t *testing.T) {
 
 // What the caller changes after New does not count.
 func TestNewKeepsNothing(t *testing.T) {
-	static := policy.Answer{Label: "general"}
-	cfg := rules(policy.Rule{Name: "r", Any: list(words("card")), Answer: hit})
+	static := policy.Answer{Label: "general", Document: json.RawMessage("1")}
+	document := json.RawMessage("2")
+	cfg := rules(
+		policy.Rule{Name: "r", Any: list(words("card")), Answer: hit},
+		policy.Rule{Name: "d", Any: list(words("document")), Answer: policy.Answer{Document: document}},
+	)
 	cfg.Static = &static
 	f := mustNew(t, cfg)
-	static.Label = "changed"
+	static.Label, static.Document[0], document[0] = "changed", '0', '0'
 	cfg.Rules[0].Any[0].Words[0] = "changed"
 	cfg.Rules[0].Label = "changed"
 
 	got, _, _ := f.Answer("card")
 	require.Equal(t, hit, got)
 	got, _, _ = f.Answer("changed")
-	require.Equal(t, policy.Answer{Label: "general"}, got)
+	require.Equal(t, policy.Answer{Label: "general", Document: json.RawMessage("1")}, got)
+	got, _, _ = f.Answer("document")
+	require.Equal(t, json.RawMessage("2"), got.Document)
 }
 
 func rules(list ...policy.Rule) policy.Fallback { return policy.Fallback{Rules: list} }

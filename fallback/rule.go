@@ -46,6 +46,7 @@ func (f *Fallback) compile(rules []policy.Rule) {
 	f.words.init()
 	f.regexText = regexText(rules)
 	for _, r := range rules {
+		r.Document = slices.Clone(r.Document)
 		f.rules = append(f.rules, rule{
 			name:    r.Name,
 			answer:  r.Answer,
