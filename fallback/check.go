@@ -23,7 +23,7 @@ const (
 func check(cfg policy.Fallback, spell func(string) string) []problem {
 	c := checker{spell: spell, max: cfg.MaxConfidence, labels: cfg.Labels, index: make(map[string]int)}
 	c.all = cfg.Match == policy.MatchAll
-	c.reach.all = c.all
+	c.reach.all = cfg.Match != policy.MatchFirst // of one that is not known, nothing more is said
 	if len(cfg.Rules) == 0 && cfg.Static == nil {
 		c.report("", "neither %s nor %s is set; set one of them, or leave the fallback out", name("Rules"), name("Static"))
 	}
@@ -61,7 +61,7 @@ type checker struct {
 }
 
 // report adds what is wrong at a path below head.
-func (c *checker) report(path, format string, args ...any) {
+func (c *checker) report(path, format string, args ...any) *problem {
 	for i, arg := range args {
 		switch arg := arg.(type) {
 		case name:
@@ -70,7 +70,8 @@ func (c *checker) report(path, format string, args ...any) {
 			args[i] = shortened(arg)
 		}
 	}
-	c.problems = append(c.problems, problem{c.head, shortened(c.rule), path, fmt.Errorf(format, args...)})
+	c.problems = append(c.problems, problem{head: c.head, rule: shortened(c.rule), path: path, err: fmt.Errorf(format, args...)})
+	return &c.problems[len(c.problems)-1]
 }
 
 // shortened returns the beginning of a text that nobody would read to its end.
@@ -137,8 +138,9 @@ func (c *checker) reachable(i int, rule policy.Rule) {
 	case ruledOut:
 		c.report("", "never answers, since %s rules out all that it asks for; remove what both have", name("None"))
 	case shadowed:
+		other := fmt.Sprintf("Rules[%d]", earlier.index)
 		c.report("", "never answers, since %s %q matches whenever it would; remove it, or move it before that one",
-			name(fmt.Sprintf("Rules[%d]", earlier.index)), earlier.name)
+			name(other), earlier.name).from = []string{other, "Match"}
 	}
 }
 
@@ -218,7 +220,7 @@ func (c *checker) answer(answer policy.Answer) {
 		c.report("Label", "is empty; name the label to answer with")
 	}
 	if answer.Label != "" && len(c.labels) > 0 && !slices.Contains(c.labels, answer.Label) {
-		c.report("Label", "is %q, which %s does not have%s", answer.Label, name("Labels"), config.Suggest(answer.Label, c.labels))
+		c.report("Label", "is %q, which %s does not have%s", answer.Label, name("Labels"), config.Suggest(answer.Label, c.labels)).from = []string{"Labels"}
 	}
 	c.confidence(answer)
 }
@@ -235,7 +237,7 @@ func (c *checker) confidence(answer policy.Answer) {
 	case !inUnit(answer.Confidence):
 		c.report("Confidence", "is %v, want 0 to 1", answer.Confidence)
 	case answer.Confidence > c.max:
-		c.report("Confidence", "%v is above %s %v; lower it, or raise that", answer.Confidence, name("MaxConfidence"), c.max)
+		c.report("Confidence", "%v is above %s %v; lower it, or raise that", answer.Confidence, name("MaxConfidence"), c.max).from = []string{"MaxConfidence"}
 	}
 }
 

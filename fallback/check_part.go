@@ -9,6 +9,10 @@ type Problem struct {
 
 	// Err says what is wrong, and where.
 	Err error
+
+	// From are the paths of other settings of which it may be the fault: those that
+	// say what this one may be.
+	From []string
 }
 
 // Check returns everything that is wrong with the settings of a fallback, as [New]
@@ -18,7 +22,7 @@ func Check(cfg policy.Fallback, spell func(name string) string) []Problem {
 	cfg = cfg.WithDefaults()
 	var problems []Problem
 	for _, p := range check(cfg, spell) {
-		problems = append(problems, Problem{p.at(), p.text(spell)})
+		problems = append(problems, Problem{p.at(), p.text(spell), p.from})
 	}
 	return problems
 }

@@ -12,10 +12,11 @@ import (
 
 // A problem is something wrong with the settings.
 type problem struct {
-	head string // the field of policy.Fallback it is in, such as "Rules[0]", or ""
-	rule string // the name of the rule, if it has one
-	path string // where in the head it is, such as "Any[1].Words", or ""
-	err  error  // what is wrong: goes on where the path ends
+	head string   // the field of policy.Fallback it is in, such as "Rules[0]", or ""
+	rule string   // the name of the rule, if it has one
+	path string   // where in the head it is, such as "Any[1].Words", or ""
+	err  error    // what is wrong: goes on where the path ends
+	from []string // the whole paths of other settings of which it may be the fault
 }
 
 // A name is one of a setting in the text of a problem, spelled as in Go.
@@ -81,7 +82,7 @@ func located(problems []problem, source *config.Source) error {
 	errs := source.Errors()
 	for _, p := range problems {
 		at := cmp.Or(p.at(), "Rules") // where what is missing as a whole would stand
-		if err := source.Error(at, p.text(config.Key)); err != nil {
+		if err := source.Error(at, p.text(config.Key), p.from...); err != nil {
 			errs = append(errs, err)
 		}
 	}

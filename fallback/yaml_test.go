@@ -119,6 +119,24 @@ rules:
 		{"nothing follows from a key that is misspelled", "ruels: []", []string{
 			`rules.yaml:1:1: has the unknown key "ruels"; did you mean rules?`,
 		}},
+		{"nor for its confidence", "maxconfidence: 0.9\nstatic: {label: A, confidence: 0.8}", []string{
+			`rules.yaml:1:1: has the unknown key "maxconfidence"; did you mean max_confidence?`,
+		}},
+		{"nor from a bound that is none", "max_confidence: high\nstatic: {label: A, confidence: 0.8}", []string{
+			`rules.yaml:1:17: max_confidence: is a text, want a number`,
+		}},
+		{"nor from a label that is none", "labels: [[A], B]\nstatic: {label: A}", []string{
+			`rules.yaml:1:10: labels[0]: is a list, want a text`,
+		}},
+		{"nor for a rule after one with such a key", "rules:\n- {name: a, any: [words: [x]], non: [words: [y]], label: A}\n- {name: b, any: [words: [x]], label: B}", []string{
+			`rules.yaml:2:32: rules[0]: has the unknown key "non"; did you mean none?`,
+		}},
+		{"nor where all rules were to answer", "mach: all\nrules:\n- {name: a, any: [words: [x]], label: A}\n- {name: b, any: [words: [x]], label: B}", []string{
+			`rules.yaml:1:1: has the unknown key "mach"; did you mean match?`,
+		}},
+		{"nor from a match that is not known", "match: al\nrules:\n- {name: a, any: [words: [x]], label: A}\n- {name: b, any: [words: [x]], label: B}", []string{
+			`rules.yaml:1:8: match is "al", which is not known; did you mean all?`,
+		}},
 		{"nothing in it", "{}", []string{
 			`rules.yaml:1:1: neither rules nor static is set; set one of them, or leave the fallback out`,
 		}},

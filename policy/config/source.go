@@ -61,10 +61,10 @@ func (s *Source) Errors() []*Error { return s.errs }
 
 // Error returns err with the place of the setting at path, such as
 // "Rules[0].Any[1].Words", or else of the nearest around it. It returns nil if
-// err may only follow from something in the file that was not understood, which
-// is reported already.
-func (s *Source) Error(path string, err error) *Error {
-	if s.isFollowUp(path) {
+// err may only follow from something in the file that was not understood, there or
+// at the paths of others that have a part in it, which is reported already.
+func (s *Source) Error(path string, err error, others ...string) *Error {
+	if s.isFollowUp(path) || slices.ContainsFunc(others, s.isFollowUp) {
 		return nil
 	}
 	at, _ := s.nearest(path)

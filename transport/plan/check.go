@@ -16,9 +16,10 @@ import (
 
 // A problem is something wrong with a file.
 type problem struct {
-	path string // of the setting, in the names of Go
-	told string // how much of the path comes before err; "" for all
-	err  error  // goes on where that ends
+	path string   // of the setting, in the names of Go
+	told string   // how much of the path comes before err; "" for all
+	err  error    // goes on where that ends
+	from []string // the paths of other settings of which it may be the fault
 }
 
 // check returns everything that is wrong with f, which is complete. The names of
@@ -136,7 +137,10 @@ func (c *checker) stack(path string, s policy.Stack) {
 	if s.Fallback != nil && (len(s.Fallback.Rules) > 0 || s.Fallback.Static != nil) {
 		for _, p := range fallback.Check(*s.Fallback, c.spell) {
 			ladder := path + ".Fallback"
-			c.problems = append(c.problems, problem{strings.TrimSuffix(ladder+"."+p.Path, "."), ladder, p.Err})
+			for i := range p.From {
+				p.From[i] = ladder + "." + p.From[i]
+			}
+			c.problems = append(c.problems, problem{strings.TrimSuffix(ladder+"."+p.Path, "."), ladder, p.Err, p.From})
 		}
 	}
 	mine := c.problems[before:]

@@ -76,7 +76,7 @@ func located(problems []problem, f File, source *config.Source) error {
 	errs := source.Errors()
 	for _, p := range problems {
 		text := fmt.Errorf("%s: %w", config.Key(cmp.Or(p.told, p.path)), p.err)
-		if err := source.Error(p.path, text); err != nil {
+		if err := source.Error(p.path, text, p.from...); err != nil {
 			errs = append(errs, err)
 		}
 	}
