@@ -1,6 +1,7 @@
 package fallback_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -122,6 +123,18 @@ func TestMeasure(t *testing.T) {
 		{Rule: "age", Samples: 5, Answered: 1, Right: 1},
 		{Samples: 5, Answered: 1, Right: 1},
 	}, figures)
+}
+
+// The label of an answer may stand in its document only.
+func TestMeasureDocuments(t *testing.T) {
+	cfg := rules(policy.Rule{Name: "refunds", Any: list(words("refund")), Answer: policy.Answer{Document: json.RawMessage(`{"labelName":"billing"}`)}})
+	cfg.Static = &policy.Answer{Document: json.RawMessage(`{"labelName":"general","confidence":0.1}`)}
+	figures := fallback.Measure(mustNew(t, cfg), []fallback.Sample{
+		{Text: "refund please", Labels: []string{"billing"}},
+		{Text: "refund", Labels: []string{"cards"}},
+		{Text: "hello", Labels: []string{"general"}},
+	})
+	assert.Equal(t, []fallback.Figure{{Rule: "refunds", Samples: 3, Answered: 2, Right: 1}, {Samples: 3, Answered: 1, Right: 1}}, figures)
 }
 
 func TestFigure(t *testing.T) {

@@ -3,6 +3,8 @@ package fallback
 import (
 	"math"
 	"slices"
+
+	"github.com/sparekey/sparekey/policy"
 )
 
 // A Sample is an input whose labels are known.
@@ -95,12 +97,20 @@ func (f *Fallback) each(in *input, answered func(rule int, label string)) {
 				continue
 			}
 			if answer, ok := r.reply(in); ok {
-				answered(i, answer.Label)
+				answered(i, f.labelOf(answer))
 				some = true
 			}
 		}
 	}
 	if !some && f.static != nil {
-		answered(len(f.rules), f.static.Label)
+		answered(len(f.rules), f.labelOf(*f.static))
 	}
+}
+
+// labelOf returns the label of an answer, which may stand in its document only.
+func (f *Fallback) labelOf(a policy.Answer) string {
+	if a.Label == "" && a.Document != nil {
+		a.Label, _, _ = f.codec.Label(a.Document)
+	}
+	return a.Label
 }
