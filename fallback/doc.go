@@ -131,7 +131,7 @@
 // conditions, and 2,560 instructions of compiled regular expressions, all rules
 // together. Of a text, words see the first 64 KiB and regular expressions the
 // first 4 KiB, or as many bytes as make 655,360 with their instructions if that is
-// less; an alternative of ten words has some 60. Groups go four deep, the name of a
-// field has up to 128 bytes and 4 dots, a value to compare with up to 1 KiB, and a
-// summary is of the first 16 KiB.
+// less, as if the text ended there; an alternative of ten words has some 60. Groups go
+// four deep, the name of a field has up to 128 bytes and 4 dots, a value to compare
+// with up to 1 KiB, and a summary is of the first 16 KiB.
 package fallback
