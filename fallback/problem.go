@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/sparekey/sparekey/policy/config"
@@ -90,6 +89,6 @@ func located(problems []problem, source *config.Source) error {
 	if more <= 0 {
 		return config.Join(errs...)
 	}
-	slices.SortStableFunc(errs, func(a, b *config.Error) int { return cmp.Compare(a.Line, b.Line) })
+	errs = config.Sorted(errs)
 	return errors.Join(config.Join(errs[:maxProblems]...), fmt.Errorf("%s: %d more problems", errs[0].Name, more))
 }

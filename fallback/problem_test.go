@@ -56,3 +56,19 @@ func TestProblemsThatFit(t *testing.T) {
 	require.Error(t, err)
 	assert.Len(t, strings.Split(err.Error(), "\n"), 50)
 }
+
+// A file may be one line, as JSON is: those told are its first ones all the same.
+func TestProblemsOfOneLine(t *testing.T) {
+	file := "{static: {label: a}, rules: ["
+	for i := range 40 {
+		file += fmt.Sprintf("{name: r%d, label: a, unknown: 1, any: [{words: ['?']}]}, ", i)
+	}
+	_, err := fallback.ParseYAML("f", []byte(file+"]}"))
+	require.Error(t, err)
+	lines := strings.Split(err.Error(), "\n")
+	require.Len(t, lines, 51)
+	for i, line := range lines[:50] {
+		assert.Contains(t, line, fmt.Sprintf("rules[%d]", i/2))
+	}
+	assert.Equal(t, "f: 30 more problems", lines[50])
+}
