@@ -123,8 +123,8 @@ type decoder struct {
 	full    bool // a bound was reached, and reported
 }
 
-// enter follows an alias and keeps to the bounds. If it reports true, leave must
-// be called.
+// enter follows an alias, keeps to the bounds and takes no value with a tag of its own,
+// such as !env NAME. If it reports true, leave must be called.
 func (d *decoder) enter(path string, node *yaml.Node) (*yaml.Node, bool) {
 	d.values++
 	if d.full {
@@ -135,9 +135,17 @@ func (d *decoder) enter(path string, node *yaml.Node) (*yaml.Node, bool) {
 		d.report(path, node, "is too much: a file has at most %d values in at most %d levels", maxValues, maxDepth)
 		return nil, false
 	}
+	node = behind(node)
+	if !slices.Contains(knownTags[:], node.ShortTag()) { // it is not shown, for it may be a password
+		d.report(path, node, "has a tag that is not known; a text that begins with ! stands in quotes")
+		return nil, false
+	}
 	d.depth++
-	return behind(node), true
+	return node, true
 }
+
+// knownTags are those that a value has by itself, or with two exclamation marks.
+var knownTags = [...]string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!merge", "!!seq", "!!map"}
 
 // behind returns what node stands for if it is an alias, else node.
 func behind(node *yaml.Node) *yaml.Node {

@@ -176,6 +176,12 @@ func TestHostileValues(t *testing.T) {
 		"text: ${LINES}":                  {Text: "7\ntext: x"},
 		"text: ${LONG}":                   {Text: strings.Repeat("7", 10_000)},
 		"text: 017":                       {Text: "017"},
+		"text: !!str 7":                   {Text: "7"},
+		"text: 2026-01-01":                {Text: "2026-01-01"},
+		"text: <<":                        {Text: "<<"},
+		"count: !!int '7'":                {Count: 7},
+		"list: !!seq [a]":                 {List: []string{"a"}},
+		"deep: !!map {a: {}}":             {Deep: map[string]plain{"a": {}}},
 		"list:\n- '${COUNT}'\n- ${COUNT}": {List: []string{"7", "7"}},
 	} {
 		got, err := readPlain(text)
@@ -205,6 +211,14 @@ func TestHostileValues(t *testing.T) {
 		"wait: .inf":                          "1:7: wait: is .inf, want a duration such as 500ms, 10s or 1m30s",
 		"on: yes":                             "1:5: on: is a text, want true or false",
 		"on: 1":                               "1:5: on: is 1, want true or false",
+		"text: !env API_KEY":                  "1:7: text: has a tag that is not known; a text that begins with ! stands in quotes",
+		"text: !hunter2":                      "1:7: text: has a tag that is not known; a text that begins with ! stands in quotes",
+		"text: !!binary aGk=":                 "1:7: text: has a tag that is not known; a text that begins with ! stands in quotes",
+		"count: !env 5":                       "1:8: count: has a tag that is not known; a text that begins with ! stands in quotes",
+		"any: !env 5":                         "1:6: any: has a tag that is not known; a text that begins with ! stands in quotes",
+		"list: [!env a]":                      "1:8: list[0]: has a tag that is not known; a text that begins with ! stands in quotes",
+		"list: !env [a]":                      "1:7: list: has a tag that is not known; a text that begins with ! stands in quotes",
+		"deep: !env {}":                       "1:7: deep: has a tag that is not known; a text that begins with ! stands in quotes",
 		"text: ${NONE:-${COUNT}}":             "1:7: text: has a ${ within a reference, which cannot be; the text after :- is taken as it is",
 		"text: ${${COUNT}}":                   "1:7: text: has a ${ within a reference, which cannot be; the text after :- is taken as it is",
 	} {
