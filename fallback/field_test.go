@@ -36,7 +36,7 @@ func exists(name string) policy.Condition {
 
 func TestAnswerFields(t *testing.T) {
 	const row = `{"amount":12.5,"country":"DE","vip":true,"none":null,"tags":["a"],"id":"7","n":0,
-		"customer":{"age":30,"since.year":2020},"flat.key":1,"flat":{"other":2},"text":"inner","image":"x","huge":1e999}`
+		"customer":{"age":30,"since.year":2020},"flat.key":1,"flat":{"other":2},"flat.deep":{"key":3},"text":"inner","image":"x","huge":1e999}`
 	tests := []struct {
 		name      string
 		condition policy.Condition
@@ -77,6 +77,7 @@ func TestAnswerFields(t *testing.T) {
 		{"dotted, a name with a dot at the end", eq("customer.since.year", 2020), true},
 		{"a name with a dot", eq("flat.key", 1), true},
 		{"dotted beside a name with a dot", eq("flat.other", 2), true},
+		{"dotted below a name with a dot", eq("flat.deep.key", 3), true},
 		{"dotted into a text", exists("country.x"), false},
 		{"the row's own text", eq("row.text", "inner"), true},
 		{"the row's own image", eq("row.image", "x"), true},
@@ -108,6 +109,7 @@ func TestAnswerTextFields(t *testing.T) {
 		{"an address", " https://CDN.example.com:8443/a/b.jpg?x=1 ", eq("image.source.host", "cdn.example.com"), true},
 		{"an address's path", "http://example.com/a%20b.jpg", eq("image.source.path", "/a b.jpg"), true},
 		{"no address", "see https://example.com/", exists("image.source.host"), false},
+		{"an address and what is said of it", "https://example.com/a.jpg is broken", exists("image.source.host"), false},
 		{"an address of another kind", "ftp://example.com/", exists("image.source.host"), false},
 		{"an address without a host", "https:///a", exists("image.source.host"), false},
 		{"a long address", "https://example.com/" + strings.Repeat("a", 8<<10), exists("image.source.host"), false},
@@ -180,6 +182,13 @@ func TestAnswerImages(t *testing.T) {
 	})
 	t.Run("nothing in it", func(t *testing.T) {
 		assert.False(t, ask(t, "data:image/png;base64,", exists("image.bytes")))
+	})
+	t.Run("no height", func(t *testing.T) {
+		uri := "data:image/gif;base64," + base64.StdEncoding.EncodeToString([]byte("GIF89a\x25\x00\x00\x00\x00\x00\x00"))
+		assert.True(t, ask(t, uri, eq("image.format", "gif")))
+		for _, name := range []string{"image.width", "image.height", "image.aspect"} {
+			assert.False(t, ask(t, uri, exists(name)), name)
+		}
 	})
 	t.Run("no base64", func(t *testing.T) {
 		assert.False(t, ask(t, "data:image/png;base64,!!!!", exists("image.format")))
