@@ -211,6 +211,25 @@ func TestAnswerImages(t *testing.T) {
 		_, _, ok := f.AnswerData(fmt.Appendf(nil, `{"pic":%q,"age":3,"title":"A cat"}`, encoded(t, "gif")))
 		assert.True(t, ok)
 	})
+	t.Run("the first of a row", func(t *testing.T) {
+		f := mustNew(t, rules(policy.Rule{Name: "r", All: list(eq("image.format", "gif")), Answer: hit}))
+		_, _, ok := f.AnswerData(fmt.Appendf(nil, `{"b":%q,"a":%q}`, encoded(t, "png"), encoded(t, "gif")))
+		assert.True(t, ok)
+	})
+}
+
+// Of what is neither a text nor a row nor an image, rules say nothing, not even what it
+// is not.
+func TestAnswerNoInput(t *testing.T) {
+	f := mustNew(t, rules(policy.Rule{Name: "r", All: list(none(words("x"))), Answer: hit}))
+	for _, data := range []string{"", "null", "5", "true", "[]", `["y"]`, "{", `"y`} {
+		_, _, ok := f.AnswerData([]byte(data))
+		assert.False(t, ok, data)
+	}
+	for _, data := range []string{`""`, "{}", `"y"`} {
+		_, _, ok := f.AnswerData([]byte(data))
+		assert.True(t, ok, data)
+	}
 }
 
 // What a request asks about reaches the fields.
