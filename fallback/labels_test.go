@@ -115,3 +115,26 @@ func TestFidelityOfListsOfBadCodecs(t *testing.T) {
 		}
 	})
 }
+
+// remembers is a codec that has read all documents before.
+type remembers struct {
+	policy.Classification
+	labels []string
+}
+
+func (r remembers) Labels([]byte) ([]string, bool) { return r.labels, true }
+
+// What a codec returns stays as it is.
+func TestFidelityLeavesTheCodecsLabels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		codec := remembers{labels: []string{"b", "a", "b"}}
+		ladder := fallback.NewLadder(fallback.LadderConfig{
+			Rungs: []fallback.Rung{sends("mine", "[]")}, Codec: codec, Fidelity: policy.Fidelity{Share: 1},
+		})
+		resp, err := ladder.Wrap(answers(200, "[]")).RoundTrip(invoke(t, `{}`))
+		require.NoError(t, err)
+		assert.Equal(t, "[]", readAll(t, resp))
+		assert.Len(t, ladder.Fidelity(), 3)
+		assert.Equal(t, []string{"b", "a", "b"}, codec.labels)
+	})
+}

@@ -181,6 +181,7 @@ func TestNewLadderPanics(t *testing.T) {
 		"no name":    {uncompared(says("", "x")), `fallback: Rungs[0] has the name ""`},
 		"same name":  {uncompared(says("a", "x"), says("a", "x")), `fallback: Rungs[1] has the name "a"`},
 		"live":       {uncompared(says("live", "x")), `fallback: Rungs[0] has the name "live"`},
+		"cached":     {uncompared(says("cache", "x")), `fallback: Rungs[0] has the name "cache"`},
 		"no answer":  {uncompared(fallback.Rung{Name: "a"}), `fallback: Rungs[0] "a" has no Answer`},
 		"a share":    {fallback.LadderConfig{Rungs: one, Fidelity: policy.Fidelity{Share: 1.1}}, "fallback: Fidelity.Share is 1.1"},
 		"everything": {fallback.LadderConfig{Rungs: one}, ""},
