@@ -301,6 +301,18 @@ func TestLayerMethods(t *testing.T) {
 	}
 }
 
+// A part of an answer and another protocol are nothing that can be made up.
+func TestLayerWholeAnswersOnly(t *testing.T) {
+	f := mustNew(t, ticketRules())
+	for _, name := range []string{"Range", "Upgrade"} {
+		req := invoke(t, `{"data":"refund"}`)
+		req.Header.Set(name, "x")
+		resp, err := f.Wrap(answers(503, "")).RoundTrip(req)
+		require.NoError(t, err)
+		assert.Equal(t, 503, resp.StatusCode, name)
+	}
+}
+
 func TestLayerContext(t *testing.T) {
 	waits := transportFunc(func(req *http.Request) (*http.Response, error) {
 		<-req.Context().Done()
