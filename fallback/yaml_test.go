@@ -137,6 +137,9 @@ rules:
 		{"nor from a match that is not known", "match: al\nrules:\n- {name: a, any: [words: [x]], label: A}\n- {name: b, any: [words: [x]], label: B}", []string{
 			`rules.yaml:1:8: match is "al", which is not known; did you mean all?`,
 		}},
+		{"an answer, whose keys are those of its rule", "rules:\n- {name: a, any: [words: [x]], answer: {label: a}}", []string{
+			`rules.yaml:2:32: rules[0]: has the unknown key "answer"; known are all, any, confidence, document, label, name, none, summary`,
+		}},
 		{"nothing in it", "{}", []string{
 			`rules.yaml:1:1: neither rules nor static is set; set one of them, or leave the fallback out`,
 		}},
