@@ -191,6 +191,7 @@ func TestHostileValues(t *testing.T) {
 	for text, want := range map[string]string{
 		"count: 010":                          "1:8: count: is 010, want a whole number",
 		"count: -017":                         "1:8: count: is -017, want a whole number",
+		"count: 0_7":                          "1:8: count: is 0_7, want a whole number",
 		"share: 010":                          "1:8: share: is 010, want a number",
 		"count: ${OCTAL}":                     "1:8: count: is what ${OCTAL} holds, want a whole number",
 		"count: 1e3":                          "1:8: count: is 1e3, want a whole number",
