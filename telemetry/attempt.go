@@ -3,6 +3,7 @@ package telemetry
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -97,8 +98,10 @@ func (a *attempt) startSpan(req *http.Request) *http.Request {
 	if !a.layer.cfg.Traceparent {
 		return req.WithContext(a.ctx)
 	}
-	if req = req.Clone(a.ctx); req.Header == nil {
+	if req = req.WithContext(a.ctx); req.Header == nil {
 		req.Header = http.Header{}
+	} else {
+		req.Header = maps.Clone(req.Header) // and not the trailer, which is set as the body is read
 	}
 	propagation.TraceContext{}.Inject(a.ctx, propagation.HeaderCarrier(req.Header))
 	return req

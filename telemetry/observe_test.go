@@ -661,3 +661,31 @@ func TestTraceparentWithoutHeader(t *testing.T) {
 	assert.NotEmpty(t, sent.Get("Traceparent"))
 	assert.Nil(t, req.Header, "the caller's request")
 }
+
+// A request's trailer is told while its body is read, and reaches the wire also with
+// the trace's fields.
+func TestTraceparentKeepsTrailer(t *testing.T) {
+	install(t)
+	var sent http.Header
+	rt := stack(telemetry.Config{Traceparent: true}, roundTrip(func(req *http.Request) (*http.Response, error) {
+		_, err := io.ReadAll(req.Body)
+		sent = req.Trailer
+		return answer(200, ""), err
+	}))
+	req := newRequest(t, t.Context())
+	req.Trailer = http.Header{"X-Sum": nil}
+	req.Body = io.NopCloser(toldWhenRead(func() { req.Trailer.Set("X-Sum", "42") }))
+	resp, err := rt.RoundTrip(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, http.Header{"X-Sum": {"42"}}, sent)
+	assert.Empty(t, req.Header.Values("Traceparent"), "the caller's request")
+}
+
+// toldWhenRead is an empty body that tells when it is read.
+type toldWhenRead func()
+
+func (f toldWhenRead) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
+}
