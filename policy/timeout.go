@@ -15,8 +15,8 @@ type Timeout struct {
 	// Scope names the limits in errors. "" means "attempt".
 	Scope string
 
-	// Total bounds the exchange from the request to the end of the body. Zero or
-	// negative means no bound.
+	// Total bounds the exchange from the request to the end of the body, or to a 101.
+	// Zero or negative means no bound.
 	Total time.Duration
 
 	// FirstByte bounds the time to the response's header, which includes that of

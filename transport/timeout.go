@@ -14,8 +14,8 @@ import (
 // it bounds the call with all its attempts, below it one attempt. An exchange
 // that takes too long ends in a [*policy.TimeoutError], before the header as the
 // error of the round trip, after it as the error of the body. A [*policy.Refusal]
-// of a layer below stays one, as the request was not sent. Silence on a connection
-// that was upgraded with a 101 is not bounded.
+// of a layer below stays one, as the request was not sent. No limit counts for a
+// connection that was upgraded with a 101: it is the caller's, for as long as he likes.
 //
 // A request whose own deadline comes before any of the limits could passes as it
 // is: the deadline ends it, under the caller's name.
@@ -110,11 +110,15 @@ func (t *timeout) RoundTrip(req *http.Request) (*http.Response, error) {
 		x.end()
 		return nil, err
 	}
-	x.quiet()
-	if x.idle == nil || resp.StatusCode == http.StatusSwitchingProtocols {
-		// After a 101 the connection is the caller's, and silence on it is no fault.
+	switch {
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		x.lift()
 		room.Watch(resp, (*unpaced)(x))
-	} else {
+	case x.idle == nil:
+		x.quiet()
+		room.Watch(resp, (*unpaced)(x))
+	default:
+		x.quiet()
 		room.Watch(resp, x)
 	}
 	return resp, nil

@@ -12,7 +12,7 @@ import (
 // Deadline implements [context.Context].
 func (x *exchange) Deadline() (time.Time, bool) {
 	deadline, ok := x.ctx.Deadline() // each time, as it may be put off
-	if x.total == nil {
+	if x.total == nil || x.lifted.Load() {
 		return deadline, ok
 	}
 	own := x.start.Add(x.cfg.Total)

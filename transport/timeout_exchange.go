@@ -20,10 +20,11 @@ type exchange struct {
 	source  context.Context // whose end is the exchange's, too: ctx, or what is above the call that lent its limit
 	start   time.Time
 	whole   *policy.TimeoutError // the total that is kept, or nil
-	wholeBy time.Duration        // when it is up, as all times here since start; never without one
+	wholeBy time.Duration        // when it is up, as all times here since start; never without one; guarded by mu once it is sent
 
-	over  atomic.Bool // all that the exchange held is free
-	asked atomic.Bool // for Done: inner and cancel are there for good
+	over   atomic.Bool // all that the exchange held is free
+	asked  atomic.Bool // for Done: inner and cancel are there for good
+	lifted atomic.Bool // all limits, as the connection is the caller's
 
 	mu      sync.Mutex
 	current *policy.TimeoutError    // the limit that counts now besides whole, or nil; guarded by mu
@@ -67,6 +68,14 @@ func (x *exchange) quiet() {
 	x.mu.Lock()
 	x.current = nil // the timer may run on: it looks before it strikes
 	x.mu.Unlock()
+}
+
+// lift lets no limit count any more.
+func (x *exchange) lift() {
+	x.mu.Lock()
+	x.current, x.wholeBy = nil, never
+	x.mu.Unlock()
+	x.lifted.Store(true)
 }
 
 // armLocked has the timer ring at due at the latest.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -459,9 +460,9 @@ func TestTimeoutCloseDuringRead(t *testing.T) {
 	}
 }
 
-// After a 101 the connection is the caller's, and silence on it is no fault.
+// After a 101 the connection is the caller's, and no limit counts.
 func TestTimeoutUpgrade(t *testing.T) {
-	cfg := policy.Timeout{FirstByte: time.Second, Idle: time.Second}
+	cfg := policy.Timeout{Total: time.Minute, FirstByte: time.Second, Idle: time.Second}
 	t.Run("silence of the server", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			step := transporttest.Stream(http.StatusSwitchingProtocols, []transporttest.Chunk{{After: time.Hour, Data: "hello"}})
@@ -483,6 +484,54 @@ func TestTimeoutUpgrade(t *testing.T) {
 		})
 	})
 }
+
+// What ends an upgraded connection after longer than any limit is not a limit.
+func TestStandardUpgradeEnds(t *testing.T) {
+	reset := &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	for name, layer := range map[string]transport.Layer{
+		"standard stack": transport.Standard(policy.Default()),
+		"total alone":    transport.Timeout(policy.Timeout{Total: 30 * time.Second}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rt := transport.Chain(transport.Func(func(req *http.Request) (*http.Response, error) {
+					ctx := req.Context()
+					_ = ctx.Done() // as net/http does, so that there is a timer
+					conn := &upgraded{end: reset, after: time.Hour}
+					time.AfterFunc(time.Minute, func() {
+						_, bounded := ctx.Deadline()
+						assert.False(t, bounded, "there is a deadline")
+						assert.NoError(t, ctx.Err())
+					})
+					return &http.Response{StatusCode: http.StatusSwitchingProtocols, Header: http.Header{}, Body: conn, Request: req}, nil
+				}), layer)
+				ctx, trail := telemetry.NewContext(t.Context())
+				resp, err := rt.RoundTrip(newRequest(t, ctx, http.MethodGet, ""))
+				require.NoError(t, err)
+				_, err = resp.Body.Read(make([]byte, 1))
+				assert.Equal(t, error(reset), err)
+				require.NoError(t, resp.Body.Close())
+				for _, attempt := range trail.Attempts() {
+					assert.Equal(t, policy.Interrupted, attempt.Verdict.Class)
+				}
+			})
+		})
+	}
+}
+
+// upgraded is a connection that ends after a while.
+type upgraded struct {
+	end   error
+	after time.Duration
+}
+
+func (u *upgraded) Read([]byte) (int, error) {
+	time.Sleep(u.after)
+	return 0, u.end
+}
+
+func (*upgraded) Write(p []byte) (int, error) { return len(p), nil }
+func (*upgraded) Close() error                { return nil }
 
 // serveEcho upgrades the connection and sends back each line.
 func serveEcho(w http.ResponseWriter, _ *http.Request) {
