@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -65,9 +66,24 @@ func isBrokenInside(err error) bool {
 		case "http: server closed idle connection", "http2: client connection lost", "http2: client conn is closed":
 			return true
 		}
-		return strings.HasPrefix(text, "http2: server sent GOAWAY and closed the connection;") ||
-			strings.HasPrefix(text, "net/http: HTTP/1.x transport connection broken: ")
+		if cause, ok := strings.CutPrefix(text, "net/http: HTTP/1.x transport connection broken: "); ok {
+			return !isMismeasured(cause)
+		}
+		return strings.HasPrefix(text, "http2: server sent GOAWAY and closed the connection;")
 	})
+}
+
+// isMismeasured reports whether net/http broke a connection by itself, as the body of
+// the request was not as long as the request said.
+func isMismeasured(text string) bool {
+	lengths, ok := strings.CutPrefix(text, "http: ContentLength=")
+	said, is, two := strings.Cut(lengths, " with Body length ")
+	return ok && two && isNumber(said) && isNumber(is)
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.ParseInt(text, 10, 64)
+	return err == nil
 }
 
 // isProxyDown reports whether err may be what a proxy said to a CONNECT: net/http

@@ -47,7 +47,10 @@ func TestClassifyTexts(t *testing.T) {
 		{"http2: client connection lost", interrupted},
 		{"http2: client conn is closed", interrupted},
 		{"http: server closed idle connection", interrupted},
+		{"net/http: HTTP/1.x transport connection broken: malformed HTTP response \"http: ContentLength=3 with Body length 5\"", interrupted},
+		{"net/http: HTTP/1.x transport connection broken: http: ContentLength=3 with Body length", interrupted},
 
+		{"net/http: HTTP/1.x transport connection broken: http: ContentLength=3 with Body length 5", unknown},
 		{written("stream error: stream ID 3; PROTOCOL_ERROR; received from peer"), unknown},
 		{written(closed(graceful)), unknown},
 		{"http2: client connection force closed via ClientConn.Close", unknown},

@@ -78,6 +78,33 @@ func failUploads(t *testing.T, layer transport.Layer, cause error, http2 bool) {
 	}
 }
 
+// Nor is one that is not as long as the request says, which HTTP/1 finds out when it has
+// sent it.
+func TestUploadOfAnotherLength(t *testing.T) {
+	for _, length := range []int64{3, 10} {
+		t.Run(fmt.Sprintf("%d bytes said of 5", length), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := transporttest.NewServer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+				}))
+				rt := transport.Chain(server.Transport(), transport.Standard(policy.Default()))
+				for range 30 {
+					req := newRequest(t, replayable(t.Context()), http.MethodPost, "")
+					req.Body, req.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader("hello"))), length
+					_, err := rt.RoundTrip(req)
+					require.ErrorContains(t, err, fmt.Sprintf("ContentLength=%d with Body length 5", length))
+					failure := policy.ErrorOf(err)
+					assert.Equal(t, policy.Unknown, failure.Verdict.Class)
+					assert.Equal(t, 1, failure.Attempts)
+				}
+				for _, b := range transport.Breakers(rt) {
+					assert.Equal(t, policy.Closed, b.State())
+				}
+			})
+		})
+	}
+}
+
 // countReads is an empty reader that counts how often it is read.
 func countReads(n *int) io.Reader {
 	return readerFunc(func([]byte) (int, error) {
