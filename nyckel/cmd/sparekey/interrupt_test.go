@@ -70,6 +70,8 @@ functions: {mail: {id: function_1}}
 	data, state := filepath.Join(d, "data.csv"), filepath.Join(d, "state")
 	require.NoError(t, os.WriteFile(data, []byte("text,label\nat once,a\nlater,b\nat once too,a\n"), 0o600))
 
+	saved := filepath.Join(d, "saved")
+
 	isAsked := func(*bufio.Reader) { <-asked }
 	says := func(text string) func(*bufio.Reader) {
 		return func(out *bufio.Reader) {
@@ -93,7 +95,13 @@ functions: {mail: {id: function_1}}
 	}{
 		{name: "demo", args: []string{"demo", "-console="}, until: says("bare L"), out: "Verdict: stopped after"},
 		{name: "demo with a console", args: []string{"demo"}, until: says("console: "), out: "Verdict: stopped after"},
+		{name: "demo that reads", args: []string{"demo", "-train", "/dev/stdin"}, reads: true, code: exitFailed, errOut: "sparekey demo: ", nothing: true},
+		{name: "demo that reads what to ask", args: []string{"demo", "-train", data, "-input", "/dev/stdin"}, reads: true, code: exitFailed, errOut: "sparekey demo: ", nothing: true},
 		{name: "sim", args: []string{"sim", "-addr", "127.0.0.1:0"}, until: says("http://")},
+		{name: "sim that reads", args: []string{"sim", "-train", "/dev/stdin"}, reads: true, nothing: true},
+		{name: "sim that loads", args: []string{"sim", "-load", "/dev/stdin", "-save", saved}, reads: true, nothing: true},
+		{name: "sim that reads a schedule", args: []string{"sim", "-schedule", "/dev/stdin"}, reads: true, nothing: true},
+		{name: "sim that replays", args: []string{"sim", "-replay", "/dev/stdin"}, reads: true, nothing: true},
 		{name: "invoke", args: []string{"invoke", "-config", config, "mail", "hello"}, until: isAsked, code: exitFailed, errOut: "sparekey: ", nothing: true},
 		{name: "invoke that reads", args: []string{"invoke", "-config", config, "mail", "-"}, reads: true, code: exitFailed, errOut: "sparekey: ", nothing: true},
 		{name: "invoke of an image that reads", args: []string{"invoke", "-config", config, "-file", "/dev/stdin", "mail"}, reads: true, code: exitFailed, errOut: "sparekey: ", nothing: true},
@@ -136,6 +144,7 @@ functions: {mail: {id: function_1}}
 			}
 		})
 	}
+	assert.NoFileExists(t, saved, "an account that was not loaded is not saved as an empty one")
 	lines := strings.SplitAfter(read(t, state), "\n")
 	assert.GreaterOrEqual(t, len(lines), 2, "a head, and answers")
 	assert.Empty(t, lines[len(lines)-1], "no line is cut short")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/nyckel/internal/interrupt"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/transport/plan"
@@ -32,7 +33,7 @@ func (p *program) invoke(ctx context.Context, args []string) error {
 		return err
 	}
 	name := rest[0]
-	input, err := orEnd(ctx, func() (nyckel.Input, error) { return p.input(rest[1:], *file, *row) })
+	input, err := interrupt.OrEnd(ctx, func() (nyckel.Input, error) { return p.input(rest[1:], *file, *row) })
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/nyckel/internal/interrupt"
 	"github.com/sparekey/sparekey/transport/plan"
 )
 
@@ -27,7 +28,7 @@ func (p *program) replay(ctx context.Context, args []string) error {
 	if _, err := flags.parse(args, 0, 0); err != nil {
 		return err
 	}
-	inputs, err := orEnd(ctx, func() ([]recorded, error) { return readRecorded(*data) })
+	inputs, err := interrupt.OrEnd(ctx, func() ([]recorded, error) { return readRecorded(*data) })
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,8 @@ var errMisuse = errors.New("misuse")
 
 // Run runs the program until ctx ends, and returns its exit code: 0 if that is
 // why it ended, 2 for flags, or files that they name, that are wrong, and 1 for
-// anything else. Messages begin with name.
+// anything else. Messages begin with name. A training that ctx cuts short goes on in the
+// background, for nobody.
 func Run(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
 	set, err := parse(name, args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -54,7 +55,7 @@ func Run(ctx context.Context, name string, args []string, stdout, stderr io.Writ
 	default:
 		err = simulate(ctx, set, stdout)
 	}
-	if err == nil {
+	if err == nil || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return ok
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", name, err)

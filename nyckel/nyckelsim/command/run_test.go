@@ -154,3 +154,30 @@ func TestSchedule(t *testing.T) {
 		}
 	}
 }
+
+// Training takes long, and Ctrl-C does not wait for it; what was to be learned is kept.
+func TestInterruptedTraining(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.json")
+	ctx, interrupt := context.WithCancel(t.Context())
+	stdout := &atText{text: "training on 4 samples", do: interrupt}
+	args := []string{"-addr", "127.0.0.1:0", "-train", write(t, tickets), "-save", state}
+	assert.Equal(t, ok, command.Run(ctx, "nyckelsim", args, stdout, t.Output()))
+	assert.Equal(t, "training on 4 samples with 2 labels... stopped\n", stdout.String())
+	saved, err := os.ReadFile(state)
+	require.NoError(t, err)
+	assert.Contains(t, string(saved), "money back")
+}
+
+// atText keeps what is written, and does something at a text.
+type atText struct {
+	bytes.Buffer
+	text string
+	do   func()
+}
+
+func (w *atText) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(w.text)) {
+		w.do()
+	}
+	return w.Buffer.Write(p)
+}

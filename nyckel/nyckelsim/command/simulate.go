@@ -13,35 +13,18 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sparekey/sparekey/nyckel/internal/interrupt"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 )
 
 // simulate serves an account until ctx ends.
-func simulate(ctx context.Context, set settings, stdout io.Writer) (err error) {
-	var rows []dataset.Row
-	if set.train != "" {
-		if rows, err = dataset.ReadFile(set.train); err != nil {
-			return misuse{err}
-		}
+func simulate(ctx context.Context, set settings, stdout io.Writer) error {
+	g, err := interrupt.OrEnd(ctx, set.read)
+	if err != nil {
+		return err
 	}
-	var phases []nyckelsim.Phase
-	if set.schedule != "" {
-		if phases, err = readSchedule(set.schedule); err != nil {
-			return misuse{err}
-		}
-	}
-	if set.save != "" {
-		if err := trySave(set.save); err != nil {
-			return misuse{fmt.Errorf("-save: %w", err)}
-		}
-	}
-	sim := nyckelsim.New(set.cfg)
-	if set.load != "" {
-		if err := load(sim, set.load); err != nil {
-			return misuse{err}
-		}
-	}
+	sim := g.sim
 	instance, err := nyckelsim.Start(set.addr, sim)
 	if err != nil {
 		return err
@@ -57,16 +40,18 @@ func simulate(ctx context.Context, set settings, stdout io.Writer) (err error) {
 		defer serve(listener, admin)()
 		fmt.Fprintf(stdout, "admin        http://%s\n", listener.Addr())
 	}
-	if len(rows) > 0 {
-		if err := train(sim, set.name, rows, stdout); err != nil {
+	if len(g.rows) > 0 {
+		if err := train(ctx, sim, set.name, g.rows, stdout); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(stdout, "url          %s\n", instance.URL())
-	fmt.Fprintf(stdout, "credentials  client_id=sim-client client_secret=sim-secret, POST %s/connect/token\n", instance.URL())
-	fmt.Fprintln(stdout, "Ctrl-C stops it.")
-	if len(phases) > 0 { // else the faults are those that somebody has put meanwhile
-		if err := nyckelsim.Run(ctx, sim, phases, nil); err != nil && ctx.Err() == nil {
+	if ctx.Err() == nil {
+		fmt.Fprintf(stdout, "url          %s\n", instance.URL())
+		fmt.Fprintf(stdout, "credentials  client_id=sim-client client_secret=sim-secret, POST %s/connect/token\n", instance.URL())
+		fmt.Fprintln(stdout, "Ctrl-C stops it.")
+	}
+	if len(g.phases) > 0 { // else the faults are those that somebody has put meanwhile
+		if err := nyckelsim.Run(ctx, sim, g.phases, nil); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
@@ -78,6 +63,39 @@ func simulate(ctx context.Context, set settings, stdout io.Writer) (err error) {
 		return save(sim, set.save)
 	}
 	return nil
+}
+
+// given is what the files say.
+type given struct {
+	sim    *nyckelsim.Server
+	rows   []dataset.Row // to train with
+	phases []nyckelsim.Phase
+}
+
+// read reads the files, and tries whether there can be the one to write.
+func (set *settings) read() (g given, err error) {
+	if set.train != "" {
+		if g.rows, err = dataset.ReadFile(set.train); err != nil {
+			return g, misuse{err}
+		}
+	}
+	if set.schedule != "" {
+		if g.phases, err = readSchedule(set.schedule); err != nil {
+			return g, misuse{err}
+		}
+	}
+	if set.save != "" {
+		if err := trySave(set.save); err != nil {
+			return g, misuse{fmt.Errorf("-save: %w", err)}
+		}
+	}
+	g.sim = nyckelsim.New(set.cfg)
+	if set.load != "" {
+		if err := load(g.sim, set.load); err != nil {
+			return g, misuse{err}
+		}
+	}
+	return g, nil
 }
 
 // serve serves until the function it returns is called.
@@ -154,8 +172,9 @@ func save(sim *nyckelsim.Server, path string) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// train makes a function that has learned the rows.
-func train(sim *nyckelsim.Server, name string, rows []dataset.Row, stdout io.Writer) error {
+// train makes a function that has learned the rows. If ctx ends before, the function
+// has the rows all the same, and is trained when it is asked for the first time.
+func train(ctx context.Context, sim *nyckelsim.Server, name string, rows []dataset.Row, stdout io.Writer) error {
 	samples := make([]nyckelsim.Sample, 0, len(rows))
 	labels := map[string]bool{}
 	for _, row := range rows {
@@ -168,13 +187,17 @@ func train(sim *nyckelsim.Server, name string, rows []dataset.Row, stdout io.Wri
 	}
 	fmt.Fprintf(stdout, "training on %d samples with %d labels... ", len(samples), len(labels))
 	start := time.Now()
-	model, err := sim.Train(id)
-	if errors.Is(err, nyckelsim.ErrUntrainable) {
+	model, err := interrupt.OrEnd(ctx, func() (string, error) { return sim.Train(id) })
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(stdout, "stopped")
+		return nil //nolint:nilerr // what is left is to save
+	case errors.Is(err, nyckelsim.ErrUntrainable):
 		fmt.Fprintln(stdout, "too few: it takes two labels with two samples each, until then names decide")
 		model = "none"
-	} else if err != nil {
+	case err != nil:
 		return err
-	} else {
+	default:
 		fmt.Fprintf(stdout, "done in %v\n", time.Since(start).Round(time.Millisecond))
 	}
 	fmt.Fprintf(stdout, "function     %s (%s)\n", id, name)

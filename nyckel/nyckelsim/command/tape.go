@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 
+	"github.com/sparekey/sparekey/nyckel/internal/interrupt"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/tape"
 )
@@ -52,16 +53,24 @@ func (b below) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // replay answers as was recorded, until ctx ends.
 func replay(ctx context.Context, set settings, stdout io.Writer) error {
-	file, err := os.Open(set.replay)
+	player, err := interrupt.OrEnd(ctx, func() (*tape.Player, error) { return readTape(set.replay) })
 	if err != nil {
-		return misuse{err}
-	}
-	player, err := tape.NewPlayer(file)
-	file.Close()
-	if err != nil {
-		return misuse{fmt.Errorf("%s: %w", set.replay, err)}
+		return err
 	}
 	return answer(ctx, set.addr, player, stdout)
+}
+
+func readTape(name string) (*tape.Player, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, misuse{err}
+	}
+	defer file.Close()
+	player, err := tape.NewPlayer(file)
+	if err != nil {
+		return nil, misuse{fmt.Errorf("%s: %w", name, err)}
+	}
+	return player, nil
 }
 
 // answer serves until ctx ends.

@@ -14,6 +14,9 @@ import (
 // readPlan reads the stack of a configuration file, in which references such as
 // ${DEMO_URL} stand for the simulator.
 func readPlan(name string, s *site) (*plan.Plan, error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // a pipe cannot be read twice
+		return nil, fmt.Errorf("-config: %s is no regular file", name)
+	}
 	content, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err

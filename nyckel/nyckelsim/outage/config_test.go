@@ -25,7 +25,7 @@ const exampleConfig = "../../../examples/outage/sparekey.yaml"
 // the same.
 func TestConfigIsTheStack(t *testing.T) {
 	o := options{duration: 45 * time.Second, seed: 1}
-	d, err := loadData(o)
+	d, err := loadData(t.Context(), o)
 	require.NoError(t, err)
 	want := newStack(o, rulesFor(d), commonest(d.train))
 	want.Function = functionName

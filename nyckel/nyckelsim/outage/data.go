@@ -1,10 +1,12 @@
 package outage
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 
+	"github.com/sparekey/sparekey/nyckel/internal/interrupt"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset/tickets"
 )
@@ -21,7 +23,7 @@ type data struct {
 	seen               int  // texts left out of ask, since the model knows them
 }
 
-func loadData(o options) (*data, error) {
+func loadData(ctx context.Context, o options) (*data, error) {
 	if o.train == "" {
 		rows, err := tickets.Rows()
 		if err != nil {
@@ -31,14 +33,14 @@ func loadData(o options) (*data, error) {
 		d.own = true
 		return d, nil
 	}
-	train, err := dataset.ReadFile(o.train)
+	train, err := readFile(ctx, o.train)
 	if err != nil {
 		return nil, err
 	}
 	if o.input == "" {
 		return checked(split(o.train, train, o.seed))
 	}
-	ask, err := dataset.ReadFile(o.input)
+	ask, err := readFile(ctx, o.input)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +50,11 @@ func loadData(o options) (*data, error) {
 	}
 	d.askUnseen(ask)
 	return checked(d)
+}
+
+// readFile reads a file, which may be a pipe that has no end.
+func readFile(ctx context.Context, name string) ([]dataset.Row, error) {
+	return interrupt.OrEnd(ctx, func() ([]dataset.Row, error) { return dataset.ReadFile(name) })
 }
 
 // split holds back a share of each label's texts, chosen by the seed. A text

@@ -92,7 +92,7 @@ func write(t *testing.T, dir, name, content string) string {
 
 func TestLoadDataInput(t *testing.T) {
 	dir := t.TempDir()
-	d, err := loadData(options{
+	d, err := loadData(t.Context(), options{
 		train: write(t, dir, "train.csv", "text,label\na,x\nb,x\nc,y\nd,y\n"),
 		input: write(t, dir, "input.csv", "category,text\nx,new\ny,A\ny,newer\n"),
 	})
@@ -131,12 +131,12 @@ func TestSplit(t *testing.T) {
 	assert.ElementsMatch(t, texts(rows), append(texts(d.train), texts(d.ask)...))
 	assert.Zero(t, d.seen)
 
-	own, err := loadData(options{seed: 1})
+	own, err := loadData(t.Context(), options{seed: 1})
 	require.NoError(t, err)
-	again, err := loadData(options{seed: 1})
+	again, err := loadData(t.Context(), options{seed: 1})
 	require.NoError(t, err)
 	assert.Equal(t, own, again)
-	other, err := loadData(options{seed: 2})
+	other, err := loadData(t.Context(), options{seed: 2})
 	require.NoError(t, err)
 	assert.NotEqual(t, texts(own.ask), texts(other.ask))
 }
@@ -167,7 +167,7 @@ func assertUnseen(t *testing.T, d *data) {
 }
 
 func TestQuestions(t *testing.T) {
-	d, err := loadData(options{seed: 1})
+	d, err := loadData(t.Context(), options{seed: 1})
 	require.NoError(t, err)
 	assertUnseen(t, d)
 

@@ -42,6 +42,7 @@ func TestFlagErrors(t *testing.T) {
 		{"questions without training", []string{"-input", "b.csv"}, "outage: -input needs -train: the demo's own texts have other labels"},
 		{"nothing to press", []string{"-worse"}, "outage: flag provided but not defined: -worse; -h tells the flags"},
 		{"figures to nowhere", []string{"-json", nowhere}, "outage: -json: open " + nowhere + ": no such file or directory"},
+		{"stack of a pipe", []string{"-config", "/dev/zero"}, "outage: -config: /dev/zero is no regular file"},
 		{"report to nobody", []string{"-html", "-"}, "outage: -html is -, want the name of a file"},
 		{"no such file", []string{"-train", "missing.csv"}, "outage: open missing.csv: no such file or directory"},
 	}

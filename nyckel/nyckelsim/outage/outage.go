@@ -76,9 +76,12 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
 		return exitUsage
 	}
-	data, err := loadData(options)
+	data, err := loadData(ctx, options)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
+		if ctx.Err() != nil {
+			return exitFailed
+		}
 		return exitUsage
 	}
 	if err := p.play(ctx, options, data, stdout, stderr); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func TestOwnRules(t *testing.T) {
-	d, err := loadData(options{seed: 1})
+	d, err := loadData(t.Context(), options{seed: 1})
 	require.NoError(t, err)
 	rules := rulesFor(d)
 	var labels []string
@@ -27,7 +27,7 @@ func TestOwnRules(t *testing.T) {
 }
 
 func TestMine(t *testing.T) {
-	d, err := loadData(options{seed: 1})
+	d, err := loadData(t.Context(), options{seed: 1})
 	require.NoError(t, err)
 	d.own = false
 	rules := rulesFor(d)
