@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sparekey/sparekey/nyckel"
@@ -102,6 +104,8 @@ type replaying struct {
 	failed   int
 	failure  error    // the first
 	state    *os.File // nil if nothing is kept
+
+	done, bad atomic.Int64 // for the one who tells how far it is
 }
 
 // A replayed is what an input was answered now, and a line of the state.
@@ -120,6 +124,7 @@ func (r *replaying) askAll(ctx context.Context) error {
 			left = append(left, i)
 		}
 	}
+	defer r.tellEvery(5 * time.Second)()
 	for len(left) > 0 {
 		n := min(batch, len(left))
 		if err := r.askSome(ctx, left[:n]); err != nil {
@@ -139,7 +144,9 @@ func (r *replaying) askSome(ctx context.Context, indexes []int) error {
 			return misuse("line %d: %w", r.inputs[index].line, err)
 		}
 	}
-	outcomes, stopped := r.client.InvokeAll(ctx, r.function, inputs, nyckel.ModelID(r.model), nyckel.Capture(false), nyckel.Strict())
+	before := len(r.answers) + r.failed
+	outcomes, stopped := r.client.InvokeAll(ctx, r.function, inputs, nyckel.ModelID(r.model), nyckel.Capture(false), nyckel.Strict(),
+		nyckel.Progress(func(done, bad, _ int) { r.count(before+done, r.failed+bad) }))
 	for i, o := range outcomes {
 		switch {
 		case o.Err == nil:
@@ -153,8 +160,41 @@ func (r *replaying) askSome(ctx context.Context, indexes []int) error {
 			}
 		}
 	}
-	fmt.Fprintf(r.p.stderr, "%d of %d, %d failed\n", len(r.answers)+r.failed, len(r.inputs), r.failed)
 	return stopped
+}
+
+func (r *replaying) count(done, bad int) {
+	r.done.Store(int64(done))
+	r.bad.Store(int64(bad))
+}
+
+// tellEvery tells from time to time how far the replay is, and once more when the func
+// that it returns is called.
+func (r *replaying) tellEvery(d time.Duration) (end func()) {
+	tell := func() {
+		fmt.Fprintf(r.p.stderr, "%d of %d, %d failed\n", r.done.Load(), len(r.inputs), r.bad.Load())
+	}
+	r.count(len(r.answers), r.failed)
+	ended := make(chan struct{})
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		ticker := time.NewTicker(d)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				tell()
+			case <-ended:
+				return
+			}
+		}
+	})
+	return func() {
+		close(ended)
+		telling.Wait()
+		r.count(len(r.answers)+r.failed, r.failed)
+		tell()
+	}
 }
 
 func labelOf(p *nyckel.Prediction) string { return cmp.Or(p.LabelName, p.LabelID) }

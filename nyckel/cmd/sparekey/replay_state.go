@@ -39,6 +39,9 @@ func (r *replaying) head(loaded *plan.Plan) replayHead {
 // open reads the answers of an earlier run, if there was one, and keeps those of this
 // one behind them.
 func (r *replaying) open(name string, head replayHead) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // it may have no end, or no beginning
+		return misuse("-state: %s is no regular file", name)
+	}
 	content, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return misuseError{err}

@@ -109,6 +109,23 @@ func read(t *testing.T, name string) string {
 	return string(content)
 }
 
+// Whoever watches a slow replay hears how far it is, also while nothing is answered.
+func TestReplayTellsHowFarItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		d.file("sparekey.yaml", strings.Replace(read(t, d.config()), "limit: {off: true}", "limit: {per_second: 0.24, burst: 1}", 1))
+		got := d.run("replay", "-config", "CONFIG", "-data", d.file("data.jsonl", recordedFile))
+		assert.Equal(t, exitOK, got.code)
+		assert.Equal(t, "2 of 6, 0 failed\n3 of 6, 0 failed\n4 of 6, 0 failed\n5 of 6, 0 failed\n6 of 6, 0 failed\n", got.errOut)
+
+		require.NoError(t, d.SetFaults(nyckelsim.Faults{RateLimited: 1}))
+		ctx, cancel := context.WithTimeout(t.Context(), 11*time.Second)
+		defer cancel()
+		got = d.runWith(ctx, "replay", "-config", "CONFIG", "-data", d.file("data.jsonl", recordedFile))
+		assert.True(t, strings.HasPrefix(got.errOut, "0 of 6, 0 failed\n0 of 6, 0 failed\n0 of 6, 0 failed\nsparekey: stopped after 0 of 6 inputs"), got.errOut)
+	})
+}
+
 // An answer of a rule is none here.
 func TestReplayFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -142,6 +159,8 @@ func TestReplayMisuse(t *testing.T) {
 		{"no state", []string{"-data", data, "-state", noState}, "nostate:1: is no state of a replay"},
 		{"of something else", []string{"-data", data, "-state", other}, `is the state of another replay: of 6 inputs, function "tickets" (here), model "model_9"`},
 		{"a file of yours", []string{"-data", data, "-state", foreign}, "foreign:1: is no state of a replay"},
+		{"a folder for a state", []string{"-data", data, "-state", d.folder}, "-state: " + d.folder + " is no regular file"},
+		{"a device for a state", []string{"-data", data, "-state", os.DevNull}, "-state: " + os.DevNull + " is no regular file"},
 		{"argument", []string{"-data", data, "more"}, `unexpected argument "more"`},
 	}
 	for _, tt := range tests {
