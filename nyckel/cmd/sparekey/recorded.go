@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
@@ -46,10 +47,10 @@ func readRecorded(name string) ([]recorded, error) {
 	}
 	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
 	var all []recorded
-	switch first, _, _ := bytes.Cut(content, []byte("\n")); {
+	switch {
 	case bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")):
 		all, err = readLines(name, content)
-	case hasColumn(first, "input"):
+	case hasColumn(content, "input"):
 		all, err = readExported(name, content)
 	default:
 		all, err = readLabelled(name, content)
@@ -63,8 +64,10 @@ func readRecorded(name string) ([]recorded, error) {
 	return all, nil
 }
 
-func hasColumn(header []byte, name string) bool {
-	return slices.Contains(strings.Split(strings.TrimSpace(string(header)), ","), name)
+// hasColumn reports whether the header of a CSV file has a column of that name.
+func hasColumn(content []byte, name string) bool {
+	header, err := csv.NewReader(bytes.NewReader(content)).Read()
+	return err == nil && slices.Contains(header, name)
 }
 
 // readLabelled reads texts and labels.
@@ -117,6 +120,9 @@ func (l line) recorded(number int) (recorded, bool, error) {
 const maxLine = 64 << 20
 
 func readLines(name string, content []byte) ([]recorded, error) {
+	if err := checkUTF8(name, content); err != nil {
+		return nil, err
+	}
 	var all []recorded
 	lines := bufio.NewScanner(bytes.NewReader(content))
 	lines.Buffer(nil, maxLine)
@@ -143,8 +149,22 @@ func readLines(name string, content []byte) ([]recorded, error) {
 	return all, nil
 }
 
+// checkUTF8 refuses what package json would read as something else.
+func checkUTF8(name string, content []byte) error {
+	n := 0
+	for line := range bytes.Lines(content) {
+		if n++; !utf8.Valid(line) {
+			return fmt.Errorf("%s:%d: is not valid UTF-8", name, n)
+		}
+	}
+	return nil
+}
+
 // readExported reads the CSV of a store of predictions.
 func readExported(name string, content []byte) ([]recorded, error) {
+	if err := checkUTF8(name, content); err != nil {
+		return nil, err
+	}
 	rows := csv.NewReader(bytes.NewReader(content))
 	header, err := rows.Read()
 	if err != nil {

@@ -89,7 +89,7 @@ func TestRulesMisuse(t *testing.T) {
 	broken := d.file("broken.csv", "text,label\nfine,a\ntoo,many,fields\n")
 	noJSON := d.file("broken.jsonl", "{\"data\":\"fine\",\"label\":\"a\"}\n{\"data\":\n")
 	number := d.file("number.jsonl", `{"data":7,"label":"a"}`)
-	exported := d.file("exported.csv", "label,latencyMs,input\na,soon,\"\"\"text\"\"\"\n")
+	exported := d.file("exported.csv", "\"label\",\"latencyMs\",\"input\"\na,soon,\"\"\"text\"\"\"\n")
 	wrong := d.file("wrong.yaml", "rules:\n  - {name: a, any: [{words: []}], label: x}\n")
 	empty := d.file("empty.yaml", "labels: [a]\n")
 	tests := []struct {
@@ -104,6 +104,8 @@ func TestRulesMisuse(t *testing.T) {
 		{"a number", []string{"-rules", rules, "-data", number}, "number.jsonl:1: the input is neither a text nor an object"},
 		{"a latency with a unit", []string{"-rules", rules, "-data", d.file("unit.csv", "label,latencyMs,input\na,12s,\"\"\"text\"\"\"\n")}, `unit.csv:2: latencyMs is "12s", want a number`},
 		{"a broken export", []string{"-rules", rules, "-data", exported}, `exported.csv:2: latencyMs is "soon", want a number`},
+		{"a line in another encoding", []string{"-rules", rules, "-data", d.file("latin.jsonl", "\n{\"data\":\"caf\xe9\",\"label\":\"a\"}\n")}, "latin.jsonl:2: is not valid UTF-8"},
+		{"an export in another encoding", []string{"-rules", rules, "-data", d.file("latin.csv", "label,input\na,\"\"\"caf\xe9\"\"\"\n")}, "latin.csv:2: is not valid UTF-8"},
 		{"no such rules", []string{"-rules", "nowhere.yaml", "-data", data}, "open nowhere.yaml"},
 		{"wrong rules", []string{"-rules", wrong, "-data", data}, "wrong.yaml:2:"},
 		{"no rules", []string{"-rules", empty, "-data", data}, "neither rules nor static is set"},
