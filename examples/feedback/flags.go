@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // options are the command's flags.
@@ -40,6 +41,10 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q; texts are given with -train and -input", flags.Arg(0))
 	case o.input != "" && o.train == "":
 		return o, errors.New("-input needs -train: the demos' own texts have other labels")
+	case o.json != "" && slices.Contains([]string{o.train, o.input, o.report}, o.json):
+		return o, fmt.Errorf("the figures would replace %s; want another -json", o.json)
+	case o.report != "" && (o.report == o.train || o.report == o.input):
+		return o, fmt.Errorf("the page would replace %s; want another -report", o.report)
 	case !(o.learn > 0 && o.learn < 1):
 		return o, fmt.Errorf("-learn is %v, want more than 0 and less than 1", o.learn)
 	case !(o.truths > 0 && o.truths <= 1):

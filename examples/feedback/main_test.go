@@ -174,6 +174,8 @@ func TestBadInput(t *testing.T) {
 		{[]string{"-truths", "0"}, "-truths is 0"},
 		{[]string{"-confirmations", "2"}, "-confirmations is 2, want 0 to 1"},
 		{[]string{"-input", few}, "-input needs -train"},
+		{[]string{"-train", few, "-json", few}, "the figures would replace " + few + "; want another -json"},
+		{[]string{"-train", few, "-report", few}, "the page would replace " + few + "; want another -report"},
 		{[]string{few}, "unexpected argument"},
 		{[]string{"-train", "missing.csv"}, "missing.csv"},
 		{[]string{"-train", few}, "0 labels have 2 texts or more, expected at least 3"},

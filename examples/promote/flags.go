@@ -35,6 +35,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q; texts are given with -train and -input", flags.Arg(0))
 	case o.input != "" && o.train == "":
 		return o, errors.New("-input needs -train: the demo's own texts have other labels")
+	case o.json != "" && (o.json == o.train || o.json == o.input):
+		return o, fmt.Errorf("the figures would replace %s; want another -json", o.json)
 	case !(o.share > 0 && o.share <= 1):
 		return o, fmt.Errorf("-share is %v, want above 0 to 1", o.share)
 	}

@@ -207,6 +207,7 @@ func TestBadInput(t *testing.T) {
 	}{
 		{[]string{"-share", "0"}, "-share is 0, want above 0 to 1"},
 		{[]string{"-input", few}, "-input needs -train"},
+		{[]string{"-train", few, "-json", few}, "the figures would replace " + few + "; want another -json"},
 		{[]string{few}, "unexpected argument"},
 		{[]string{"-train", "missing.csv"}, "missing.csv"},
 		{[]string{"-train", few}, "labels have enough texts for the first model, expected at least 3"},

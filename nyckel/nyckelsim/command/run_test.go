@@ -106,6 +106,18 @@ func TestSaveToNowhere(t *testing.T) {
 	assert.Empty(t, stdout.String())
 }
 
+// A file that is read is not replaced, unless it is an account itself.
+func TestSaveOverTexts(t *testing.T) {
+	texts := write(t, tickets)
+	var stdout, stderr bytes.Buffer
+	args := []string{"-addr", "127.0.0.1:0", "-train", texts, "-save", texts}
+	assert.Equal(t, misused, command.Run(t.Context(), "nyckelsim", args, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "-save: would replace "+texts)
+	kept, err := os.ReadFile(texts)
+	require.NoError(t, err)
+	assert.Equal(t, tickets, string(kept))
+}
+
 func TestRecordAndReplay(t *testing.T) {
 	real, stop := start(t, nil, "url")
 	file := filepath.Join(t.TempDir(), "tape.jsonl")

@@ -85,6 +85,11 @@ func (set *settings) read() (g given, err error) {
 		}
 	}
 	if set.save != "" {
+		for _, given := range []string{set.train, set.schedule} {
+			if isSame(set.save, given) {
+				return g, misuse{fmt.Errorf("-save: would replace %s; want another file", given)}
+			}
+		}
 		if err := trySave(set.save); err != nil {
 			return g, misuse{fmt.Errorf("-save: %w", err)}
 		}
@@ -139,6 +144,16 @@ func load(sim *nyckelsim.Server, path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// isSame reports whether two names are of one file that is there.
+func isSame(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // trySave tells at the beginning, not at the end, whether the account can be saved.

@@ -72,7 +72,27 @@ func (o options) validate(rest []string) error {
 	if o.console != "" && !isLoopback(o.console) {
 		return fmt.Errorf("-console is %q, want a loopback address such as 127.0.0.1:8090", o.console)
 	}
+	for _, given := range []string{o.train, o.input, o.config} {
+		for _, report := range []string{o.json, o.html} {
+			if isSame(report, given) {
+				return fmt.Errorf("a report would replace %s; want another file", given)
+			}
+		}
+	}
+	if o.json != "" && o.json == o.html {
+		return fmt.Errorf("-json and -html are both %s; want two files", o.json)
+	}
 	return errors.Join(checkConfig(o.config), tryFile("-json", o.json), tryFile("-html", o.html))
+}
+
+// isSame reports whether two names are of one file that is there.
+func isSame(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // tryFile tells before the run, not after it, whether a report can be written.

@@ -24,6 +24,9 @@ func TestParseFlags(t *testing.T) {
 }
 
 func TestFlagErrors(t *testing.T) {
+	mine := filepath.Join(t.TempDir(), "mine.csv")
+	const content = "text,label\nx,y\n"
+	require.NoError(t, os.WriteFile(mine, []byte(content), 0o600))
 	nowhere := filepath.Join(t.TempDir(), "no", "figures.json")
 	tests := []struct {
 		name string
@@ -43,6 +46,9 @@ func TestFlagErrors(t *testing.T) {
 		{"nothing to press", []string{"-worse"}, "outage: flag provided but not defined: -worse; -h tells the flags"},
 		{"figures to nowhere", []string{"-json", nowhere}, "outage: -json: open " + nowhere + ": no such file or directory"},
 		{"stack of a pipe", []string{"-config", "/dev/zero"}, "outage: -config: /dev/zero is no regular file"},
+		{"figures over the texts", []string{"-train", mine, "-json", mine}, "outage: a report would replace " + mine + "; want another file"},
+		{"report over the questions", []string{"-train", "a.csv", "-input", mine, "-html", filepath.Dir(mine) + "/./mine.csv"}, "outage: a report would replace " + mine + "; want another file"},
+		{"report over the figures", []string{"-json", "x", "-html", "x"}, "outage: -json and -html are both x; want two files"},
 		{"report to nobody", []string{"-html", "-"}, "outage: -html is -, want the name of a file"},
 		{"no such file", []string{"-train", "missing.csv"}, "outage: open missing.csv: no such file or directory"},
 	}
@@ -54,6 +60,9 @@ func TestFlagErrors(t *testing.T) {
 			assert.Equal(t, tt.want+"\n", stderr.String())
 		})
 	}
+	kept, err := os.ReadFile(mine)
+	require.NoError(t, err)
+	assert.Equal(t, content, string(kept))
 }
 
 func TestFlagsExcludeEachOther(t *testing.T) {
