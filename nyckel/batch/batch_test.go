@@ -496,6 +496,16 @@ func TestCloseGivesUp(t *testing.T) {
 	})
 }
 
+// Close says nil when all is answered, however late it is asked to.
+func TestCloseWhenAllIsAnswered(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // it could look at its context first
+		var s scripted
+		require.NoError(t, batch.New(s.service(), batch.Config{}).Close(ended))
+	}
+}
+
 // A batch that is about to be split when Close gives up is not asked about any more, and
 // its callers hear why.
 func TestCloseGivesUpBetweenTwoCalls(t *testing.T) {
