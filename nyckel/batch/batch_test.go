@@ -496,6 +496,20 @@ func TestCloseGivesUp(t *testing.T) {
 	})
 }
 
+// Who leaves while the call fails hears why it left, not what became of the call.
+func TestWhoLeavesHearsWhy(t *testing.T) {
+	mine := errors.New("enough")
+	for range 20 { // both are there to be heard
+		ctx, cancel := context.WithCancelCause(t.Context())
+		b := batch.New(batch.Service[int, int]{
+			Each: func(context.Context, int) (int, error) { cancel(mine); return 0, invalid("the item") },
+		}, batch.Config{Delay: -1})
+		_, err := b.Submit(ctx, 1)
+		require.Same(t, mine, err)
+		require.Equal(t, batch.Stats{Requests: 1, Left: 1, Batches: 1, Items: 1, Calls: 1}, b.Stats())
+	}
+}
+
 // Close says nil when all is answered, however late it is asked to.
 func TestCloseWhenAllIsAnswered(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
