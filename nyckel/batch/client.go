@@ -28,7 +28,8 @@ type Request struct {
 // way; equal requests that come within [Config.Delay] are one.
 //
 // The call has the values of the context of who asked first, such as its span.
-// Requests whose contexts exclude different rungs are not merged.
+// Requests whose contexts exclude different rungs, of those that [policy.Rungs] names,
+// are not merged.
 func NewClient(client *nyckel.Client, cfg Config) *Batcher[Request, *nyckel.Prediction] {
 	return New(Service[Request, *nyckel.Prediction]{
 		Each: func(ctx context.Context, r Request) (*nyckel.Prediction, error) {
