@@ -216,6 +216,8 @@ func TestShadowTellsFailuresOfTheCandidateFromOthers(t *testing.T) {
 		want pin.ShadowStats
 	}{
 		{"an unknown model", transporttest.Reply(400, `{"message":"no such model"}`), pin.ShadowStats{Observed: 1, Compared: 1}},
+		{"a model that is gone", transporttest.Reply(404, ""), pin.ShadowStats{Observed: 1, Compared: 1}},
+		{"a model that is not trained yet", transporttest.Reply(409, ""), pin.ShadowStats{Observed: 1, Compared: 1}},
 		{"it breaks down", transporttest.Reply(500, ""), pin.ShadowStats{Observed: 1, Compared: 1}},
 		{"it has no label", transporttest.Reply(200, `{"labelName":null,"confidence":0.9}`), pin.ShadowStats{Observed: 1, Compared: 1}},
 		{"an odd success", transporttest.Reply(204, ""), pin.ShadowStats{Observed: 1, Lost: 1}},
