@@ -58,7 +58,7 @@ func storing(w *wanted, resp *http.Response, asked, arrived time.Time, maxStale 
 // date sets the times of an answer.
 func (s *stored) date(h http.Header, cc directives, asked, arrived time.Time, maxStale time.Duration) {
 	s.cc = cc
-	s.public = cc.public && !s.setsCookie()
+	s.public = cc.public && !cc.private && !s.setsCookie() // of two that conflict the stricter counts
 	s.born = bornAt(h, asked, arrived)
 	life, _ := lifetime(s.code, h, cc, arrived)
 	s.freshUntil = s.born.Add(life)

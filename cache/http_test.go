@@ -62,6 +62,8 @@ func TestHTTPIdentity(t *testing.T) {
 		{"another token and public", nil, "public, max-age=60", "Authorization: a", "Authorization: b", 1},
 		{"another token and public, with a cookie", nil, "public, max-age=60\nSet-Cookie: a=b", "Authorization: a", "Authorization: b", 2},
 		{"a token after none and public, with a cookie", nil, "public, max-age=60\nSet-Cookie: a=b", "", "Authorization: b", 2},
+		{"another token, public and private at once", nil, "public, private, max-age=60", "Authorization: a", "Authorization: b", 2},
+		{"another token, public and private in a field", nil, "public, private=\"A\", max-age=60", "Authorization: a", "Authorization: b", 2},
 		{"a token after none", nil, "max-age=60", "", "Authorization: b", 2},
 		{"none after a token", nil, "max-age=60", "Authorization: b", "", 2},
 		{"none after a token and public", nil, "public, max-age=60", "Authorization: b", "", 1},
