@@ -106,8 +106,8 @@ func (c HTTPConfig) Validate() error {
 //     no-cache rule that out, and so does a call that excludes [policy.RungStale];
 //     each is bounded by MaxStale.
 //   - An answer with a cookie is not public, whatever it says; callers who show
-//     nothing of themselves share it only if it has an explicit lifetime and is not
-//     private (RFC 9111 section 7.3).
+//     nothing of themselves share it only if it has an explicit lifetime, of more
+//     than nothing, and is neither private nor no-cache (RFC 9111 section 7.3).
 //   - An answer is stored once it was read to its end. Not stored are event
 //     streams, parts, answers with trailers or that only the end of the connection
 //     ends, and the ones that stand in for a live answer.

@@ -299,6 +299,9 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nCookie: a=b", want: hit(60)},
 		}},
 		{"a cookie that is not to be given again", []step{{answer: "200\nCache-Control: max-age=60, private, no-cache=set-cookie\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
+		{"a cookie, and an end that is over", []step{{answer: "200\nExpires: {now-60}\nEtag: \"a\"\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
+		{"a cookie, and no lifetime at all", []step{{answer: "200\nCache-Control: max-age=0\nEtag: \"a\"\nSet-Cookie: a=b", want: unkept}, {want: errDown.Error()}}},
+		{"a cookie, and a lifetime that is not to be used", []step{{answer: tagged + ", no-cache\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
 		{"a cookie with the confirmation", []step{
 			{answer: tagged, want: first},
 			{after: 10 * time.Second, answer: tagged + ", private\nSet-Cookie: a=b", want: strings.TrimSuffix(proven, "; stored")},

@@ -75,10 +75,11 @@ func (s *stored) setsCookie() bool {
 // handsOutCookie reports whether an answer with a cookie may be given to others who
 // show nothing of themselves. A cookie does not forbid to store an answer, and it is
 // for the origin to say what is to be done (RFC 9111 section 7.3): so it must have
-// said how long the answer lasts, and not that it is for one.
+// given the answer some time to last, and not have said that it is for one. Servers
+// say with an end that is past that a cookie is nobody else's.
 func (s *stored) handsOutCookie(arrived time.Time) bool {
-	_, explicit := lifetime(s.code, s.header, s.cc, arrived)
-	return explicit && !s.cc.private
+	life, explicit := lifetime(s.code, s.header, s.cc, arrived)
+	return explicit && life > 0 && !s.cc.noCache && !s.cc.private
 }
 
 func later(a, b time.Time) time.Time {
