@@ -229,6 +229,11 @@ func TestHTTPRules(t *testing.T) {
 			{answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"},
 		}},
 		{"Vary: *", []step{{answer: tagged + "\nVary: Foo, *", want: unkept}}},
+		{"an empty field is not an absent one", []step{
+			{request: "GET\nFoo: ,", answer: tagged + "\nVary: foo", want: first},
+			{request: "GET\nFoo: ,", want: hit(10)},
+			{answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
+		}},
 		{"spelling of fields", []step{{request: "GET\nFoo: 1, 2", answer: tagged + "\nVary: foo", want: first}, {request: "GET\nFoo: 1\nFoo:   2 ", want: hit(10)}}},
 		{"quoted texts", []step{
 			{request: "GET\nFoo: \"1, 2\"", answer: tagged + "\nVary: foo", want: first},

@@ -44,7 +44,12 @@ func selectionOf(h http.Header, names []string) selection {
 	}
 	parts := keyParts(make([]byte, 0, 256))
 	for _, name := range names {
-		parts = parts.add(name).addAll(normalised(name, h[name]))
+		parts = parts.add(name)
+		if lines := h[name]; len(lines) > 0 { // an empty one is not like none (RFC 9111 section 4.1)
+			parts = append(parts, 1).addAll(normalised(name, lines))
+		} else {
+			parts = append(parts, 0)
+		}
 	}
 	return sha256.Sum256(parts)
 }
