@@ -47,13 +47,10 @@ func (d *directives) add(name, value string) {
 	case "no-store":
 		d.noStore = true
 	case "no-cache":
-		if value == "" {
-			d.noCache = true
-		}
-		for field := range strings.SplitSeq(value, ",") {
-			if field = textproto.TrimString(field); field != "" {
-				d.noCacheFields = append(d.noCacheFields, http.CanonicalHeaderKey(field))
-			}
+		fields := listed([]string{value})
+		d.noCache = d.noCache || len(fields) == 0
+		for _, field := range fields {
+			d.noCacheFields = append(d.noCacheFields, http.CanonicalHeaderKey(field))
 		}
 	case "only-if-cached":
 		d.onlyIfCached = true

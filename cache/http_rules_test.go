@@ -180,6 +180,7 @@ func TestHTTPRules(t *testing.T) {
 
 		// Directives of the response: section 5.2.2.
 		{"no-cache", []step{{answer: "200\nEtag: \"a\"\nCache-Control: max-age=60, no-cache", want: first}, {answer: tagged, want: proven}}},
+		{"no-cache of fields that it does not name", []step{{answer: "200\nEtag: \"a\"\nCache-Control: max-age=60, no-cache=\" , \"", want: first}, {answer: tagged, want: proven}}},
 		{"must-revalidate", []step{
 			{answer: tagged + ", must-revalidate", want: first},
 			{want: hit(10)},
