@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -85,7 +84,7 @@ func sameOrigin(target *url.URL, reference string) *url.URL {
 		return nil
 	}
 	to, err := target.Parse(reference)
-	if err != nil || to.Scheme != target.Scheme || !strings.EqualFold(to.Host, target.Host) {
+	if err != nil || to.Scheme != target.Scheme || plainHost(to.Scheme, to.Host) != plainHost(target.Scheme, target.Host) {
 		return nil
 	}
 	return to

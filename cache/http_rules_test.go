@@ -382,6 +382,8 @@ func TestHTTPRules(t *testing.T) {
 					h, _ := take(t, rt, o, &s)
 					if strings.Contains(s.want, "hit; ttl") && s.answer == "" && !strings.Contains(s.want, "error") {
 						assert.Len(t, o.asked, asked, "step %d asked the origin", i)
+		{"where it says so with the port", []step{{answer: tagged, want: first}, {request: "POST https://api.test/v1/other", answer: "201\nLocation: https://API.test:443/v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
+		{"not at another port", []step{{answer: tagged, want: first}, {request: "POST https://api.test:80/v1/other", answer: "201\nLocation: " + thing, want: "fwd=method"}, {want: hit(10)}}},
 						assert.NotEmpty(t, h.Get("Age"), "step %d", i)
 					}
 				}
