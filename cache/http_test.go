@@ -616,3 +616,18 @@ func TestHTTPOpaqueTargets(t *testing.T) {
 		}
 	}
 }
+
+// A request may have no header at all.
+func TestHTTPWithoutHeader(t *testing.T) {
+	o := &origin{step: &step{answer: tagged}}
+	synctest.Test(t, func(t *testing.T) {
+		rt := cache.HTTP(cache.HTTPConfig{SoftTimeout: time.Second})(o)
+		for range 2 {
+			req := get(t)
+			req.Header = nil
+			resp, _ := ask(t, rt, req)
+			assert.Equal(t, http.StatusOK, resp.StatusCode)
+			time.Sleep(11 * time.Second)
+		}
+	})
+}

@@ -22,6 +22,9 @@ func (s *stored) validation(req *http.Request, h http.Header) *http.Request {
 	asking := req.WithContext(req.Context()) // a copy
 	asking.Header = h.Clone()
 	for _, name := range conditions {
+	if asking.Header == nil {
+		asking.Header = http.Header{}
+	}
 		asking.Header.Del(name)
 	}
 	if tags := s.header["Etag"]; len(tags) == 1 {
