@@ -37,7 +37,7 @@ func storing(w *wanted, resp *http.Response, asked, arrived time.Time, maxStale 
 	if !mayStore(resp, h, cc) {
 		return nil, false
 	}
-	names, ok := variedBy(resp)
+	names, ok := variedBy(h, resp.Uncompressed)
 	if !ok {
 		return nil, false
 	}

@@ -631,3 +631,21 @@ func TestHTTPWithoutHeader(t *testing.T) {
 		}
 	})
 }
+
+// Layers that make answers by hand may spell names in their own way.
+func TestHTTPVaryInAnotherSpelling(t *testing.T) {
+	upstream := &service{respond: func(req *http.Request) (*http.Response, error) {
+		resp := response(http.StatusOK, req.Header.Get("Foo"))
+		resp.Header["cache-control"] = []string{"max-age=10"}
+		resp.Header["vary"] = []string{"foo"}
+		return resp, nil
+	}}
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	for range 2 {
+		for _, foo := range []string{"1", "2"} {
+			_, text := ask(t, rt, get(t, "Foo: "+foo))
+			assert.Equal(t, foo, text)
+		}
+	}
+	assert.EqualValues(t, 2, upstream.calls.Load())
+}

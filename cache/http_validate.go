@@ -68,7 +68,7 @@ func (s *stored) confirmed(w *wanted, resp *http.Response, asked, arrived time.T
 	}
 	merged.date(withAge, readDirectives(merged.header["Cache-Control"]), asked, arrived, maxStale)
 	merged.refreshAt = time.Time{}
-	names, ok := variedBy(&http.Response{Header: merged.header, Uncompressed: s.uncompressed})
+	names, ok := variedBy(merged.header, s.uncompressed)
 	if !slices.Equal(names, s.vary) {
 		merged.vary, merged.language = names, ""
 		merged.selected = selectionOf(w.header, names)

@@ -11,21 +11,21 @@ import (
 // maxVary bounds how many fields an answer that is stored may vary by.
 const maxVary = 32
 
-// variedBy returns the request fields that an answer depends on (RFC 9111 section
+// variedBy returns the request fields that an answer with the header h depends on (RFC 9111 section
 // 4.1), sorted. It reports false if it depends on more than fields tell.
 //
 // A coded answer depends on Accept-Encoding, whether it says so or not; so does one
 // that net/http has decoded, which it does not for callers who ask for a coding
 // themselves.
-func variedBy(resp *http.Response) ([]string, bool) {
+func variedBy(h http.Header, uncompressed bool) ([]string, bool) {
 	var names []string
-	for _, name := range listed(resp.Header["Vary"]) {
+	for _, name := range listed(h["Vary"]) {
 		if name == "*" {
 			return nil, false
 		}
 		names = append(names, http.CanonicalHeaderKey(name))
 	}
-	if resp.Uncompressed || len(resp.Header["Content-Encoding"]) > 0 {
+	if uncompressed || len(h["Content-Encoding"]) > 0 {
 		names = append(names, "Accept-Encoding")
 	}
 	slices.Sort(names)
