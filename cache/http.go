@@ -389,6 +389,12 @@ func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *h
 	if confirmed.meets(w.header) {
 		notModified(given)
 	}
+	news := updates(canonicalNames(resp.Header))
+	for _, name := range confirmed.cc.noCacheFields { // are not stored, and good for this once
+		if values := news[name]; len(values) > 0 {
+			given.Header[name] = values
+		}
+	}
 	return given
 }
 

@@ -649,3 +649,45 @@ func TestHTTPVaryInAnotherSpelling(t *testing.T) {
 	}
 	assert.EqualValues(t, 2, upstream.calls.Load())
 }
+
+// Fields that are good for one use each reach who asked the origin, and nobody else.
+func TestHTTPConfirmationWithFieldsOfItsOwn(t *testing.T) {
+	cc, cookie := "Cache-Control: no-cache=\"set-cookie, content-length\", max-age=10", "1"
+	upstream := &service{respond: func(req *http.Request) (*http.Response, error) {
+		resp := response(http.StatusOK, "text")
+		if req.Header.Get("If-None-Match") != "" {
+			resp = response(http.StatusNotModified, "")
+			resp.Body = http.NoBody
+			resp.Header.Set("Content-Length", "0")
+		}
+		lines(resp.Header, "Etag: \"a\"\nSet-Cookie: a="+cookie+"\n"+cc)
+		return resp, nil
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		step := func(want string) {
+			t.Helper()
+			resp, text := ask(t, rt, get(t))
+			assert.Equal(t, "text", text)
+			assert.Equal(t, want, resp.Header.Get("Set-Cookie"))
+			assert.Equal(t, "4", resp.Header.Get("Content-Length"))
+		}
+		upstream.respond = func(respond func(*http.Request) (*http.Response, error)) func(*http.Request) (*http.Response, error) {
+			return func(req *http.Request) (*http.Response, error) {
+				resp, err := respond(req)
+				if resp.StatusCode == http.StatusOK {
+					resp.Header.Set("Content-Length", "4")
+				}
+				return resp, err
+			}
+		}(upstream.respond)
+		step("a=1")
+		step("")
+		for _, says := range []string{cc, ""} {
+			time.Sleep(10 * time.Second)
+			cc, cookie = says, "2"
+			step("a=2")
+			step("")
+		}
+	})
+}

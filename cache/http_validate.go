@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,10 +22,10 @@ var conditions = [...]string{"If-None-Match", "If-Modified-Since"}
 func (s *stored) validation(req *http.Request, h http.Header) *http.Request {
 	asking := req.WithContext(req.Context()) // a copy
 	asking.Header = h.Clone()
-	for _, name := range conditions {
 	if asking.Header == nil {
 		asking.Header = http.Header{}
 	}
+	for _, name := range conditions {
 		asking.Header.Del(name)
 	}
 	if tags := s.header["Etag"]; len(tags) == 1 {
@@ -43,19 +44,28 @@ func (s *stored) confirms(h http.Header) bool {
 	return len(tags) == 0 || len(own) == 0 || opaque(tags[0]) == opaque(own[0])
 }
 
-// confirmed returns the answer with what a 304 says of it (RFC 9111 section 3.2).
-// Fields that tell how the body is coded and how long it is stay as they were,
-// since the body does. It reports false if that must not be stored.
+// updates returns what a 304 with the header h says of an answer (RFC 9111 section
+// 3.2). Fields that tell how the body is coded and how long it is stay as they were,
+// since the body does.
+func updates(h http.Header) http.Header {
+	news := storedHeader(h, directives{})
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type"} {
+		delete(news, name)
+	}
+	return news
+}
+
+// confirmed returns the answer with what a 304 says of it. It reports false if that
+// must not be stored.
 func (s *stored) confirmed(w *wanted, resp *http.Response, asked, arrived time.Time, maxStale time.Duration) (*stored, bool) {
 	h := canonicalNames(resp.Header)
-	cc := readDirectives(h["Cache-Control"])
 	merged := *s
 	merged.header = s.header.Clone()
-	for name, values := range storedHeader(h, cc) {
-		switch name {
-		case "Content-Length", "Content-Encoding", "Content-Range", "Content-Type":
-		default:
-			merged.header[name] = values
+	maps.Copy(merged.header, updates(h))
+	cc := readDirectives(merged.header["Cache-Control"])
+	for _, name := range cc.noCacheFields {
+		if name != "Content-Length" { // which is written anew
+			delete(merged.header, name)
 		}
 	}
 	if _, dated := h["Date"]; !dated { // it is of now (RFC 9110 section 6.6.1), not as old as the answer
@@ -66,7 +76,7 @@ func (s *stored) confirmed(w *wanted, resp *http.Response, asked, arrived time.T
 		withAge = merged.header.Clone()
 		withAge["Age"] = age
 	}
-	merged.date(withAge, readDirectives(merged.header["Cache-Control"]), asked, arrived, maxStale)
+	merged.date(withAge, cc, asked, arrived, maxStale)
 	merged.refreshAt = time.Time{}
 	names, ok := variedBy(merged.header, s.uncompressed)
 	if !slices.Equal(names, s.vary) {
