@@ -117,10 +117,14 @@ func (c *httpCache) fetchWhole(req *http.Request, w *wanted, s *stored) (whole b
 	return n <= c.cfg.MaxEntryBytes && !isError(resp.StatusCode) && current != s, v, nil
 }
 
-// postpone has the next refresh of an answer wait.
+// postpone has the next refresh of an answer wait, if that is what is stored still.
 func (c *httpCache) postpone(w *wanted, s *stored) {
+	now := time.Now()
+	if current, _ := c.find(w, now); current != s {
+		return
+	}
 	later := *s
-	later.refreshAt = time.Now().Add(c.cfg.RefreshBackoff)
+	later.refreshAt = now.Add(c.cfg.RefreshBackoff)
 	c.put(w, &later)
 }
 

@@ -458,3 +458,28 @@ func TestHTTPStaleExcluded(t *testing.T) {
 		}
 	}
 }
+
+// A refresh that failed does not bring back what was forgotten meanwhile.
+func TestHTTPFailedRefreshBringsNothingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := saying(whileRevalidate+"\nEtag: \"a\"", func(*http.Request) string { return "old" })
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ask(t, rt, get(t))
+		time.Sleep(15 * time.Second)
+		upstream.respond = func(req *http.Request) (*http.Response, error) {
+			if req.Header.Get("Cache-Control") == "" {
+				time.Sleep(2 * time.Second)
+				return nil, errDown
+			}
+			resp := response(http.StatusNotModified, "")
+			lines(resp.Header, "Cache-Control: no-store")
+			return resp, nil
+		}
+		ask(t, rt, get(t))
+		time.Sleep(time.Second)
+		ask(t, rt, get(t, "Cache-Control: no-cache"))
+		time.Sleep(2 * time.Second)
+		_, err := rt.RoundTrip(get(t))
+		assert.ErrorIs(t, err, errDown)
+	})
+}
