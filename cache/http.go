@@ -365,6 +365,9 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 		}
 		return c.confirm(req, w, found, resp, asked, arrived, reason), nil
 	}
+	if req.Method == http.MethodHead && found != nil && found.outdatedBy(resp) {
+		c.takeOut(w, found)
+	}
 	said := "fwd=" + reason + "; fwd-status=" + strconv.Itoa(resp.StatusCode)
 	if req.Method != http.MethodHead && c.record(w, resp, asked, arrived) {
 		said += "; stored"
@@ -385,15 +388,15 @@ func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *h
 		said += "; stored"
 	}
 	given := confirmed.response(req, arrived, remark{})
-	given.Header["Cache-Status"] = []string{confirmed.upstream + c.cfg.Name + "; " + said}
-	if confirmed.meets(w.header) {
-		notModified(given)
-	}
 	news := updates(canonicalNames(resp.Header))
 	for _, name := range confirmed.cc.noCacheFields { // are not stored, and good for this once
 		if values := news[name]; len(values) > 0 {
 			given.Header[name] = values
 		}
+	}
+	given.Header["Cache-Status"] = []string{confirmed.upstream + c.cfg.Name + "; " + said}
+	if confirmed.meets(w.header) {
+		notModified(given)
 	}
 	return given
 }

@@ -229,12 +229,12 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nFoo: 2", want: hit(10)},
 			{answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"},
 		}},
-		{"Vary: *", []step{{answer: tagged + "\nVary: Foo, *", want: unkept}}},
 		{"an empty field is not an absent one", []step{
 			{request: "GET\nFoo: ,", answer: tagged + "\nVary: foo", want: first},
 			{request: "GET\nFoo: ,", want: hit(10)},
 			{answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
 		}},
+		{"Vary: *", []step{{answer: tagged + "\nVary: Foo, *", want: unkept}}},
 		{"spelling of fields", []step{{request: "GET\nFoo: 1, 2", answer: tagged + "\nVary: foo", want: first}, {request: "GET\nFoo: 1\nFoo:   2 ", want: hit(10)}}},
 		{"quoted texts", []step{
 			{request: "GET\nFoo: \"1, 2\"", answer: tagged + "\nVary: foo", want: first},
@@ -299,15 +299,15 @@ func TestHTTPRules(t *testing.T) {
 		{"a cookie, and a lifetime", []step{{answer: "200\nCache-Control: max-age=60\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
 		{"a cookie, and an end", []step{{answer: "200\nExpires: {now+60}\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
 		{"a cookie, and no word", []step{{answer: "200\nLast-Modified: {now-600}\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
+		{"a cookie, and an end that is over", []step{{answer: "200\nExpires: {now-60}\nEtag: \"a\"\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
+		{"a cookie, and no lifetime at all", []step{{answer: "200\nCache-Control: max-age=0\nEtag: \"a\"\nSet-Cookie: a=b", want: unkept}, {want: errDown.Error()}}},
+		{"a cookie, and a lifetime that is not to be used", []step{{answer: tagged + ", no-cache\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
 		{"a cookie for one", []step{{answer: "200\nCache-Control: max-age=60, private\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
 		{"a cookie for one who shows himself", []step{
 			{request: "GET\nCookie: a=b", answer: "200\nCache-Control: max-age=60, private\nSet-Cookie: a=b", want: first},
 			{request: "GET\nCookie: a=b", want: hit(60)},
 		}},
 		{"a cookie that is not to be given again", []step{{answer: "200\nCache-Control: max-age=60, private, no-cache=set-cookie\nSet-Cookie: a=b", want: first}, {want: hit(60)}}},
-		{"a cookie, and an end that is over", []step{{answer: "200\nExpires: {now-60}\nEtag: \"a\"\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
-		{"a cookie, and no lifetime at all", []step{{answer: "200\nCache-Control: max-age=0\nEtag: \"a\"\nSet-Cookie: a=b", want: unkept}, {want: errDown.Error()}}},
-		{"a cookie, and a lifetime that is not to be used", []step{{answer: tagged + ", no-cache\nSet-Cookie: a=b", want: unkept}, {answer: tagged, want: first}}},
 		{"a cookie with the confirmation", []step{
 			{answer: tagged, want: first},
 			{after: 10 * time.Second, answer: tagged + ", private\nSet-Cookie: a=b", want: strings.TrimSuffix(proven, "; stored")},
@@ -329,6 +329,26 @@ func TestHTTPRules(t *testing.T) {
 
 		// HEAD: section 4.
 		{"HEAD of what is there", []step{{answer: tagged, want: first}, {request: "HEAD", want: hit(10)}}},
+		{"HEAD that says that what is there is out of date", []step{
+			{answer: tagged, want: first},
+			{request: "HEAD\nCache-Control: no-cache", answer: "200\nEtag: \"b\"\nCache-Control: max-age=10", want: "fwd=request; fwd-status=200"},
+			{answer: tagged, want: first},
+		}},
+		{"HEAD that says so by the date", []step{
+			{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=10", want: first},
+			{request: "HEAD\nCache-Control: no-cache", answer: "200\nLast-Modified: {now-30}", want: "fwd=request; fwd-status=200"},
+			{answer: tagged, want: first},
+		}},
+		{"HEAD that says that it is the same", []step{
+			{answer: "200\nEtag: \"a\"\nLast-Modified: {now-60}\nCache-Control: max-age=10", want: first},
+			{request: "HEAD\nCache-Control: no-cache", answer: "200\nEtag: W/\"a\"\nLast-Modified: {now-30}", want: "fwd=request; fwd-status=200"},
+			{want: hit(10)},
+		}},
+		{"HEAD that failed says nothing", []step{
+			{answer: tagged, want: first},
+			{request: "HEAD\nCache-Control: no-cache", answer: "404\nEtag: \"b\"", want: "fwd=request; fwd-status=404"},
+			{want: hit(10)},
+		}},
 		{"GET of what HEAD saw", []step{{request: "HEAD", answer: tagged, want: "fwd=uri-miss; fwd-status=200"}, {answer: tagged, want: first}}},
 
 		// Stale answers: section 4.2.4, RFC 5861.
@@ -362,6 +382,8 @@ func TestHTTPRules(t *testing.T) {
 		{"a method nobody knows", []step{{answer: tagged, want: first}, {request: "FROB", answer: "200", want: "fwd=method"}, {answer: tagged, want: first}}},
 		{"OPTIONS", []step{{answer: tagged, want: first}, {request: "OPTIONS", answer: "200", want: "fwd=method"}, {want: hit(10)}}},
 		{"where it says that it changed something", []step{{answer: tagged, want: first}, {request: "POST https://api.test/v1/other", answer: "201\nLocation: thing", want: "fwd=method"}, {answer: tagged, want: first}}},
+		{"where it says so with the port", []step{{answer: tagged, want: first}, {request: "POST https://api.test/v1/other", answer: "201\nLocation: https://API.test:443/v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
+		{"not at another port", []step{{answer: tagged, want: first}, {request: "POST https://api.test:80/v1/other", answer: "201\nLocation: " + thing, want: "fwd=method"}, {want: hit(10)}}},
 		{"not at another origin", []step{{answer: tagged, want: first}, {request: "POST https://evil.test/", answer: "201\nLocation: " + thing, want: "fwd=method"}, {want: hit(10)}}},
 		{"POST that says what GET would get", []step{{request: "POST", answer: tagged + "\nContent-Location: /v1/thing", want: "fwd=method"}, {want: hit(10)}}},
 		{"POST that says so of another", []step{{request: "POST", answer: tagged + "\nContent-Location: /v1/other", want: "fwd=method"}, {answer: tagged, want: first}}},
@@ -382,8 +404,6 @@ func TestHTTPRules(t *testing.T) {
 					h, _ := take(t, rt, o, &s)
 					if strings.Contains(s.want, "hit; ttl") && s.answer == "" && !strings.Contains(s.want, "error") {
 						assert.Len(t, o.asked, asked, "step %d asked the origin", i)
-		{"where it says so with the port", []step{{answer: tagged, want: first}, {request: "POST https://api.test/v1/other", answer: "201\nLocation: https://API.test:443/v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
-		{"not at another port", []step{{answer: tagged, want: first}, {request: "POST https://api.test:80/v1/other", answer: "201\nLocation: " + thing, want: "fwd=method"}, {want: hit(10)}}},
 						assert.NotEmpty(t, h.Get("Age"), "step %d", i)
 					}
 				}

@@ -44,6 +44,20 @@ func (s *stored) confirms(h http.Header) bool {
 	return len(tags) == 0 || len(own) == 0 || opaque(tags[0]) == opaque(own[0])
 }
 
+// outdatedBy reports whether the answer to a HEAD is about something else than this
+// one (RFC 9111 section 4.3.5).
+func (s *stored) outdatedBy(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusOK || s.code != http.StatusOK {
+		return false
+	}
+	h := canonicalNames(resp.Header)
+	if len(h["Etag"]) > 0 && len(s.header["Etag"]) > 0 {
+		return !s.confirms(h)
+	}
+	now, own := h["Last-Modified"], s.header["Last-Modified"]
+	return len(now) > 0 && len(own) > 0 && !slices.Equal(now, own)
+}
+
 // updates returns what a 304 with the header h says of an answer (RFC 9111 section
 // 3.2). Fields that tell how the body is coded and how long it is stay as they were,
 // since the body does.
