@@ -149,6 +149,10 @@ type seat struct {
 	req    *http.Request
 	send   sendFunc
 
+	// takes reports whether he may have an answer that came before he did; nil means
+	// any. It is called under locks.
+	takes func(head *http.Response, came, now time.Time) bool
+
 	pos int64 // how much of the body he has had; guarded by flight.mu
 }
 
@@ -296,6 +300,8 @@ func (f *flight) take(s *seat, now time.Time) bool {
 	case f.overlong: // he would miss the beginning
 		return false
 	case f.ended && now.Sub(f.endedAt) >= newsFor, f.began != s.began:
+		return false
+	case f.landed && f.resp != nil && s.takes != nil && !s.takes(&f.head, f.came, now):
 		return false
 	}
 	f.extendLocked(s.req.Context())

@@ -99,8 +99,9 @@ func (c HTTPConfig) Validate() error {
 //   - Whose an answer is is part of its key, since a program has many users where a
 //     browser has one: see [HTTPConfig.Identity]. Only Cache-Control: public lifts
 //     that.
-//   - Equal requests at a time are sent once. Of an answer of more than 256 KiB, who
-//     does not read on for a second while others wait for him loses the rest.
+//   - Equal requests at a time are sent once. Who asks when the answer has begun to
+//     come joins it if it is fresh. Of an answer of more than 256 KiB, who does not
+//     read on for a second while others wait for him loses the rest.
 //   - Stale answers are given as stale-while-revalidate and stale-if-error (RFC
 //     5861) allow, and when the origin cannot be reached. Must-revalidate and
 //     no-cache rule that out, and so does a call that excludes [policy.RungStale];
@@ -333,7 +334,7 @@ func (c *httpCache) ask(req *http.Request, w *wanted, found *stored, reason stri
 		}
 		return c.fetch(req, w, found, reason)
 	}
-	s := c.flights.board(&seat{req: req, send: send}, w.flightKey(req.Method), isForAll)
+	s := c.flights.board(&seat{req: req, send: send, takes: w.takes}, w.flightKey(req.Method), isForAll)
 	resp, joined, err := s.wait(req.Context())
 	if !joined {
 		return resp, nil, err

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/body"
@@ -129,6 +130,18 @@ func (w *wanted) flightKey(method string) key {
 		}
 	}
 	return sha256.Sum256(parts)
+}
+
+// takes reports whether an answer that came before the request did, and whose body is
+// on its way, is one for it: it must be fresh, as if it were stored.
+func (w *wanted) takes(head *http.Response, came, now time.Time) bool {
+	h := canonicalNames(head.Header)
+	var s stored
+	s.cc = readDirectives(h["Cache-Control"])
+	s.born = bornAt(h, came, came)
+	life, _ := lifetime(head.StatusCode, h, s.cc, came)
+	s.freshUntil = s.born.Add(life)
+	return s.standing(w.cc, now, 0) == fresh
 }
 
 // isForAll reports whether an answer may be given to all whose requests have the

@@ -11,8 +11,9 @@ import (
 // maxVary bounds how many fields an answer that is stored may vary by.
 const maxVary = 32
 
-// variedBy returns the request fields that an answer with the header h depends on (RFC 9111 section
-// 4.1), sorted. It reports false if it depends on more than fields tell.
+// variedBy returns the request fields that an answer with the header h depends on
+// (RFC 9111 section 4.1), sorted. It reports false if it depends on more than fields
+// tell.
 //
 // A coded answer depends on Accept-Encoding, whether it says so or not; so does one
 // that net/http has decoded, which it does not for callers who ask for a coding
