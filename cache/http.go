@@ -132,7 +132,6 @@ func HTTP(cfg HTTPConfig) Layer {
 	}
 	return func(next http.RoundTripper) http.RoundTripper {
 		c := &httpCache{cfg: cfg, store: store, next: next, flights: newFlights(min(cfg.MaxEntryBytes, readAhead), store)}
-		c.maxBytes = store.config().MaxEntryBytes - itemOverhead
 		c.maxStale = max(cfg.MaxStale, 0)
 		return c
 	}
@@ -146,7 +145,6 @@ type httpCache struct {
 	cfg      HTTPConfig
 	store    *Store
 	next     http.RoundTripper
-	maxBytes int64 // of a shelf
 	maxStale time.Duration
 	changes  changes
 	flights  *flights

@@ -108,6 +108,8 @@ func (c *httpCache) put(w *wanted, s *stored) {
 	now := time.Now()
 	var generation uint64
 	current := false
+	of := owner{function: w.of.function}
+	most := c.store.heaviest(w.resource, of)
 	c.store.update(w.resource, w.began, now, func(old held) held {
 		if w.change.Load() != w.seen {
 			return old
@@ -115,11 +117,11 @@ func (c *httpCache) put(w *wanted, s *stored) {
 		current = true
 		root, _ := old.(*shelf)
 		if root == nil {
-			root = &shelf{generation: rand.Uint64(), of: owner{function: w.of.function}}
+			root = &shelf{generation: rand.Uint64(), of: of}
 		}
 		generation = root.generation
 		if s.public || !w.private {
-			return root.with(s, w, now, c.maxBytes)
+			return root.with(s, w, now, most)
 		}
 		if !root.dropAt.Before(s.dropAt) {
 			return root
@@ -131,12 +133,14 @@ func (c *httpCache) put(w *wanted, s *stored) {
 	if !current || s.public || !w.private {
 		return
 	}
-	c.store.update(w.ownKey(generation), w.began, now, func(old held) held {
+	k := w.ownKey(generation)
+	most = c.store.heaviest(k, w.of)
+	c.store.update(k, w.began, now, func(old held) held {
 		own, _ := old.(*shelf)
 		if own == nil {
 			own = &shelf{of: w.of}
 		}
-		return own.with(s, w, now, c.maxBytes)
+		return own.with(s, w, now, most)
 	})
 }
 

@@ -691,3 +691,21 @@ func TestHTTPConfirmationWithFieldsOfItsOwn(t *testing.T) {
 		}
 	})
 }
+
+// Of the variants that there is no room for those go that were stored first, where
+// the bound is the share of an identity, too.
+func TestHTTPVariantsBeyondTheirShare(t *testing.T) {
+	const kib = 1 << 10
+	text := strings.Repeat("x", 50*kib)
+	store := cache.NewStore(cache.StoreConfig{MaxBytes: 1024 * kib, MaxEntryBytes: 1024 * kib, IdentityShare: 0.3})
+	one := func(*http.Request) (string, bool) { return "tenant", true }
+	upstream := saying("Cache-Control: max-age=60\nVary: Foo", func(*http.Request) string { return text })
+	rt := cache.HTTP(cache.HTTPConfig{Store: store, Identity: one})(upstream)
+	for i := range 12 {
+		ask(t, rt, get(t, fmt.Sprint("Foo: ", i)))
+		for j := max(i-3, 0); j <= i; j++ {
+			resp, _ := ask(t, rt, get(t, fmt.Sprint("Foo: ", j), "Cache-Control: only-if-cached"))
+			assert.Equal(t, http.StatusOK, resp.StatusCode, "variant %d of %d", j, i)
+		}
+	}
+}

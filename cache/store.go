@@ -153,6 +153,14 @@ func (s *Store) update(k key, began epoch, now time.Time, change func(old held) 
 	}())
 }
 
+// heaviest returns the greatest weight of what may be held under k of that owner's, as
+// things are now.
+func (s *Store) heaviest(k key, of owner) int64 {
+	sh := s.lock(k)
+	defer sh.mu.Unlock()
+	return sh.heaviest(of)
+}
+
 // epoch returns what tells update of the purges from now on.
 func (s *Store) epoch() epoch { return s.purges.epoch() }
 

@@ -121,18 +121,27 @@ func (sh *shard) update(k key, began epoch, now time.Time, change func(old held)
 		}
 		return
 	}
-	item := item{held: h, bytes: h.weight() + itemOverhead, identity: of.identity}
-	if sh.bounded(item) {
-		item.bytes += linkOverhead
-	}
-	if item.bytes > sh.layout.cfg.MaxEntryBytes || sh.bounded(item) && item.bytes > sh.shareBytes() {
+	weight := h.weight()
+	if weight > sh.heaviest(of) {
 		sh.drop(k, removed)
 		return
 	}
-	item.stored = now
+	item := item{held: h, bytes: weight + itemOverhead, identity: of.identity, stored: now}
+	if sh.bounded(item) {
+		item.bytes += linkOverhead
+	}
 	sh.put(k, item, of.function)
 	sh.sweep(now)
 	sh.makeRoom()
+}
+
+// heaviest returns the greatest weight of what may be held of that owner's.
+func (sh *shard) heaviest(of owner) int64 {
+	most := sh.layout.cfg.MaxEntryBytes
+	if sh.bounded(item{identity: of.identity}) {
+		most = min(most, sh.shareBytes()) - linkOverhead
+	}
+	return most - itemOverhead
 }
 
 // put holds the item, in the place of what is held under k.
