@@ -67,6 +67,7 @@ func (c *httpCache) renew(req *http.Request, w *wanted, s *stored, now time.Time
 	behind, anew := behindCaller(ctx, req, w)
 	go func() {
 		ctx, over := telemetry.Behind(behind.Context())
+		own := behind.WithContext(ctx)
 		verdict, err := policy.Verdict{}, error(nil)
 		defer func() {
 			_ = recover() // a failure like others: nobody is there who could tell
@@ -80,8 +81,9 @@ func (c *httpCache) renew(req *http.Request, w *wanted, s *stored, now time.Time
 			r.mu.Unlock()
 			close(one.done)
 		}()
+		c.store.report(own, refreshed)
 		var whole bool
-		whole, verdict, err = c.fetchWhole(behind.WithContext(ctx), anew, s)
+		whole, verdict, err = c.fetchWhole(own, anew, s)
 		one.failed = !whole
 	}()
 	return one

@@ -113,6 +113,23 @@ func TestHTTPRefreshLeavesTheCallAlone(t *testing.T) {
 	})
 }
 
+func TestHTTPRefreshesAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cache.NewStore(cache.StoreConfig{})
+		rt := cache.HTTP(cache.HTTPConfig{Store: store})(newSlow(time.Second, whileRevalidate, nil))
+		ask(t, rt, get(t))
+		time.Sleep(15 * time.Second)
+		for range 2 {
+			ask(t, rt, get(t))
+		}
+		synctest.Wait()
+		assert.EqualValues(t, 1, store.Stats().Refreshes)
+		hits, stale, misses, _ := lookups(store)
+		assert.Equal(t, []uint64{0, 2, 1}, []uint64{hits, stale, misses})
+		time.Sleep(time.Second)
+	})
+}
+
 func TestHTTPRefreshBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := false
