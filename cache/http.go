@@ -387,11 +387,15 @@ func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *h
 		said += "; stored"
 	}
 	given := confirmed.response(req, arrived, remark{})
-	news := updates(canonicalNames(resp.Header))
+	h := canonicalNames(resp.Header)
+	news := updates(h)
 	for _, name := range confirmed.cc.noCacheFields { // are not stored, and good for this once
 		if values := news[name]; len(values) > 0 {
 			given.Header[name] = values
 		}
+	}
+	if source := h[telemetry.HeaderName]; len(source) > 0 {
+		given.Header[telemetry.HeaderName] = source
 	}
 	given.Header["Cache-Status"] = []string{confirmed.upstream + c.cfg.Name + "; " + said}
 	if confirmed.meets(w.header) {

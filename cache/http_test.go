@@ -709,3 +709,26 @@ func TestHTTPVariantsBeyondTheirShare(t *testing.T) {
 		}
 	}
 }
+
+// A 304 that stands in for a live one says so to who asked, and not to those after him.
+func TestHTTPConfirmationThatStandsIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := saying("Etag: \"a\"\nCache-Control: max-age=10", func(*http.Request) string { return "text" })
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ask(t, rt, get(t))
+		for _, source := range []string{"stale", ""} {
+			time.Sleep(10 * time.Second)
+			upstream.respond = func(*http.Request) (*http.Response, error) {
+				resp := response(http.StatusNotModified, "")
+				resp.Header = http.Header{"Age": {"5"}}
+				if source != "" {
+					resp.Header.Set(telemetry.HeaderName, source)
+				}
+				return resp, nil
+			}
+			resp, text := ask(t, rt, get(t))
+			assert.Equal(t, "text", text)
+			assert.Equal(t, source, resp.Header.Get(telemetry.HeaderName))
+		}
+	})
+}

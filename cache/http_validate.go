@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 // validators reports whether the origin can be asked if the answer is still right.
@@ -60,10 +62,10 @@ func (s *stored) outdatedBy(resp *http.Response) bool {
 
 // updates returns what a 304 with the header h says of an answer (RFC 9111 section
 // 3.2). Fields that tell how the body is coded and how long it is stay as they were,
-// since the body does.
+// since the body does; what stood in for the origin's word is said to one caller only.
 func updates(h http.Header) http.Header {
 	news := storedHeader(h, directives{})
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type"} {
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type", telemetry.HeaderName} {
 		delete(news, name)
 	}
 	return news
