@@ -99,7 +99,7 @@ func (fs *flights) assign(s *seat, k key) (starts bool) {
 	if apart && !s.loose {
 		return false
 	}
-	f := newFlight(fs, k, s.began, s.req.Context())
+	f := newFlight(fs, k, s, now)
 	s.leads = true
 	f.take(s, now)
 	if !apart {
@@ -151,7 +151,7 @@ type seat struct {
 
 	// takes reports whether he may have an answer that came before he did; nil means
 	// any. It is called under locks.
-	takes func(head *http.Response, came, now time.Time) bool
+	takes func(head *http.Response, asked, came, now time.Time) bool
 
 	pos int64 // how much of the body he has had; guarded by flight.mu
 }
@@ -214,6 +214,7 @@ type flight struct {
 	all    *flights
 	key    key
 	began  epoch
+	asked  time.Time
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	bound  *time.Timer
@@ -238,9 +239,9 @@ type flight struct {
 	stream
 }
 
-func newFlight(fs *flights, k key, began epoch, ctx context.Context) *flight {
-	f := &flight{all: fs, key: k, began: began, header: make(chan struct{})}
-	inner, cancel := context.WithCancelCause(policy.WithMovingDeadline(context.WithoutCancel(ctx)))
+func newFlight(fs *flights, k key, first *seat, now time.Time) *flight {
+	f := &flight{all: fs, key: k, began: first.began, asked: now, header: make(chan struct{})}
+	inner, cancel := context.WithCancelCause(policy.WithMovingDeadline(context.WithoutCancel(first.req.Context())))
 	f.ctx, f.cancel = flightContext{inner, f}, cancel
 	f.bound = time.AfterFunc(maxFlight, func() {
 		cancel(&policy.TimeoutError{Scope: "flight", Phase: "first byte", Limit: maxFlight})
@@ -301,7 +302,7 @@ func (f *flight) take(s *seat, now time.Time) bool {
 		return false
 	case f.ended && now.Sub(f.endedAt) >= newsFor, f.began != s.began:
 		return false
-	case f.landed && f.resp != nil && s.takes != nil && !s.takes(&f.head, f.came, now):
+	case f.landed && f.resp != nil && s.takes != nil && !s.takes(&f.head, f.asked, f.came, now):
 		return false
 	}
 	f.extendLocked(s.req.Context())

@@ -20,16 +20,18 @@ func TestHTTPJoinsWhatIsFresh(t *testing.T) {
 		after           time.Duration
 		calls           int64
 	}{
-		"fresh":                           {"Cache-Control: max-age=10", "", 5 * time.Second, 1},
-		"fresh no longer":                 {"Cache-Control: max-age=10", "", 15 * time.Second, 2},
-		"fresh no longer when it came":    {"Cache-Control: max-age=10\nAge: 7", "", 5 * time.Second, 2},
-		"never fresh":                     {"Cache-Control: no-cache, max-age=10", "", time.Second, 2},
-		"of which nothing is said":        {"A: b", "", time.Second, 2},
-		"of which nothing is known yet":   {"A: b", "", time.Second / 2, 1},
-		"which has to be newer":           {"Cache-Control: max-age=10", "Cache-Control: max-age=3", 5 * time.Second, 2},
-		"where the caller wants it live":  {"Cache-Control: max-age=10", "Cache-Control: no-cache", 2 * time.Second, 2},
-		"where both want the same":        {"Cache-Control: max-age=10", "Cache-Control: no-cache", time.Second / 2, 1},
-		"which has to stay for some time": {"Cache-Control: max-age=10", "Cache-Control: min-fresh=7", 5 * time.Second, 2},
+		"fresh":                                  {"Cache-Control: max-age=10", "", 5 * time.Second, 1},
+		"fresh no longer":                        {"Cache-Control: max-age=10", "", 15 * time.Second, 2},
+		"fresh no longer since it was asked for": {"Cache-Control: max-age=10", "", 10*time.Second + 1, 2},
+		"fresh until then":                       {"Cache-Control: max-age=10", "", 10*time.Second - 1, 1},
+		"fresh no longer when it came":           {"Cache-Control: max-age=10\nAge: 7", "", 5 * time.Second, 2},
+		"never fresh":                            {"Cache-Control: no-cache, max-age=10", "", time.Second, 2},
+		"of which nothing is said":               {"A: b", "", time.Second, 2},
+		"of which nothing is known yet":          {"A: b", "", time.Second / 2, 1},
+		"which has to be newer":                  {"Cache-Control: max-age=10", "Cache-Control: max-age=3", 5 * time.Second, 2},
+		"where the caller wants it live":         {"Cache-Control: max-age=10", "Cache-Control: no-cache", 2 * time.Second, 2},
+		"where both want the same":               {"Cache-Control: max-age=10", "Cache-Control: no-cache", time.Second / 2, 1},
+		"which has to stay for some time":        {"Cache-Control: max-age=10", "Cache-Control: min-fresh=7", 5 * time.Second, 2},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

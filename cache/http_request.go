@@ -134,11 +134,11 @@ func (w *wanted) flightKey(method string) key {
 
 // takes reports whether an answer that came before the request did, and whose body is
 // on its way, is one for it: it must be fresh, as if it were stored.
-func (w *wanted) takes(head *http.Response, came, now time.Time) bool {
+func (w *wanted) takes(head *http.Response, asked, came, now time.Time) bool {
 	h := canonicalNames(head.Header)
 	var s stored
 	s.cc = readDirectives(h["Cache-Control"])
-	s.born = bornAt(h, came, came)
+	s.born = bornAt(h, asked, came)
 	life, _ := lifetime(head.StatusCode, h, s.cc, came)
 	s.freshUntil = s.born.Add(life)
 	return s.standing(w.cc, now, 0) == fresh
