@@ -161,6 +161,29 @@ func TestHTTPRules(t *testing.T) {
 		{"an Age that is none", []step{{answer: "200\nCache-Control: max-age=60\nAge: -50", want: first}, {want: hit(60)}}},
 		{"an old Date", []step{{answer: "200\nCache-Control: max-age=60\nDate: {now-50}", want: first}, {want: hit(10)}}},
 
+		{"a Date in the middle of its second", []step{{after: time.Second / 2, answer: "200\nCache-Control: max-age=60", want: first}, {want: hit(60)}}},
+		{"an end that is over makes it no older", []step{{answer: "200\nEtag: \"a\"\nExpires: {now-7200}", want: first}, {want: staleHit(0, "stale-if-error")}}},
+		{"nor does a change that is yet to come", []step{{answer: "200\nLast-Modified: {now+72000}", want: first}, {want: staleHit(0, "stale-if-error")}}},
+
+		// Of what is said twice the stricter counts: section 4.2.1.
+		{"max-age twice", []step{{answer: "200\nCache-Control: max-age=10, max-age=60", want: first}, {want: hit(10)}}},
+		{"stale-while-revalidate twice", []step{
+			{answer: tagged + ", stale-while-revalidate=5, stale-while-revalidate=60", want: first},
+			{after: 15 * time.Second, answer: tagged, want: proven},
+		}},
+		{"stale-if-error twice", []step{
+			{answer: tagged + ", stale-if-error=5, stale-if-error=60", want: first},
+			{after: 15 * time.Second, want: errDown.Error()},
+		}},
+		{"request: min-fresh twice", []step{
+			{answer: tagged, want: first},
+			{request: "GET\nCache-Control: min-fresh=11, min-fresh=5", answer: tagged, want: strings.Replace(proven, "stale", "request", 1)},
+		}},
+		{"request: max-stale twice", []step{
+			{answer: tagged, want: first},
+			{after: 15 * time.Second, request: "GET\nCache-Control: max-stale=2, max-stale=60", answer: tagged, want: proven},
+		}},
+
 		// What is stored: section 3.
 		{"no-store", []step{{answer: "200\nCache-Control: No-Store, max-age=60", want: unkept}, {answer: "200", want: unkept}}},
 		{"no-store and must-understand", []step{{answer: "200\nCache-Control: no-store, must-understand, max-age=60", want: first}, {want: hit(60)}}},
@@ -213,6 +236,14 @@ func TestHTTPRules(t *testing.T) {
 		{"request: max-stale and must-revalidate", []step{
 			{answer: tagged + ", must-revalidate", want: first},
 			{after: 11 * time.Second, request: "GET\nCache-Control: max-stale", answer: tagged, want: proven},
+		}},
+		{"request: max-stale, and min-fresh", []step{
+			{answer: tagged, want: first},
+			{after: 15 * time.Second, request: "GET\nCache-Control: max-stale=60, min-fresh=0", answer: tagged, want: proven},
+		}},
+		{"request: max-stale beyond MaxStale", []step{
+			{answer: tagged, want: first},
+			{after: 10*time.Second + time.Hour + 1, request: "GET\nCache-Control: max-stale", answer: tagged, want: proven},
 		}},
 		{"request: only-if-cached", []step{
 			{request: "GET\nCache-Control: only-if-cached", want: "detail=only-if-cached", status: 504},
@@ -282,6 +313,8 @@ func TestHTTPRules(t *testing.T) {
 			{answer: tagged, want: first},
 		}},
 		{"If-Match is for the origin", []step{{answer: tagged, want: first}, {request: "GET\nIf-Match: \"a\"", answer: tagged, want: "fwd=bypass"}}},
+		{"so is If-Unmodified-Since", []step{{answer: tagged, want: first}, {request: "GET\nIf-Unmodified-Since: {now}", answer: tagged, want: "fwd=bypass"}}},
+		{"so is Upgrade", []step{{answer: tagged, want: first}, {request: "GET\nUpgrade: websocket", answer: tagged, want: "fwd=bypass"}}},
 
 		{"confirmed, and not to be stored any more", []step{
 			{answer: tagged, want: first},
@@ -323,8 +356,19 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nRange: bytes=0-1\nIf-Range: W/\"a\"", want: hit(10), status: 200},
 			{request: "GET\nRange: bytes=0-1\nIf-None-Match: \"a\"", want: hit(10), status: 304},
 			{request: "GET\nRange: bytes=0-1\nIf-None-Match: \"b\"", want: hit(10), status: 206},
+			{request: "GET\nRange: bytes=0-1\nIf-Range: \"a\"\nIf-Range: \"a\"", want: hit(10), status: 200},
+			{request: "GET\nRange: bytes=-99", want: hit(10), status: 206},
+			{request: "GET\nRange: bytes=1-99", want: hit(10), status: 206},
+			{request: "GET\nRange: bytes=5-2", answer: "200", want: "fwd=bypass"},
 			{request: "GET\nRange: bytes=0-1,3-4", answer: "206", want: "fwd=bypass"},
 			{request: "GET\nRange: bytes=99-", answer: "416", want: "fwd=bypass"},
+		}},
+
+		{"Range of what is no whole answer", []step{
+			{answer: "404\nCache-Control: max-age=10", want: "fwd=uri-miss; fwd-status=404; stored"},
+			{request: "GET\nRange: bytes=0-1", answer: "404", want: "fwd=bypass"},
+			{request: "GET " + thing + "?part", answer: tagged + "\nContent-Range: bytes 0-8/9", want: first},
+			{request: "GET " + thing + "?part\nRange: bytes=0-1", answer: "200", want: "fwd=bypass"},
 		}},
 
 		// HEAD: section 4.
@@ -364,6 +408,22 @@ func TestHTTPRules(t *testing.T) {
 			{after: 1, answer: "503", want: "fwd=stale; fwd-status=503", status: 503},
 			{want: errDown.Error()},
 		}},
+		{"stale-while-revalidate beyond MaxStale", []step{
+			{answer: tagged + ", stale-while-revalidate=99999", want: first},
+			{after: 10*time.Second + time.Hour, answer: tagged, want: proven},
+		}},
+		{"a condition of who gets what stands in", []step{
+			{answer: tagged, want: first},
+			{after: 11 * time.Second, request: "GET\nIf-None-Match: \"a\"", want: staleHit(-1, "stale-if-error"), status: 304},
+		}},
+		{"nothing stands in that is too old for the request", []step{
+			{answer: tagged, want: first},
+			{after: 11 * time.Second, request: "GET\nCache-Control: max-age=5", want: errDown.Error()},
+		}},
+		{"stale-if-error of both", []step{
+			{answer: tagged + ", stale-if-error=5", want: first},
+			{after: 15 * time.Second, request: "GET\nCache-Control: stale-if-error=60", want: errDown.Error()},
+		}},
 		{"stale-if-error of the request", []step{{answer: tagged, want: first}, {after: 12 * time.Second, request: "GET\nCache-Control: stale-if-error=5", answer: "500", want: staleHit(-2, "stale-if-error")}}},
 		{"no error that is the caller's", []step{{answer: tagged + ", stale-if-error", want: first}, {after: 12 * time.Second, answer: "404", want: "fwd=stale; fwd-status=404"}}},
 		{"an error keeps what is stored", []step{
@@ -382,15 +442,22 @@ func TestHTTPRules(t *testing.T) {
 		{"a method nobody knows", []step{{answer: tagged, want: first}, {request: "FROB", answer: "200", want: "fwd=method"}, {answer: tagged, want: first}}},
 		{"OPTIONS", []step{{answer: tagged, want: first}, {request: "OPTIONS", answer: "200", want: "fwd=method"}, {want: hit(10)}}},
 		{"where it says that it changed something", []step{{answer: tagged, want: first}, {request: "POST https://api.test/v1/other", answer: "201\nLocation: thing", want: "fwd=method"}, {answer: tagged, want: first}}},
+		{"where it says that its answer belongs", []step{{answer: tagged, want: first}, {request: "POST https://api.test/v1/other", answer: "200\nContent-Location: thing", want: "fwd=method"}, {answer: tagged, want: first}}},
 		{"where it says so with the port", []step{{answer: tagged, want: first}, {request: "POST https://api.test/v1/other", answer: "201\nLocation: https://API.test:443/v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
 		{"not at another port", []step{{answer: tagged, want: first}, {request: "POST https://api.test:80/v1/other", answer: "201\nLocation: " + thing, want: "fwd=method"}, {want: hit(10)}}},
 		{"not at another origin", []step{{answer: tagged, want: first}, {request: "POST https://evil.test/", answer: "201\nLocation: " + thing, want: "fwd=method"}, {want: hit(10)}}},
 		{"POST that says what GET would get", []step{{request: "POST", answer: tagged + "\nContent-Location: /v1/thing", want: "fwd=method"}, {want: hit(10)}}},
+		{"POST that says so, and not for how long", []step{{request: "POST", answer: "200\nEtag: \"a\"\nContent-Location: /v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
+		{"POST that says so twice", []step{{request: "POST", answer: tagged + "\nContent-Location: /v1/thing\nContent-Location: /v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
+		{"POST that says so of what it made", []step{{request: "POST", answer: strings.Replace(tagged, "200", "201", 1) + "\nContent-Location: /v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
+		{"POST that says so to who wants nothing stored", []step{{request: "POST\nCache-Control: no-store", answer: tagged + "\nContent-Location: /v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
+		{"PUT that says so", []step{{request: "PUT", answer: tagged + "\nContent-Location: /v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
 		{"POST that says so of another", []step{{request: "POST", answer: tagged + "\nContent-Location: /v1/other", want: "fwd=method"}, {answer: tagged, want: first}}},
 
 		// The key.
 		{"a fragment", []step{{answer: tagged, want: first}, {request: "GET " + thing + "#part", want: hit(10)}}},
 		{"case and port of a host", []step{{answer: tagged, want: first}, {request: "GET https://API.test:443/v1/thing", want: hit(10)}}},
+		{"an empty query", []step{{answer: tagged, want: first}, {request: "GET " + thing + "?", answer: tagged, want: first}}},
 		{"a query", []step{{answer: tagged, want: first}, {request: "GET " + thing + "?a", answer: tagged, want: first}}},
 		{"other caches", []step{{answer: tagged + "\nCache-Status: edge; hit", want: "edge; hit, sparekey; " + first}, {want: "edge; hit, sparekey; " + hit(10)}}},
 	}

@@ -113,6 +113,30 @@ func TestHTTPRefreshLeavesTheCallAlone(t *testing.T) {
 	})
 }
 
+// What is fetched behind a caller is the whole answer, whatever he wants of it.
+func TestHTTPRefreshAsksForAllOfIt(t *testing.T) {
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		synctest.Test(t, func(t *testing.T) {
+			upstream := saying(whileRevalidate, func(*http.Request) string { return answer })
+			rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+			ask(t, rt, get(t))
+			time.Sleep(15 * time.Second)
+			respond := upstream.respond
+			upstream.respond = func(req *http.Request) (*http.Response, error) {
+				assert.Equal(t, http.MethodGet, req.Method)
+				assert.Equal(t, http.Header{"Foo": {"1"}}, req.Header)
+				return respond(req)
+			}
+			req := get(t, "Foo: 1", "Range: bytes=0-1", "If-Range: \"b\"", "If-None-Match: \"b\"", "If-Modified-Since: {now-60}", "Cache-Control: stale-if-error=1", "Pragma: x")
+			req.Method = method
+			ask(t, rt, req)
+			synctest.Wait()
+			assert.Equal(t, "sparekey; hit; ttl=10", status(t, rt, get(t)))
+			assert.Equal(t, int64(2), upstream.calls.Load())
+		})
+	}
+}
+
 func TestHTTPRefreshesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cache.NewStore(cache.StoreConfig{})

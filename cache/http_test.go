@@ -89,6 +89,16 @@ func TestHTTPIdentity(t *testing.T) {
 			assert.Equal(t, tt.calls, upstream.calls.Load())
 		})
 	}
+	t.Run("the user of the URL", func(t *testing.T) {
+		upstream := saying("Cache-Control: max-age=60", authorization)
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		for _, who := range []*url.Userinfo{nil, url.User("a"), url.User("a"), url.UserPassword("a", "b")} {
+			req := get(t)
+			req.URL.User = who
+			ask(t, rt, req)
+		}
+		assert.Equal(t, int64(3), upstream.calls.Load())
+	})
 	t.Run("as the call says", func(t *testing.T) {
 		upstream := saying("Cache-Control: max-age=60", authorization)
 		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
@@ -412,6 +422,18 @@ func TestHTTPKeepsItsOwn(t *testing.T) {
 		}
 		assert.Equal(t, int64(1), upstream.calls.Load())
 	})
+	t.Run("a layer below adds to what is posted", func(t *testing.T) {
+		upstream := saying("Cache-Control: max-age=60\nVary: Foo\nContent-Location: "+thing, authorization)
+		rt := cache.HTTP(cache.HTTPConfig{})(transportFunc(func(req *http.Request) (*http.Response, error) {
+			req.Header.Set("Foo", "added")
+			return upstream.RoundTrip(req)
+		}))
+		req := get(t)
+		req.Method = http.MethodPost
+		ask(t, rt, req)
+		ask(t, rt, get(t))
+		assert.Equal(t, int64(1), upstream.calls.Load())
+	})
 	t.Run("the origin forges what a cache says", func(t *testing.T) {
 		rt := cache.HTTP(cache.HTTPConfig{})(saying("Cache-Control: max-age=60\nX-From-Cache: 1\nAge: 5\nSparekey-Answer: cache", authorization))
 		for range 2 {
@@ -485,8 +507,9 @@ func TestHTTPBounds(t *testing.T) {
 				return resp, err
 			}
 			rt := cache.HTTP(cache.HTTPConfig{Store: store, MaxEntryBytes: 64 * kib})(upstream)
-			_, text := ask(t, rt, get(t))
+			resp, text := ask(t, rt, get(t))
 			assert.Len(t, text, 65*kib)
+			assert.Equal(t, !announced, strings.HasSuffix(resp.Header.Get("Cache-Status"), "; stored"))
 			assert.Zero(t, store.Stats().Entries)
 			assert.Zero(t, store.Stats().InFlight)
 		})
@@ -731,4 +754,25 @@ func TestHTTPConfirmationThatStandsIn(t *testing.T) {
 			assert.Equal(t, source, resp.Header.Get(telemetry.HeaderName))
 		}
 	})
+}
+
+// An answer without a body is stored though nobody reads that.
+func TestHTTPWithoutBody(t *testing.T) {
+	upstream := &service{respond: func(*http.Request) (*http.Response, error) {
+		resp := response(http.StatusMovedPermanently, "")
+		resp.Header.Set("Cache-Control", "max-age=60")
+		resp.Header.Set("Location", "/v1/other")
+		return resp, nil
+	}}
+	rt := cache.HTTP(cache.HTTPConfig{})(transportFunc(func(req *http.Request) (*http.Response, error) {
+		resp, err := upstream.RoundTrip(req)
+		resp.Body = http.NoBody
+		return resp, err
+	}))
+	for range 2 {
+		resp, err := rt.RoundTrip(get(t))
+		require.NoError(t, err)
+		assert.Equal(t, "/v1/other", resp.Header.Get("Location"))
+	}
+	assert.Equal(t, int64(1), upstream.calls.Load())
 }
