@@ -111,6 +111,14 @@ func take(t *testing.T, rt http.RoundTripper, o *origin, s *step) (http.Header, 
 	return resp.Header, string(text)
 }
 
+// manyFields are more than an answer that is stored may vary by.
+var manyFields = func() (text string) {
+	for i := range 33 {
+		text += fmt.Sprint("\nVary: A", i)
+	}
+	return text
+}()
+
 const (
 	first  = "fwd=uri-miss; fwd-status=200; stored"
 	unkept = "fwd=uri-miss; fwd-status=200"
@@ -197,6 +205,19 @@ func TestHTTPRules(t *testing.T) {
 			{answer: "200\nCache-Control: max-age=60", want: first},
 		}},
 		{"event streams", []step{{answer: "200\nContent-Type: text/event-stream\nCache-Control: max-age=60", want: unkept}}},
+		{"what may stand in", []step{{answer: "200\nCache-Control: max-age=0, stale-if-error=60", want: first}, {want: staleHit(0, "stale-if-error")}}},
+		{"what nobody could ask about, though it must be", []step{{answer: "200\nCache-Control: max-age=60, no-cache", want: unkept}}},
+		{"the later one, though it came before", []step{
+			{answer: tagged, want: first},
+			{request: "GET\nCache-Control: no-cache", answer: "200\nEtag: \"b\"\nAge: 5\nCache-Control: max-age=10", want: "fwd=request; fwd-status=200; stored"},
+			{want: hit(10)},
+		}},
+		{"the later one, though it is public", []step{
+			{request: "GET\nCookie: a", answer: tagged, want: first},
+			{after: time.Second, request: "GET\nCookie: b", answer: "200\nCache-Control: public, max-age=60", want: first},
+			{request: "GET\nCookie: a", want: hit(60)},
+		}},
+		{"what has no content", []step{{answer: "204\nCache-Control: max-age=10", want: "fwd=uri-miss; fwd-status=204; stored"}, {want: hit(10), status: 204}}},
 		{"what nobody could ask about", []step{{answer: "200", want: unkept}}},
 		{"what answers to no-store", []step{{request: "GET\nCache-Control: no-store", answer: tagged, want: "fwd=bypass"}, {answer: tagged, want: first}}},
 		{"what stands in for an answer", []step{{answer: "200\nCache-Control: max-age=60\nSparekey-Answer: rule", want: unkept}}},
@@ -260,11 +281,21 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nFoo: 2", want: hit(10)},
 			{answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"},
 		}},
+		{"of what is for one", []step{
+			{request: "GET\nCookie: a\nFoo: 1", answer: tagged + "\nVary: foo", want: first},
+			{request: "GET\nCookie: a\nFoo: 2", answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
+		}},
+		{"one that lasts outlives another", []step{
+			{request: "GET\nFoo: 1", answer: "200\nCache-Control: max-age=7200\nVary: foo", want: first},
+			{request: "GET\nFoo: 2", answer: "200\nCache-Control: max-age=1\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
+			{after: 2*time.Hour - time.Second, request: "GET\nFoo: 1", want: hit(1)},
+		}},
 		{"an empty field is not an absent one", []step{
 			{request: "GET\nFoo: ,", answer: tagged + "\nVary: foo", want: first},
 			{request: "GET\nFoo: ,", want: hit(10)},
 			{answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
 		}},
+		{"more fields than anybody compares", []step{{answer: tagged + strings.Repeat("\nVary: A", 33), want: first}, {request: "GET " + thing + "?many", answer: tagged + manyFields, want: unkept}}},
 		{"Vary: *", []step{{answer: tagged + "\nVary: Foo, *", want: unkept}}},
 		{"spelling of fields", []step{{request: "GET\nFoo: 1, 2", answer: tagged + "\nVary: foo", want: first}, {request: "GET\nFoo: 1\nFoo:   2 ", want: hit(10)}}},
 		{"quoted texts", []step{
@@ -307,6 +338,17 @@ func TestHTTPRules(t *testing.T) {
 			{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=9", want: first},
 			{request: "GET\nIf-Modified-Since: {now-60}", want: hit(9), status: 304},
 			{request: "GET\nIf-Modified-Since: {now-61}", want: hit(9), status: 200},
+		}},
+		{"If-Modified-Since of what says when it was made", []step{{answer: "200\nCache-Control: max-age=9", want: first}, {request: "GET\nIf-Modified-Since: {now}", want: hit(9), status: 304}}},
+		{"conditions are of what was found", []step{
+			{answer: "404\nEtag: \"a\"\nCache-Control: max-age=9", want: "fwd=uri-miss; fwd-status=404; stored"},
+			{request: "GET\nIf-None-Match: \"a\"", want: hit(9), status: 404},
+		}},
+		{"confirmed, and varying by something else", []step{
+			{request: "GET\nFoo: 1", answer: tagged + "\nVary: foo", want: first},
+			{after: 10 * time.Second, request: "GET\nFoo: 1\nBar: 1", answer: tagged + "\nVary: bar", want: proven},
+			{request: "GET\nFoo: 2\nBar: 1", want: hit(10)},
+			{request: "GET\nFoo: 1\nBar: 2", answer: tagged + "\nVary: bar", want: "fwd=vary-miss; fwd-status=200; stored"},
 		}},
 		{"of a condition that is not met nothing is known", []step{
 			{request: "GET\nIf-None-Match: \"a\"", answer: tagged, want: "fwd=uri-miss; fwd-status=304", status: 304},

@@ -170,6 +170,26 @@ func TestHTTPRefreshBackoff(t *testing.T) {
 	})
 }
 
+// What the origin has confirmed since need not wait.
+func TestHTTPRefreshAfterConfirmation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{step: &step{answer: "200\nEtag: \"a\"\nCache-Control: max-age=1, stale-while-revalidate=60"}}
+		answers := *o.step
+		rt := cache.HTTP(cache.HTTPConfig{})(o)
+		ask(t, rt, get(t))
+		time.Sleep(2 * time.Second)
+		o.step = &step{}
+		ask(t, rt, get(t)) // and the refresh fails
+		synctest.Wait()
+		o.step = &answers
+		ask(t, rt, get(t, "Cache-Control: no-cache"))
+		time.Sleep(2 * time.Second)
+		ask(t, rt, get(t))
+		synctest.Wait()
+		assert.Equal(t, "sparekey; hit; ttl=1", status(t, rt, get(t)))
+	})
+}
+
 // An answer that comes and is not to be stored is as good as none.
 func TestHTTPRefreshBacksOffFromWhatIsNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -758,8 +758,15 @@ func TestHTTPConfirmationThatStandsIn(t *testing.T) {
 
 // An answer without a body is stored though nobody reads that.
 func TestHTTPWithoutBody(t *testing.T) {
+	for status, length := range map[int]string{http.StatusMovedPermanently: "0", http.StatusNoContent: ""} {
+		t.Run(http.StatusText(status), func(t *testing.T) { testWithoutBody(t, status, length) })
+	}
+}
+
+func testWithoutBody(t *testing.T, status int, length string) {
+	t.Helper()
 	upstream := &service{respond: func(*http.Request) (*http.Response, error) {
-		resp := response(http.StatusMovedPermanently, "")
+		resp := response(status, "")
 		resp.Header.Set("Cache-Control", "max-age=60")
 		resp.Header.Set("Location", "/v1/other")
 		return resp, nil
@@ -769,10 +776,58 @@ func TestHTTPWithoutBody(t *testing.T) {
 		resp.Body = http.NoBody
 		return resp, err
 	}))
-	for range 2 {
-		resp, err := rt.RoundTrip(get(t))
-		require.NoError(t, err)
-		assert.Equal(t, "/v1/other", resp.Header.Get("Location"))
-	}
+	_, err := rt.RoundTrip(get(t))
+	require.NoError(t, err)
+	resp, err := rt.RoundTrip(get(t))
+	require.NoError(t, err)
+	assert.Equal(t, "/v1/other", resp.Header.Get("Location"))
+	assert.Equal(t, length, resp.Header.Get("Content-Length"))
 	assert.Equal(t, int64(1), upstream.calls.Load())
+}
+
+// The body of a GET may change its answer, and trailers cannot be given again.
+func TestHTTPHandsOnBodiesAndTrailers(t *testing.T) {
+	upstream := saying("Cache-Control: max-age=60", authorization)
+	respond := upstream.respond
+	upstream.respond = func(req *http.Request) (*http.Response, error) {
+		resp, err := respond(req)
+		if req.URL.RawQuery == "trailer" {
+			resp.Trailer, resp.ContentLength, resp.TransferEncoding = http.Header{"A": nil}, -1, []string{"chunked"}
+		}
+		return resp, err
+	}
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	ask(t, rt, get(t))
+	for i, change := range []func(req *http.Request){
+		func(req *http.Request) { req.Body = io.NopCloser(strings.NewReader("x")) },
+		func(req *http.Request) { req.URL.RawQuery = "trailer" },
+		func(req *http.Request) { req.URL.RawQuery = "trailer" },
+	} {
+		req := get(t)
+		change(req)
+		ask(t, rt, req)
+		assert.EqualValues(t, i+2, upstream.calls.Load())
+	}
+}
+
+// A 304 has nothing of the body.
+func TestHTTPNotModified(t *testing.T) {
+	upstream := saying("Cache-Control: max-age=60\nEtag: \"a\"\nContent-Language: de\nA: b", authorization)
+	respond := upstream.respond
+	upstream.respond = func(req *http.Request) (*http.Response, error) {
+		resp, err := respond(req)
+		resp.Uncompressed = true
+		return resp, err
+	}
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	ask(t, rt, get(t))
+	resp, text := ask(t, rt, get(t, "If-None-Match: *"))
+	assert.Empty(t, text)
+	assert.Equal(t, http.StatusNotModified, resp.StatusCode)
+	assert.Zero(t, resp.ContentLength)
+	assert.False(t, resp.Uncompressed)
+	assert.Equal(t, "b", resp.Header.Get("A"))
+	for _, name := range []string{"Content-Length", "Content-Type", "Content-Language"} {
+		assert.Empty(t, resp.Header[name], name)
+	}
 }
