@@ -130,7 +130,7 @@ func (t *Trail) begin(l *attemptLayer, b *Branch) *attempt {
 		a = &attempt{}
 	}
 	a.trail, a.layer = t, l
-	a.Number = len(t.attempts) + t.dropped + 1
+	a.Number = len(t.attempts) + t.dropped + t.late + 1
 	a.Start = time.Now()
 	a.Hedge, a.Endpoint = b.isHedge(), l.cfg.Endpoint
 	a.kind = l.kindLocked(t, a)
@@ -138,6 +138,7 @@ func (t *Trail) begin(l *attemptLayer, b *Branch) *attempt {
 		t.endpoint = a.Endpoint
 	}
 	if t.ended {
+		t.late++
 		return a
 	}
 	if t.troubles != nil {

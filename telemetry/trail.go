@@ -30,6 +30,7 @@ type Trail struct {
 	answer   Answer        // Source "" until there is one
 	attempts []*attempt    // at most maxKept
 	dropped  int           // attempts that are not kept
+	late     int           // attempts that began after the end, as for others who joined the call
 	judged   []judgement   // verdicts of the latest outcomes, at most maxJudged
 	looked   string        // what the first cache lookup came to
 	endpoint string        // of the last attempt that was no hedge
