@@ -222,6 +222,7 @@ func (l *attemptLayer) kindLocked(t *Trail, a *attempt) string {
 func (a *attempt) requestAttributes(req *http.Request) []attribute.KeyValue {
 	url := *req.URL
 	url.User, url.RawQuery, url.Fragment, url.RawFragment, url.ForceQuery = nil, "", "", "", false
+	url.Opaque = "" // may hold any of them, as text
 	attributes := []attribute.KeyValue{
 		keyMethod.String(method(req)),
 		keyURL.String(url.String()),

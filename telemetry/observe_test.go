@@ -523,6 +523,19 @@ func TestAttemptSpanNamesTheRequest(t *testing.T) {
 	}
 }
 
+// TestAttemptSpanOfAnOpaqueURL: what may be secret stays out of the span where a URL has
+// it as text, too.
+func TestAttemptSpanOfAnOpaqueURL(t *testing.T) {
+	sdk := install(t)
+	ctx, _ := telemetry.NewContext(t.Context())
+	req := newRequest(t, ctx)
+	req.URL.Opaque = "//jane:secret@api.test/v1%2Fpredict?externalId=jane%40doe.test"
+	resp, err := telemetry.ObserveAttempt(routing)(upstream(200, "")).RoundTrip(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Contains(t, sdk.ended(), " url.full=https://api.test/v1/predict server.address=api.test ")
+}
+
 func TestObserveAttemptWithoutTrail(t *testing.T) {
 	sdk := install(t)
 	req := newRequest(t, t.Context())
