@@ -88,7 +88,7 @@ func (a *attempt) startSpan(req *http.Request) *http.Request {
 		return req
 	}
 	recorder := a.layer.recorder
-	a.ctx, a.span = recorder.tracer.Start(a.ctx, method(req), recorder.attemptOptions...)
+	a.ctx, a.span = recorder.tracer.Start(a.ctx, attemptSpanName(method(req)), recorder.attemptOptions...)
 	if !a.span.SpanContext().IsValid() {
 		return req
 	}
@@ -224,10 +224,13 @@ func (a *attempt) requestAttributes(req *http.Request) []attribute.KeyValue {
 	url.User, url.RawQuery, url.Fragment, url.RawFragment, url.ForceQuery = nil, "", "", "", false
 	url.Opaque = "" // may hold any of them, as text
 	attributes := []attribute.KeyValue{
-		keyMethod.String(method(req)),
+		keyMethod.String(knownMethod(method(req))),
 		keyURL.String(url.String()),
 		keyServer.String(url.Hostname()),
 		keyPort.Int(port(url.Scheme, url.Port())),
+	}
+	if name := method(req); knownMethod(name) != name {
+		attributes = append(attributes, keyOriginal.String(name))
 	}
 	if a.Number > 1 {
 		attributes = append(attributes, keyResend.Int(a.Number-1))
@@ -239,6 +242,14 @@ func (a *attempt) requestAttributes(req *http.Request) []attribute.KeyValue {
 		attributes = append(attributes, keyEndpoint.String(a.Endpoint))
 	}
 	return attributes
+}
+
+// attemptSpanName is the method, or HTTP if that is none of the known.
+func attemptSpanName(method string) string {
+	if knownMethod(method) != method {
+		return "HTTP"
+	}
+	return method
 }
 
 // method returns the method of a request, which may leave GET out.

@@ -505,6 +505,7 @@ func TestAttemptSpanNamesTheRequest(t *testing.T) {
 		{"PUT", "https://api.test:8443/a%2Fb", "PUT client http.request.method=PUT url.full=https://api.test:8443/a%2Fb server.address=api.test server.port=8443"},
 		{"GET", "http://[::1]:8080/", "GET client http.request.method=GET url.full=http://[::1]:8080/ server.address=::1 server.port=8080"},
 		{"GET", "https://user:pass@api.test/a?b=c#d", "GET client http.request.method=GET url.full=https://api.test/a server.address=api.test server.port=443"},
+		{"BREW", "http://api.test", "HTTP client http.request.method=_OTHER url.full=http://api.test server.address=api.test server.port=80 http.request.method_original=BREW"},
 		{"GET", "https://api.test/a?", "GET client http.request.method=GET url.full=https://api.test/a server.address=api.test server.port=443"},
 	}
 	for _, tt := range tests {

@@ -17,6 +17,7 @@ const scope = "github.com/sparekey/sparekey"
 // conventions for HTTP clients.
 const (
 	keyMethod    = attribute.Key("http.request.method")
+	keyOriginal  = attribute.Key("http.request.method_original")
 	keyURL       = attribute.Key("url.full")
 	keyServer    = attribute.Key("server.address")
 	keyPort      = attribute.Key("server.port")
