@@ -345,6 +345,34 @@ func TestMeasured(t *testing.T) {
 		sparekey.client.retry.budget.available {retry} sparekey.function.name=f 6`), sdk.measured(t))
 }
 
+// TestMeasuredThrottles: of the throttles of a function that share a name, the one that
+// refuses most is told of: to add up shares makes no sense.
+func TestMeasuredThrottles(t *testing.T) {
+	sdk := install(t)
+	function := func(name string, refused ...float64) (f telemetry.FunctionSnapshot) {
+		f.Name = name
+		for _, r := range refused {
+			f.Throttles = append(f.Throttles, telemetry.ThrottleSnapshot{Name: "t", Refused: r})
+		}
+		return f
+	}
+	defer telemetry.Measure(func() telemetry.Snapshot {
+		return telemetry.Snapshot{Functions: []telemetry.FunctionSnapshot{function("f", 0.1, 0.5, 0.2), function("g", 0), function("f", 0.3)}}
+	})()
+	var got metricdata.ResourceMetrics
+	require.NoError(t, sdk.reader.Collect(t.Context(), &got))
+	ratios := map[string]float64{}
+	for _, m := range got.ScopeMetrics[0].Metrics {
+		if gauge, ok := m.Data.(metricdata.Gauge[float64]); ok {
+			for _, p := range gauge.DataPoints {
+				function, _ := p.Attributes.Value("sparekey.function.name")
+				ratios[function.AsString()] = p.Value
+			}
+		}
+	}
+	assert.Equal(t, map[string]float64{"f": 0.5, "g": 0}, ratios)
+}
+
 // TestReloaded: every outcome is counted, and those that matter are logged.
 func TestReloaded(t *testing.T) {
 	sdk := install(t)

@@ -25,9 +25,10 @@ const (
 // call once; after stop the snapshot is asked for no more.
 //
 // There is a series for each name of a breaker and a limiter, which is the host if
-// they have no other. Those of one function that share a name are added up. What
-// several functions share, such as the limiter of an account, is in each of them: a sum
-// over functions counts it more than once.
+// they have no other. Those of one function that share a name are added up; of
+// throttles, the one counts that refuses most. What several functions share, such as the
+// limiter of an account, is in each of them: a sum over functions counts it more than
+// once.
 func Measure(snapshot func() Snapshot) (stop func()) {
 	meter := otel.Meter(scope)
 	g := newGauges(meter)
@@ -36,6 +37,7 @@ func Measure(snapshot func() Snapshot) (stop func()) {
 		for i := range s.Functions {
 			g.observe(o, &s.Functions[i], s.At)
 		}
+		g.observeThrottles(o, s.Functions)
 		return nil
 	}, g.all...)
 	handle(err)
@@ -93,12 +95,7 @@ func newGauges(meter metric.Meter) *gauges {
 
 // observe tells of one function.
 func (g *gauges) observe(o metric.Observer, f *FunctionSnapshot, now time.Time) {
-	of := func(more ...attribute.KeyValue) metric.ObserveOption {
-		if f.Name != "" {
-			more = append(more, keyFunction.String(f.Name))
-		}
-		return metric.WithAttributeSet(attribute.NewSet(more...)) //nolint:forbidigo // asked for when metrics are collected
-	}
+	of := func(more ...attribute.KeyValue) metric.ObserveOption { return observedOf(f.Name, more...) }
 	for _, b := range f.Breakers {
 		for state := policy.Closed; state <= policy.Isolated; state++ {
 			o.ObserveInt64(g.breakerState, one(b.State == state), of(keyBreaker.String(b.Name), keyState.String(state.String())))
@@ -112,9 +109,6 @@ func (g *gauges) observe(o metric.Observer, f *FunctionSnapshot, now time.Time) 
 		if l.Bound > 0 {
 			o.ObserveInt64(g.limiterLimit, int64(l.Bound), by)
 		}
-	}
-	for _, t := range f.Throttles {
-		o.ObserveFloat64(g.throttleRatio, t.Refused, of(keyThrottle.String(t.Name)))
 	}
 	for _, e := range f.Endpoints {
 		by := of(keyEndpoint.String(e.Name))
@@ -133,6 +127,30 @@ func (g *gauges) observe(o metric.Observer, f *FunctionSnapshot, now time.Time) 
 		o.ObserveInt64(g.evictions, int64(c.Expired), of(keyEviction.String("expired")))
 		o.ObserveInt64(g.evictions, int64(c.Purged), of(keyEviction.String("purged")))
 	}
+}
+
+// observeThrottles tells of the throttles of all functions. Of what is observed twice, a
+// gauge would keep the last.
+func (g *gauges) observeThrottles(o metric.Observer, functions []FunctionSnapshot) {
+	type throttle struct{ function, name string }
+	most := make(map[throttle]float64)
+	for _, f := range functions {
+		for _, t := range f.Throttles {
+			of := throttle{f.Name, t.Name}
+			most[of] = max(most[of], t.Refused)
+		}
+	}
+	for of, refused := range most {
+		o.ObserveFloat64(g.throttleRatio, refused, observedOf(of.function, keyThrottle.String(of.name)))
+	}
+}
+
+// observedOf returns what an observation is made with.
+func observedOf(function string, more ...attribute.KeyValue) metric.ObserveOption {
+	if function != "" {
+		more = append(more, keyFunction.String(function))
+	}
+	return metric.WithAttributeSet(attribute.NewSet(more...)) //nolint:forbidigo // asked for when metrics are collected
 }
 
 func one(is bool) int64 {
