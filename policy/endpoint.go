@@ -18,7 +18,8 @@ import (
 // in use; its funcs must be safe for concurrent use.
 type Endpoint struct {
 	// Name tells the endpoint apart, in the source of answers, in errors and in
-	// metrics. It must not be empty, nor hold a secret.
+	// metrics. It must not be empty, nor hold a secret, nor be "live" or "cache", which
+	// are the sources of answers that stand in for no other.
 	Name string
 
 	// URL is the base of the endpoint: scheme, host, and the path below which it
@@ -94,6 +95,7 @@ func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.Name) }
 func (e Endpoint) validate(name string) error {
 	return errors.Join(
 		check(e.Name != "", name+".Name", `""`, "a name"),
+		check(e.Name != "live" && e.Name != "cache", name+".Name", e.Name, "one that is not that of a live or cached answer"),
 		e.validateURL(name+".URL"),
 		e.validateHeader(name+".Header"),
 		check(e.Weight >= 0 && !math.IsInf(e.Weight, 1), name+".Weight", e.Weight, "at least 0 and finite"),

@@ -38,6 +38,8 @@ func TestFailoverValidate(t *testing.T) {
 		{"too many", policy.Failover{Endpoints: make([]policy.Endpoint, 65)}, "Failover.Endpoints is 65"},
 		{"no name", two(func(e *policy.Endpoint) { e.Name = "" }), "Failover.Endpoints[1].Name is \"\""},
 		{"the same name", two(func(e *policy.Endpoint) { e.Name = "a" }), "Failover.Endpoints[1].Name is a, want one that no other has"},
+		{"the name of live answers", two(func(e *policy.Endpoint) { e.Name = "live" }), "Failover.Endpoints[1].Name is live, want one that is not that of a live or cached answer"},
+		{"the name of cached answers", two(func(e *policy.Endpoint) { e.Name = "cache" }), "Failover.Endpoints[1].Name is cache"},
 		{"no scheme", two(func(e *policy.Endpoint) { e.URL = "b.test/v1" }), "Failover.Endpoints[1].URL is without a scheme"},
 		{"no host", two(func(e *policy.Endpoint) { e.URL = "https:///v1" }), "Failover.Endpoints[1].URL is without a host"},
 		{"a user", two(func(e *policy.Endpoint) { e.URL = "https://me:SECRET@b.test" }), "Failover.Endpoints[1].URL is one with a user"},
