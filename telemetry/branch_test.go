@@ -45,6 +45,24 @@ func TestBranch(t *testing.T) {
 	assert.Contains(t, sdk.measured(t), "kind=hedge")
 }
 
+// TestBranchThatRepeats: an answer of a branch that was no good is not the call's when the
+// branch is chosen, nor does it take that of another away.
+func TestBranchThatRepeats(t *testing.T) {
+	ctx, trail := telemetry.NewContext(t.Context())
+	one, branch := telemetry.NewBranch(ctx, false)
+	other, won := telemetry.NewBranch(ctx, true)
+	trail.Answered(one, telemetry.Answer{Source: "b"})
+	trail.Waits(one, time.Second, policy.Truncated)
+	branch.Chosen(ctx)
+	assert.Empty(t, trail.Answer())
+
+	trail.Answered(other, telemetry.Answer{Source: "c"})
+	won.Chosen(ctx)
+	late, _ := telemetry.NewBranch(ctx, true)
+	trail.Waits(late, time.Second, policy.Truncated)
+	assert.Equal(t, telemetry.Source("c"), trail.Answer().Source)
+}
+
 func TestBranchWithoutTrail(t *testing.T) {
 	ctx, branch := telemetry.NewBranch(t.Context(), true)
 	assert.Nil(t, branch)

@@ -87,6 +87,7 @@ func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	done := false
 	defer func() {
 		if !done { // a panic below, or in Classify
+			trail.unanswered()
 			call.end(policy.Unknown, nil)
 		}
 	}()
@@ -134,6 +135,7 @@ type call struct {
 // fail ends the call with an error.
 func (c *call) fail(err error) error {
 	v := Judge(&c.req, nil, err, c.layer.cfg.Classify)
+	c.trail.unanswered()
 	c.end(v.Class, err)
 	if _, ok := err.(*policy.Error); ok { //nolint:errorlint // one further in is part of another error
 		return err
@@ -149,6 +151,13 @@ func (c *call) fail(err error) error {
 		RetryAt:  retryAt,
 		Err:      err,
 	}
+}
+
+// unanswered says that the call failed, whatever was said of an answer below.
+func (t *Trail) unanswered() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unansweredLocked(nil)
 }
 
 // answered takes note of a response. The call lasts until its body ends.

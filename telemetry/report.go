@@ -24,18 +24,28 @@ func (t *Trail) Answered(ctx context.Context, a Answer) {
 }
 
 // Waits says that the next attempt comes after a wait, which begins now, because the
-// last one ended in class.
+// last one ended in class. What was said of an answer that it brought is over.
 func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Class) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
-	if !t.ended {
-		t.meetsLocked().waitsLocked(t.branchOf(ctx), wait)
+	if b := t.branchOf(ctx); !t.ended {
+		t.meetsLocked().waitsLocked(b, wait)
+		t.unansweredLocked(b)
 	}
 	failure := t.failureLocked(class)
 	t.mu.Unlock()
 	t.recorder.retrying(ctx, wait, failure)
+}
+
+// unansweredLocked says that there is no answer, after all.
+func (t *Trail) unansweredLocked(b *Branch) {
+	if b != nil && !b.chosen {
+		b.answer = Answer{}
+		return
+	}
+	t.answer = Answer{}
 }
 
 // failedLocked takes note of the error.type of an attempt, "" if it is none.

@@ -280,8 +280,8 @@ func TestTrailReserve(t *testing.T) {
 func TestUnclaimedTrail(t *testing.T) {
 	sdk := install(t)
 	ctx, trail := telemetry.NewContext(t.Context())
-	trail.Answered(ctx, telemetry.Answer{Source: telemetry.Rule})
 	trail.Waits(ctx, time.Second, policy.Internal)
+	trail.Answered(ctx, telemetry.Answer{Source: telemetry.Rule})
 	trail.Refused(ctx, &policy.Refusal{})
 	trail.LookedUp(ctx, "hit")
 	trail.Changed(ctx, policy.Transition{})
