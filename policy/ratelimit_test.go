@@ -37,6 +37,10 @@ func TestQuotas(t *testing.T) {
 			"x-ratelimit-limit-requests", "10", "x-ratelimit-remaining-requests", "0",
 			"x-ratelimit-reset-requests", "7",
 		}, one("requests", 10, 0, 7*time.Second)},
+		{"none is used", []string{
+			"x-ratelimit-limit-requests", "10", "x-ratelimit-remaining-requests", "10",
+			"x-ratelimit-reset-requests", "7",
+		}, one("requests", 10, 10, 7*time.Second)},
 		{"Azure does not know", []string{
 			"x-ratelimit-limit-requests", "-1", "x-ratelimit-remaining-requests", "-1",
 			"x-ratelimit-reset-requests", "0",
@@ -107,6 +111,11 @@ func TestQuotas(t *testing.T) {
 			assert.Equal(t, tt.want, policy.Quotas(h, now))
 		})
 	}
+}
+
+// A field without a value, as a layer may leave one, says nothing.
+func TestQuotasOfEmptyFields(t *testing.T) {
+	assert.Empty(t, policy.Quotas(http.Header{"Ratelimit": {}, "X-Ratelimit-Remaining": {}, "X-Ratelimit-Reset": {"1"}}, time.Now()))
 }
 
 func FuzzQuotas(f *testing.F) {

@@ -138,6 +138,7 @@ func TestResetHint(t *testing.T) {
 		{"seconds since 1970", limit("0", "1773489660"), time.Minute, true},
 		{"milliseconds since 1970", limit("0", "1773489660500"), 60500 * time.Millisecond, true},
 		{"seconds since 1970, past", limit("0", "1773489000"), 0, true},
+		{"milliseconds since 1970, past", limit("0", "1773489000000"), 0, true},
 		{"out of range", limit("0", strings.Repeat("9", 400)), time.Unix(0, math.MaxInt64).Sub(noon), true},
 		{"words", limit("0", "soon"), 0, false},
 		{"empty", limit("0", ""), 0, false},
