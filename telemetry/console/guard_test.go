@@ -88,6 +88,7 @@ func TestLocal(t *testing.T) {
 		{"no peer", "@", "localhost", "", false},
 		{"name that was rebound", "127.0.0.1:5000", "evil.test:8080", "", false},
 		{"name that only begins well", "127.0.0.1:5000", "localhost.evil.test", "", false},
+		{"name that only ends well", "127.0.0.1:5000", "evil-localhost:8080", "", false},
 		{"foreign address as the host", "127.0.0.1:5000", "192.0.2.7:8080", "", false},
 		{"no host", "127.0.0.1:5000", "", "", false},
 		{"Forwarded", "127.0.0.1:5000", "localhost", "Forwarded", false},
@@ -237,6 +238,18 @@ func TestSnapshotForScripts(t *testing.T) {
 	assert.Equal(t, 0.25, f.P95, "in seconds")
 	assert.Equal(t, "half_open", f.Breakers[0].State)
 	assert.Zero(t, f.Limiters[0].PerSecond, "JSON has no infinity")
+}
+
+// A source need not say when, and what it says need be no number that JSON has.
+func TestSnapshotOfAnOddSource(t *testing.T) {
+	before := time.Now()
+	s := snapshotOf(t, console.New(func() telemetry.Snapshot {
+		return telemetry.Snapshot{Functions: []telemetry.FunctionSnapshot{{
+			Throttles: []telemetry.ThrottleSnapshot{{Refused: math.NaN()}}, Budget: &telemetry.BudgetSnapshot{Burst: math.Inf(1)},
+		}}}
+	}, console.Options{}))
+	require.Len(t, s.Functions, 1)
+	assert.False(t, s.At.Before(before.Truncate(time.Second)))
 }
 
 func TestAudit(t *testing.T) {

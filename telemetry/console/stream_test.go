@@ -196,6 +196,36 @@ func TestStreamWithoutFlush(t *testing.T) {
 	})
 }
 
+// unread takes down until when a request may be read.
+type unread struct {
+	http.ResponseWriter
+	until []time.Time
+}
+
+func (u *unread) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
+func (u *unread) SetReadDeadline(until time.Time) error {
+	u.until = append(u.until, until)
+	return nil
+}
+
+// A server's ReadTimeout, which counts from the request on, does not end what viewers
+// watch.
+func TestStreamOutlivesReadTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		watch := console.New(source, console.Options{Authorize: anybody})
+		var seen *unread
+		server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			seen = &unread{ResponseWriter: w}
+			watch.ServeHTTP(seen, r)
+		}))
+		resp := watchers(t, server, 1)[0]
+		defer resp.Body.Close()
+		synctest.Wait()
+		assert.Equal(t, []time.Time{{}}, seen.until)
+	})
+}
+
 // A source that panics once costs a snapshot, not the program.
 func TestStreamOutlivesPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
