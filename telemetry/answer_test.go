@@ -21,6 +21,7 @@ func TestAnswerHeader(t *testing.T) {
 		{"live", telemetry.Answer{Source: telemetry.Live}, "live"},
 		{"cache", telemetry.Answer{Source: telemetry.Cache, Age: 90 * time.Second}, "cache;age=90"},
 		{"age in whole seconds", telemetry.Answer{Source: telemetry.Cache, Age: 2*time.Second - 1}, "cache;age=1"},
+		{"age of one second", telemetry.Answer{Source: telemetry.Cache, Age: time.Second}, "cache;age=1"},
 		{"age of less than a second", telemetry.Answer{Source: telemetry.Cache, Age: time.Second - 1}, "cache"},
 		{"greatest age", telemetry.Answer{Source: telemetry.Cache, Age: math.MaxInt64}, "cache;age=9223372036"},
 		{"stale", telemetry.Answer{Source: telemetry.Stale, Age: time.Hour, Cause: policy.Overloaded}, "stale;age=3600;cause=overloaded"},
