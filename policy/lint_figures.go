@@ -15,13 +15,13 @@ func lintFigures(parts []Part, i int) []error {
 	around, inside := headerBound(parts[:i]), headerBound(parts[i+1:])
 	switch parts[i].Kind {
 	case KindHedge:
-		return lintHedge(parts[i].hedge(), around)
+		return lintHedge(parts[i].hedge(), around, parts[i+1:])
 	case KindRetry:
 		return lintRetry(parts[i].retry(), around, inside)
 	case KindFailover:
 		return lintFailover(parts[i].failover(), around, inside)
 	case KindBreaker:
-		return lintBreaker(parts[i].breaker(), inside)
+		return lintBreaker(parts[i].breaker(), around, inside)
 	case KindLimit:
 		return lintLimit(parts[i].limit(), around)
 	}
@@ -53,10 +53,15 @@ func headerBound(parts []Part) bound {
 
 // or returns the tighter one of b and a limit of p, if that is one.
 func (b bound) or(p Part, field string, limit time.Duration) bound {
-	if limit <= 0 || b.limit > 0 && b.limit <= limit {
+	return b.orLess(bound{p.String() + "'s " + field, limit})
+}
+
+// orLess returns the tighter one of b and other.
+func (b bound) orLess(other bound) bound {
+	if other.limit <= 0 || b.limit > 0 && b.limit <= other.limit {
 		return b
 	}
-	return bound{p.String() + "'s " + field, limit}
+	return other
 }
 
 func lintRetry(r Retry, around, inside bound) []error {
@@ -136,17 +141,47 @@ func (r Retry) lintWaits(around bound) error {
 	return errors.Join(errs...)
 }
 
-func lintHedge(h Hedge, around bound) []error {
+func lintHedge(h Hedge, around bound, inside []Part) []error {
 	var errs []error
 	if around.limit > 0 && h.Delay >= around.limit {
 		errs = append(errs, finding("Hedge.Delay %v must be below %v: the call is over before it is hedged; shorten it, or leave it out to follow the live times", h.Delay, around))
 	}
-	if h.Bucket != nil {
-		if budget := h.Bucket.settings.Load(); !budget.Off && budget.Burst < 1-dust {
-			errs = append(errs, finding("the budget of Hedge.Bucket has a Burst of %v: it never holds a whole token, so nothing is hedged; set Burst to 1 or more, or Hedge.Off", budget.Burst))
+	if p, ok := roomForOne(inside); ok {
+		errs = append(errs, finding("%v inside hedge lets one request be in flight: none can go beside another, so the hedge of one that takes long waits for its end; let two be in flight or more, or set Hedge.Off", p))
+	}
+	return append(errs, h.lintBudget())
+}
+
+// lintBudget finds a budget that never has a token, or none after the first.
+func (h Hedge) lintBudget() error {
+	if h.Bucket == nil {
+		return nil
+	}
+	switch budget := h.Bucket.settings.Load(); {
+	case budget.Off:
+	case budget.Burst < 1-dust:
+		return finding("the budget of Hedge.Bucket has a Burst of %v: it never holds a whole token, so nothing is hedged; set Burst to 1 or more, or Hedge.Off", budget.Burst)
+	case budget.Ratio < 0 && budget.PerSecond < 0:
+		return finding("the budget of Hedge.Bucket has neither Ratio nor PerSecond: after the first %d hedges of all calls there is never another; set one of them, or Hedge.Off", int(budget.Burst))
+	}
+	return nil
+}
+
+// roomForOne returns a limit of one request in flight among the layers that a request
+// and its hedge both pass. A failover may send them to different endpoints, and what
+// a foreign layer does with them nobody knows.
+func roomForOne(parts []Part) (Part, bool) {
+	for _, p := range parts {
+		switch p.Kind {
+		case KindFailover, KindForeign:
+			return Part{}, false
+		case KindLimit:
+			if l := p.limit(); l.InFlight == 1 || l.adapts() && l.Adaptive.Max == 1 {
+				return p, true
+			}
 		}
 	}
-	return errs
+	return Part{}, false
 }
 
 func lintFailover(f Failover, around, inside bound) []error {
@@ -156,19 +191,19 @@ func lintFailover(f Failover, around, inside bound) []error {
 	return []error{finding("%v must be below %v: no endpoint times out before the call does, so none that hangs is made up for by another; make the attempt's limit half of the call's or less", inside, around)}
 }
 
-func lintBreaker(b Breaker, inside bound) []error {
-	if inside.limit == 0 {
-		return nil
-	}
+func lintBreaker(b Breaker, around, inside bound) []error {
 	var errs []error
+	if least := inside.orLess(around); least.limit > 0 && b.SlowCall >= least.limit {
+		errs = append(errs, finding("Breaker.SlowCall %v must be below %v: a call times out before it is slow; shorten it, or leave it out", b.SlowCall, least))
+	}
+	if inside.limit == 0 {
+		return errs
+	}
 	if b.LastCalls <= 0 && b.Window < inside.limit {
 		errs = append(errs, finding("Breaker.Window %v must not be below %v: attempts that time out leave the window one by one, so it never opens for a server that hangs; make it twice that", b.Window, inside))
 	}
 	if b.ProbeLease < inside.limit {
 		errs = append(errs, finding("Breaker.ProbeLease %v must not be below %v: a probe that takes as long as any attempt may counts as failed, so it never closes for a slow server; make it as long", b.ProbeLease, inside))
-	}
-	if b.SlowCall >= inside.limit {
-		errs = append(errs, finding("Breaker.SlowCall %v must be below %v: a call times out before it is slow; shorten it, or leave it out", b.SlowCall, inside))
 	}
 	if own := b.Patience != (Breaker{SlowCall: b.SlowCall}).WithDefaults().Patience; own && b.Patience > inside.limit {
 		errs = append(errs, finding("Breaker.Patience %v must not be above %v: an attempt times out before a caller has waited so long for it, so his deadline never counts; shorten it, or make it negative if that is meant", b.Patience, inside))

@@ -118,8 +118,16 @@ var orderRules = []orderRule{
 		why: "it asks an endpoint that fails again where another one would answer", instead: "put the retry around the failover",
 	},
 	{
+		outer: KindFailover, inner: KindCache,
+		why: "a stale answer takes the place of the first endpoint's failure, so no other is asked", instead: "put the cache around the failover",
+	},
+	{
 		outer: KindFailover, inner: KindFallback,
 		why: "a guess takes the place of the first endpoint's failure, so no other is asked", instead: "put the fallback around the failover",
+	},
+	{
+		outer: KindFailover, inner: KindTimeout, applies: isTotalOfOne,
+		why: "it bounds what each endpoint is asked and not the call, which has no bound", instead: "put it around the failover, or name its Scope otherwise",
 	},
 	{
 		outer: KindBreaker, inner: KindFailover,
@@ -128,6 +136,10 @@ var orderRules = []orderRule{
 	{
 		outer: KindThrottle, inner: KindFailover,
 		why: "it refuses for all endpoints what one of them turns away", instead: "give each endpoint its own, inside the failover",
+	},
+	{
+		outer: KindLimit, inner: KindFailover, applies: adaptsAroundSeveral,
+		why: "a limit that adapts takes an endpoint that fails or is slow for all of them, and does not see the extra requests", instead: "give each endpoint its own, inside the failover, or set Limit.InFlight",
 	},
 	{
 		outer: KindAttempt, inner: KindFailover,
@@ -146,9 +158,10 @@ var orderRules = []orderRule{
 		why: "what the breaker refuses is recorded as an attempt, though nothing is sent", instead: "put the attempt inside the breaker",
 	},
 
-	outsideStreams(KindRetry), outsideStreams(KindThrottle), outsideStreams(KindBreaker), outsideStreams(KindAttempt),
+	outsideStreams(KindHedge), outsideStreams(KindRetry), outsideStreams(KindFailover),
+	outsideStreams(KindThrottle), outsideStreams(KindBreaker), outsideStreams(KindAttempt),
 	hiddenBy(KindFallback), hiddenBy(KindCache), hiddenBy(KindHedge), hiddenBy(KindRetry), hiddenBy(KindThrottle),
-	hiddenBy(KindBreaker), hiddenBy(KindLimit), hiddenBy(KindAttempt),
+	hiddenBy(KindFailover), hiddenBy(KindBreaker), hiddenBy(KindLimit), hiddenBy(KindAttempt),
 
 	outsideCall(KindFallback), outsideCall(KindCache), outsideCall(KindTimeout),
 	outsideCall(KindHedge), outsideCall(KindRetry), outsideCall(KindThrottle), outsideCall(KindBreaker), outsideCall(KindAttempt),
@@ -238,11 +251,19 @@ func adapts(outer, inner Part) bool {
 
 func adaptsAround(outer, _ Part) bool { return outer.limit().adapts() }
 
+func adaptsAroundSeveral(outer, inner Part) bool {
+	return outer.limit().adapts() && len(inner.failover().Endpoints) > 1
+}
+
 func bothAdapt(outer, inner Part) bool {
 	return outer.limit().adapts() && inner.limit().adapts() && sameScope(outer, inner)
 }
 
 func isTotal(_, inner Part) bool { return inner.timeout().Scope == "total" }
+
+func isTotalOfOne(outer, inner Part) bool {
+	return isTotal(outer, inner) && len(outer.failover().Endpoints) > 1
+}
 
 // sameScope reports whether both are kept apart by the same key. Of funcs made
 // within others nobody can tell what they are.

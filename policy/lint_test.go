@@ -68,6 +68,13 @@ func per(key string, settings any) policy.Part {
 	return p
 }
 
+// of returns a part of an endpoint.
+func of(endpoint string, settings any) policy.Part {
+	p := partOf(settings)
+	p.Endpoint = endpoint
+	return p
+}
+
 // total returns a timeout of the whole call.
 func total(d time.Duration) policy.Timeout {
 	return policy.Timeout{Scope: "total", Total: d, FirstByte: -1, Idle: -1}
@@ -200,6 +207,43 @@ var badStacks = []struct {
 		[]string{"Streams.HoldBytes is 1048577, want 0 to 1048576", "Streams.HoldTime is -1ns, want above 0"},
 	},
 	{"faults around an attempt", chain(call, retry, faults, attempt, timeout), []string{"faults around attempt: the faults never reach it", "faults around attempt timeout"}},
+
+	// What a failover, a hedge and their neighbours do to each other.
+	{"failover around cache", chain(call, failover, cached), []string{"failover around cache: a stale answer takes"}},
+	{"a cache in one endpoint's layers", []policy.Part{partOf(call), partOf(failover), of("eu", cached), of("us", breaker)}, []string{"failover around cache"}},
+	{"a guess in one endpoint's layers", []policy.Part{partOf(call), partOf(failover), of("eu", breaker), of("us", guesses)}, []string{"failover around fallback"}},
+	{"a retry in one endpoint's layers", []policy.Part{partOf(call), partOf(failover), of("us", retry)}, []string{"failover around retry"}},
+	{"failover around total", chain(call, failover, total(30*sec)), []string{"failover around total timeout: it bounds what each endpoint"}},
+	{"failover around responses", chain(call, failover, forSDK), []string{"failover around responses: it takes refusals"}},
+	{"adaptive limit around failover", chain(call, limit, failover), []string{"limit around failover: a limit that adapts takes"}},
+	{"adaptive limit per function around retry and failover", chain(call, per("main.function", limit), retry, failover), []string{"limit around retry", "limit around failover"}},
+	{"streams around failover", chain(call, streams, failover), []string{"streams around failover: it takes a stream that was cut short for whole"}},
+	{"streams around hedge", chain(call, streams, hedge), []string{"streams around hedge: it takes a stream that was cut short for whole"}},
+	{"streams around all that count", chain(call, streams, hedge, retry, failover, throttle, breaker, attempt), []string{
+		"streams around hedge", "streams around retry", "streams around failover", "streams around throttle", "streams around breaker", "streams around attempt",
+	}},
+	{"a hedge with room for one", chain(call, hedge, retry, policy.Limit{InFlight: 1}), []string{"limit inside hedge lets one request be in flight: none can go beside another"}},
+	{"a hedge with room for one on each host", chain(call, hedge, per("transport.Authority", policy.Limit{InFlight: 1})), []string{"limit inside hedge"}},
+	{"a hedge with room that never grows beyond one", chain(call, hedge, policy.Limit{Adaptive: policy.Adaptive{Initial: 1, Max: 1}}), []string{"limit inside hedge"}},
+	{"a hedge in a stack with room for one", policy.Stack{Hedge: &policy.Hedge{}, Limit: policy.Limit{InFlight: 1}}.Parts(), []string{"limit inside hedge"}},
+	{
+		"a hedge whose budget never grows", chain(policy.Hedge{Bucket: policy.NewBucket(policy.Budget{Ratio: -1, PerSecond: -1, Burst: 3})}),
+		[]string{"the budget of Hedge.Bucket has neither Ratio nor PerSecond: after the first 3 hedges"},
+	},
+	{"slow calls that the call's end cuts short", chain(call, total(5*sec), retry, policy.Breaker{SlowCall: 5 * sec}), []string{"Breaker.SlowCall 5s must be below total timeout's Total 5s"}},
+	{"slow calls between two limits", chain(call, total(5*sec), policy.Breaker{SlowCall: 6 * sec}, timeout), []string{"Breaker.SlowCall 6s must be below total timeout's Total 5s"}},
+	{"throttle around failover per host", chain(call, retry, per("transport.Authority", throttle), failover), []string{"throttle around failover"}},
+	{"breaker per function around failover", chain(call, per("main.function", breaker), failover), []string{"breaker around failover"}},
+	{"hedge inside retry of one endpoint's", []policy.Part{partOf(call), partOf(retry), partOf(failover), of("eu", hedge)}, []string{"retry around hedge"}},
+	{"breakers around and inside an endpoint", []policy.Part{partOf(call), partOf(retry), partOf(failover), of("eu", breaker), of("eu", breaker)}, []string{"breaker around breaker"}},
+	{"an endpoint's window shorter than its attempts", []policy.Part{partOf(call), partOf(failover), of("eu", policy.Breaker{Window: sec}), of("us", breaker), partOf(timeout)}, []string{"Breaker.Window 1s must not be below"}},
+	{"an endpoint's queue longer than the call", []policy.Part{partOf(call), partOf(total(sec)), partOf(failover), of("us", fixed)}, []string{"Limit.MaxWait 5s must be below total timeout's Total 1s"}},
+	{"an endpoint's faults around its breaker", []policy.Part{partOf(call), partOf(failover), of("us", faults), of("us", breaker)}, []string{"faults around breaker"}},
+	{"an endpoint's attempt around its breaker", []policy.Part{partOf(call), partOf(failover), of("us", attempt), of("us", breaker)}, []string{"attempt around breaker"}},
+	{"hedges for all around those of an endpoint", []policy.Part{partOf(call), partOf(hedge), partOf(failover), of("eu", hedge)}, []string{"hedge around hedge"}},
+	{"a cache around guesses, hedged", chain(call, cached, hedge, guesses), []string{"cache around fallback", "hedge around fallback"}},
+	{"no attempt ends before the call, hedged", chain(call, total(2*sec), hedge, retry, policy.Timeout{FirstByte: 2 * sec}), []string{"attempt timeout's FirstByte 2s must be below total timeout's Total 2s"}},
+	{"a call inside an endpoint", []policy.Part{partOf(call), partOf(failover), of("eu", call)}, []string{"call around call"}},
 
 	// Twice the same.
 	{"two retries", chain(call, retry, breaker, retry), []string{"retry around retry: their attempts count together", "breaker around retry"}},
@@ -463,6 +507,38 @@ var goodStacks = []struct {
 	{"no queue, however long the wait", policy.Stack{Total: sec, Limit: policy.Limit{MaxQueue: -1, MaxWait: mins}}.Parts()},
 	{"no limit, however long the wait", policy.Stack{Total: sec, Limit: policy.Limit{InFlight: -1, MaxWait: mins}}.Parts()},
 	{"no waiting", policy.Stack{Limit: policy.Limit{MaxWait: -1}}.Parts()},
+
+	{"a cache around a failover", chain(call, cached, total(30*sec), retry, failover)},
+	{"a cache in front of an endpoint's own caches, which nobody knows", chain(call, cached, failover, foreign)},
+	{"a failover of one endpoint around a total", chain(call, policy.Failover{Endpoints: failover.Endpoints[:1]}, total(30*sec))},
+	{"an adaptive limit around a failover of one endpoint", chain(call, limit, policy.Failover{Endpoints: failover.Endpoints[:1]})},
+	{"a total around a failover", chain(call, total(30*sec), failover)},
+	{"a limit of each endpoint's attempt by another name", chain(call, failover, policy.Timeout{Scope: "endpoint", Total: 10 * sec})},
+	{"a fixed limit around a failover", chain(call, fixed, retry, failover)},
+	{"adaptive limits inside a failover", []policy.Part{partOf(call), partOf(retry), partOf(failover), of("eu", limit), of("us", limit)}},
+	{"breakers and throttles inside a failover", []policy.Part{partOf(call), partOf(failover), of("eu", throttle), of("eu", breaker), of("us", throttle), of("us", breaker)}},
+	{"one endpoint with layers and one without", []policy.Part{partOf(call), partOf(failover), of("us", breaker), partOf(timeout)}},
+	{"hedges for one endpoint only", []policy.Part{partOf(call), partOf(failover), of("us", hedge)}},
+	{"a hedge around a failover", chain(call, total(30*sec), hedge, retry, failover)},
+	{"a hedge around a failover with room for one each", []policy.Part{partOf(call), partOf(hedge), partOf(failover), of("eu", policy.Limit{InFlight: 1}), of("us", policy.Limit{InFlight: 1})}},
+	{"a hedge around somebody's balancer and room for one", chain(call, hedge, foreign, policy.Limit{InFlight: 1})},
+	{"a hedge with room for two", chain(call, hedge, policy.Limit{InFlight: 2})},
+	{"a hedge with room that grows to two", chain(call, hedge, policy.Limit{Adaptive: policy.Adaptive{Initial: 1, Max: 2}})},
+	{"a hedge around a rate", chain(call, hedge, policy.Limit{PerSecond: 5, InFlight: -1})},
+	{"room for one around a hedge", chain(policy.Limit{InFlight: 1}, call, hedge)},
+	{"no hedge and room for one", policy.Stack{Hedge: &policy.Hedge{Off: true}, Limit: policy.Limit{InFlight: 1}}.Parts()},
+	{"a hedge's budget by the second", chain(policy.Hedge{Bucket: policy.NewBucket(policy.Budget{Ratio: -1})})},
+	{"a hedge's budget by successes", chain(policy.Hedge{Bucket: policy.NewBucket(policy.Budget{PerSecond: -1})})},
+	{"a hedge without a budget", chain(policy.Hedge{Bucket: policy.NewBucket(policy.Budget{Off: true, Burst: 0.1})})},
+	{"streams inside all that count", chain(call, hedge, retry, failover, throttle, breaker, attempt, streams)},
+	{"streams around a limit and a timeout", chain(call, streams, limit, timeout)},
+	{"streams that are off, around a failover", chain(call, policy.Streams{Off: true}, failover)},
+	{"responses around a failover", chain(call, forSDK, failover)},
+	{"slow calls just before the call's end", chain(call, total(5*sec), retry, policy.Breaker{SlowCall: 5*sec - 1})},
+	{"slow calls and nothing that bounds them", chain(call, retry, policy.Breaker{SlowCall: mins})},
+	{"a breaker of last calls and a short attempt", chain(call, total(sec), retry, policy.Breaker{LastCalls: 10, Window: 10 * ms}, policy.Timeout{FirstByte: 100 * ms})},
+	{"a hedge sooner than the attempts end, later than most answers", chain(call, total(30*sec), policy.Hedge{Delay: 9 * sec}, retry, timeout)},
+	{"stacks of two endpoints, each with faults innermost", []policy.Part{partOf(call), partOf(failover), of("eu", breaker), of("eu", faults), of("us", breaker), of("us", faults)}},
 
 	{"one layer", chain(retry)},
 	{"retry and timeout", chain(retry, timeout)},
