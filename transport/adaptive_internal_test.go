@@ -34,3 +34,21 @@ func TestAdaptiveChangedWhileItFalls(t *testing.T) {
 		}
 	}
 }
+
+// Of several timeouts with no window of answers between them, the first tells how
+// much was too much: the bound rises quickly again up to half of what it was then.
+func TestAdaptiveCeilingOfTheFirstOfSeveralCuts(t *testing.T) {
+	a := newAdaptive(policy.Adaptive{Initial: 64, Min: 1, Max: 1000, Tolerance: 2.5})
+	now := time.Now()
+	for range 3 {
+		began := now
+		now = now.Add(time.Second)
+		a.timedOut(began, now)
+	}
+	assert.Equal(t, 8, a.allowed())
+	for range 100 { // all before a window ends
+		a.answered(now, now, a.allowed())
+		a.window = window{start: now}
+	}
+	assert.Equal(t, 32, a.allowed())
+}

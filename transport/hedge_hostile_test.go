@@ -69,6 +69,56 @@ func TestHedgeGoexit(t *testing.T) {
 	}
 }
 
+// Whatever the requests of a call come to, none of them is left in a context that
+// many calls share.
+func TestHedgeLeavesNothingInLongLivedContext(t *testing.T) {
+	const ms = time.Millisecond
+	readToEnd := func(resp *http.Response) { _, _ = io.Copy(io.Discard, resp.Body) }
+	closeEarly := func(resp *http.Response) { _ = resp.Body.Close() }
+	in, fail, hang := transporttest.After, transporttest.Fail(errReset), transporttest.Hang()
+	for _, tt := range []struct {
+		name  string
+		steps []transporttest.Step
+		use   func(*http.Response)
+	}{
+		{"answered before there is a hedge", steps(well), readToEnd},
+		{"the first wins", steps(in(120*ms, well), hang), readToEnd},
+		{"the hedge wins", steps(hang, well), readToEnd},
+		{"the loser is answered, too", steps(in(120*ms, well), in(30*ms, well)), readToEnd},
+		{"closed early", steps(hang, transporttest.Stall(http.StatusOK, "fi")), closeEarly},
+		{"a broken body", steps(hang, transporttest.Cut(http.StatusOK, "fi")), readToEnd},
+		{"a failure, then an answer", steps(again, well), readToEnd},
+		{"an error, then an answer", steps(fail, well), readToEnd},
+		{"an error in the end, after an answer", steps(again, fail), readToEnd},
+		{"failures only", steps(again), readToEnd},
+		{"errors only", steps(fail), nil},
+		{"the first panics", steps(in(time.Second, transporttest.Panic("boom")), hang), nil},
+		{"the hedge panics", steps(hang, transporttest.Panic("boom")), nil},
+		{"the loser panics", steps(in(120*ms, transporttest.Panic("boom")), well), readToEnd},
+		{"the hedge ends its goroutine", steps(hang, goexit), nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				parent := &family{Context: t.Context()}
+				rt := eager(hedgeAfter(100 * ms))(transporttest.NewUpstream(tt.steps...))
+				exits(func() {
+					defer func() { _ = recover() }()
+					resp, err := rt.RoundTrip(newRequest(t, parent, http.MethodGet, ""))
+					if tt.use == nil {
+						assert.Error(t, err)
+						return
+					}
+					if assert.NoError(t, err) {
+						tt.use(resp)
+					}
+				})
+				time.Sleep(time.Second)
+				assert.Zero(t, parent.children.Load(), "requests that are left")
+			})
+		})
+	}
+}
+
 // What a classifier ends the goroutine with, or panics with, leaves no body open,
 // and a body that panics when it is closed does not end the program.
 func TestHedgeHostileClassifier(t *testing.T) {
@@ -286,6 +336,43 @@ func TestHedgeBrokenAnswerPaysNothing(t *testing.T) {
 					assert.NotEmpty(t, text)
 				}
 				assert.Equal(t, tt.want, bucket.Tokens(time.Now()))
+			})
+		})
+	}
+}
+
+// An answer whose body breaks costs a hedge, as other failures do, unless its reader
+// had left.
+func TestHedgeBrokenAnswerCosts(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		first  transporttest.Step
+		leaves bool
+		want   int
+	}{
+		{"whole", well, false, 2},
+		{"broken", transporttest.Cut(http.StatusOK, "fi"), false, 1},
+		{"broken by the caller", transporttest.Stall(http.StatusOK, "fi"), true, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := transport.NewHedge(hedgeAfter(100 * time.Millisecond))
+				payFor(h, 1)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				resp, err := h.Wrap(transport.Func(tt.first)).RoundTrip(newRequest(t, ctx, http.MethodGet, ""))
+				require.NoError(t, err)
+				if tt.leaves {
+					time.AfterFunc(time.Millisecond, cancel)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				require.NoError(t, resp.Body.Close())
+
+				upstream := transporttest.NewUpstream(transporttest.After(time.Second, well))
+				_, _, err = get(t, h.Wrap(upstream))
+				require.NoError(t, err)
+				time.Sleep(time.Second)
+				assert.Equal(t, tt.want, upstream.Calls())
 			})
 		})
 	}

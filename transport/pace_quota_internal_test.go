@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
@@ -45,4 +46,15 @@ func TestQuotaWaits(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Where a little comes back all the time, but so slowly that one takes longer than
+// the server says that all of it does, who finds nothing left waits no longer than that.
+func TestQuotaRollingWaitsForTheResetAtMost(t *testing.T) {
+	q, now := &quota{}, time.Now()
+	q.rolling, q.fresh = true, slowestQuota
+	q.mark, q.markAt = policy.Quota{Limit: 2, Remaining: 1, Reset: 8 * time.Second}, now
+	q.hear(policy.Quota{Limit: 2, Remaining: 0, Reset: 8 * time.Second}, q.admit(), now)
+	require.Less(t, q.fresh, 1./8)
+	assert.Equal(t, 8*time.Second, q.after(now, 0))
 }
