@@ -185,6 +185,7 @@ func TestLimiterQuotaOfSeveral(t *testing.T) {
 		{"Ratelimit-Remaining", "50", "Ratelimit-Reset", "60", "X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "2s"},
 		{"Ratelimit-Remaining", "0", "Ratelimit-Reset", "2", "X-Ratelimit-Remaining-Requests", "50", "X-Ratelimit-Reset-Requests", "60s"},
 		{"Ratelimit-Remaining", "0", "Ratelimit-Reset", "1", "X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "2s"},
+		{"Ratelimit-Remaining", "0", "Ratelimit-Reset", "2", "X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "1s"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := newDoor(t, policy.Limit{InFlight: -1}, transporttest.Reply(http.StatusTooManyRequests, "", fields...), fine)
