@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -32,21 +33,24 @@ var adversarySeed = flag.Uint64("adversary.seed", 1, "seed of the stacks and the
 // it.
 func TestExplainHoldsAgainstAnAdversary(t *testing.T) {
 	t.Parallel()
-	const stacks, calls = 1600, 6
+	const stacks, calls = 1800, 6
 	var seen tightness
 	for n := range uint64(stacks) {
 		random := rand.New(&lockedSource{source: rand.NewPCG(*adversarySeed, n)})
 		synctest.Test(t, func(t *testing.T) {
 			enemy := &adversary{random: random}
 			var rt http.RoundTripper
-			if n%2 == 0 {
+			switch n % 3 {
+			case 0:
 				stack := randomStack(random)
 				enemy.knows(stack.Retry, stack.Attempt)
 				layer, err := transport.Build(stack)
 				require.NoError(t, err)
 				rt = transport.Chain(enemy, layer)
-			} else {
+			case 1:
 				rt = randomChain(random, enemy)
+			case 2:
+				rt = randomNest(random, enemy)
 			}
 			worst := transport.Explain(rt)
 			for i := range calls {
@@ -142,7 +146,9 @@ func attack(t *testing.T, random *rand.Rand, rt http.RoundTripper, enemy *advers
 	}
 	got.end = time.Since(start)
 	got.calls = wire.calls.Load()
-	got.waiting = min(got.header, trail.Waited()+time.Duration(wire.queued.Load()))
+	if !enemy.sideBySide {
+		got.waiting = min(got.header, trail.Waited()+time.Duration(wire.queued.Load()))
+	}
 	time.Sleep(time.Duration(random.Int64N(int64(20 * time.Second)))) // some breakers close
 	return got
 }
@@ -163,8 +169,14 @@ type adversary struct {
 	random   *rand.Rand
 	retry    policy.Retry
 	limits   policy.Timeout
-	recorded bool   // calls have a trail
-	hog      func() // takes the place of others in the queue; may be nil
+	hints    bool // it names its waits in other forms, too
+	recorded bool // calls have a trail
+
+	// sideBySide says that requests of one call may wait at the same time, so that
+	// their waits add up to more than passes.
+	sideBySide bool
+
+	hog func() // takes the place of others in the queue; may be nil
 }
 
 func (a *adversary) knows(r policy.Retry, limits policy.Timeout) {
@@ -180,8 +192,47 @@ func (a *adversary) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := transporttest.After(a.delay(), a.step())(req)
 	if err == nil {
 		resp.Body = &counted{resp.Body, &w.last}
+		a.hint(resp)
 	}
 	return resp, err
+}
+
+// hint has the answer name the longest wait in one form or another, be it a wrong
+// one or beside another, at a time that may not be ours.
+func (a *adversary) hint(resp *http.Response) {
+	if !a.hints {
+		return
+	}
+	longest := a.retry.MaxWait
+	if longest < 0 {
+		longest = time.Hour
+	}
+	at := time.Now().Add(longest).UTC()
+	set := func(fields ...string) {
+		for i := 0; i < len(fields); i += 2 {
+			resp.Header.Set(fields[i], fields[i+1])
+		}
+	}
+	whole := strconv.Itoa(int(longest / time.Second))
+	switch a.random.IntN(8) {
+	case 0:
+		set("Retry-After", whole)
+	case 1:
+		set("Retry-After", at.Format(http.TimeFormat))
+	case 2:
+		set("X-Ms-Retry-After-Ms", whole+"000")
+	case 3:
+		set("X-Ratelimit-Reset-Requests", longest.String(), "X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Limit-Requests", "10")
+	case 4:
+		set("Anthropic-Ratelimit-Requests-Reset", at.Format(time.RFC3339), "Anthropic-Ratelimit-Requests-Remaining", "0")
+	case 5:
+		set("Ratelimit", `"default";r=0;t=`+whole, "Ratelimit-Policy", `"default";q=10;w=60`)
+	case 6:
+		set("Content-Type", "text/event-stream")
+	}
+	if a.random.IntN(3) == 0 {
+		set("Date", time.Now().Add(time.Duration(a.random.Int64N(int64(2*time.Hour)))-time.Hour).UTC().Format(http.TimeFormat))
+	}
 }
 
 // delay is how long the header takes: often as long as it may, or a little less.
@@ -415,6 +466,55 @@ func randomChain(random *rand.Rand, enemy *adversary) http.RoundTripper {
 		layers = append([]transport.Layer{telemetry.ObserveCall(telemetry.Config{})}, layers...)
 	}
 	return transport.Chain(enemy, layers...)
+}
+
+// randomNest puts hedges, a retry and a failover around and inside each other, as
+// nobody should, each endpoint of which has layers of its own.
+func randomNest(random *rand.Rand, enemy *adversary) http.RoundTripper {
+	retry := valid(random, randomRetry)
+	attempt := valid(random, randomAttempt)
+	enemy.knows(retry, attempt)
+	enemy.hints, enemy.sideBySide, enemy.recorded = true, true, random.IntN(2) == 0
+	perhaps := func(layers ...transport.Layer) []transport.Layer {
+		return slices.DeleteFunc(layers, func(transport.Layer) bool { return random.IntN(2) == 0 })
+	}
+	hedge := func() transport.Layer {
+		return transport.NewHedge(policy.Hedge{
+			Delay: choice(random, time.Millisecond, 100*time.Millisecond, time.Second), Max: 1 + random.IntN(3),
+			Ratio: 1, DrainTime: choice(random, 0, 200*time.Millisecond),
+		}).Wrap
+	}
+	inner := func() []transport.Layer {
+		layers := perhaps(
+			hedge(), transport.Timeout(attempt), transport.NewLimiter(randomLimit(random)).Wrap,
+			transport.NewThrottle(policy.Throttle{MinCalls: 2}).Wrap, transport.NewBreaker(policy.Breaker{MinCalls: 3}).Wrap,
+			transport.Streams(policy.Streams{HoldBytes: 1000, HoldTime: time.Second}),
+		)
+		if enemy.recorded {
+			layers = append(layers, telemetry.ObserveAttempt(telemetry.Config{}))
+		}
+		shuffle(random, layers)
+		return layers
+	}
+	endpoints := transport.NewFailover(*randomFailover(random), func(string) transport.Layer {
+		layers := inner()
+		return func(next http.RoundTripper) http.RoundTripper { return transport.Chain(next, layers...) }
+	})
+	layers := perhaps(transport.Timeout(valid(random, randomCallTimeout)), hedge(), transport.Retry(retry), hedge(), endpoints.Wrap)
+	if enemy.recorded && random.IntN(2) == 0 {
+		layers = append([]transport.Layer{telemetry.ObserveCall(telemetry.Config{})}, layers...)
+	}
+	layers = append([]transport.Layer{repeatable}, layers...)
+	return transport.Chain(enemy, append(layers, inner()...)...)
+}
+
+// repeatable is a layer whose requests may all be repeated, as Explain assumes: a
+// hedge looks at no others.
+func repeatable(next http.RoundTripper) http.RoundTripper {
+	return transport.Func(func(req *http.Request) (*http.Response, error) {
+		call := policy.Call{Function: "fn", Replayable: true}
+		return next.RoundTrip(req.WithContext(policy.WithCall(req.Context(), call)))
+	})
 }
 
 func shuffle[T any](random *rand.Rand, list []T) {
