@@ -49,6 +49,12 @@ func (e *entry) put(s *Store, k key, began epoch) {
 	})
 }
 
+// isHeld reports whether the entry is what the store has under k.
+func (e *entry) isHeld(s *Store, k key) bool {
+	held, _ := s.peek(k, time.Now()).(*entry)
+	return held == e
+}
+
 // hit returns the answer anew, for req, as one that is fresh.
 func (e *entry) hit(req *http.Request, now time.Time) *http.Response {
 	return e.response(req, now, remark{by: ownName, source: telemetry.Cache})

@@ -116,33 +116,52 @@ func (m *Memo) SimilarStats() []SimilarStats {
 // find returns the answer to the question that is most like text, among those
 // that the store still has.
 func (l *likeness) find(p partition, text string, store *Store, now time.Time) (verdict, *entry, bool) {
+	m, e := l.lookHeld(p, text, store, now)
+	if e == nil {
+		return verdict{}, nil, false
+	}
+	found, ok := l.serve(m)
+	return found, e, ok
+}
+
+// lookHeld looks for text among the questions whose answers the store still has, and
+// returns the one that would be given, nil if none.
+func (l *likeness) lookHeld(p partition, text string, store *Store, now time.Time) (match, *entry) {
 	const tries = 8 // that a purge, say, has emptied
 	for range tries {
-		found, ok := l.serve(l.look(p, text))
-		if !ok {
-			break
+		m := l.look(p, text)
+		if m.given == 0 {
+			return m, nil
 		}
-		if e, ok := store.peek(found.key, now).(*entry); ok {
-			return found, e, true
+		e, ok := store.peek(m.key, now).(*entry)
+		if ok && !e.born.After(m.asked) { // else it is a later one, of which we know no label
+			return m, e
 		}
-		l.forget(found.key)
+		l.forget(m.key)
 	}
-	return verdict{}, nil, false
+	return match{}, nil
 }
 
 // learn compares a live answer with what would have been said in its place, and
-// remembers it. It is called once the answer is stored under k.
-func (l *likeness) learn(req *http.Request, k key, document []byte, now time.Time) {
-	if l == nil {
+// remembers it. E is what came at a time and was to be stored under k; if a purge has
+// forbidden that, or a later one is there, nothing is learnt of it.
+func (l *likeness) learn(req *http.Request, k key, e *entry, store *Store, came time.Time) {
+	if l == nil || !e.isHeld(store, k) {
 		return
 	}
-	label, ok := l.label(req.Context(), document)
+	label, ok := l.label(req.Context(), e.body)
 	if !ok {
 		return
 	}
-	if p, text, ok := l.read(req); ok {
-		l.compare(l.look(p, text), label)
-		l.similar.learn(p, text, label, k, now)
+	p, text, ok := l.read(req)
+	if !ok {
+		return
+	}
+	m, _ := l.lookHeld(p, text, store, came)
+	l.compare(m, label)
+	l.similar.learn(p, text, label, k, came)
+	if !e.isHeld(store, k) { // as after a purge in the meantime
+		l.forget(k)
 	}
 }
 
@@ -157,14 +176,6 @@ func (l *likeness) label(ctx context.Context, document []byte) (label string, ok
 	}()
 	label, _, ok = l.codec.Label(document)
 	return label, ok && label != "" && len(label) <= maxLabel
-}
-
-// forgetUnheld forgets the question under k if the store has no answer to it, as
-// after a purge in the meantime.
-func (l *likeness) forgetUnheld(k key, store *Store) {
-	if l != nil && store.peek(k, time.Now()) == nil {
-		l.forget(k)
-	}
 }
 
 // read returns the text of a request, and all else of it that must be equal.

@@ -139,3 +139,92 @@ func TestMemoSimilarLongLabels(t *testing.T) {
 		assert.Equal(t, want, questions, "%d bytes", length)
 	}
 }
+
+// evidence asks about ten subjects until their labels are shown to be right. The label
+// is what the service says from then on.
+func evidence(t *testing.T, cfg cache.PredictionsConfig) (memo *cache.Memo, rt http.RoundTripper, label *string) {
+	t.Helper()
+	label = new(string)
+	upstream := &service{respond: func(*http.Request) (*http.Response, error) {
+		return response(http.StatusOK, fmt.Sprintf(`{"labelName":%q}`, *label)), nil
+	}}
+	memo = cache.NewMemo(cfg)
+	rt = memo.Wrap(upstream)
+	for n := range 300 {
+		*label = fmt.Sprint("label ", n%10)
+		ask(t, rt, newCall(t, about(n%10, n), policy.Call{Function: "tickets"}))
+	}
+	require.True(t, memo.SimilarStats()[0].Serving)
+	return memo, rt, label
+}
+
+// The answer of before a purge does not come to stand for similar questions when it is
+// read after it, even if there is a later one by then.
+func TestMemoSimilarPurgedInTheMeantime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memo, rt, label := evidence(t, cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}})
+		question := func(n int) *http.Request { return newCall(t, about(3, n), policy.Call{Function: "tickets"}) }
+		*label = "old"
+		late, err := rt.RoundTrip(question(777))
+		require.NoError(t, err)
+		memo.Purge()
+		*label = "new"
+		ask(t, rt, question(777))
+		_, err = io.ReadAll(late.Body)
+		require.NoError(t, err)
+		require.NoError(t, late.Body.Close())
+
+		resp, _, ok := memo.Similar(question(9999), false)
+		require.True(t, ok)
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.JSONEq(t, `{"labelName":"new","confidence":0.55}`, string(text))
+	})
+}
+
+// Live answers are set against what would have been said in their place: an answer
+// that was purged or is past its lifetimes would not.
+func TestMemoSimilarComparesWhatIsHeld(t *testing.T) {
+	tests := map[string]func(*cache.Memo){
+		"purged": func(m *cache.Memo) { m.PurgeFunction("tickets") },
+		"old":    func(*cache.Memo) { time.Sleep(26 * time.Hour) },
+	}
+	for name, leave := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memo, rt, label := evidence(t, cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}})
+				before := memo.SimilarStats()[0]
+				leave(memo)
+				for subject := range 10 {
+					*label = fmt.Sprint("new ", subject)
+					ask(t, rt, newCall(t, about(subject, 1000), policy.Call{Function: "tickets"}))
+				}
+				after := memo.SimilarStats()[0]
+				assert.Equal(t, before.Samples, after.Samples)
+				assert.Equal(t, 1.0, after.Accuracy)
+			})
+		})
+	}
+}
+
+// An answer that another Memo has replaced in a shared store has a label that this one
+// was not told.
+func TestMemoSimilarReplacedByAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cache.NewStore(cache.StoreConfig{})
+		memo, _, _ := evidence(t, cache.PredictionsConfig{Store: store, Cache: policy.Cache{Similar: &policy.Similar{}}})
+		question := func(n int) *http.Request { return newCall(t, about(3, n), policy.Call{Function: "tickets"}) }
+		_, _, ok := memo.Similar(question(9999), true)
+		require.True(t, ok)
+
+		time.Sleep(time.Hour)
+		other := cache.Predictions(cache.PredictionsConfig{Store: store})(&service{respond: answering(`{"labelName":"new"}`)})
+		for n := 3; n < 300; n += 10 {
+			ask(t, other, question(n))
+		}
+		for range 10 { // some of them are forgotten at a time
+			_, _, ok = memo.Similar(question(9999), true)
+			assert.False(t, ok)
+		}
+	})
+}

@@ -256,8 +256,7 @@ func (p *predictions) keep(req *http.Request, q question, resp *http.Response, a
 	record(resp, p.cfg.MaxEntryBytes, p.store, func(body []byte) {
 		if e.complete(body) {
 			e.put(p.store, q.key, a.began)
-			p.alike.learn(req, q.key, body, a.came)
-			p.alike.forgetUnheld(q.key, p.store)
+			p.alike.learn(req, q.key, e, p.store, a.came)
 		}
 	})
 	return true
