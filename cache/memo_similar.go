@@ -28,9 +28,7 @@ type likeness struct {
 	unhook func() // from the store
 }
 
-// newLikeness returns what cfg says, nil if nothing. As many questions are
-// remembered as go into a quarter of the store's bound, which they do not count
-// against.
+// newLikeness returns what cfg says, nil if nothing.
 func newLikeness(cfg policy.Cache, codec policy.Codec, store *Store) *likeness {
 	if cfg.Similar == nil {
 		return nil
@@ -38,15 +36,19 @@ func newLikeness(cfg policy.Cache, codec policy.Codec, store *Store) *likeness {
 	if codec == nil {
 		codec = policy.Classification{}
 	}
-	bounds := store.config()
-	texts := min(int64(bounds.MaxEntries), max(bounds.MaxBytes/4/bytesPerText, 1))
-	l := &likeness{similar: newSimilar(*cfg.Similar, int(texts)), cfg: *cfg.Similar, codec: codec}
+	l := &likeness{similar: newSimilar(*cfg.Similar, textsFor(store.config())), cfg: *cfg.Similar, codec: codec}
 	l.unhook = store.onDrop(l.forget)
 	return l
 }
 
+// textsFor returns how many questions are remembered: as many as go into a quarter of
+// the store's bound, which they do not count against.
+func textsFor(bounds StoreConfig) int {
+	return int(min(int64(bounds.MaxEntries), max(bounds.MaxBytes/4/bytesPerText, 1)))
+}
+
 // with returns what other settings say, which knows what l does if they say the
-// same.
+// same. The store has its new bounds.
 func (l *likeness) with(cfg policy.Cache, codec policy.Codec, store *Store) *likeness {
 	if l == nil {
 		return newLikeness(cfg, codec, store)
@@ -55,6 +57,7 @@ func (l *likeness) with(cfg policy.Cache, codec policy.Codec, store *Store) *lik
 		l.unhook()
 		return newLikeness(cfg, codec, store)
 	}
+	l.resize(textsFor(store.config()))
 	other := *l
 	if other.codec = codec; codec == nil {
 		other.codec = policy.Classification{}

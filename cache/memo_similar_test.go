@@ -228,3 +228,21 @@ func TestMemoSimilarReplacedByAnother(t *testing.T) {
 		}
 	})
 }
+
+// As many questions are remembered as the bounds of now allow, whatever they were when
+// the first of them was asked.
+func TestMemoSimilarWithOtherBounds(t *testing.T) {
+	cfg := cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}}
+	memo := cache.NewMemo(cfg)
+	from := 0
+	for _, most := range []int{10, 120, 20} {
+		cfg.MaxEntries = most
+		memo = memo.With(cfg)
+		rt := memo.Wrap(&service{respond: answering(answer)})
+		for n := range most {
+			ask(t, rt, newCall(t, about(3, from+n), policy.Call{Function: "tickets"}))
+		}
+		from += most
+		assert.Equal(t, most, memo.SimilarStats()[0].Questions)
+	}
+}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"crypto/sha256"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -39,10 +40,10 @@ type partition struct {
 // For each live answer, in this order: look, compare, learn. In an outage: look,
 // serve. No text is kept, only hashes of its words.
 type similar struct {
-	cfg      policy.Similar
-	maxTexts int
+	cfg policy.Similar
 
 	mu         sync.RWMutex
+	maxTexts   int                              // guarded by mu
 	partitions *simplelru.LRU[partition, *area] // guarded by mu
 	texts      *simplelru.LRU[key, place]       // guarded by mu
 	words      int                              // of all texts; guarded by mu
@@ -66,8 +67,25 @@ func newSimilar(cfg policy.Similar, maxTexts int) *similar {
 	s := &similar{cfg: cfg, maxTexts: maxTexts}
 	// The sizes are right, so that there is no error.
 	s.partitions, _ = simplelru.NewLRU[partition, *area](maxPartitions, nil)
-	s.texts, _ = simplelru.NewLRU[key, place](maxTexts, nil)
+	s.texts, _ = simplelru.NewLRU[key, place](math.MaxInt, nil) // maxTexts bounds it
 	return s
+}
+
+// resize has s keep up to maxTexts questions from now on, one at least.
+func (s *similar) resize(maxTexts int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxTexts = maxTexts
+	s.makeRoomLocked(0, 0)
+}
+
+// makeRoomLocked forgets the oldest questions until there is room for some more, of so
+// many words.
+func (s *similar) makeRoomLocked(texts, words int) {
+	for s.texts.Len()+texts > s.maxTexts || s.words+words > max(meanWords*s.maxTexts, maxWords) {
+		oldest, _, _ := s.texts.GetOldest()
+		s.forgetLocked(oldest)
+	}
 }
 
 // A match is what looking for a text came to. Its zero value is that nothing is
@@ -118,10 +136,7 @@ func (s *similar) learn(p partition, text, label string, k key, now time.Time) {
 	if !ok {
 		return
 	}
-	for s.texts.Len() == s.maxTexts || s.words+len(f.q.words) > max(meanWords*s.maxTexts, maxWords) {
-		oldest, _, _ := s.texts.GetOldest()
-		s.forgetLocked(oldest)
-	}
+	s.makeRoomLocked(1, len(f.q.words))
 	t := &learnt{
 		key:    k,
 		hash:   f.q.text,

@@ -281,3 +281,18 @@ func TestSimilarIsConcurrent(t *testing.T) {
 	}
 	assert.Equal(t, s.texts.Len(), questions)
 }
+
+// With less room the oldest questions are forgotten at once.
+func TestSimilarResize(t *testing.T) {
+	s := similarOf(10)
+	for i := range 10 {
+		s.learn(tickets, fmt.Sprint("a certain question ", i), "where", keyAt(i), time.Time{})
+	}
+	s.resize(3)
+	assert.Equal(t, []key{keyAt(7), keyAt(8), keyAt(9)}, s.texts.Keys())
+	s.resize(4)
+	for i := range 2 {
+		s.learn(tickets, fmt.Sprint("another question ", i), "where", keyAt(10+i), time.Time{})
+	}
+	assert.Equal(t, []key{keyAt(8), keyAt(9), keyAt(10), keyAt(11)}, s.texts.Keys())
+}
