@@ -213,6 +213,17 @@ func (f *flight) spareLocked() int64 {
 	if !f.ended || len(f.aboard) > 0 {
 		return 0
 	}
+	return f.takeReservedLocked()
+}
+
+// takeReserved returns what it has of the budget, to be given back.
+func (f *flight) takeReserved() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.takeReservedLocked()
+}
+
+func (f *flight) takeReservedLocked() int64 {
 	n := f.reserved
 	f.reserved = 0
 	return n
@@ -387,7 +398,10 @@ func (b *follower) leave(err error) (last bool) {
 		}()
 		if all, whole := b.flight.readBy(b.seat, err == io.EOF); whole { //nolint:errorlint // an end is io.EOF itself
 			if b.whole != nil {
-				b.flight.whole.Do(func() { b.whole(all) })
+				b.flight.whole.Do(func() {
+					b.flight.all.home.release(b.flight.takeReserved()) // all is for the store now, to be held or not
+					b.whole(all)
+				})
 			}
 			b.flight.all.remove(b.flight)
 		}

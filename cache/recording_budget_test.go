@@ -140,3 +140,23 @@ func TestInFlightEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestInFlightLeavesRoom: what an answer took while it was on its way is there for it
+// when it has come, so that one of any allowed weight is held.
+func TestInFlightLeavesRoom(t *testing.T) {
+	const maxBytes = 1 << 20
+	for _, name := range []string{"predictions", "predictions anew"} {
+		c := caches[name]
+		for _, size := range []int{maxBytes / 4, maxBytes / 2, maxBytes * 3 / 4, maxBytes - 4<<10} {
+			t.Run(fmt.Sprint(name, ", ", size), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					text := strings.Repeat("x", size)
+					up := transporttest.NewUpstream(transporttest.Reply(http.StatusOK, text, "Cache-Control", "max-age=60", "Content-Type", "text/plain"))
+					store := cache.NewStore(cache.StoreConfig{MaxBytes: maxBytes})
+					ask(t, c.layer(store)(up), c.ask(t, 0))
+					assert.Equal(t, 1, store.Stats().Entries)
+				})
+			})
+		}
+	}
+}
