@@ -53,14 +53,15 @@ func newFlights(maxBytes int64, home home) *flights {
 	}
 }
 
-// do sends the request once for all that ask k at the same time, and reports
-// whether this one joined another. A response is the caller's own.
+// board gives s a seat in the flight of k, which it starts if there is none. What
+// comes of it is for [seat.wait] to tell. The request is sent once for all who board
+// for k at the same time.
 //
-// The request is sent on a goroutine of its own, under a context with the values
-// of the first caller's and an end of its own: when all who asked have left, by
-// their contexts or by closing their bodies. Its deadline is the latest of
-// theirs. It is a copy, except for its body, which may be read after the first
-// caller has gone: it must not share anything with him.
+// It is sent on a goroutine of its own, under a context with the values of the first
+// caller's and an end of its own: when all who asked have left, by their contexts or
+// by closing their bodies. Its deadline is the latest of theirs. It is a copy, except
+// for its body, which may be read after the first caller has gone: it must not share
+// anything with him.
 //
 // An error is for all. A response is for all if share says so, which is asked
 // once, at the header. Each caller then reads at his own pace what has come; of
@@ -70,14 +71,10 @@ func newFlights(maxBytes int64, home home) *flights {
 //
 // A response that is not for all is the first caller's, as it came. The others
 // send their own requests, side by side, and so do all who ask k in the ten
-// seconds to come. If send returns errSettled, each of them gets it and keeps the
-// body of his request. A panic in send or share is passed on to the first caller and
-// leaves the others to send their own, too.
-func (fs *flights) do(req *http.Request, k key, send sendFunc, share shareFunc) (resp *http.Response, joined bool, err error) {
-	return fs.board(&seat{req: req, send: send}, k, share).wait(req.Context())
-}
-
-// board gives s a seat in the flight of k, which it starts if there is none.
+// seconds to come; those in loose seats look again instead. If send returns
+// errSettled, each of them gets it and keeps the body of his request. A panic in send
+// or share is passed on to the first caller and leaves the others to send their own,
+// too.
 func (fs *flights) board(s *seat, k key, share shareFunc) *seat {
 	if fs.assign(s, k) {
 		go s.flight.fly(s.flight.request(s.req), s.send, share)
@@ -156,8 +153,9 @@ type seat struct {
 	pos int64 // how much of the body he has had; guarded by flight.mu
 }
 
-// wait returns what do does, to a caller who stays for as long as ctx lasts. If
-// it ends first he has left.
+// wait returns what came of the request, to a caller who stays for as long as ctx
+// lasts, and whether that is another's. If ctx ends first he has left. A response is
+// the caller's own.
 func (s *seat) wait(ctx context.Context) (*http.Response, bool, error) {
 	f := s.flight
 	if f == nil {

@@ -30,6 +30,12 @@ func ask(t testing.TB, ctx context.Context) *http.Request {
 	return req
 }
 
+// do has the request sent once for all that ask k at the same time, and waits for what
+// comes of it.
+func (fs *flights) do(req *http.Request, k key, send sendFunc, share shareFunc) (resp *http.Response, joined bool, err error) {
+	return fs.board(&seat{req: req, send: send}, k, share).wait(req.Context())
+}
+
 // outcome is what came of a call.
 type outcome struct {
 	resp   *http.Response
