@@ -103,7 +103,7 @@ type match struct {
 // look finds the earlier questions of p that are most like text.
 func (s *similar) look(p partition, text string) match {
 	f := finders.Get().(*finder)
-	defer finders.Put(f)
+	defer f.release()
 	m := match{partition: p}
 	if !f.q.read(text) {
 		return m
@@ -128,7 +128,7 @@ func (s *similar) look(p partition, text string) match {
 // learn remembers what the service answered to the text of a request with key k.
 func (s *similar) learn(p partition, text, label string, k key, now time.Time) {
 	f := finders.Get().(*finder)
-	defer finders.Put(f)
+	defer f.release()
 	ok := f.q.read(text)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -107,6 +107,14 @@ type finder struct {
 
 var finders = sync.Pool{New: func() any { return new(finder) }}
 
+// release gives the room back. No word that was asked for is left in it, and nothing of
+// what was found, which may be purged before the room is used again.
+func (f *finder) release() {
+	clear(f.q.room[:cap(f.q.room)])
+	clear(f.near[:cap(f.near)])
+	finders.Put(f)
+}
+
 // find sets near to the texts of x that are most alike to q, the most alike and
 // then the latest first. It reports whether q itself is one of the texts.
 func (f *finder) find(x *index) (known bool) {

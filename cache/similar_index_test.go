@@ -145,3 +145,22 @@ func TestAgreement(t *testing.T) {
 		assert.Equal(t, fmt.Sprintf("%b", tt.want), fmt.Sprintf("%b", agreement(neighbours)), tt.name)
 	}
 }
+
+// A label that is purged is not left in the room of a search, nor a word in plain text.
+func TestFinderLeavesNothing(t *testing.T) {
+	s := similarOf(100)
+	for i := range 30 {
+		s.learn(tickets, fmt.Sprint("a certain kind of question ", string(rune('a'+i))), "where", keyAt(i), time.Time{})
+	}
+	f := new(finder)
+	require.True(t, f.q.read("a certain kind of question"))
+	a, _ := s.partitions.Peek(tickets)
+	f.find(&a.index)
+	require.Len(t, f.near, maxNear)
+	f.neighbours()
+	word, near := f.q.room[:cap(f.q.room)], f.near[:cap(f.near)]
+	require.Contains(t, string(word), "question")
+	f.release()
+	assert.Equal(t, make([]byte, len(word)), word)
+	assert.Equal(t, make([]neighbour, len(near)), near)
+}
