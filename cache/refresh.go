@@ -60,10 +60,10 @@ func (p *predictions) lasting(req *http.Request, spare *entry) *http.Request {
 	return own
 }
 
-// tooLate waits for the header, no longer than SoftTimeout after the caller came, and
-// reports whether that was in vain.
+// tooLate waits for the header, no longer than SoftTimeout after a caller came who may
+// go, and reports whether that was in vain.
 func (p *predictions) tooLate(s *seat, came time.Time) bool {
-	if p.cfg.SoftTimeout <= 0 || s.flight == nil {
+	if !s.loose {
 		return false
 	}
 	timer := time.NewTimer(time.Until(came.Add(p.cfg.SoftTimeout)))

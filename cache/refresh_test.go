@@ -375,3 +375,26 @@ func TestSoftTimeoutThatJoinedInVain(t *testing.T) {
 		group.Wait()
 	})
 }
+
+// A call whose body cannot be read a second time does not go on behind its caller, who
+// may use it for something else by then.
+func TestSoftTimeoutWithoutACopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlowService()
+		rt := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{SoftTimeout: 100 * time.Millisecond, Jitter: -1}})(upstream)
+		ask(t, rt, newCall(t, "1", policy.Call{}))
+		time.Sleep(time.Hour)
+		req := newCall(t, "1", policy.Call{})
+		again, copies := req.GetBody, 0
+		req.GetBody = func() (io.ReadCloser, error) {
+			if copies++; copies > 1 {
+				return nil, errDown
+			}
+			return again()
+		}
+		start := time.Now()
+		resp, _ := ask(t, rt, req)
+		assert.Empty(t, sourceOf(resp))
+		assert.Equal(t, time.Second, time.Since(start))
+	})
+}
