@@ -2,11 +2,13 @@ package cache
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -26,8 +28,9 @@ type document struct {
 // the same form mean the same to any reader.
 //
 // It reports false for texts that readers take in different ways, and for those
-// that are no JSON: duplicate names, invalid UTF-8, halves of surrogate pairs,
-// bytes after the end, a nesting of more than 64.
+// that are no JSON: duplicate names, be it to readers for whom case does not count,
+// invalid UTF-8, halves of surrogate pairs, bytes after the end, a nesting of more
+// than 64.
 func canonical(text []byte) (document, bool) {
 	var p parser
 	return p.parse(text)
@@ -157,10 +160,10 @@ func (p *parser) note(name, value []byte) {
 }
 
 // sort brings the members of the object that was just read into order. It
-// reports false if two have the same name.
+// reports false if two have the same name, in any case.
 func (p *parser) sort(members []member) bool {
 	byName := func(a, b member) int {
-		return bytes.Compare(p.out[a.start:a.colon], p.out[b.start:b.colon])
+		return compareFold(p.out[a.start:a.colon], p.out[b.start:b.colon])
 	}
 	start, sorted := members[0].start, slices.IsSortedFunc(members, byName)
 	if !sorted {
@@ -184,6 +187,32 @@ func (p *parser) sort(members []member) bool {
 	}
 	p.out = append(p.out, '}')
 	return true
+}
+
+// compareFold compares two names. They are equal if [bytes.EqualFold] says so.
+func compareFold(a, b []byte) int {
+	for len(a) > 0 && len(b) > 0 {
+		r, n := utf8.DecodeRune(a)
+		other, m := utf8.DecodeRune(b)
+		if r != other {
+			if r, other = fold(r), fold(other); r != other {
+				return cmp.Compare(r, other)
+			}
+		}
+		a, b = a[n:], b[m:]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// fold returns the least of the characters that differ from r in case only.
+func fold(r rune) rune {
+	for {
+		next := unicode.SimpleFold(r)
+		if next <= r {
+			return next
+		}
+		r = next
+	}
 }
 
 func (p *parser) str() bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ func TestCanonical(t *testing.T) {
 		name, text, want string // "" for a text that has no canonical form
 	}{
 		{"object", ` { "b" : 2 , "a" : { "d" : [ ] , "c" : { } } } `, `{"a":{"c":{},"d":[]},"b":2}`},
-		{"prefix of a name", `{"ab":1,"a":2,"a\"":3,"":4}`, `{"":4,"a":2,"a\"":3,"ab":1}`},
+		{"prefix of a name", `{"ab":1,"a":2,"a\"":3,"":4}`, `{"":4,"a":2,"ab":1,"a\"":3}`},
 		{"literals", `[true,false,null]`, `[true,false,null]`},
 		{"numbers", `[0,-0,10,1.50,1e5,1E+05,-1.0e-0,9007199254740993,1e400]`, `[0,-0,10,1.50,1e5,1E+05,-1.0e-0,9007199254740993,1e400]`},
 		{"strings", `"\"\\\/\b\f\n\r\t\u0041\u00e9\u2028\ud83d\ude00\u001F"`, "\"\\\"\\\\/\\b\\f\\n\\r\\tAé\u2028😀\\u001f\""},
@@ -51,6 +52,10 @@ func TestCanonical(t *testing.T) {
 		{"zero byte", "1\x00", ""},
 		{"duplicate name", `{"a":1,"b":2,"a":1}`, ""},
 		{"duplicate name, nested", `[{"x":{"a":1,"\u0061":1}}]`, ""},
+		{"duplicate name to some", `{"data":1,"b":2,"Data":3}`, ""},
+		{"duplicate name to some, not in ASCII", `{"Ärger":1,"b":2,"ärger":3}`, ""},
+		{"duplicate name to some, in ASCII for one", "{\"token\":1,\"b\":2,\"to\u212aen\":3}", ""},
+		{"names in several cases", `{"b":1,"Bb":2,"a":3,"C":4}`, `{"a":3,"b":1,"Bb":2,"C":4}`},
 		{"trailing bytes", `{} {}`, ""},
 	}
 	for _, tt := range tests {
@@ -61,6 +66,34 @@ func TestCanonical(t *testing.T) {
 				assert.Equal(t, tt.want, string(got.text))
 			}
 		})
+	}
+}
+
+// Names are equal to compareFold where they are to [bytes.EqualFold], and it puts them
+// into one order.
+func TestCompareFold(t *testing.T) {
+	alphabet := []rune("aAbBkK\u212asS\u017fßẞäÄ\"\\ΣσςİiIı_`[^")
+	var names [][]byte
+	for _, r := range alphabet {
+		for _, other := range alphabet {
+			names = append(names, []byte(string(r)), []byte(string([]rune{r, other})))
+		}
+	}
+	for _, a := range names {
+		for _, b := range names {
+			got := compareFold(a, b)
+			if bytes.EqualFold(a, b) != (got == 0) || compareFold(b, a) != -got {
+				t.Fatalf("%q and %q: %d", a, b, got)
+			}
+		}
+	}
+	slices.SortFunc(names, compareFold)
+	for i := range names {
+		for _, later := range names[i:] {
+			if compareFold(names[i], later) > 0 {
+				t.Fatalf("%q comes before %q", names[i], later)
+			}
+		}
 	}
 }
 

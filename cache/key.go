@@ -16,7 +16,7 @@ import (
 type key [sha256.Size]byte
 
 // keyVersion is part of each key. It changes with what goes into one.
-const keyVersion = 4
+const keyVersion = 5
 
 // keyOf returns the key of req, whose header was read and whose body means text.
 func (s *scratch) keyOf(req *http.Request, call policy.Call, text []byte) key {
