@@ -100,7 +100,8 @@ type match struct {
 	asked      time.Time
 }
 
-// look finds the earlier questions of p that are most like text.
+// look finds the earlier questions of p that are most like text. Who finds that the
+// store no longer has the answer forgets its key and looks again.
 func (s *similar) look(p partition, text string) match {
 	f := finders.Get().(*finder)
 	defer f.release()
@@ -205,8 +206,6 @@ func (s *similar) compare(m match, label string) {
 // A verdict is an answer for want of a live one.
 type verdict struct {
 	label      string
-	key        key       // of the question whose answer it is
-	asked      time.Time // when that was answered
 	similarity float64
 	accuracy   float64 // the share of such answers that were right
 	samples    int     // of how many
@@ -214,8 +213,7 @@ type verdict struct {
 }
 
 // serve returns the answer that m stands for. It reports false if such answers
-// were not shown to be right often enough. Who finds that the store no longer has
-// the answer forgets its key and looks again.
+// were not shown to be right often enough.
 func (s *similar) serve(m match) (verdict, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -229,7 +227,7 @@ func (s *similar) serve(m match) (verdict, bool) {
 	}
 	accuracy := a.accuracy(best)
 	return verdict{
-		label: m.label, key: m.key, asked: m.asked, similarity: m.similarity,
+		label: m.label, similarity: m.similarity,
 		accuracy: accuracy, samples: a.all.given[best], confidence: min(accuracy, s.cfg.MaxConfidence),
 	}, true
 }
