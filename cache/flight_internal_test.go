@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -36,6 +37,38 @@ func TestPumpStopsWithTheLastOneOut(t *testing.T) {
 	f.pump()
 	assert.Equal(t, 3, read)
 	assert.Equal(t, context.Canceled, f.end)
+}
+
+// TestFlightOfOneWithoutADeadline: a flight has none as soon as one of those who came
+// has none, in whatever order they did.
+func TestFlightOfOneWithoutADeadline(t *testing.T) {
+	soon, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for _, ctxs := range [][]context.Context{{t.Context(), soon}, {soon, t.Context()}, {soon, t.Context(), soon}} {
+		all := newFlights(1<<10, NewStore(StoreConfig{}))
+		for i, ctx := range ctxs {
+			s := &seat{req: ask(t, ctx)}
+			require.Equal(t, i == 0, all.assign(s, key{}))
+			_, has := s.flight.ctx.Deadline()
+			assert.Equal(t, i == 0 && ctx == soon, has)
+		}
+		all.table[key{}].bound.Stop()
+		all.table[key{}].cancel(nil)
+	}
+}
+
+// TestFlightsRememberSoManyApart: of answers that are not for all no more is
+// remembered than maxApart.
+func TestFlightsRememberSoManyApart(t *testing.T) {
+	all := newFlights(1<<10, NewStore(StoreConfig{}))
+	now := time.Now()
+	for n := range maxApart + 1 {
+		assert.LessOrEqual(t, len(all.apart), maxApart)
+		all.partLocked(keyAt(n), now)
+	}
+	assert.Len(t, all.apart, 1)
+	assert.True(t, all.areApartLocked(keyAt(maxApart), now))
+	assert.False(t, all.areApartLocked(keyAt(0), now))
 }
 
 type readFunc func(p []byte) (int, error)

@@ -117,6 +117,39 @@ func TestFlightMerges(t *testing.T) {
 	})
 }
 
+// What one caller does to his response is nothing to the others.
+func TestFlightResponsesAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		send := func(req *http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			resp, err := transporttest.Reply(200, "yes", "X-Mine", "0")(req)
+			resp.Trailer, resp.TransferEncoding = http.Header{"X-End": {"0"}}, []string{"chunked"}
+			return resp, err
+		}
+		fs := newFlights(1<<10, newPurse())
+		var group sync.WaitGroup
+		for range 10 {
+			group.Go(func() {
+				resp, _, err := fs.do(ask(t, t.Context()), key{}, send, forAll)
+				if !assert.NoError(t, err) {
+					return
+				}
+				for _, h := range []http.Header{resp.Header, resp.Trailer} {
+					for name := range h {
+						assert.Equal(t, "0", h.Get(name))
+						h.Set(name, "1")
+					}
+				}
+				assert.Equal(t, []string{"chunked"}, resp.TransferEncoding)
+				resp.TransferEncoding[0] = "another"
+				assert.NoError(t, resp.Body.Close())
+			})
+		}
+		group.Wait()
+		requireEmpty(t, fs)
+	})
+}
+
 // TestFlightLeaving has callers of one flight leave at random, before and after
 // the header, by their contexts and by closing.
 func TestFlightLeaving(t *testing.T) {

@@ -64,6 +64,28 @@ func TestSettledLeavesTheRequestWhole(t *testing.T) {
 	})
 }
 
+// An answer that came is fetched again when it is time, whatever failed before it, and
+// no more failures are remembered than maxFailed.
+func TestRefreshesForgetFailures(t *testing.T) {
+	r := newRefreshes(policy.Cache{MaxRefreshes: 1, RefreshBackoff: time.Minute})
+	now := time.Now()
+	require.True(t, r.begin(key{}, now))
+	r.end(key{}, false, now)
+	require.False(t, r.begin(key{}, now.Add(time.Second)))
+	require.Equal(t, admitted, r.adopt(key{}))
+	r.end(key{}, true, now.Add(time.Second))
+	assert.Empty(t, r.failed)
+	require.True(t, r.begin(key{}, now.Add(2*time.Second)))
+	r.end(key{}, true, now)
+
+	for n := range maxFailed + 1 {
+		assert.Len(t, r.failed, n)
+		require.True(t, r.begin(keyAt(n), now))
+		r.end(keyAt(n), false, now)
+	}
+	assert.Len(t, r.failed, 1)
+}
+
 type toldOfClose struct {
 	io.ReadCloser
 	closed *bool
