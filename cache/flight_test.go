@@ -699,3 +699,33 @@ func TestFlightReadsNoFurtherForNobody(t *testing.T) {
 		requireEmpty(t, fs)
 	})
 }
+
+// Nobody joins for an answer that one reader has had as a whole, since it is in the
+// store by then if it is to be, nor for one that broke; both though others still read.
+func TestFlightIsNotJoinedAtItsEnd(t *testing.T) {
+	for name, failure := range map[string]error{"whole": nil, "broken": errors.New("reset")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				up := transporttest.NewUpstream(transporttest.Stream(200, []transporttest.Chunk{{Data: "yes", Err: failure}}))
+				fs := newFlights(1<<10, newPurse())
+				slow, _, err := fs.do(ask(t, t.Context()), key{}, up.RoundTrip, forAll)
+				require.NoError(t, err)
+				if failure == nil {
+					quick, joined, err := fs.do(ask(t, t.Context()), key{}, up.RoundTrip, forAll)
+					require.NoError(t, err)
+					require.True(t, joined)
+					_, err = io.ReadAll(quick.Body)
+					require.NoError(t, err)
+				}
+				synctest.Wait()
+				other, joined, err := fs.do(ask(t, t.Context()), key{}, up.RoundTrip, forAll)
+				require.NoError(t, err)
+				assert.False(t, joined)
+				assert.Equal(t, 2, up.Calls())
+				require.NoError(t, slow.Body.Close())
+				require.NoError(t, other.Body.Close())
+				requireEmpty(t, fs)
+			})
+		})
+	}
+}

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,6 +34,13 @@ func TestMemoJitter(t *testing.T) {
 		m.random = func() float64 { return tt.random }
 		assert.Equal(t, tt.want, m.lifetime(tt.pinned), "jitter %v at %v", tt.jitter, tt.random)
 	}
+}
+
+// No lifetime is too long to be made longer.
+func TestMemoJitterOfTheLongest(t *testing.T) {
+	m := NewMemo(PredictionsConfig{Cache: policy.Cache{TTL: math.MaxInt64, Jitter: 0.5}})
+	m.random = func() float64 { return 0.999 }
+	assert.Equal(t, time.Duration(math.MaxInt64), m.lifetime(false))
 }
 
 // What a purge forbids to keep is not remembered as a question, either.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 func TestPredictionsHit(t *testing.T) {
@@ -665,4 +667,63 @@ func TestPredictionsForwardsCloseIdleConnections(t *testing.T) {
 	client.CloseIdleConnections()
 	assert.Equal(t, 1, upstream.closes)
 	(&http.Client{Transport: cache.Predictions(cache.PredictionsConfig{})(&service{})}).CloseIdleConnections()
+}
+
+// A failure is for all who ask, unless it is too long to wait for its readers as a
+// whole or ends in trailers.
+func TestPredictionsFailuresForAll(t *testing.T) {
+	tests := []struct {
+		name  string
+		size  int
+		end   http.Header
+		calls int64
+	}{
+		{"short", 1 << 10, nil, 1},
+		{"long", 1<<10 + 1, nil, 3},
+		{"with trailers", 1 << 10, http.Header{"X-End": nil}, 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := &service{respond: func(*http.Request) (*http.Response, error) {
+					time.Sleep(time.Second)
+					resp := response(http.StatusServiceUnavailable, strings.Repeat("x", tt.size))
+					resp.Trailer = tt.end
+					return resp, nil
+				}}
+				rt := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{MaxEntryBytes: 1 << 10}})(upstream)
+				var group sync.WaitGroup
+				for range 3 {
+					group.Go(func() {
+						_, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+						assert.Len(t, text, tt.size)
+					})
+				}
+				group.Wait()
+				assert.Equal(t, tt.calls, upstream.calls.Load(), "calls")
+			})
+		})
+	}
+}
+
+// A lifetime counts from the arrival of the header, also for one who joined later and
+// was the first to read all of the answer.
+func TestPredictionsAgeOfWhatWasJoinedLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stream := transporttest.Stream(http.StatusOK, []transporttest.Chunk{{Data: "bill"}, {After: 10 * time.Second, Data: "ing"}})
+		up := transporttest.NewUpstream(func(req *http.Request) (*http.Response, error) {
+			resp, err := stream(req)
+			resp.TransferEncoding = []string{"chunked"}
+			return resp, err
+		})
+		rt := cache.Predictions(cache.PredictionsConfig{})(up)
+		first, err := rt.RoundTrip(newCall(t, `{}`, policy.Call{}))
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		require.NoError(t, first.Body.Close())
+		resp, _ := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, "10", resp.Header.Get("Age"))
+		assert.Equal(t, 1, up.Calls())
+	})
 }

@@ -106,3 +106,14 @@ func TestStoreRemovesWhateverWasPurged(t *testing.T) {
 	store.update(keyNumber(1), began, start, func(held) held { return nil })
 	assert.Nil(t, store.get(keyNumber(1), start), "what must go goes, whenever that was found out")
 }
+
+// Who watches a store is told of an answer that a purge forbids to store.
+func TestStoreTellsOfWhatAPurgeForbids(t *testing.T) {
+	s := NewStore(StoreConfig{})
+	began := s.epoch()
+	var told []key
+	s.onDrop(func(k key) { told = append(told, k) })
+	s.Purge()
+	s.update(keyNumber(1), began, start, func(held) held { return blockOf(1, time.Hour) })
+	assert.Equal(t, []key{keyNumber(1)}, told)
+}

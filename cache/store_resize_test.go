@@ -103,3 +103,20 @@ func TestStoreResizeInUse(t *testing.T) {
 	s.Purge()
 	assert.Zero(t, s.Stats().Bytes)
 }
+
+// What was purged and still has its place does not come back with other bounds.
+func TestStoreResizeDropsWhatWasPurged(t *testing.T) {
+	s := NewStore(StoreConfig{})
+	for n := range 2 { // one that was asked for again, and one that was not
+		keep(s, keyNumber(n), start, &block{bytes: 1, end: start.Add(time.Hour), of: ownerOf("tickets", "")})
+	}
+	require.NotNil(t, s.get(keyNumber(1), start))
+	s.PurgeFunction("tickets")
+	s.resize(StoreConfig{MaxEntries: 10})
+	count, _ := heldOf(s, 2, start)
+	assert.Zero(t, count)
+	stats := s.Stats()
+	assert.Zero(t, stats.Entries)
+	assert.Zero(t, stats.Bytes)
+	assert.EqualValues(t, 2, stats.Purged)
+}
