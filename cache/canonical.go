@@ -153,9 +153,9 @@ func (p *parser) member(depth int) (m member, ok bool) {
 func (p *parser) note(name, value []byte) {
 	switch {
 	case bytes.EqualFold(name, []byte(`"stream"`)):
-		p.doc.streams = p.doc.streams || string(value) == "true"
+		p.doc.streams = string(value) == "true"
 	case bytes.EqualFold(name, []byte(`"externalId"`)):
-		p.doc.ownRecord = p.doc.ownRecord || string(value) != "null" && string(value) != `""`
+		p.doc.ownRecord = string(value) != "null" && string(value) != `""`
 	}
 }
 

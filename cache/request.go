@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
@@ -146,7 +147,7 @@ func (s *scratch) meaning(text []byte) ([]byte, bool) {
 		return nil, false
 	case ok && isJSON(s.heading.contentType):
 		return form.text, true
-	case !ok && isJSON(s.heading.contentType):
+	case !ok && (isJSON(s.heading.contentType) || json.Valid(text)):
 		lower := bytes.ToLower(text)
 		return text, !bytes.Contains(lower, []byte("stream")) && !bytes.Contains(lower, []byte("externalid"))
 	}

@@ -117,6 +117,24 @@ func TestIndexIsBoundedInTime(t *testing.T) {
 	assert.Equal(t, time.Unix(3*maxVisits-1, 0), f.near[0].asked)
 }
 
+// Of the lists of several words no more entries are read than of that of one.
+func TestIndexIsBoundedInTimeForAllWords(t *testing.T) {
+	const text = "lost card stolen yesterday"
+	x := index{slots: make(map[uint64][]int32)}
+	var f finder
+	for i := range maxVisits {
+		f.q.read(text + " " + letters(i))
+		x.add(&learnt{hash: f.q.text, words: slices.Clone(f.q.words)})
+	}
+	require.True(t, f.q.read(text))
+	f.count(&x)
+	visits := 0
+	for _, slot := range f.seen {
+		visits += int(f.shared[slot])
+	}
+	assert.Equal(t, maxVisits, visits)
+}
+
 func TestAgreement(t *testing.T) {
 	type near struct {
 		label    string
