@@ -246,3 +246,26 @@ func TestMemoSimilarWithOtherBounds(t *testing.T) {
 		assert.Equal(t, most, memo.SimilarStats()[0].Questions)
 	}
 }
+
+// meddlesome is a codec that does something else whenever it reads a label.
+type meddlesome struct {
+	policy.Classification
+	also *func()
+}
+
+func (m meddlesome) Label(document []byte) (string, float64, bool) {
+	(*m.also)()
+	return m.Classification.Label(document)
+}
+
+// What is purged while it is learnt is not remembered as a question.
+func TestMemoSimilarPurgedWhileLearnt(t *testing.T) {
+	also := func() {}
+	memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}, Codec: meddlesome{also: &also}})
+	rt := memo.Wrap(&service{respond: answering(answer)})
+	ask(t, rt, newCall(t, about(3, 1), policy.Call{}))
+	require.Equal(t, 1, memo.SimilarStats()[0].Questions)
+	also = memo.Purge
+	ask(t, rt, newCall(t, about(3, 2), policy.Call{}))
+	assert.Zero(t, memo.SimilarStats()[0].Questions)
+}

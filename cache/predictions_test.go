@@ -731,3 +731,22 @@ func TestPredictionsAgeOfWhatWasJoinedLate(t *testing.T) {
 		assert.Equal(t, 1, up.Calls())
 	})
 }
+
+// An answer that depends on the credentials is not kept where an identity stands for
+// them, be it that of several accounts.
+func TestPredictionsVaryingByCredentials(t *testing.T) {
+	for _, name := range []string{"Authorization", "cookie", "X-Api-Key"} {
+		for identity, calls := range map[string]int64{"": 1, "me": 2} {
+			upstream := &service{respond: func(*http.Request) (*http.Response, error) {
+				resp := response(http.StatusOK, answer)
+				resp.Header.Set("Vary", "Accept, "+name)
+				return resp, nil
+			}}
+			rt := cache.Predictions(cache.PredictionsConfig{})(upstream)
+			for range 2 {
+				ask(t, rt, newCall(t, `{}`, policy.Call{Identity: identity}))
+			}
+			assert.Equal(t, calls, upstream.calls.Load(), "Vary: %s for %q", name, identity)
+		}
+	}
+}
