@@ -45,11 +45,11 @@ type Failover struct {
 	cfg       policy.Failover
 	endpoints []*endpoint
 	rotation  *rotation
-	bucket    *policy.Bucket                // for calls that no retry layer makes
-	limits    policy.Retry                  // of replays and of discarding
-	astray    Layer                         // around requests to no endpoint; may be nil
-	servers   map[string]*server            // of the endpoints that have one each, by name
-	usual     [longestUsual + 1][]usualName // by their lengths
+	bucket    *policy.Bucket                  // for calls that no retry layer makes
+	limits    policy.Retry                    // of replays and of discarding
+	astray    Layer                           // around requests to no endpoint; may be nil
+	servers   map[string]*server              // of the endpoints that have one each, by name
+	common    [longestCommon + 1][]commonName // by their lengths
 }
 
 // NewFailover returns a Failover. The layers that newLayer returns for the name of
@@ -68,8 +68,8 @@ func NewFailover(cfg policy.Failover, newLayer func(name string) Layer) *Failove
 		cfg: cfg, rotation: newRotation(cfg),
 		bucket: policy.NewBucket(cfg.Budget), limits: policy.Retry{}.WithDefaults(),
 	}
-	for _, name := range usualNames {
-		f.usual[len(name)] = append(f.usual[len(name)], usualName{name, cfg.IsSecret(name)})
+	for _, name := range commonNames {
+		f.common[len(name)] = append(f.common[len(name)], commonName{name, cfg.IsSecret(name)})
 	}
 	for i, e := range cfg.Endpoints {
 		if e.Classify == nil {

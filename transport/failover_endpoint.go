@@ -197,10 +197,10 @@ func (f *Failover) publicOf(h http.Header) http.Header {
 	return public
 }
 
-// isSecret is IsSecret, with the answers for the usual names at hand.
+// isSecret is IsSecret, with the answers for the common names at hand.
 func (f *Failover) isSecret(name string) bool {
-	if len(name) < len(f.usual) {
-		for _, known := range f.usual[len(name)] {
+	if len(name) < len(f.common) {
+		for _, known := range f.common[len(name)] {
 			if known.name == name {
 				return known.secret
 			}
@@ -209,15 +209,15 @@ func (f *Failover) isSecret(name string) bool {
 	return f.cfg.IsSecret(name)
 }
 
-// A usualName is one of which it is known whether it is secret.
-type usualName struct {
+// A commonName is a header field of which it was asked beforehand whether it is secret.
+type commonName struct {
 	name   string
 	secret bool
 }
 
-// usualNames are those that official SDKs send. A few are of one length: to look
-// there is quicker than in a map.
-var usualNames = [...]string{
+// commonNames are the header fields that official SDKs send. They are kept by length:
+// few have the same one, and to compare those is quicker than a map.
+var commonNames = [...]string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Anthropic-Beta", "Anthropic-Version", "Api-Key", "Authorization",
 	"Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Idempotency-Key", "Openai-Organization", "Openai-Project",
 	"Traceparent", "Tracestate", "User-Agent", "X-Api-Key", "X-Goog-Api-Client", "X-Goog-Api-Key", "X-Request-Id",
@@ -225,7 +225,7 @@ var usualNames = [...]string{
 	"X-Stainless-Runtime", "X-Stainless-Runtime-Version", "X-Stainless-Timeout",
 }
 
-const longestUsual = len("X-Stainless-Runtime-Version")
+const longestCommon = len("X-Stainless-Runtime-Version")
 
 // publicQuery returns a query without the secrets. What cannot be read, or could be
 // read in two ways, may be one.

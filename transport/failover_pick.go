@@ -8,25 +8,26 @@ import (
 	"github.com/sparekey/sparekey/policy"
 )
 
-// pickLocked returns the index of the one in pool, which is not empty, whose turn
-// it is.
+// pickLocked returns the index of the member of pool that the strategy picks. The
+// pool must not be empty.
 func (r *rotation) pickLocked(now time.Time, pool uint64, key string) int {
 	if r.cfg.Strategy == policy.Ordered || pool&(pool-1) == 0 {
 		return bits.TrailingZeros64(pool)
 	}
 	switch r.cfg.Strategy {
 	case policy.RoundRobin, policy.Weighted:
-		return r.inTurnLocked(pool)
+		return r.smoothWeightedLocked(pool)
 	case policy.LeastLatency:
-		return r.quickerLocked(now, pool)
+		return r.twoChoicesLocked(now, pool)
 	default:
-		return r.keptLocked(pool, key)
+		return r.rendezvousLocked(pool, key)
 	}
 }
 
-// inTurnLocked mixes the members of pool evenly by their shares: each gains its
-// share in every turn, and the one whose turn it is gives back what all gained.
-func (r *rotation) inTurnLocked(pool uint64) int {
+// smoothWeightedLocked is the smooth weighted round robin of nginx: in every turn
+// each member of pool gains its weight as credit, and the one with the most is
+// picked and pays what all have gained.
+func (r *rotation) smoothWeightedLocked(pool uint64) int {
 	best, total := -1, 0.0
 	for ; pool != 0; pool &= pool - 1 {
 		i := bits.TrailingZeros64(pool)
@@ -35,18 +36,19 @@ func (r *rotation) inTurnLocked(pool uint64) int {
 		if r.cfg.Strategy == policy.Weighted {
 			share = m.weight
 		}
-		m.turn += share
+		m.credit += share
 		total += share
-		if best < 0 || m.turn > r.members[best].turn {
+		if best < 0 || m.credit > r.members[best].credit {
 			best = i
 		}
 	}
-	r.members[best].turn -= total
+	r.members[best].credit -= total
 	return best
 }
 
-// quickerLocked returns the quicker of two members of pool, picked at random.
-func (r *rotation) quickerLocked(now time.Time, pool uint64) int {
+// twoChoicesLocked returns the quicker of two members of pool picked at random (the
+// power of two choices).
+func (r *rotation) twoChoicesLocked(now time.Time, pool uint64) int {
 	n := bits.OnesCount64(pool)
 	first := min(int(r.cfg.Random()*float64(n)), n-1)
 	second := min(int(r.cfg.Random()*float64(n-1)), n-2)
@@ -76,15 +78,17 @@ func (m *member) costLocked(now time.Time) float64 {
 	return latency * latency * (waiting + 1)
 }
 
-// keptLocked returns the member of pool that key stands for: the one with the
-// highest score, which depends on nothing but the two.
-func (r *rotation) keptLocked(pool uint64, key string) int {
+// rendezvousLocked returns the member of pool that key stands for, by weighted
+// rendezvous hashing: the one with the highest score, which depends on the member
+// and the key alone.
+func (r *rotation) rendezvousLocked(pool uint64, key string) int {
 	best, highest := -1, 0.0
 	alike := r.alikeLocked(pool)
 	for ; pool != 0; pool &= pool - 1 {
 		i := bits.TrailingZeros64(pool)
-		// With u uniform in (0, 1), the least of -ln(u)/weight is at i in
-		// proportion to its weight. If all weigh the same it is where u is most.
+		// With u uniform in (0, 1), i has the greatest weight/-ln(u) with a
+		// probability in proportion to its weight. Among equal weights that is
+		// the greatest u.
 		score := (float64(fnv64(r.cfg.Endpoints[i].Name, key)>>11) + 0.5) / (1 << 53)
 		if !alike {
 			score = r.members[i].weight / -math.Log(score)
@@ -107,7 +111,9 @@ func (r *rotation) alikeLocked(pool uint64) bool {
 	return true
 }
 
-// fnv64 is FNV-1a of both texts with its bits mixed, the same in every process.
+// fnv64 is the 64-bit FNV-1a hash of both texts, its bits mixed by the finalizer of
+// MurmurHash3: neighbouring keys must not have neighbouring scores. It is the same in
+// every process.
 func fnv64(name, key string) uint64 {
 	h := uint64(14695981039346656037)
 	for _, text := range [...]string{name, key} {

@@ -54,8 +54,8 @@ func (f *Failover) isBack(ctx context.Context, next http.RoundTripper, e *endpoi
 	return resp.StatusCode < http.StatusBadRequest
 }
 
-// checkups counts those of one endpoint.
-type checkups struct {
+// probeCount counts the probes of one endpoint.
+type probeCount struct {
 	last  time.Time
 	first time.Time // of the day
 	made  int       // since then
@@ -67,10 +67,10 @@ func (r *rotation) probeDue(index int, now time.Time) bool {
 	defer r.mu.Unlock()
 	m := r.members[index]
 	m.returnLocked(now, r.cfg.Ejection)
-	return m.failsLocked() && m.checkups.take(now, r.cfg.Probe)
+	return m.failsLocked() && m.probes.take(now, r.cfg.Probe)
 }
 
-func (p *checkups) take(now time.Time, cfg policy.Probe) bool {
+func (p *probeCount) take(now time.Time, cfg policy.Probe) bool {
 	if !p.last.IsZero() && now.Sub(p.last) < cfg.Every {
 		return false
 	}

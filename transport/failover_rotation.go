@@ -19,39 +19,39 @@ type rotation struct {
 	members []*member   // guarded by mu
 }
 
-// A member is what is known of an endpoint.
+// A member is the state of an endpoint.
 type member struct {
 	weight float64
 	away   bool // in another region than we are
 
-	ailing    bool      // false if nothing of the following counts
-	faults    int       // in a row
-	slows     int       // answers in a row that took too long
-	ejections int       // in a row
-	out       time.Time // until when it is ejected, zero if it is not
-	slow      bool      // it is out because it is slow, and asked if nobody else is left
-	back      time.Time // when its slow start began, zero if it is over
-	since     time.Time // requests that began earlier tell nothing of its health
-	unproven  bool      // it is back because its time is up: one request at a time waits for its header
-	trying    bool      // there is that request
-	rest      time.Time // until when it wants no requests
+	ailing       bool      // false if no field of this paragraph needs a look
+	faults       int       // in a row
+	slows        int       // answers in a row that took too long
+	ejections    int       // in a row
+	ejectedUntil time.Time // until when it is ejected, zero if it is not
+	slow         bool      // it is ejected because it is slow, and still asked if nobody else is left
+	slowStartAt  time.Time // when its slow start began, zero if it is over
+	since        time.Time // requests that began earlier tell nothing of its health
+	unproven     bool      // it is back because its time is up: one request at a time waits for its header
+	onTrial      bool      // that request is under way
+	restUntil    time.Time // until when the server asked for no requests
 
-	turn      float64   // of the weighted round robin
-	latency   float64   // average in nanoseconds, zero if not known
-	latencyAt time.Time // when the average was taken
-	usual     float64   // latency in nanoseconds, zero if not known
-	usualAt   time.Time // when there was an answer last
-	timed     int       // answers
-	inFlight  int
-	unheard   int       // requests that began after since of which there is no outcome yet
-	heardAt   time.Time // when there was one last, or when unheard rose from zero
-	asked     int64
-	billed    int64
-	faulty    int64
-	checkups  checkups
+	credit     float64   // of the smooth weighted round robin
+	latency    float64   // peak-sensitive average in nanoseconds, zero if not known
+	latencyAt  time.Time // when the average was last updated
+	p90        float64   // 90th percentile of the latency in nanoseconds, zero if not known
+	answeredAt time.Time // when the p90 was last updated
+	timed      int       // answers that the p90 has seen
+	inFlight   int
+	unheard    int       // requests that began after since and have no outcome yet
+	heardAt    time.Time // when one had its outcome last, or when unheard rose from zero
+	asked      int64     // requests ever
+	billed     int64     // of those, the ones that may have been processed
+	faulty     int64     // of those, the ones that ended in a fault
+	probes     probeCount
 }
 
-// restAtMost bounds how long a server's wish for rest is heeded.
+// restAtMost bounds how long a Retry-After keeps an endpoint out of the choice.
 const restAtMost = 60 * time.Second
 
 // leastShare is what an endpoint gets at the beginning of its slow start.
@@ -111,7 +111,7 @@ func (r *rotation) availableLocked(now time.Time) uint64 {
 		if m.faults >= r.cfg.Ejection.Faults {
 			well--
 		}
-		if now.Before(m.rest) {
+		if now.Before(m.restUntil) {
 			resting |= 1 << i
 		}
 		m.ailing = !m.isFineLocked(now)
@@ -123,35 +123,35 @@ func (r *rotation) availableLocked(now time.Time) uint64 {
 }
 
 // failsLocked reports whether m is out because it fails.
-func (m *member) failsLocked() bool { return !m.out.IsZero() && !m.slow }
+func (m *member) failsLocked() bool { return !m.ejectedUntil.IsZero() && !m.slow }
 
 // isFineLocked reports whether there is nothing to say about m.
 func (m *member) isFineLocked(now time.Time) bool {
-	return m.faults == 0 && m.out.IsZero() && m.back.IsZero() && !m.unproven && !now.Before(m.rest)
+	return m.faults == 0 && m.ejectedUntil.IsZero() && m.slowStartAt.IsZero() && !m.unproven && !now.Before(m.restUntil)
 }
 
 // returnLocked takes m back into the rotation if its time is up, or nothing is ejected
 // any more. Until it has proven itself, one fault, and it is out again.
 func (m *member) returnLocked(now time.Time, e policy.Ejection) {
-	if e.Off && !m.out.IsZero() {
+	if e.Off && !m.ejectedUntil.IsZero() {
 		m.rejoinLocked(now, e)
 	}
-	if !m.out.IsZero() && !now.Before(m.out) {
+	if !m.ejectedUntil.IsZero() && !now.Before(m.ejectedUntil) {
 		wasSlow := m.slow
-		m.rejoinLocked(m.out, e)
+		m.rejoinLocked(m.ejectedUntil, e)
 		m.faults = e.Faults - 1
 		if wasSlow {
 			m.slows = e.Faults - 1
 		}
-		m.unproven, m.trying = true, false
+		m.unproven, m.onTrial = true, false
 	}
 }
 
 func (m *member) rejoinLocked(at time.Time, e policy.Ejection) {
-	m.out, m.slow, m.faults, m.slows = time.Time{}, false, 0, 0
+	m.ejectedUntil, m.slow, m.faults, m.slows = time.Time{}, false, 0, 0
 	m.startOverLocked(at)
 	if e.SlowStart > 0 {
-		m.back = at
+		m.slowStartAt = at
 	}
 }
 
@@ -169,7 +169,7 @@ func (r *rotation) preferredLocked(now time.Time, pool uint64) uint64 {
 		if !m.ailing {
 			continue
 		}
-		if m.unproven && m.trying || !m.back.IsZero() && r.cfg.Random() >= m.shareLocked(now, r.cfg.Ejection.SlowStart) {
+		if m.unproven && m.onTrial || !m.slowStartAt.IsZero() && r.cfg.Random() >= m.slowStartShareLocked(now, r.cfg.Ejection.SlowStart) {
 			warming |= 1 << i
 		}
 		if m.slow {
@@ -182,9 +182,9 @@ func (r *rotation) preferredLocked(now time.Time, pool uint64) uint64 {
 	return pool
 }
 
-// shareLocked returns how much of its usual traffic m gets in its slow start.
-func (m *member) shareLocked(now time.Time, slowStart time.Duration) float64 {
-	return max(leastShare, float64(now.Sub(m.back))/float64(slowStart))
+// slowStartShareLocked returns how much of its usual traffic m gets in its slow start.
+func (m *member) slowStartShareLocked(now time.Time, slowStart time.Duration) float64 {
+	return max(leastShare, float64(now.Sub(m.slowStartAt))/float64(slowStart))
 }
 
 func orElse(set, other uint64) uint64 {
@@ -206,7 +206,7 @@ func (r *rotation) begin(index int) (start time.Time) {
 func (m *member) beginLocked(now time.Time) {
 	m.inFlight++
 	m.asked++
-	m.trying = m.unproven
+	m.onTrial = m.unproven
 	if m.unheard++; m.unheard == 1 {
 		m.heardAt = now
 	}
@@ -225,12 +225,12 @@ func (r *rotation) answered(index int, start time.Time, v policy.Verdict, left b
 	}
 	m.heardAt = now
 	latency := float64(now.Sub(start))
-	hasty = left && v.Class == policy.TimedOut && latency < m.usual
+	hasty = left && v.Class == policy.TimedOut && latency < m.p90
 	if v.Class == policy.OK || v.Class == policy.TimedOut && !hasty {
 		m.measureLocked(now, latency)
 	}
 	if v.Class == policy.OK && !start.Before(m.since) {
-		m.trying = false // its body may be a stream of minutes
+		m.onTrial = false // its body may be a stream of minutes
 		r.timedLocked(now, m, latency)
 	}
 	if v.Executed != policy.NotExecuted && v.Class != policy.Refused {
@@ -246,7 +246,7 @@ func (r *rotation) isHasty(index int, waiting time.Time) bool {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return waiting.IsZero() || float64(now.Sub(waiting)) < r.members[index].usual
+	return waiting.IsZero() || float64(now.Sub(waiting)) < r.members[index].p90
 }
 
 // end says what became of a request to an endpoint.
@@ -257,7 +257,7 @@ func (r *rotation) end(to *endpoint, start time.Time, v policy.Verdict) {
 	m := r.members[to.index]
 	m.inFlight--
 	if !start.Before(m.since) {
-		m.trying = false
+		m.onTrial = false
 	}
 	switch effectOf(v, to.hasCredentials) {
 	case isFault:
@@ -266,8 +266,8 @@ func (r *rotation) end(to *endpoint, start time.Time, v policy.Verdict) {
 			r.faultLocked(now, m)
 		}
 	case wantsRest:
-		if until := now.Add(min(v.Wait, restAtMost)); until.After(m.rest) {
-			m.rest, m.ailing = until, true
+		if until := now.Add(min(v.Wait, restAtMost)); until.After(m.restUntil) {
+			m.restUntil, m.ailing = until, true
 		}
 	case isWell:
 		if !start.Before(m.since) {
@@ -299,7 +299,7 @@ func (r *rotation) mayEjectLocked(m *member, isOut func(*member) bool) bool {
 func (r *rotation) ejectLocked(now time.Time, m *member, slow bool) {
 	m.ailing = true
 	m.ejections++
-	m.out, m.back = now.Add(r.cfg.Ejection.ForEjection(m.ejections)), time.Time{}
+	m.ejectedUntil, m.slowStartAt = now.Add(r.cfg.Ejection.ForEjection(m.ejections)), time.Time{}
 	m.startOverLocked(now)
 	m.slow, m.unproven, m.slows = slow, false, 0
 }
@@ -311,12 +311,12 @@ func (m *member) startOverLocked(at time.Time) { m.since, m.unheard = at, 0 }
 func (m *member) wellLocked(now time.Time, e policy.Ejection) {
 	m.faults, m.unproven = 0, false
 	switch {
-	case !m.out.IsZero(): // it was asked because too few are well
+	case !m.ejectedUntil.IsZero(): // it was asked because too few are well
 		m.rejoinLocked(now, e)
-	case m.back.IsZero():
+	case m.slowStartAt.IsZero():
 		m.ejections = 0
-	case now.Sub(m.back) >= e.SlowStart:
-		m.back, m.ejections = time.Time{}, 0
+	case now.Sub(m.slowStartAt) >= e.SlowStart:
+		m.slowStartAt, m.ejections = time.Time{}, 0
 	}
 }
 
@@ -354,13 +354,13 @@ func effectOf(v policy.Verdict, ownCredentials bool) effect {
 	return isWell
 }
 
-// forgetting is the time in which what was measured loses most of its weight.
-const forgetting = 10 * time.Second
+// latencyDecay is the time in which what was measured loses most of its weight.
+const latencyDecay = 10 * time.Second
 
-// measureLocked adds a latency to the average: one above it takes its place, one
-// below it counts the more the longer ago the last one was.
+// measureLocked adds a latency to the average, a peak EWMA: a latency above the average
+// replaces it, one below counts the more the longer ago the last one was.
 func (m *member) measureLocked(now time.Time, latency float64) {
-	if keep := m.memoryLocked(now); latency >= m.latency*keep {
+	if keep := m.decayLocked(now); latency >= m.latency*keep {
 		m.latency = latency
 	} else {
 		m.latency = m.latency*keep + latency*(1-keep)
@@ -371,14 +371,14 @@ func (m *member) measureLocked(now time.Time, latency float64) {
 // latencyLocked returns how long an answer takes, as far as can be told now: the
 // average, or what those that are waited for take already.
 func (m *member) latencyLocked(now time.Time) float64 {
-	latency := m.latency * m.memoryLocked(now)
+	latency := m.latency * m.decayLocked(now)
 	if m.unheard > 0 {
 		latency = max(latency, float64(now.Sub(m.heardAt)))
 	}
 	return latency
 }
 
-// memoryLocked returns the weight of the average now.
-func (m *member) memoryLocked(now time.Time) float64 {
-	return math.Exp(-float64(max(0, now.Sub(m.latencyAt))) / float64(forgetting))
+// decayLocked returns the weight of the average now.
+func (m *member) decayLocked(now time.Time) float64 {
+	return math.Exp(-float64(max(0, now.Sub(m.latencyAt))) / float64(latencyDecay))
 }

@@ -43,15 +43,15 @@ func (f *Failover) State() []EndpointState {
 		m, e := r.members[i], f.endpoints[i]
 		m.returnLocked(now, r.cfg.Ejection)
 		states[i] = EndpointState{
-			Name: e.Name, Region: e.Region, Ejected: m.out, Slow: m.slow,
+			Name: e.Name, Region: e.Region, Ejected: m.ejectedUntil, Slow: m.slow,
 			InFlight: m.inFlight, Asked: m.asked, Billed: m.billed, Faults: m.faulty,
 			Spent: float64(m.billed) * e.Price,
 		}
 		if m.latency > 0 {
 			states[i].Latency = time.Duration(max(m.latency, m.latencyLocked(now)))
 		}
-		if now.Before(m.rest) {
-			states[i].Resting = m.rest
+		if now.Before(m.restUntil) {
+			states[i].Resting = m.restUntil
 		}
 	}
 	return states
