@@ -13,49 +13,53 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// A Failover sends each request to one of several endpoints, and to another one at
-// once if that fails in a way that the other may not, as far as the request may be
-// repeated (see [policy.Retry]), its body can be replayed and the budget has a
-// token. It never waits: that is for a retry layer around it, whose next attempt
-// goes to an endpoint that the call has not asked yet, or did not ask last. What is
-// asked here counts among that layer's attempts and draws on its budget.
+// A Failover sends each request to one of several endpoints. If that one fails and
+// another may do better, it asks another at once, provided that the request may be
+// repeated (see [policy.Retry]), that its body can be replayed, and that the budget
+// has a token. It never waits: that is for a retry layer around it, whose next attempt
+// goes to an endpoint that the call has not asked yet or, if there is none, did not
+// ask last. The requests made here count among that layer's attempts and draw on its
+// budget.
 //
-// A call asks each endpoint once at most before the retry layer comes in, and
-// leaves alone for good those that only another endpoint makes up for: wrong
-// credentials, a quota that is used up. An endpoint whose own layers refuse the
-// request, such as an open breaker, is passed over without a token. Of what the
-// endpoints of an attempt came to it hands on the last; but what may pass comes
-// before what only another endpoint makes up for, so that the retry layer goes on.
+// Within one attempt of the retry layer, each endpoint is asked once at most. One that
+// failed for a reason that stays, such as wrong credentials or a quota that is used up,
+// is not asked again in later attempts either, as long as there is another. One whose
+// own layers refuse the request, such as an open breaker, is passed over and costs no
+// token. If all have failed, the last outcome is handed on; but a failure that may pass
+// takes precedence over one that only another endpoint can make up for, so that the
+// retry layer goes on.
 //
-// The request goes as it is to the endpoint that the caller addressed: the one
-// whose base its URL begins with. For the others it is rewritten, and what is
-// secret by its name, header fields and query parameters (see [policy.IsSecret]),
-// is taken out, as is the URL's user; so it is after a redirect to another place
-// than the first request's. What stands in the path or in the body is not looked
-// at. If the URL belongs to no endpoint, it is taken for one below a base of its
-// own, and all are strangers to the caller's credentials; a redirect to such a URL
-// is followed to where it says, without them. So is any redirect to another place
-// than the first request's if an endpoint has no URL. An answer from an endpoint that
-// was not addressed sets no cookies if it is of another host, and its Location is
-// absolute.
+// Only the endpoint that the caller addressed, the one whose base its URL begins with,
+// gets the request as it is. For the others it is rewritten, without what is secret by
+// its name: header fields and query parameters (see [policy.IsSecret]), and the user in
+// the URL. Path and body are not searched for secrets. The same is left out after a
+// redirect to another scheme, host or port than the first request's.
+//
+// A URL that belongs to no endpoint counts as one below a base of its own, so no
+// endpoint gets the caller's credentials. A redirect to such a URL, or, if an endpoint
+// has no URL, to any other scheme, host or port, is followed to where it says, without
+// the credentials.
+//
+// An answer from an endpoint that was not addressed sets no cookies if it is of another
+// host, and its Location is absolute.
 //
 // One Failover is the health of its endpoints, shared by every transport that it
 // wraps. It is safe for concurrent use.
 type Failover struct {
-	cfg       policy.Failover
-	endpoints []*endpoint
-	rotation  *rotation
-	bucket    *policy.Bucket                  // for calls that no retry layer makes
-	limits    policy.Retry                    // of replays and of discarding
-	astray    Layer                           // around requests to no endpoint; may be nil
-	servers   map[string]*server              // of the endpoints that have one each, by name
-	common    [longestCommon + 1][]commonName // by their lengths
+	cfg        policy.Failover
+	endpoints  []*endpoint
+	rotation   *rotation
+	bucket     *policy.Bucket                  // for calls that no retry layer makes
+	limits     policy.Retry                    // of replays and of discarding
+	noEndpoint Layer                           // around requests to no endpoint; may be nil
+	servers    map[string]*server              // of the endpoints that have one each, by name
+	common     [longestCommon + 1][]commonName // by their lengths
 }
 
-// NewFailover returns a Failover. The layers that newLayer returns for the name of
-// an endpoint stand between the choice and the wire: a breaker, a limit, the record
-// of an attempt, its timeout. It is asked once for each; nil stands for none, as
-// does a nil Layer.
+// NewFailover returns a Failover. It calls newLayer once for each endpoint, with its
+// name: the layer stands between the choice and the wire, for example a breaker, a
+// limit, the record of an attempt and its timeout. A nil newLayer, or a nil Layer that
+// it returns, stands for none.
 //
 // It panics if the settings are not valid.
 func NewFailover(cfg policy.Failover, newLayer func(name string) Layer) *Failover {
@@ -86,7 +90,7 @@ func NewFailover(cfg policy.Failover, newLayer func(name string) Layer) *Failove
 
 // Wrap is a [Layer].
 func (f *Failover) Wrap(next http.RoundTripper) http.RoundTripper {
-	w := &failover{Failover: f, next: next, astray: Chain(next, f.astray)}
+	w := &failover{Failover: f, next: next, noEndpoint: Chain(next, f.noEndpoint)}
 	for _, e := range f.endpoints {
 		w.to = append(w.to, Chain(next, e.layer))
 	}
@@ -95,18 +99,18 @@ func (f *Failover) Wrap(next http.RoundTripper) http.RoundTripper {
 
 type failover struct {
 	*Failover
-	next   http.RoundTripper
-	to     []http.RoundTripper // next, inside the layers of each endpoint
-	astray http.RoundTripper   // next, inside those for requests to none
+	next       http.RoundTripper
+	to         []http.RoundTripper // next, inside the layers of each endpoint
+	noEndpoint http.RoundTripper   // next, inside those for requests to none
 }
 
 // CloseIdleConnections forwards to the transport below.
 func (f *failover) CloseIdleConnections() { body.CloseIdle(f.next) }
 
 func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
-	c := crossing{failover: f, origin: f.originOf(req)}
-	if c.origin.astray {
-		return body.Send(f.astray, f.stripped(req, new(detour)))
+	c := failoverCall{failover: f, addressee: f.addresseeOf(req)}
+	if c.addressee.noEndpoint {
+		return body.Send(f.noEndpoint, f.stripped(req, new(rewrittenAttempt)))
 	}
 	to, start := c.begin(req)
 	defer c.end()
@@ -128,31 +132,32 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// A crossing is a pass of a request through the layer.
-type crossing struct {
+// A failoverCall is one request on its way through the layer, with all that is asked
+// for it here.
+type failoverCall struct {
 	*failover
-	req     *http.Request // of the first attempt
-	origin  origin
-	key     string
-	lineage *lineage // nil if there is one endpoint and nothing to share
-	opened  bool     // the lineage, by us: there is no retry layer around
-	shared  bool     // with the lineage: the count of attempts
-	tried   *tried   // by the call; nil is none
-	sent    int      // requests
-	held    bool     // a token, for the next one
-	err     error    // the one that tells most
-	kept    spare    // the last answer that was dropped, or the last of those that may pass
-	mayPass struct { // what the same endpoint may do better at
-		kept    bool           // the kept answer is of that kind
-		err     error          // the last one of that kind, or nil
-		verdict policy.Verdict // the last one of that kind, if any
+	req       *http.Request // of the first attempt
+	addressee addressee
+	key       string
+	lineage   *lineage // nil if there is one endpoint and nothing to share
+	opened    bool     // we made the lineage: there is no retry layer around
+	shared    bool     // attempts count together with those of the lineage
+	tried     *tried   // endpoints; nil is none
+	sent      int      // requests so far
+	held      bool     // a token is reserved for the next request
+	err       error    // of all so far, the one that tells most
+	kept      spare    // the last answer that was dropped, or the last of those that may pass
+	mayPass   struct { // outcomes after which the same endpoint may do better: Again is Anywhere
+		kept    bool           // the kept answer is one of them
+		err     error          // the last error among them, or nil
+		verdict policy.Verdict // on the last one, zero if there was none
 	}
 	replay replay
 }
 
-// begin prepares the first attempt and returns the endpoint for it, which the
-// rotation takes for asked from start on.
-func (c *crossing) begin(req *http.Request) (to *endpoint, start time.Time) {
+// begin prepares the first attempt and returns the endpoint for it, which counts as
+// asked from start on.
+func (c *failoverCall) begin(req *http.Request) (to *endpoint, start time.Time) {
 	done := false
 	defer func() {
 		if !done { // a panic in Key
@@ -171,7 +176,7 @@ func (c *crossing) begin(req *http.Request) (to *endpoint, start time.Time) {
 }
 
 // prepare makes it possible to send the request more than once.
-func (c *crossing) prepare() {
+func (c *failoverCall) prepare() {
 	if c.lineage = lineageOf(c.req); c.lineage == nil {
 		c.lineage, c.opened = newLineage(c.req, c.bucket), true
 		c.req = &c.lineage.first
@@ -185,8 +190,8 @@ func (c *crossing) prepare() {
 	c.replay.begin(c.req, &c.limits)
 }
 
-// end frees what the crossing holds.
-func (c *crossing) end() {
+// end frees what the call holds.
+func (c *failoverCall) end() {
 	if c.held {
 		c.release()
 	}
@@ -196,17 +201,17 @@ func (c *crossing) end() {
 	c.replay.settle()
 }
 
-// ask sends req to an endpoint, as the rotation knows since start.
-func (c *crossing) ask(to *endpoint, req *http.Request, start time.Time) (*http.Response, policy.Verdict, error) {
-	var v *visit
-	var d *detour // nil if req goes as it is
+// ask sends req to an endpoint, which the rotation counts as asked since start.
+func (c *failoverCall) ask(to *endpoint, req *http.Request, start time.Time) (*http.Response, policy.Verdict, error) {
+	var v *failoverAttempt
+	var d *rewrittenAttempt // nil if req goes as it is
 	if c.isFor(to) && !to.rewrites {
-		v = new(visit)
+		v = new(failoverAttempt)
 	} else {
-		d = new(detour)
-		v = &d.visit
+		d = new(rewrittenAttempt)
+		v = &d.failoverAttempt
 	}
-	v.crossed, v.ctx, v.to, v.start = c.Failover, req.Context(), to, start
+	v.failover, v.ctx, v.to, v.start = c.Failover, req.Context(), to, start
 	var resp *http.Response
 	done := false
 	defer func() {
@@ -238,13 +243,13 @@ func (c *crossing) ask(to *endpoint, req *http.Request, start time.Time) (*http.
 	return resp, v.verdict, nil
 }
 
-// isFor reports whether the caller's credentials are for that endpoint.
-func (c *crossing) isFor(to *endpoint) bool {
-	return c.origin.own && to.index == c.origin.index
+// isFor reports whether the caller's credentials are meant for that endpoint.
+func (c *failoverCall) isFor(to *endpoint) bool {
+	return c.addressee.own && to.index == c.addressee.index
 }
 
-// send sends req to an endpoint, rewritten if it is a detour.
-func (c *crossing) send(to *endpoint, req *http.Request, d *detour) (*http.Response, error) {
+// send sends req to an endpoint: rewritten, in the memory of d, unless that is nil.
+func (c *failoverCall) send(to *endpoint, req *http.Request, d *rewrittenAttempt) (*http.Response, error) {
 	if d == nil {
 		return body.Send(c.to[to.index], req)
 	}
@@ -264,14 +269,14 @@ func (c *crossing) send(to *endpoint, req *http.Request, d *detour) (*http.Respo
 }
 
 // count takes note of a request that was sent.
-func (c *crossing) count() {
+func (c *failoverCall) count() {
 	c.sent++
 	c.held = false
 }
 
 // hold takes a token for the next request, which counts from now on: others of the
 // call may be under way beside it.
-func (c *crossing) hold(now time.Time) bool {
+func (c *failoverCall) hold(now time.Time) bool {
 	c.held = c.lineage.bucket.Reserve(now)
 	if c.held && c.shared {
 		c.lineage.extra.Add(1)
@@ -280,7 +285,7 @@ func (c *crossing) hold(now time.Time) bool {
 }
 
 // release gives back what hold took.
-func (c *crossing) release() {
+func (c *failoverCall) release() {
 	c.held = false
 	c.lineage.bucket.Refund()
 	if c.shared {
@@ -290,7 +295,7 @@ func (c *crossing) release() {
 
 // finish makes resp, which came from an endpoint, the answer to the caller's
 // request.
-func (c *crossing) finish(to *endpoint, resp *http.Response, v *visit) {
+func (c *failoverCall) finish(to *endpoint, resp *http.Response, v *failoverAttempt) {
 	if v.verdict.Class == policy.OK {
 		c.mark(to, resp)
 		if c.opened {
@@ -300,7 +305,7 @@ func (c *crossing) finish(to *endpoint, resp *http.Response, v *visit) {
 	}
 	var watcher body.Watcher = v
 	if _, limited := v.ctx.Deadline(); limited {
-		watcher = limitedVisit{v}
+		watcher = deadlineAttempt{v}
 	}
 	if c.opened && !c.lineage.roomTaken {
 		c.lineage.roomTaken = true
@@ -311,7 +316,7 @@ func (c *crossing) finish(to *endpoint, resp *http.Response, v *visit) {
 }
 
 // mark says where an answer came from, if that is not where it was to come from.
-func (c *crossing) mark(to *endpoint, resp *http.Response) {
+func (c *failoverCall) mark(to *endpoint, resp *http.Response) {
 	standIn := c.tried.askedOthers(to.index) || c.cfg.Strategy == policy.Ordered && to.index > 0
 	switch {
 	case standIn && to.index > 0:
@@ -329,7 +334,7 @@ func (c *crossing) mark(to *endpoint, resp *http.Response) {
 }
 
 // drop ends an answer, since another endpoint is asked, and keeps it.
-func (c *crossing) drop(resp *http.Response, v policy.Verdict) {
+func (c *failoverCall) drop(resp *http.Response, v policy.Verdict) {
 	mayPass := v.Again == policy.Anywhere
 	switch {
 	case mayPass:
@@ -344,11 +349,12 @@ func (c *crossing) drop(resp *http.Response, v policy.Verdict) {
 	}
 }
 
-// last returns what the crossing comes to, whose last outcome was v: that, or an
-// earlier answer if it is an error. But an answer that may pass comes before one that
-// only another endpoint makes up for, as a retry layer around goes on after that alone.
-// Of what may pass and is not handed on, it is told.
-func (c *crossing) last(resp *http.Response, err error, v policy.Verdict) (*http.Response, error) {
+// last returns what the call comes to, after a last outcome on which the verdict is v:
+// that outcome, or an earlier answer if it is an error. But an answer that may pass
+// (Again is Anywhere) takes precedence over one that only another endpoint can make up
+// for, since a retry layer around goes on after the former alone. If such an outcome
+// cannot be handed on, the retry layer is told of it through the lineage.
+func (c *failoverCall) last(resp *http.Response, err error, v policy.Verdict) (*http.Response, error) {
 	ctx := c.req.Context()
 	switch {
 	case err != nil:
@@ -372,7 +378,7 @@ func (c *crossing) last(resp *http.Response, err error, v policy.Verdict) (*http
 
 // failed keeps the error that says most: one from the wire, else the refusal that
 // ends soonest.
-func (c *crossing) failed(err error, v policy.Verdict) {
+func (c *failoverCall) failed(err error, v policy.Verdict) {
 	if v.Again == policy.Anywhere {
 		c.mayPass.err, c.mayPass.verdict = err, v
 	}
@@ -388,7 +394,7 @@ func (c *crossing) failed(err error, v policy.Verdict) {
 
 // another returns the endpoint to ask after one whose outcome was v, or nil. If
 // there is one, it has reserved a token and prepared the body.
-func (c *crossing) another(failed *endpoint, v policy.Verdict) *endpoint {
+func (c *failoverCall) another(failed *endpoint, v policy.Verdict) *endpoint {
 	if len(c.endpoints) == 1 {
 		return nil
 	}
@@ -411,8 +417,9 @@ func (c *crossing) another(failed *endpoint, v policy.Verdict) *endpoint {
 	return c.endpoints[next]
 }
 
-// enough reports whether the call was sent as often as may be without a wait.
-func (c *crossing) enough() bool {
+// enough reports whether the call was sent as often as it may be without a wait: once
+// for each endpoint, or once if an SDK above repeats it by itself.
+func (c *failoverCall) enough() bool {
 	if !c.shared {
 		return c.sent >= len(c.endpoints)
 	}
@@ -424,68 +431,68 @@ func (c *crossing) enough() bool {
 }
 
 // inTime reports whether the caller's deadline is still to come.
-func (c *crossing) inTime(now time.Time) bool {
+func (c *failoverCall) inTime(now time.Time) bool {
 	deadline, ok := c.req.Context().Deadline()
 	return !ok || now.Before(deadline)
 }
 
-// A visit is a request to an endpoint, until the body of the answer ends.
-type visit struct {
-	crossed *Failover
-	ctx     context.Context
-	to      *endpoint
-	start   time.Time
-	verdict policy.Verdict
-	heard   bool // the verdict
-	hasty   bool // the caller's time was up before the endpoint's was
-	paid    bool // into the budget
+// A failoverAttempt is a request to one endpoint, until the body of the answer ends.
+type failoverAttempt struct {
+	failover *Failover
+	ctx      context.Context
+	to       *endpoint
+	start    time.Time
+	verdict  policy.Verdict
+	heard    bool // the verdict
+	hasty    bool // the caller's time was up before the endpoint's was
+	paid     bool // into the budget
 
 	// waiting is since when a caller with a deadline waits for more of the body.
 	waiting time.Time
 }
 
-// A detour is a visit with memory for a request of our own, and for its URL.
-type detour struct {
-	visit
+// A rewrittenAttempt is an attempt with memory for a request of our own and its URL.
+type rewrittenAttempt struct {
+	failoverAttempt
 	req http.Request
 	url url.URL
 }
 
 // judge takes note of the outcome, as far as the header tells.
-func (v *visit) judge(verdict policy.Verdict) {
+func (v *failoverAttempt) judge(verdict policy.Verdict) {
 	v.verdict, v.heard = verdict, true
-	v.hasty = v.crossed.rotation.answered(v.to.index, v.start, verdict, v.ctx.Err() != nil)
+	v.hasty = v.failover.rotation.answered(v.to.index, v.start, verdict, v.ctx.Err() != nil)
 }
 
 // BodyEnd implements [body.Watcher].
-func (v *visit) BodyEnd(err error) error {
+func (v *failoverAttempt) BodyEnd(err error) error {
 	verdict := telemetry.JudgeBody(v.ctx, v.verdict, err)
 	if v.paid && verdict.Class != policy.OK {
-		v.crossed.bucket.Withdraw()
+		v.failover.bucket.Withdraw()
 	}
 	if broken(err) && verdict.Class == policy.TimedOut && v.ctx.Err() != nil {
-		v.hasty = v.crossed.rotation.isHasty(v.to.index, v.waiting)
+		v.hasty = v.failover.rotation.isHasty(v.to.index, v.waiting)
 	}
 	v.end(verdict)
 	return err
 }
 
-// A limitedVisit is that of a caller with a deadline, who also waits for each part
-// of the body.
-type limitedVisit struct{ *visit }
+// A deadlineAttempt is the attempt of a caller with a deadline, who also waits for each
+// part of the body.
+type deadlineAttempt struct{ *failoverAttempt }
 
 // BodyRead implements [body.Pacer].
-func (v limitedVisit) BodyRead(now time.Time) { v.waiting = now }
+func (v deadlineAttempt) BodyRead(now time.Time) { v.waiting = now }
 
 // BodyGot implements [body.Pacer].
-func (v limitedVisit) BodyGot() {}
+func (v deadlineAttempt) BodyGot() {}
 
-func (v *visit) end(verdict policy.Verdict) {
+func (v *failoverAttempt) end(verdict policy.Verdict) {
 	if !v.heard { // after a panic
 		v.judge(verdict)
 	}
 	if v.hasty {
 		verdict = policy.Verdict{Class: policy.Canceled}
 	}
-	v.crossed.rotation.end(v.to, v.start, verdict)
+	v.failover.rotation.end(v.to, v.start, verdict)
 }

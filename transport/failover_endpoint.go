@@ -94,22 +94,22 @@ func portOf(u *url.URL) string {
 	return "80"
 }
 
-// An origin says where a request is from: which endpoint it is addressed to, and
-// whether what it carries is meant for that.
-type origin struct {
-	index  int  // of the endpoint, -1 if it is none
-	own    bool // its credentials are for that endpoint
-	astray bool // it was redirected to no endpoint
+// An addressee is the endpoint that the caller addressed a request to, and whether the
+// credentials in the request are meant for it.
+type addressee struct {
+	index      int  // of the endpoint, -1 if it is none
+	own        bool // its credentials are for that endpoint
+	noEndpoint bool // it was redirected to no endpoint
 }
 
-// originOf returns where req is from. A client that follows a redirect gives the
-// new request the credentials of the first one, as far as it does not know them
-// for such. An endpoint without a URL is where the caller addressed the first one to:
-// wherever else a server sends it, the credentials of that endpoint would go along.
-func (f *Failover) originOf(req *http.Request) origin {
+// addresseeOf returns whom req is addressed to. A client that follows a redirect copies
+// credentials that it does not know for such, x-api-key say, into the new request. An
+// endpoint without a URL is wherever the first request was addressed to: after a redirect
+// to anywhere else, the credentials of that endpoint would go along.
+func (f *Failover) addresseeOf(req *http.Request) addressee {
 	index := f.addressed(req.URL)
 	if req.Response == nil {
-		return origin{index: index, own: index >= 0}
+		return addressee{index: index, own: index >= 0}
 	}
 	first := req
 	for range 100 { // of a circle that nobody should make
@@ -123,7 +123,7 @@ func (f *Failover) originOf(req *http.Request) origin {
 		index = -1
 	}
 	own := index >= 0 && stayed && f.addressed(first.URL) == index
-	return origin{index: index, own: own, astray: index < 0}
+	return addressee{index: index, own: own, noEndpoint: index < 0}
 }
 
 // addressed returns the index of the endpoint to which u belongs, the one with the
@@ -143,8 +143,9 @@ func (f *Failover) addressed(u *url.URL) int {
 	return best
 }
 
-// rewrite returns req as it is sent to an endpoint on a detour.
-func (c *crossing) rewrite(req *http.Request, to *endpoint, d *detour) (*http.Request, error) {
+// rewrite returns req as an endpoint gets it that req is not addressed to, or that has
+// fields, a token or bodies of its own.
+func (c *failoverCall) rewrite(req *http.Request, to *endpoint, d *rewrittenAttempt) (*http.Request, error) {
 	var out *http.Request
 	if c.isFor(to) {
 		out = d.copy(req)
@@ -157,7 +158,7 @@ func (c *crossing) rewrite(req *http.Request, to *endpoint, d *detour) (*http.Re
 }
 
 // copy returns a copy of req with a URL of its own.
-func (d *detour) copy(req *http.Request) *http.Request {
+func (d *rewrittenAttempt) copy(req *http.Request) *http.Request {
 	d.req = *req.WithContext(req.Context()) // a copy that is inlined, and so not made twice
 	d.url = *req.URL
 	d.req.URL = &d.url
@@ -166,7 +167,7 @@ func (d *detour) copy(req *http.Request) *http.Request {
 
 // stripped returns a copy of req without what is meant only for the endpoint that
 // the caller addressed.
-func (f *Failover) stripped(req *http.Request, d *detour) *http.Request {
+func (f *Failover) stripped(req *http.Request, d *rewrittenAttempt) *http.Request {
 	out := d.copy(req)
 	out.Header = f.publicOf(req.Header)
 	for name := range req.Trailer {
@@ -255,14 +256,14 @@ func filterQuery(query string, keep func(name string) bool) string {
 }
 
 // relocate gives out, which is ours, the URL that it has at an endpoint.
-func (c *crossing) relocate(out *http.Request, to *endpoint) {
+func (c *failoverCall) relocate(out *http.Request, to *endpoint) {
 	if to.base == nil && to.Path == nil {
 		return
 	}
 	u := out.URL
 	var from *endpoint
-	if c.origin.index >= 0 && c.endpoints[c.origin.index].base != nil {
-		from = c.endpoints[c.origin.index]
+	if c.addressee.index >= 0 && c.endpoints[c.addressee.index].base != nil {
+		from = c.endpoints[c.addressee.index]
 	} else { // an address of its own
 		from = &endpoint{base: &url.URL{Scheme: u.Scheme, Host: u.Host}}
 	}
@@ -333,9 +334,9 @@ func (e *endpoint) prepare(out *http.Request) error {
 
 // adopt makes resp, which answers out, fit for a caller who addressed another
 // endpoint.
-func (c *crossing) adopt(to *endpoint, out *http.Request, resp *http.Response) {
+func (c *failoverCall) adopt(to *endpoint, out *http.Request, resp *http.Response) {
 	resp.Request = c.req // it has the trail, and none of the endpoint's credentials
-	if c.origin.own && to.index == c.origin.index || resp.Header == nil {
+	if c.addressee.own && to.index == c.addressee.index || resp.Header == nil {
 		return
 	}
 	if out.URL.Host != c.req.URL.Host {

@@ -42,7 +42,7 @@ func (e *endpoint) translateRequest(out *http.Request) error {
 
 // translate gives resp, a good answer of the endpoint, the body that the caller
 // understands. If that fails, resp is closed, and the verdict is on that.
-func (v *visit) translate(resp *http.Response) error {
+func (v *failoverAttempt) translate(resp *http.Response) error {
 	if !isTranslated(resp) {
 		return nil
 	}

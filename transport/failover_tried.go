@@ -10,12 +10,12 @@ import (
 // tried is what a call knows about the endpoints of one failover that it has
 // asked, by their index. All methods work on a nil one, which knows nothing.
 type tried struct {
-	of    *Failover
-	next  *tried // of other failovers that the call passes
-	asked atomic.Uint64
-	spent atomic.Uint64 // those that the call need not ask again
-	last  atomic.Uint64
-	class atomic.Uint32 // what the last one ended in
+	of       *Failover
+	next     *tried // of other failovers that the call passes
+	asked    atomic.Uint64
+	ruledOut atomic.Uint64 // those that the call need not ask again
+	last     atomic.Uint64
+	class    atomic.Uint32 // what the last one ended in
 }
 
 // add takes note of an endpoint whose outcome was v.
@@ -25,7 +25,7 @@ func (t *tried) add(index int, v policy.Verdict) {
 	t.last.Store(bit)
 	t.class.Store(uint32(v.Class))
 	if v.Again == policy.Elsewhere && v.Class != policy.Refused {
-		t.spent.Or(bit)
+		t.ruledOut.Or(bit)
 	}
 }
 
@@ -53,7 +53,7 @@ func (t *tried) from(pool, all uint64, fresh bool) uint64 {
 	if rest != 0 || !fresh {
 		return rest
 	}
-	spent, last := t.spent.Load(), t.last.Load()
+	spent, last := t.ruledOut.Load(), t.last.Load()
 	for _, rest := range [...]uint64{pool &^ spent &^ last, pool &^ spent, all &^ spent} {
 		if rest != 0 {
 			return rest

@@ -74,7 +74,7 @@ func (f *failover) inherit(from *failover) {
 	f.rotation.inherit(from.rotation)
 	f.bucket = from.bucket
 	f.bucket.Change(f.cfg.Budget, time.Now())
-	inherit(f.astray, from.astray)
+	inherit(f.noEndpoint, from.noEndpoint)
 	for i, e := range f.endpoints {
 		for j, known := range from.endpoints {
 			if e.Name != known.Name {

@@ -265,7 +265,7 @@ func toEndpoints(s policy.Stack) Layer {
 			servers[name] = newServer(own, nil)
 			return join(servers[name].Wrap, onTheWire(own, attempt))
 		})
-		f.astray, f.servers = toHosts(s, observed(s)), servers
+		f.noEndpoint, f.servers = toHosts(s, observed(s)), servers
 		return f.Wrap(next)
 	}
 }
