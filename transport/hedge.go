@@ -19,8 +19,8 @@ import (
 //
 // A failure never wins while another request of the call may still be answered. It
 // starts the next hedge at once, unless the server is busy or asked for a wait, or
-// one of our own layers said no. Who is wrong is told so at once: an answer that
-// asking again would not change, such as a 404, ends the call, too.
+// one of our own layers said no. An answer that asking again would not change, such as
+// a 404, ends the call at once, too.
 //
 // A request that lost may go on for [policy.Hedge.DrainTime], so that its
 // connection can be used again if it is answered by then, and is cancelled after
@@ -33,10 +33,10 @@ import (
 // One Hedge knows how long the requests of one kind take, and is shared by every
 // transport it wraps. It is safe for concurrent use.
 type Hedge struct {
-	cfg   policy.Hedge
-	times *latencies
-	leash *leash
-	spent *policy.Bucket // shared with other layers, or one that is never empty
+	cfg       policy.Hedge
+	times     *latencies
+	allowance *hedgeAllowance
+	bucket    *policy.Bucket // shared with other layers, or one that is never empty
 }
 
 // NewHedge returns a Hedge that knows nothing yet. It panics if the settings are
@@ -44,22 +44,22 @@ type Hedge struct {
 func NewHedge(cfg policy.Hedge) *Hedge {
 	must(cfg.Validate())
 	cfg = cfg.WithDefaults()
-	h := &Hedge{cfg: cfg, times: newLatencies(cfg.Quantile), leash: &leash{ratio: cfg.Ratio}, spent: cfg.Bucket}
-	if h.spent == nil {
-		h.spent = policy.NewBucket(policy.Budget{Off: true})
+	h := &Hedge{cfg: cfg, times: newLatencies(cfg.Quantile), allowance: &hedgeAllowance{ratio: cfg.Ratio}, bucket: cfg.Bucket}
+	if h.bucket == nil {
+		h.bucket = policy.NewBucket(policy.Budget{Off: true})
 	}
 	return h
 }
 
 // With returns a Hedge of other settings that knows what this one does: how long
 // requests take, and what hedges were paid for. From now on what both count counts
-// by the new settings; the earlier Hedge is to be used no more. It panics if the
+// by the new settings; the earlier Hedge must no longer be used. It panics if the
 // settings are not valid.
 func (h *Hedge) With(cfg policy.Hedge) *Hedge {
 	other := NewHedge(cfg)
-	other.times, other.leash = h.times, h.leash
+	other.times, other.allowance = h.times, h.allowance
 	other.times.change(other.cfg.Quantile)
-	other.leash.change(other.cfg.Ratio)
+	other.allowance.change(other.cfg.Ratio)
 	return other
 }
 
@@ -91,19 +91,20 @@ func (h *hedge) CloseIdleConnections() { body.CloseIdle(h.next) }
 func (h *hedge) RoundTrip(req *http.Request) (*http.Response, error) {
 	var content snapshot
 	if !h.mayHedge(req) || hasBody(req) && !content.take(req.Body) {
-		return body.Send(h.next, h.keyed(req))
+		return body.Send(h.next, h.withIdempotencyKey(req))
 	}
 	delay := h.Delay()
-	if delay == 0 || !h.leash.slack() || hedgedAbove(h, req) {
-		return h.alone(h.keyed(req))
+	if delay == 0 || !h.allowance.affordable() || hedgedAbove(h, req) {
+		return h.alone(h.withIdempotencyKey(req))
 	}
 	c := h.begin(req, content)
 	defer c.end()
 	return c.race(delay)
 }
 
-// keyed returns req, or a copy that has the key which it is to have.
-func (h *hedge) keyed(req *http.Request) *http.Request {
+// withIdempotencyKey returns req, or a copy with a key if the settings want one and it has
+// none.
+func (h *hedge) withIdempotencyKey(req *http.Request) *http.Request {
 	if !h.cfg.IdempotencyKey || isIdempotent(req.Method) || hasIdempotencyKey(req) {
 		return req
 	}
@@ -134,27 +135,27 @@ func (h *hedge) alone(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// learn takes what a call came to that nothing was hedged in.
+// learn takes the outcome of a call that was not hedged.
 func (h *hedge) learn(req *http.Request, resp *http.Response, v policy.Verdict, took time.Duration) {
 	if v.Class == policy.OK {
 		h.times.add(took)
-		h.leash.paid()
-		body.Watch(resp, answered{h.leash, req.Context()})
+		h.allowance.earn()
+		body.Watch(resp, answered{h.allowance, req.Context()})
 	} else if strains(v.Class) && !telemetry.CallerLeft(req.Context()) {
-		h.leash.strained()
+		h.allowance.strain()
 	}
 }
 
 // answered watches the body of a good answer.
 type answered struct {
-	leash *leash
-	ctx   context.Context
+	allowance *hedgeAllowance
+	ctx       context.Context
 }
 
 // BodyEnd implements [body.Watcher].
 func (a answered) BodyEnd(err error) error {
 	if broken(err) && !telemetry.CallerLeft(a.ctx) {
-		a.leash.strained()
+		a.allowance.strain()
 	}
 	return err
 }

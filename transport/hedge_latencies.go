@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// latencies is a live quantile of times: a histogram in steps of an eighth of a
-// power of two, so that it is right to 9 %, whose counts are halved whenever it is
-// full, so that it forgets.
+// latencies is a running quantile of latencies: a histogram whose buckets, called steps,
+// are an eighth of a power of two wide, so that it is right to 9 %. Its counts are
+// halved whenever it is full, so that it forgets.
 type latencies struct {
 	mu       sync.Mutex
 	quantile float64 // guarded by mu, as all below
@@ -65,10 +65,9 @@ func (l *latencies) halveLocked() {
 	}
 }
 
-// quantileLocked returns the upper end of the step in which the quantile lies. It
-// is the lesser of the quantiles that what was seen leaves open: where one in
-// twenty is a straggler, a few more or less must not make a straggler's time the
-// measure.
+// quantileLocked returns the upper end of the step in which the quantile lies, taken one
+// standard deviation of the binomial distribution low: where one in twenty is a
+// straggler, a few more or less by chance must not make a straggler's time the quantile.
 func (l *latencies) quantileLocked() time.Duration {
 	n := float64(l.total)
 	rank := n*l.quantile - math.Sqrt(n*l.quantile*(1-l.quantile))

@@ -25,11 +25,11 @@ type race struct {
 	lineage   *lineage
 	outermost bool  // the lineage begins here
 	shared    bool  // with the other layers of the lineage: the count of requests
-	repeats   int64 // that count beyond the first, as far as known here
+	repeats   int64 // requests beyond the first in that count, but for what layers inside added since
 
 	start    time.Time
 	delay    time.Duration // before the next request
-	timer    *time.Timer   // for that, or for the last words
+	timer    *time.Timer   // for that, or for leaveGrace
 	runners  []*runner     // those that were started, the first request first
 	pending  int
 	outcomes chan outcome
@@ -38,14 +38,14 @@ type race struct {
 	barred   bool // no more hedges: somebody said so, or the caller has left
 	left     bool // the caller has
 
-	kept chan spare // gets the last answer that was a failure, nil if there was none
-	err  error      // the first error
-	paid bool       // into the shared budget
+	kept      chan spare // gets the last answer that was a failure, nil if there was none
+	err       error      // the first error
+	deposited bool       // into the shared budget
 }
 
 // A runner is one request of a race.
 type runner struct {
-	*strand
+	*hedgeContext
 	number int // the first request is 0
 	branch *telemetry.Branch
 	done   bool // its outcome was taken
@@ -66,7 +66,7 @@ type outcome struct {
 func (h *hedge) begin(req *http.Request, content snapshot) *race {
 	c := &race{hedge: h, caller: req.Context(), start: time.Now(), body: content}
 	if c.lineage = lineageOf(req); c.lineage == nil {
-		c.lineage, c.outermost = newLineage(req, h.spent), true
+		c.lineage, c.outermost = newLineage(req, h.bucket), true
 		c.lineage.hedging.Store(h)
 		c.ctx, c.req = c.lineage, &c.lineage.first
 	} else {
@@ -86,8 +86,9 @@ func (h *hedge) begin(req *http.Request, content snapshot) *race {
 	return c
 }
 
-// lastWords is how long a caller who leaves waits for what his requests come to.
-const lastWords = time.Millisecond
+// leaveGrace is how long a call whose caller has left waits for the outcomes that are
+// about to come, so that they are not lost.
+const leaveGrace = time.Millisecond
 
 // race runs the call.
 func (c *race) race(delay time.Duration) (*http.Response, error) {
@@ -110,24 +111,24 @@ func (c *race) race(delay time.Duration) (*http.Response, error) {
 			}
 		case <-gone:
 			gone, c.left, c.barred = nil, true, true
-			c.timer.Reset(lastWords)
+			c.timer.Reset(leaveGrace)
 		}
 	}
 }
 
 // reserve takes what a hedge costs, if there may be one.
 func (c *race) reserve() bool {
-	if c.barred || c.caller.Err() != nil || len(c.runners) > c.cfg.Max || c.repeatedBelow() || !c.leash.take() {
+	if c.barred || c.caller.Err() != nil || len(c.runners) > c.cfg.Max || c.repeatedBelow() || !c.allowance.take() {
 		return false
 	}
 	now := time.Now()
-	if !c.spent.Reserve(now) {
-		c.leash.giveBack()
+	if !c.bucket.Reserve(now) {
+		c.allowance.giveBack()
 		return false
 	}
-	if c.lineage.bucket != c.spent && !c.lineage.bucket.Reserve(now) {
-		c.spent.Refund()
-		c.leash.giveBack()
+	if c.lineage.bucket != c.bucket && !c.lineage.bucket.Reserve(now) {
+		c.bucket.Refund()
+		c.allowance.giveBack()
 		return false
 	}
 	if c.shared {
@@ -147,7 +148,7 @@ func (c *race) run() {
 		ctx = policy.WithCall(ctx, call)
 	}
 	ctx, r.branch = telemetry.NewBranch(ctx, r.number > 0)
-	r.strand = newStrand(c.caller, ctx)
+	r.hedgeContext = newHedgeContext(c.caller, ctx)
 	req := c.req.WithContext(r)
 	if c.body.taken() {
 		req.Body = c.body.open()
@@ -203,7 +204,7 @@ func (c *race) take(o outcome) (*http.Response, error, bool) {
 		return o.resp, nil, true
 	}
 	if strains(o.verdict.Class) && !telemetry.CallerLeft(c.caller) {
-		c.leash.strained()
+		c.allowance.strain()
 	}
 	c.barred = c.barred || isBusy(o.verdict.Class) || o.verdict.Wait > 0
 	hedged := o.verdict.Again == policy.Anywhere && c.reserve()
@@ -280,7 +281,7 @@ func (c *race) won(o outcome) {
 		c.times.add(took) // or more, but that is all the same above the delay
 	}
 	if o.verdict.Class == policy.OK {
-		c.leash.paid()
+		c.allowance.earn()
 		c.deposit()
 	}
 	c.judge(o.number > 0)
@@ -290,19 +291,19 @@ func (c *race) won(o outcome) {
 // judge takes note of what the hedges were good for, if there were any.
 func (c *race) judge(won bool) {
 	if hedges := len(c.runners) - 1; hedges > 0 {
-		c.leash.judge(hedges, won)
+		c.allowance.judge(hedges, won)
 	}
 }
 
 // deposit pays into the shared budget, unless an outer layer does.
 func (c *race) deposit() {
-	if c.outermost || c.spent != c.lineage.bucket {
-		c.spent.Deposit()
-		c.paid = true
+	if c.outermost || c.bucket != c.lineage.bucket {
+		c.bucket.Deposit()
+		c.deposited = true
 	}
 }
 
-// hand gives the caller a runner's answer, which the strand lasts for.
+// hand gives the caller a runner's answer, whose context lasts until the end of its body.
 func (r *runner) hand(c *race, resp *http.Response) {
 	r.branch.Chosen(c.caller)
 	body.Watch(resp, &handed{runner: r, race: c})
@@ -325,16 +326,16 @@ func (h *handed) BodyEnd(err error) error {
 
 // broke takes back what the answer that the caller has got paid for.
 func (c *race) broke() {
-	if c.paid {
-		c.spent.Withdraw()
+	if c.deposited {
+		c.bucket.Withdraw()
 	}
 	if !telemetry.CallerLeft(c.caller) {
-		c.leash.strained()
+		c.allowance.strain()
 	}
 }
 
 // lost ends a race that nobody won: with the last outcome, if that is an answer,
-// else with an earlier one, else with the first error. Whose context has ended
+// else with an earlier one, else with the first error. A caller whose context has ended
 // meanwhile gets the last error, which says so.
 func (c *race) lost(o outcome) (*http.Response, error) {
 	c.judge(false)
@@ -353,13 +354,13 @@ func (c *race) lost(o outcome) (*http.Response, error) {
 func (c *race) leave() (*http.Response, error) {
 	c.judge(false)
 	if !telemetry.CallerLeft(c.caller) {
-		c.leash.strained()
+		c.allowance.strain()
 	}
 	return lastAnswer(c.caller, nil, context.Cause(c.caller), c.spare())
 }
 
-// came returns what a hedge came to.
-func (r *runner) came() string {
+// result returns what became of a hedge, as telemetry names it.
+func (r *runner) result() string {
 	switch {
 	case r.won:
 		return telemetry.HedgeWon
@@ -378,7 +379,7 @@ func (c *race) end() {
 	}
 	for _, r := range c.runners {
 		if r.number > 0 {
-			telemetry.FromContext(c.caller).Hedged(c.caller, r.came())
+			telemetry.FromContext(c.caller).Hedged(c.caller, r.result())
 		}
 		switch {
 		case r.won:

@@ -1,0 +1,56 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// errLost is why a request that lost to another of its call is cancelled.
+var errLost = errors.New("transport: another request of the call was answered first")
+
+// A hedgeContext is the context of one of the requests of a call that go side by side.
+// It ends with the caller's, but no longer follows that once the request has lost: the
+// caller may cancel his as soon as he has his answer, and the loser's connection need
+// not be closed for that.
+type hedgeContext struct {
+	context.Context // its own
+	caller          context.Context
+	cancel          context.CancelCauseFunc
+	unfollow        func() bool
+	late            atomic.Bool // it ended because the caller's time is up
+}
+
+// newHedgeContext returns a context with the values of ctx, which is derived from caller.
+func newHedgeContext(caller, ctx context.Context) *hedgeContext {
+	c := &hedgeContext{caller: caller}
+	c.Context, c.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	c.unfollow = context.AfterFunc(caller, c.follow)
+	return c
+}
+
+// follow ends the context as the caller's has ended.
+func (c *hedgeContext) follow() {
+	c.late.Store(errors.Is(c.caller.Err(), context.DeadlineExceeded))
+	c.cancel(context.Cause(c.caller))
+}
+
+// end frees what the context holds.
+func (c *hedgeContext) end(cause error) {
+	c.unfollow()
+	c.cancel(cause)
+}
+
+// Deadline returns the caller's.
+func (c *hedgeContext) Deadline() (deadline time.Time, ok bool) { return c.caller.Deadline() }
+
+// Err is [context.DeadlineExceeded] if the caller's time was up, which the context inside,
+// ended by its cancel func, would not say.
+func (c *hedgeContext) Err() error {
+	err := c.Context.Err()
+	if err != nil && c.late.Load() {
+		return context.DeadlineExceeded
+	}
+	return err
+}
