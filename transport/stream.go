@@ -48,7 +48,7 @@ func (s *streams) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || !isReadable(resp) || req.Method == http.MethodHead {
 		return resp, err
 	}
-	b := &streamBody{story: s.newStory(req)}
+	b := &streamBody{state: s.newState(req)}
 	if s.cfg.HoldBytes > 0 {
 		b.broken = s.hold(req, resp)
 	}
@@ -98,13 +98,13 @@ func (s *streams) hold(req *http.Request, resp *http.Response) error {
 			_ = resp.Body.Close()
 		}
 	}()
-	seen, ahead := 0, s.newStory(req)
+	seen, ahead := 0, s.newState(req)
 	start, err := body.PeekUntil(req.Context(), resp, int(s.cfg.HoldBytes), s.cfg.HoldTime, func(start []byte) bool {
 		ahead.read(start[seen:])
 		seen = len(start)
 		return ahead.settled()
 	})
-	told := s.newStory(req) // the other one may be read on
+	told := s.newState(req) // the other one may be read on
 	told.read(start)
 	if err != nil {
 		err = told.end(err)
@@ -121,7 +121,7 @@ func (s *streams) hold(req *http.Request, resp *http.Response) error {
 // A streamBody is the body of a stream, which it follows as it is read.
 type streamBody struct {
 	rc     io.ReadCloser
-	story  *story
+	state  *streamState
 	broken error // what was found before anything was handed on, or nil
 	err    error // what the body has ended in, or nil
 }
@@ -131,9 +131,9 @@ func (b *streamBody) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	n, err := b.rc.Read(p)
-	b.story.read(p[:n])
+	b.state.read(p[:n])
 	if err != nil {
-		b.err = b.story.end(err)
+		b.err = b.state.end(err)
 	}
 	return n, b.err
 }
@@ -146,7 +146,7 @@ func (b *streamBody) Broken() error { return b.broken }
 // BodyEnd implements [body.Watcher]. Clients leave a stream after an error event,
 // which does not make it a good one.
 func (b *streamBody) BodyEnd(err error) error {
-	if failure := b.story.failure.Load(); failure != nil && !broken(err) {
+	if failure := b.state.failure.Load(); failure != nil && !broken(err) {
 		return failure
 	}
 	return err

@@ -9,24 +9,24 @@ import (
 // maxEvent is how much of an event, and of a line in it, is looked at, in bytes.
 const maxEvent = 64 << 10
 
-// events takes a stream of server-sent events apart, by section 9.2.6 of the HTML
-// standard, whatever the pieces are in which it comes. Its zero value is at the
-// start of a stream. Of the fields it keeps the name and the data.
-type events struct {
-	line    []byte // which has begun, without its end
-	begun   bool   // there was a line
-	afterCR bool   // a line feed now belongs to the line end before
+// An sseParser parses a stream of server-sent events by section 9.2.6 of the HTML
+// standard, in whatever pieces it comes. Its zero value is at the start of a stream.
+// Of the fields it keeps event and data; id and retry are passed over.
+type sseParser struct {
+	line    []byte // the start of a line whose end is still to come
+	begun   bool   // there was a line, so no byte order mark can follow
+	afterCR bool   // the last byte was a CR: a LF now belongs to the same line end
 
-	name     string
+	name     string // of the event under way, like the next three
 	data     []byte
 	hasData  bool
-	tooLong  bool   // of the event some is missing
-	lastName string // of all events, to have it but once
+	tooLong  bool   // more than maxEvent came: some of the event is missing
+	lastName string // of any event, kept so that a name that recurs is not allocated again
 }
 
-// read goes on with p, and tells of each event that ends in it. Its data is valid
-// until tell returns.
-func (e *events) read(p []byte, tell func(policy.Event)) {
+// read parses p and calls emit with each event that ends in it. The event's data is
+// valid until emit returns.
+func (e *sseParser) read(p []byte, emit func(policy.Event)) {
 	for len(p) > 0 {
 		if e.afterCR {
 			e.afterCR = false
@@ -37,15 +37,15 @@ func (e *events) read(p []byte, tell func(policy.Event)) {
 		}
 		end := lineEnd(p)
 		if end < 0 {
-			e.line = e.add(e.line, p)
+			e.line = e.appendCapped(e.line, p)
 			return
 		}
 		e.afterCR = p[end] == '\r'
 		if line := p[:end]; len(e.line) == 0 && len(line) <= maxEvent {
-			e.take(line, tell)
+			e.takeLine(line, emit)
 		} else {
-			e.line = e.add(e.line, line)
-			e.take(e.line, tell)
+			e.line = e.appendCapped(e.line, line)
+			e.takeLine(e.line, emit)
 			e.line = e.line[:0]
 		}
 		p = p[end+1:]
@@ -64,23 +64,23 @@ func lineEnd(p []byte) int {
 	return lf
 }
 
-// add returns dst with as much of more as there is room for.
-func (e *events) add(dst, more []byte) []byte {
+// appendCapped appends as much of more to dst as maxEvent allows.
+func (e *sseParser) appendCapped(dst, more []byte) []byte {
 	if room := maxEvent - len(dst); len(more) > room {
 		e.tooLong, more = true, more[:room]
 	}
 	return append(dst, more...)
 }
 
-// take goes on with a line.
-func (e *events) take(line []byte, tell func(policy.Event)) {
+// takeLine handles a whole line, given without its end.
+func (e *sseParser) takeLine(line []byte, emit func(policy.Event)) {
 	if !e.begun {
 		e.begun = true
 		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
 	if len(line) == 0 {
 		if e.hasData {
-			tell(policy.Event{Name: e.name, Data: e.data})
+			emit(policy.Event{Name: e.name, Data: e.data})
 		}
 		e.name, e.data, e.hasData, e.tooLong = "", e.data[:0], false, false
 		return
@@ -95,18 +95,18 @@ func (e *events) take(line []byte, tell func(policy.Event)) {
 		e.name = e.lastName
 	case "data":
 		if e.hasData {
-			e.data = e.add(e.data, lineFeed)
+			e.data = e.appendCapped(e.data, lineFeed)
 		}
-		e.data, e.hasData = e.add(e.data, value), true
+		e.data, e.hasData = e.appendCapped(e.data, value), true
 	}
 }
 
 var byteOrderMark, colon, space, lineFeed = []byte("\ufeff"), []byte(":"), []byte(" "), []byte("\n")
 
 // rest ends the stream. It returns the event that has begun, if it has data.
-func (e *events) rest() (policy.Event, bool) {
+func (e *sseParser) rest() (policy.Event, bool) {
 	if len(e.line) > 0 {
-		e.take(e.line, func(policy.Event) {})
+		e.takeLine(e.line, func(policy.Event) {})
 		e.line = nil
 	}
 	return policy.Event{Name: e.name, Data: e.data}, e.hasData

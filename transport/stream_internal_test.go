@@ -15,7 +15,7 @@ import (
 // told returns the events of a stream that comes in pieces of the sizes that next
 // returns.
 func told(stream string, next func() int) []string {
-	var e events
+	var e sseParser
 	var all []string
 	tell := func(event policy.Event) { all = append(all, event.Name+"|"+string(event.Data)) }
 	for rest := []byte(stream); len(rest) > 0; {

@@ -11,9 +11,9 @@ import (
 	"github.com/sparekey/sparekey/policy"
 )
 
-// A story is what the events of one stream have told so far.
-type story struct {
-	events events
+// A streamState is what the events of one stream have told so far.
+type streamState struct {
+	events sseParser
 	judge  policy.EventJudge // nil for policy.JudgeEvent
 	known  bool              // an event was of a known format
 	chat   bool              // the first of those was a part of a chat completion
@@ -26,9 +26,9 @@ type story struct {
 	failure atomic.Pointer[policy.StreamError]
 }
 
-// newStory returns the story of the stream that answers req.
-func (s *streams) newStory(req *http.Request) *story {
-	return &story{judge: s.cfg.Judge, due: s.cfg.Judge != nil || asksForAnswer(req)}
+// newState returns the state of the stream that answers req, before its first event.
+func (s *streams) newState(req *http.Request) *streamState {
+	return &streamState{judge: s.cfg.Judge, due: s.cfg.Judge != nil || asksForAnswer(req)}
 }
 
 // asksForAnswer reports whether req goes where the answer, if it is a stream, is of
@@ -50,24 +50,24 @@ func asksForAnswer(req *http.Request) bool {
 
 // settled reports whether it is clear what the stream comes to: an answer or an
 // error.
-func (s *story) settled() bool { return s.output || s.failure.Load() != nil }
+func (s *streamState) settled() bool { return s.output || s.failure.Load() != nil }
 
-// read goes on with p.
-func (s *story) read(p []byte) {
+// read handles the next bytes of the stream.
+func (s *streamState) read(p []byte) {
 	if len(p) > 0 && s.failure.Load() == nil {
-		s.events.read(p, s.tell)
+		s.events.read(p, s.onEvent)
 	}
 }
 
-// tell goes on with an event. Nothing counts after an error; but an answer that goes
-// on after its last event, as some gateways' do, waits for another.
-func (s *story) tell(e policy.Event) {
-	if s.failure.Load() != nil || s.addsNothing(e) {
+// onEvent handles an event. Nothing counts after an error; but an answer that goes on
+// after its last event, as with some gateways, must have a last event once more.
+func (s *streamState) onEvent(e policy.Event) {
+	if s.failure.Load() != nil || s.isMoreOfSame(e) {
 		return
 	}
-	kind, verdict := s.judged(e)
+	kind, verdict := s.judgeEvent(e)
 	if kind == policy.EventUnknown {
-		s.foreign(e)
+		s.onUnknown(e)
 		return
 	}
 	if !s.known {
@@ -84,7 +84,7 @@ func (s *story) tell(e policy.Event) {
 	}
 }
 
-func (s *story) judged(e policy.Event) (policy.EventKind, policy.Verdict) {
+func (s *streamState) judgeEvent(e policy.Event) (policy.EventKind, policy.Verdict) {
 	if s.judge != nil {
 		return s.judge(e)
 	}
@@ -117,9 +117,9 @@ func leadingType(object []byte) string {
 	return name
 }
 
-// foreign goes on with an event that nobody knows: a sign of life in the middle of
-// an answer, or the first event of something else. A ping tells nothing.
-func (s *story) foreign(e policy.Event) {
+// onUnknown handles an event of no known format: a keep-alive in the middle of an
+// answer, or the first event of something else. A ping says nothing.
+func (s *streamState) onUnknown(e policy.Event) {
 	if s.known || e.Name == "ping" {
 		return
 	}
@@ -127,9 +127,9 @@ func (s *story) foreign(e policy.Event) {
 	s.due = s.due && s.events.tooLong // which may be why it is not known
 }
 
-// addsNothing reports whether e surely is one more part of a chat completion under
-// way, of which most events are: without a look at all that is in it.
-func (s *story) addsNothing(e policy.Event) bool {
+// isMoreOfSame reports whether e surely is one more part of the chat completion under
+// way, as most events are. It saves decoding each of them.
+func (s *streamState) isMoreOfSame(e policy.Event) bool {
 	return s.chat && s.output && !s.whole && e.Name == "" && bytes.HasPrefix(e.Data, openBrace) &&
 		bytes.Contains(e.Data, choicesField) && !bytes.Contains(e.Data, errorField)
 }
@@ -152,7 +152,7 @@ var (
 
 // end returns what a stream ends in whose body ended in err. What it has told by
 // then counts for more than err.
-func (s *story) end(err error) error {
+func (s *streamState) end(err error) error {
 	half := s.rest()
 	failure := s.failure.Load()
 	switch {
@@ -169,14 +169,14 @@ func (s *story) end(err error) error {
 // rest goes on with an event of which the empty line after it is missing. By the
 // standard there is no such event, but some servers leave the line out at the very
 // end. It reports whether half of the event's data is missing, too.
-func (s *story) rest() (half bool) {
+func (s *streamState) rest() (half bool) {
 	e, ok := s.events.rest()
 	if !ok || s.failure.Load() != nil {
 		return false
 	}
 	data := bytes.TrimSpace(e.Data)
 	if json.Valid(data) || string(data) == "[DONE]" {
-		s.tell(e)
+		s.onEvent(e)
 		return false
 	}
 	return !s.events.tooLong && bytes.HasPrefix(data, openBrace)
