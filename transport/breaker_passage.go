@@ -97,5 +97,5 @@ type probing struct{ impatient }
 // BodyRead implements [body.Pacer].
 func (p probing) BodyRead(now time.Time) {
 	p.impatient.BodyRead(now)
-	p.breaker.announce(p.ctx, p.breaker.machine.goesOn(p.permit, policy.Verdict{Class: p.class, Wait: p.wait}, p.slow, now))
+	p.breaker.announce(p.ctx, p.breaker.machine.probeContinues(p.permit, policy.Verdict{Class: p.class, Wait: p.wait}, p.slow, now))
 }

@@ -13,8 +13,8 @@ import (
 // one stay in one state: the outcome of a call that began in an earlier one counts
 // for nothing.
 type machine struct {
-	// calm is the generation while the breaker is closed and no time that was set
-	// can change anything, else zero. It lets calls begin without the lock.
+	// calm is the generation while the breaker is closed and no time that was set by
+	// hand is still to come, else zero. It lets calls begin without the lock.
 	calm atomic.Uint64
 
 	mu         sync.Mutex
@@ -49,7 +49,7 @@ type permit struct {
 func newMachine(cfg policy.Breaker) *machine {
 	m := &machine{cfg: cfg}
 	m.enterLocked(policy.Closed)
-	m.settleDownLocked()
+	m.updateCalmLocked()
 	return m
 }
 
@@ -85,7 +85,7 @@ func (m *machine) acquire(now time.Time) (permit, []policy.Transition, *policy.R
 	if refusal != nil && m.observesLocked() {
 		p, refusal = permit{}, nil
 	}
-	return p, m.tellLocked(), refusal
+	return p, m.takeNewsLocked(), refusal
 }
 
 func (m *machine) admitLocked(now time.Time) (permit, *policy.Refusal) {
@@ -123,12 +123,12 @@ func (m *machine) settle(p permit, v policy.Verdict, slow bool, now time.Time) [
 	if m.tickLocked(now); p.generation == m.generation {
 		m.countLocked(p, v, slow, now)
 	}
-	return m.tellLocked()
+	return m.takeNewsLocked()
 }
 
-// goesOn takes note of a probe whose answer still comes. After the time of a lease that
-// is as good as its end, for which nobody waits: a stream may be long.
-func (m *machine) goesOn(p permit, v policy.Verdict, slow bool, now time.Time) []policy.Transition {
+// probeContinues renews the lease of a probe whose answer still comes. A probe that has
+// lasted for a whole lease counts as ended: a stream may be long, and nobody waits for it.
+func (m *machine) probeContinues(p permit, v policy.Verdict, slow bool, now time.Time) []policy.Transition {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p.generation != m.generation {
@@ -137,7 +137,7 @@ func (m *machine) goesOn(p permit, v policy.Verdict, slow bool, now time.Time) [
 	if m.tickLocked(now); p.generation == m.generation && !m.probes.renew(p.lease, now, m.cfg.ProbeLease) {
 		m.countLocked(p, v, slow, now)
 	}
-	return m.tellLocked()
+	return m.takeNewsLocked()
 }
 
 func (m *machine) countLocked(p permit, v policy.Verdict, slow bool, now time.Time) {
@@ -225,7 +225,7 @@ func (m *machine) moveLocked(tr policy.Transition) {
 	}
 	m.until = tr.Until
 	m.enterLocked(tr.To)
-	m.announceLocked(tr)
+	m.recordLocked(tr)
 }
 
 func (m *machine) enterLocked(state policy.BreakerState) {
@@ -245,18 +245,17 @@ func (m *machine) enterLocked(state policy.BreakerState) {
 	}
 }
 
-// announceLocked adds tr to the news.
-func (m *machine) announceLocked(tr policy.Transition) {
+// recordLocked adds tr to the news.
+func (m *machine) recordLocked(tr policy.Transition) {
 	tr.Name = m.cfg.Name
 	tr.MetricsOnly = m.observesLocked()
 	m.last = tr
 	m.news = append(m.news, tr)
-	m.settleDownLocked()
+	m.updateCalmLocked()
 }
 
-// settleDownLocked allows calls to begin without the lock if nothing speaks
-// against it.
-func (m *machine) settleDownLocked() {
+// updateCalmLocked sets calm by what the machine is like now.
+func (m *machine) updateCalmLocked() {
 	calm := uint64(0)
 	if m.state == policy.Closed && m.order.until.IsZero() {
 		calm = m.generation
@@ -264,8 +263,8 @@ func (m *machine) settleDownLocked() {
 	m.calm.Store(calm)
 }
 
-// tellLocked returns the news.
-func (m *machine) tellLocked() []policy.Transition {
+// takeNewsLocked returns the news, for somebody to announce once the lock is free.
+func (m *machine) takeNewsLocked() []policy.Transition {
 	news := m.news
 	m.news = nil
 	return news

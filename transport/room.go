@@ -65,20 +65,20 @@ func (m *machine) room(now time.Time) (int, time.Duration) {
 	switch m.state {
 	case policy.Open, policy.Isolated:
 		if !isPast(m.until, now) {
-			return 0, until(m.until, now)
+			return 0, timeUntil(m.until, now)
 		}
 		return m.cfg.Probes, 0 // half open as soon as somebody comes
 	case policy.HalfOpen:
 		if n := m.cfg.Probes - m.probes.live(); n > 0 {
 			return n, 0
 		}
-		return 0, until(m.probes.expiry(), now)
+		return 0, timeUntil(m.probes.expiry(), now)
 	}
 	return math.MaxInt, 0
 }
 
-// until returns how long it is until a time, zero if that is not set.
-func until(t, now time.Time) time.Duration {
+// timeUntil returns how long it is until a time, zero if that is past or not set.
+func timeUntil(t, now time.Time) time.Duration {
 	if t.IsZero() {
 		return 0
 	}
