@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// pace is a token bucket whose rate learns. When the server says that it was too
-// high, it falls: by little if it took a whole climb to get there, for then that is
-// about what the server allows. Then it climbs back, quickly at first, slowly near
-// the rate at which the server complained, and faster and faster beyond, up to what
-// is allowed. A climb lasts long enough that the complaints are few among the
-// answers, and goes on only while the rate is used up: what nobody needs cannot be
-// found to be too much. What may be saved up grows with the rate.
+// pace is a token bucket whose rate adapts to the server's 429s, along a curve like that of
+// CUBIC congestion control (RFC 9438 section 4.2). When the server complains, the rate
+// falls, only by little if most of a climb had passed, for then the rate was about what
+// the server allows. Then it climbs back, quickly at first, slowly near the rate at
+// which the server complained, and faster and faster beyond, up to what is allowed. A
+// climb lasts long enough that the complaints are few among the answers, and goes on
+// only while the rate is used up: what nobody needs cannot be found to be too much.
+// The tokens that may be saved up grow with the rate.
 //
 // It is not safe for concurrent use.
 type pace struct {
 	allowed float64 // tokens per second, as set
-	full    float64 // tokens: the burst and what a nanosecond adds, for waits are rounded up
+	full    float64 // most tokens: the burst, and what a nanosecond adds, since waits are rounded up
 
 	tokens float64
 	last   time.Time // when tokens was right
@@ -30,14 +31,14 @@ type pace struct {
 }
 
 const (
-	slowdown  = 0.7              // what a complaint leaves of the rate,
-	nudge     = 0.9              // or if it came late in a climb
-	perClimb  = 200              // requests that a climb lasts for, at least,
-	tripClimb = 50               // and round trips,
-	leastTime = 10 * time.Second // which is at least this
-	mostTime  = time.Minute      // and at most this
-	slowest   = 0.5              // tokens per second that are always left,
-	leastLeft = 0.05             // or this share of the allowed rate, if that is less
+	slowdown  = 0.7              // what a complaint leaves of the rate
+	nudge     = 0.9              // what one leaves that came in the second half of a climb
+	perClimb  = 200              // a climb lasts for at least as many requests at that rate
+	tripClimb = 50               // and for at least as many round trips, one after the other
+	leastTime = 10 * time.Second // the shortest climb
+	mostTime  = time.Minute      // the longest climb
+	slowest   = 0.5              // tokens per second that complaints never take away
+	leastLeft = 0.05             // the share of the allowed rate that does so, if it is less
 	longPause = 60 * time.Second // the longest pause that a server is granted
 )
 
@@ -113,15 +114,15 @@ func (p *pace) after(now time.Time, n int) time.Duration {
 	p.advance(now)
 	pause := max(0, p.resume.Sub(now))
 	wait := (float64(n) + 1 - p.tokens) / p.rateAt(now) * float64(time.Second)
-	if wait <= dust {
+	if wait <= waitEpsilon {
 		return pause
 	}
-	return pause + time.Duration(math.Ceil(min(wait-dust, forever)))
+	return pause + time.Duration(math.Ceil(min(wait-waitEpsilon, forever)))
 }
 
 const (
-	dust    = 1e-3    // nanoseconds by which a sum of fractions may be off
-	forever = 1 << 62 // nanoseconds, half of what a duration can hold
+	waitEpsilon = 1e-3    // nanoseconds by which a sum of fractions may be off
+	forever     = 1 << 62 // nanoseconds, half of what a duration can hold
 )
 
 func (p *pace) take()   { p.tokens-- }
