@@ -107,22 +107,22 @@ func (w *walker) endpoints(rt http.RoundTripper, around, key string) bool {
 	return true
 }
 
-// A step is what the walk meets.
+// A step is what the walk has come upon.
 type step uint8
 
 const (
-	aLayer step = iota
-	nothing
-	keyBegin    // of the layers for one key
-	keyEnd      // of those
-	endpointEnd // of the layers of one endpoint
+	aLayer      step = iota
+	transparent      // something that only hands on, such as a layer that is off
+	keyBegin         // here begin the layers for one key,
+	keyEnd           // and here they end
+	endpointEnd      // here end the layers of one endpoint
 )
 
 // look returns what rt is and what it wraps, nil at the end.
 func look(rt http.RoundTripper) (part policy.Part, below http.RoundTripper, kind step) {
 	switch rt := rt.(type) {
 	case *live:
-		return policy.Part{}, rt.chain.Load().rt, nothing
+		return policy.Part{}, rt.chain.Load().rt, transparent
 	case *perKey:
 		return policy.Part{Key: nameOf(rt.key)}, rt.sample(), keyBegin
 	case *sampleEnd:
@@ -137,7 +137,7 @@ func look(rt http.RoundTripper) (part policy.Part, below http.RoundTripper, kind
 // lookBehind looks at a layer that does not forward CloseIdleConnections.
 func lookBehind(f *forwarder) (policy.Part, http.RoundTripper, step) {
 	if same(f.RoundTripper, f.next) { // a layer that is off
-		return policy.Part{}, f.next, nothing
+		return policy.Part{}, f.next, transparent
 	}
 	part, below := describe(f.RoundTripper)
 	if below == nil {

@@ -34,18 +34,18 @@ func PerKey(key func(*http.Request) string, newLayer func(key string) Layer) Lay
 	return perKeyOf(key, func(key string, _ *server) (Layer, *server) { return newLayer(key), nil })
 }
 
-// perKeyOf returns such a layer for servers, each of which newLayer has go on with
-// what is known of it, if anything is.
+// perKeyOf is PerKey for layers around servers: newLayer also gets the server that an
+// earlier layer kept for the key, or nil, and returns the one to keep.
 func perKeyOf(key func(*http.Request) string, newLayer func(key string, known *server) (Layer, *server)) Layer {
 	return func(next http.RoundTripper) http.RoundTripper {
-		return &perKey{key: key, newLayer: newLayer, next: next, once: newKeyed(), again: newKeyed()}
+		return &perKey{key: key, newLayer: newLayer, next: next, once: newKeyList(), again: newKeyList()}
 	}
 }
 
 // newKeyed returns a list of keys in the order of their use. It has no bound of
 // its own.
-func newKeyed() *simplelru.LRU[string, *keyed] {
-	lru, err := simplelru.NewLRU[string, *keyed](math.MaxInt, nil)
+func newKeyList() *simplelru.LRU[string, *keyEntry] {
+	lru, err := simplelru.NewLRU[string, *keyEntry](math.MaxInt, nil)
 	must(err)
 	return lru
 }
@@ -67,14 +67,14 @@ type perKey struct {
 	newLayer func(key string, known *server) (Layer, *server)
 	next     http.RoundTripper
 
-	mu    sync.Mutex
-	once  *simplelru.LRU[string, *keyed] // keys used once; guarded by mu, as all below
-	again *simplelru.LRU[string, *keyed] // keys used more than once
-	heir  *perKey                        // the one that took over; may be nil
+	mu        sync.Mutex
+	once      *simplelru.LRU[string, *keyEntry] // keys used once; guarded by mu, as all below
+	again     *simplelru.LRU[string, *keyEntry] // keys used more than once
+	successor *perKey                           // the one that took over; may be nil
 }
 
-// keyed is what a key stands for.
-type keyed struct {
+// A keyEntry is the layer of one key, and who uses it.
+type keyEntry struct {
 	owner *perKey
 	known *server // may be nil
 	rt    http.RoundTripper
@@ -85,7 +85,7 @@ type keyed struct {
 func (p *perKey) CloseIdleConnections() { body.CloseIdle(p.next) }
 
 func (p *perKey) RoundTrip(req *http.Request) (*http.Response, error) {
-	var k *keyed
+	var k *keyEntry
 	done := false
 	defer func() {
 		if !done { // a panic below, or in key or newLayer
@@ -107,7 +107,7 @@ func (p *perKey) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // begin returns what key stands for, with one more request under way.
-func (p *perKey) begin(key string) *keyed {
+func (p *perKey) begin(key string) *keyEntry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.findLocked(key)
@@ -118,14 +118,16 @@ func (p *perKey) begin(key string) *keyed {
 
 // knownLocked returns what key stands for, nil if it is new, and whether it was used
 // once.
-func (p *perKey) knownLocked(key string) (k *keyed, once bool) {
+func (p *perKey) knownLocked(key string) (k *keyEntry, once bool) {
 	if k, ok := p.again.Get(key); ok {
 		return k, false
 	}
 	return p.once.Peek(key)
 }
 
-func (p *perKey) findLocked(key string) *keyed {
+// findLocked returns the entry of key, which it makes if the key is new, and counts it
+// as used.
+func (p *perKey) findLocked(key string) *keyEntry {
 	k, once := p.knownLocked(key)
 	if once {
 		p.once.Remove(key)
@@ -135,17 +137,17 @@ func (p *perKey) findLocked(key string) *keyed {
 		return k
 	}
 	var known *server
-	if p.heir != nil {
-		known = p.heir.server(key)
+	if p.successor != nil {
+		known = p.successor.server(key)
 	}
-	k = p.keyed(key, known)
+	k = p.newEntry(key, known)
 	p.once.Add(key, k)
 	return k
 }
 
-// keyed returns what a new key stands for.
-func (p *perKey) keyed(key string, known *server) *keyed {
-	k := &keyed{owner: p, rt: p.next}
+// newEntry makes the layer of a key.
+func (p *perKey) newEntry(key string, known *server) *keyEntry {
+	k := &keyEntry{owner: p, rt: p.next}
 	var layer Layer
 	if layer, k.known = p.newLayer(key, known); layer != nil {
 		k.rt = layer(p.next)
@@ -161,24 +163,24 @@ func (p *perKey) server(key string) *server {
 	return p.findLocked(key).known
 }
 
-// inherit takes over the keys of another layer, which must not have an heir yet. What
-// that meets from now on, in requests that are still under way, it has from p.
+// inherit takes over the keys of another layer, which must not have a successor yet. For
+// keys that requests still under way there bring up, that layer asks p from now on.
 func (p *perKey) inherit(from *perKey) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, keys := range []struct {
-		to, from *simplelru.LRU[string, *keyed]
+		to, from *simplelru.LRU[string, *keyEntry]
 	}{{p.once, from.once}, {p.again, from.again}} {
 		for _, key := range keys.from.Keys() {
 			k, _ := keys.from.Peek(key)
-			taken := p.keyed(key, k.known)
+			taken := p.newEntry(key, k.known)
 			taken.known.takeOver()
 			keys.to.Add(key, taken)
 		}
 	}
-	from.heir = p
+	from.successor = p
 }
 
 // trimLocked lets go of a key or two if there are too many.
@@ -200,7 +202,7 @@ func (p *perKey) trimLocked() {
 // dropIdle removes the key that has been out of use for longest, and reports
 // whether there is one. It looks at a few only: those in use that it meets count
 // as just used, so the next look is at others.
-func dropIdle(lru *simplelru.LRU[string, *keyed]) bool {
+func dropIdle(lru *simplelru.LRU[string, *keyEntry]) bool {
 	for range 8 {
 		key, k, ok := lru.GetOldest()
 		if !ok {
@@ -215,13 +217,13 @@ func dropIdle(lru *simplelru.LRU[string, *keyed]) bool {
 }
 
 // BodyEnd implements [body.Watcher].
-func (k *keyed) BodyEnd(err error) error {
+func (k *keyEntry) BodyEnd(err error) error {
 	k.end()
 	return err
 }
 
 // end ends a request.
-func (k *keyed) end() {
+func (k *keyEntry) end() {
 	k.owner.mu.Lock()
 	defer k.owner.mu.Unlock()
 	k.busy--

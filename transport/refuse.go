@@ -52,7 +52,7 @@ func (p *perKey) Refuse(req *http.Request) error {
 }
 
 // find returns what key stands for, nil if it is new.
-func (p *perKey) find(key string) *keyed {
+func (p *perKey) find(key string) *keyEntry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k, _ := p.knownLocked(key)

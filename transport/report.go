@@ -59,24 +59,24 @@ func descend(rt, end http.RoundTripper, yield func(http.RoundTripper) bool) bool
 		if !yield(rt) {
 			return false
 		}
-		parting, ok := rt.(parting)
+		fork, ok := rt.(branching)
 		if !ok {
 			_, rt, _ = look(rt)
 			continue
 		}
-		for _, branch := range parting.branches() {
-			if !descend(branch, parting.below(), yield) {
+		for _, branch := range fork.branches() {
+			if !descend(branch, fork.below(), yield) {
 				return false
 			}
 		}
-		rt = parting.below()
+		rt = fork.below()
 	}
 	return true
 }
 
-// A parting is a layer that sends requests through one of several branches, which
-// all end in what is below.
-type parting interface {
+// A branching layer sends each request through one of several branches, which all end
+// in what is below.
+type branching interface {
 	branches() []http.RoundTripper
 	below() http.RoundTripper
 }

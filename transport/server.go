@@ -7,26 +7,25 @@ import (
 	"github.com/sparekey/sparekey/policy"
 )
 
-// A server is the layers around the requests to one server, which know how that is.
+// A server is the layers around the requests to one server, with what they know of it.
 type server struct {
 	throttle *Throttle // nil if the stack has none
 	breaker  *Breaker
 	limiter  *Limiter
 }
 
-// newServer returns the layers of s, with the state of those that are known. Nil
-// stands for none.
+// newServer returns the layers of s, with the state of those in known, which may be nil.
 func newServer(s policy.Stack, known *server) *server {
 	sv := &server{breaker: NewBreaker(s.Breaker), limiter: NewLimiter(s.Limit)}
 	if s.Throttle != nil {
 		sv.throttle = NewThrottle(*s.Throttle)
 	}
-	sv.join(known)
+	sv.continueFrom(known)
 	return sv
 }
 
-// join makes the state of known layers that of sv, which nobody may use yet.
-func (sv *server) join(known *server) {
+// continueFrom makes the state of known's layers that of sv's, which nobody may use yet.
+func (sv *server) continueFrom(known *server) {
 	if known == nil {
 		return
 	}
@@ -81,7 +80,7 @@ func (f *failover) inherit(from *failover) {
 				continue
 			}
 			if mine, theirs := f.servers[e.Name], from.servers[e.Name]; mine != nil && theirs != nil {
-				mine.join(theirs)
+				mine.continueFrom(theirs)
 				mine.takeOver()
 			}
 			inherit(f.to[i], from.to[j])

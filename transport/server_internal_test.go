@@ -22,7 +22,7 @@ func TestServersMetUnderWay(t *testing.T) {
 	late := first.begin("late:80")
 	third.inherit(second)
 	later := first.begin("later:80")
-	for key, k := range map[string]*keyed{"early:80": early, "late:80": late, "later:80": later} {
+	for key, k := range map[string]*keyEntry{"early:80": early, "late:80": late, "later:80": later} {
 		found := third.begin(key)
 		assert.NotSame(t, k, found)
 		require.Same(t, k.known.breaker.machine, found.known.breaker.machine, key)

@@ -53,8 +53,8 @@ func Build(s policy.Stack) (Layer, error) {
 type assembly struct {
 	stack   policy.Stack // with its defaults
 	shared  shared
-	above   []Layer // the layers that all transports share
-	attempt Layer   // around those that send
+	above   []Layer // from the call span to the retry: all transports share them
+	attempt Layer   // the attempt timeout, which is innermost
 }
 
 // shared is the part of a stack's state that all transports share. What is nil is
@@ -68,8 +68,8 @@ type shared struct {
 	ladder   *fallback.Ladder
 }
 
-// assemble returns an assembly of s that goes on with what is known. If there is an
-// error, that is as it was.
+// assemble returns an assembly of s that goes on with the state in known. If it fails,
+// it has changed nothing of that.
 func assemble(s policy.Stack, known shared) (*assembly, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("transport: invalid stack: %w", err)
@@ -80,9 +80,9 @@ func assemble(s policy.Stack, known shared) (*assembly, error) {
 		return nil, fmt.Errorf("transport: invalid stack: %w", err)
 	}
 	a := &assembly{shared: known}
-	call := observed(s)
+	call := telemetryConfig(s)
 	call.Activity, call.Events = a.observers()
-	s.Breaker.OnTransition = alsoTo(call.Events, s.Function, s.Breaker.OnTransition)
+	s.Breaker.OnTransition = reportingTo(call.Events, s.Function, s.Breaker.OnTransition)
 	a.above = []Layer{telemetry.ObserveCall(call)}
 	if s.Responses != nil {
 		a.above = append(a.above, Responses(*s.Responses))
@@ -244,7 +244,7 @@ func SimilarStats(rt http.RoundTripper) []cache.SimilarStats {
 // each, or for each endpoint if there is a failover.
 func toEndpoints(s policy.Stack) Layer {
 	if s.Failover == nil {
-		return toHosts(s, observed(s))
+		return toHosts(s, telemetryConfig(s))
 	}
 	endpoints := make(map[string]policy.Endpoint, len(s.Failover.Endpoints))
 	for _, e := range s.Failover.Endpoints {
@@ -255,7 +255,7 @@ func toEndpoints(s policy.Stack) Layer {
 		f := NewFailover(*s.Failover, func(name string) Layer {
 			e := endpoints[name]
 			own := s.ForEndpoint(e)
-			attempt := observed(own)
+			attempt := telemetryConfig(own)
 			if len(endpoints) > 1 {
 				attempt.Endpoint = name
 			}
@@ -265,7 +265,7 @@ func toEndpoints(s policy.Stack) Layer {
 			servers[name] = newServer(own, nil)
 			return join(servers[name].Wrap, onTheWire(own, attempt))
 		})
-		f.noEndpoint, f.servers = toHosts(s, observed(s)), servers
+		f.noEndpoint, f.servers = toHosts(s, telemetryConfig(s)), servers
 		return f.Wrap(next)
 	}
 }
@@ -291,7 +291,7 @@ func join(layers ...Layer) Layer {
 	return func(next http.RoundTripper) http.RoundTripper { return Chain(next, layers...) }
 }
 
-func observed(s policy.Stack) telemetry.Config {
+func telemetryConfig(s policy.Stack) telemetry.Config {
 	return telemetry.Config{
 		Function: s.Function, Logger: s.Logger, Classify: s.Classify,
 		Traceparent: s.Traceparent, RequestDuration: s.RequestDuration,
@@ -311,9 +311,9 @@ func Failovers(rt http.RoundTripper) []*Failover {
 	return all
 }
 
-// alsoTo returns a hook that lets an operator know of changes, before the one that
-// is given, which may be nil.
-func alsoTo(events *telemetry.Events, function string, hook func(context.Context, policy.Transition)) func(context.Context, policy.Transition) {
+// reportingTo returns a hook that records a breaker's changes among the events that an
+// operator sees, and then calls the one given, which may be nil.
+func reportingTo(events *telemetry.Events, function string, hook func(context.Context, policy.Transition)) func(context.Context, policy.Transition) {
 	return func(ctx context.Context, tr policy.Transition) {
 		events.Changed(function, tr)
 		if hook != nil {
