@@ -1,10 +1,5 @@
 package policy
 
-import (
-	"fmt"
-	"strings"
-)
-
 // A BackoffKind is how the bound of a [Backoff] grows from retry to retry.
 type BackoffKind uint8
 
@@ -31,7 +26,7 @@ func (k BackoffKind) MarshalText() ([]byte, error) { return []byte(k.String()), 
 
 // UnmarshalText accepts the names that [BackoffKind.String] returns.
 func (k *BackoffKind) UnmarshalText(text []byte) error {
-	return named(k, backoffKindNames, text, "backoff")
+	return parseName(k, backoffKindNames, text, "backoff")
 }
 
 // A Jitter is how a wait is drawn from the bound of a [Backoff].
@@ -64,23 +59,4 @@ func (j Jitter) String() string { return nameOf(jitterNames, j, "jitter") }
 func (j Jitter) MarshalText() ([]byte, error) { return []byte(j.String()), nil }
 
 // UnmarshalText accepts the names that [Jitter.String] returns.
-func (j *Jitter) UnmarshalText(text []byte) error { return named(j, jitterNames, text, "jitter") }
-
-// nameOf returns the name of value, one of a kind of things.
-func nameOf[T ~uint8](names []string, value T, kind string) string {
-	if int(value) < len(names) {
-		return names[value]
-	}
-	return fmt.Sprintf("%s(%d)", kind, uint8(value))
-}
-
-// named sets value by its name.
-func named[T ~uint8](value *T, names []string, text []byte, kind string) error {
-	for i, name := range names {
-		if name == string(text) {
-			*value = T(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("policy: unknown %s %q, want one of %s", kind, text, strings.Join(names, ", "))
-}
+func (j *Jitter) UnmarshalText(text []byte) error { return parseName(j, jitterNames, text, "jitter") }

@@ -1,10 +1,5 @@
 package policy
 
-import (
-	"fmt"
-	"strings"
-)
-
 // A Class says what the outcome of one attempt means.
 type Class uint8
 
@@ -86,26 +81,13 @@ func Classes() []Class {
 }
 
 // String returns the name of the class, for example "rate_limited".
-func (c Class) String() string {
-	if c < numClasses {
-		return classNames[c]
-	}
-	return fmt.Sprintf("class(%d)", uint8(c))
-}
+func (c Class) String() string { return nameOf(classNames[:], c, "class") }
 
 // MarshalText returns [Class.String].
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // UnmarshalText accepts the names that [Class.String] returns.
-func (c *Class) UnmarshalText(text []byte) error {
-	for i, name := range classNames {
-		if name == string(text) {
-			*c = Class(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("policy: unknown class %q, want one of %s", text, strings.Join(classNames[:], ", "))
-}
+func (c *Class) UnmarshalText(text []byte) error { return parseName(c, classNames[:], text, "class") }
 
 // IsFault reports whether the class is a fault of the server or of the way to
 // it: the ones that a circuit breaker counts. Overload, quota and wrong
