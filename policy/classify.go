@@ -102,8 +102,8 @@ func byStatus(status int) Verdict {
 // statusOverloaded is what some providers answer when a model is overloaded.
 const statusOverloaded = 529
 
-// valueOf is [http.Header.Get] for a name in its canonical form, which it takes longer
-// to find out than to look it up.
+// valueOf is [http.Header.Get] for a name that is in canonical form. Get would check
+// that, which takes longer than the lookup.
 func valueOf(h http.Header, name string) string {
 	if values := h[name]; len(values) > 0 {
 		return values[0]

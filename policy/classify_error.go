@@ -126,7 +126,15 @@ func isRefusedHandshake(err error) bool {
 		return false
 	}
 	switch alert.Uint() {
-	case 40, 42, 43, 44, 45, 46, 48, 49, 70, 71, 109, 110, 112, 113, 115, 116, 120:
+	case 40, 70, 71: // handshake_failure, protocol_version, insufficient_security
+		return true
+	case 42, 43, 44, 45, 46, 48: // certificate: bad, unsupported, revoked, expired, unknown; unknown_ca
+		return true
+	case 49, 115, 116: // access_denied, unknown_psk_identity, certificate_required
+		return true
+	case 109, 110, 112, 113: // extension: missing, unsupported; unrecognized_name, bad_certificate_status_response
+		return true
+	case 120: // no_application_protocol
 		return true
 	}
 	return false
@@ -158,27 +166,27 @@ func isBroken(err error) bool {
 			return true
 		}
 	}
-	if _, ok := errors.AsType[streamError](err); ok {
+	if _, ok := errors.AsType[http2StreamError](err); ok {
 		return true
 	}
-	return isBrokenInside(err) || isProxyDown(err)
+	return isBrokenNetHTTP(err) || isProxyDown(err)
 }
 
-// streamError is the reset of an HTTP/2 stream. The type that net/http returns is
+// http2StreamError is the reset of an HTTP/2 stream. The type that net/http returns is
 // not exported, but fills any struct with the same fields.
-type streamError struct {
+type http2StreamError struct {
 	StreamID uint32
 	Code     uint32
 	Cause    error
 }
 
-// Error makes streamError a target for [errors.AsType]. It is never called.
-func (streamError) Error() string { return "stream error" }
+// Error makes http2StreamError a target for [errors.AsType]. It is never called.
+func (http2StreamError) Error() string { return "stream error" }
 
 // isRefusedStream reports whether an HTTP/2 server turned the request away
 // before any processing (RFC 9113 section 8.7).
 func isRefusedStream(err error) bool {
 	const refusedStream = 7
-	e, ok := errors.AsType[streamError](err)
+	e, ok := errors.AsType[http2StreamError](err)
 	return ok && e.Code == refusedStream
 }

@@ -57,25 +57,25 @@ func isUnsent(err error) bool {
 	})
 }
 
-// isBrokenInside reports whether a connection of net/http's ended too early, or
+// isBrokenNetHTTP reports whether a connection of net/http's ended too early, or
 // brought something that is no answer. A connection that is closed after a GOAWAY
 // leaves those requests without an answer on which the server may have acted.
-func isBrokenInside(err error) bool {
+func isBrokenNetHTTP(err error) bool {
 	return hasText(err, func(text string) bool {
 		switch text {
 		case "http: server closed idle connection", "http2: client connection lost", "http2: client conn is closed":
 			return true
 		}
 		if cause, ok := strings.CutPrefix(text, "net/http: HTTP/1.x transport connection broken: "); ok {
-			return !isMismeasured(cause)
+			return !isLengthMismatch(cause)
 		}
 		return strings.HasPrefix(text, "http2: server sent GOAWAY and closed the connection;")
 	})
 }
 
-// isMismeasured reports whether net/http broke a connection by itself, as the body of
+// isLengthMismatch reports whether net/http broke a connection by itself, as the body of
 // the request was not as long as the request said.
-func isMismeasured(text string) bool {
+func isLengthMismatch(text string) bool {
 	lengths, ok := strings.CutPrefix(text, "http: ContentLength=")
 	said, is, two := strings.Cut(lengths, " with Body length ")
 	return ok && two && isNumber(said) && isNumber(is)

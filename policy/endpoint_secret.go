@@ -10,7 +10,7 @@ import "strings"
 // Anthropic-Version, Anthropic-Beta and the tokens that lead to the next page.
 func IsSecret(name string) bool {
 	var room [64]byte
-	word := plain(room[:0], name)
+	word := foldName(room[:0], name)
 	switch string(word) {
 	case "contenttype", "contentlength", "accept", "acceptencoding", "useragent", // the usual ones, to be quick
 		"idempotencykey", "xidempotencykey", "anthropicversion", "anthropicbeta",
@@ -41,8 +41,8 @@ func IsSecret(name string) bool {
 	return false
 }
 
-// plain appends name to b, in lower case and without separators.
-func plain(b []byte, name string) []byte {
+// foldName appends name to b, in lower case and without separators.
+func foldName(b []byte, name string) []byte {
 	for i := range len(name) {
 		switch c := name[i]; {
 		case 'A' <= c && c <= 'Z':

@@ -36,7 +36,7 @@ func (e *envelope) read(body []byte) {
 		return
 	}
 	if !e.outer.readWhole(body) {
-		if whole := uncut(body); whole != nil {
+		if whole := repairJSON(body); whole != nil {
 			body = whole
 		}
 		if !e.outer.readWhole(body) {
@@ -146,7 +146,7 @@ func (f *fields) read(text []byte) int {
 
 // named returns the field of a name as it is in a JSON text, or nil.
 func (f *fields) named(raw []byte) *[]byte {
-	switch string(inSmallLetters(unquoted(raw))) {
+	switch string(lowerCase(unquoted(raw))) {
 	case "message":
 		return &f.message
 	case "error":

@@ -5,37 +5,36 @@ import (
 	"slices"
 )
 
-// uncut gives a JSON text whose end is missing an end, so that what came of it can
-// be read: errors that say much, such as those of Gemini's that list all limits,
-// are longer than PeekBytes, and connections break. A string is ended where it was
-// cut; else the text ends with the last member that is whole. It returns nil for what
-// cannot be ended so.
-func uncut(text []byte) []byte {
+// repairJSON closes a JSON text that was cut short, so that what came of it can be
+// read: long errors, such as those of Gemini's that list all limits, exceed PeekBytes,
+// and connections break. A string is closed where it was cut; else the text is cut back
+// to the last member that is whole. It returns nil for what cannot be repaired so.
+func repairJSON(text []byte) []byte {
 	u := unclosedIn(text)
 	if len(u.brackets) == 0 {
 		return nil
 	}
 	if u.inString {
-		if whole := ended(text, `"`, u.brackets); isJSON(whole) {
+		if whole := closedWith(text, `"`, u.brackets); isJSON(whole) {
 			return whole
 		}
 	} else if last := bytes.TrimRight(text, jsonSpace); bytes.IndexByte([]byte(`"}]`), last[len(last)-1]) >= 0 { // no number, which may go on
-		if whole := ended(text, "", u.brackets); isJSON(whole) {
+		if whole := closedWith(text, "", u.brackets); isJSON(whole) {
 			return whole
 		}
 	}
 	members := text[:u.comma]
-	if whole := ended(members, "", unclosedIn(members).brackets); isJSON(whole) {
+	if whole := closedWith(members, "", unclosedIn(members).brackets); isJSON(whole) {
 		return whole
 	}
 	return nil
 }
 
-// unclosed is what a JSON text has begun and not ended.
+// unclosed is what a JSON text has opened and not closed.
 type unclosed struct {
-	brackets []byte // those that end what is open
+	brackets []byte // that would close what is open, the outermost first
 	inString bool
-	comma    int // where the last one stands
+	comma    int // index of the last one outside of strings
 }
 
 func unclosedIn(text []byte) (u unclosed) {
@@ -57,9 +56,9 @@ func unclosedIn(text []byte) (u unclosed) {
 	return u
 }
 
-// ended returns a new text that ends with a part and the brackets, the last of which
-// comes first.
-func ended(text []byte, part string, brackets []byte) []byte {
+// closedWith returns a copy of a text with a part and then the brackets appended, the
+// last bracket first.
+func closedWith(text []byte, part string, brackets []byte) []byte {
 	whole := append(slices.Clone(text), part...)
 	for _, bracket := range slices.Backward(brackets) {
 		whole = append(whole, bracket)

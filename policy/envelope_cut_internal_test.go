@@ -32,7 +32,7 @@ func TestUncut(t *testing.T) {
 		{``, ""},
 	}
 	for _, tt := range tests {
-		assert.Equal(t, tt.want, string(uncut([]byte(tt.text))), tt.text)
+		assert.Equal(t, tt.want, string(repairJSON([]byte(tt.text))), tt.text)
 	}
 }
 
@@ -41,7 +41,7 @@ func TestUncut(t *testing.T) {
 func TestUncutInOnePass(t *testing.T) {
 	const many = 6 << 20
 	text := strings.Repeat("[", many) + strings.Repeat(",", many)
-	assert.Nil(t, uncut([]byte(text)))
+	assert.Nil(t, repairJSON([]byte(text)))
 }
 
 // FuzzUncut: what gets an end is JSON.
@@ -52,10 +52,10 @@ func FuzzUncut(f *testing.F) {
 			text = text[:at]
 		}
 		before := bytes.Clone(text)
-		got := uncut(text)
+		got := repairJSON(text)
 		assert.Equal(t, before, text, "it only reads")
 		if got != nil && !json.Valid(got) {
-			t.Errorf("uncut(%q) = %q", text, got)
+			t.Errorf("repairJSON(%q) = %q", text, got)
 		}
 	})
 }

@@ -52,7 +52,7 @@ func slowEnvelope(body []byte) envelope {
 		Title       json.RawMessage `json:"title"`
 	}
 	if !json.Valid(body) {
-		whole := uncut(body)
+		whole := repairJSON(body)
 		if whole == nil {
 			return envelope{message: plainMessage(body)}
 		}

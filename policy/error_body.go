@@ -53,7 +53,7 @@ func OpenAIError(f Failure) []byte {
 	}
 	return document(struct {
 		Error fields `json:"error"`
-	}{fields{f.Message, byFailure(f, "rate_limit_error", "service_unavailable_error", "timeout_error", "server_error"), nil, f.Code}})
+	}{fields{f.Message, wordFor(f, "rate_limit_error", "service_unavailable_error", "timeout_error", "server_error"), nil, f.Code}})
 }
 
 // AnthropicError writes {"type": "error", "error": {"type", "message", "details":
@@ -72,7 +72,7 @@ func AnthropicError(f Failure) []byte {
 		Error     fields `json:"error"`
 		RequestID string `json:"request_id,omitempty"`
 	}{"error", fields{
-		byFailure(f, "rate_limit_error", "overloaded_error", "timeout_error", "api_error"), f.Message, details{f.Code},
+		wordFor(f, "rate_limit_error", "overloaded_error", "timeout_error", "api_error"), f.Message, details{f.Code},
 	}, f.RequestID})
 }
 
@@ -113,14 +113,14 @@ func GeminiError(f Failure) []byte {
 		delay := strconv.FormatFloat(f.Wait.Seconds(), 'f', -1, 64) + "s"
 		all = append(all, detail{Type: "type.googleapis.com/google.rpc.RetryInfo", RetryDelay: delay})
 	}
-	status := byFailure(f, "RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL")
+	status := wordFor(f, "RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL")
 	return document(struct {
 		Error fields `json:"error"`
 	}{fields{f.Status, f.Message, status, all}})
 }
 
-// byFailure returns the provider's word for a status.
-func byFailure(f Failure, limited, unavailable, timedOut, other string) string {
+// wordFor returns the provider's word for a status.
+func wordFor(f Failure, limited, unavailable, timedOut, other string) string {
 	switch f.Status {
 	case http.StatusTooManyRequests:
 		return limited
@@ -132,7 +132,7 @@ func byFailure(f Failure, limited, unavailable, timedOut, other string) string {
 	return other
 }
 
-// document returns v as JSON. The types here have no value that has none.
+// document returns v as JSON. No value of the types here fails to marshal.
 func document(v any) []byte {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -228,18 +228,18 @@ func unquoted(raw []byte) []byte {
 	return raw[1 : len(raw)-1]
 }
 
-// inSmallLetters returns a name in small letters, as far as it has letters that are
+// lowerCase returns a name in lower case, as far as it has letters that are
 // ASCII ones or count as such in any case.
-func inSmallLetters(name []byte) []byte {
+func lowerCase(name []byte) []byte {
 	for _, c := range name {
 		if c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
-			return bytes.Map(smallLetter, name)
+			return bytes.Map(lowerRune, name)
 		}
 	}
 	return name
 }
 
-func smallLetter(r rune) rune {
+func lowerRune(r rune) rune {
 	if r >= utf8.RuneSelf {
 		r = unicode.SimpleFold(r) // the ASCII letter, if it counts as one
 	}

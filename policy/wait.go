@@ -97,7 +97,7 @@ func ResetHint(h http.Header, now time.Time) (wait time.Duration, ok bool) {
 	return unsaid.least, unsaid.some
 }
 
-// hints are several waits.
+// hints are the least and the longest of some waits.
 type hints struct {
 	some        bool
 	least, most time.Duration
