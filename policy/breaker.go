@@ -19,20 +19,21 @@ type Breaker struct {
 	// Name tells breakers apart in errors and transitions.
 	Name string
 
-	// Ratio is the share of faults, over 0 and up to 1, at which the breaker
-	// opens. Within a Window it is rounded to whole percents. Zero means 0.5.
+	// Ratio is the share of faults, 0.01 to 1, at which the breaker opens. Within a
+	// Window it is rounded to whole percents. Zero means 0.5.
 	Ratio float64
 
 	// MinCalls is how many calls the window must hold before a share of them
 	// counts. Zero means 10, or LastCalls if that is set and less.
 	MinCalls int
 
-	// Window is the time over which calls are counted. Zero means 30 s.
+	// Window is the time over which calls are counted, at least 10 ms. Zero means
+	// 30 s.
 	Window time.Duration
 
-	// LastCalls counts that many of the last calls instead of those of a time:
-	// Window is not used then. The shares are those of LastCalls calls, even when
-	// there were not so many yet. Zero or negative means that Window counts.
+	// LastCalls counts that many of the last calls, at most 1,000,000, instead of
+	// those of a time: Window is not used then. The shares are those of LastCalls
+	// calls, even when there were fewer yet. Zero or negative means that Window counts.
 	LastCalls int
 
 	// SlowCall is the time to the header, or to the error, from which on a call is
@@ -41,8 +42,8 @@ type Breaker struct {
 	// counts as a fault. Zero or negative means that no call is slow.
 	SlowCall time.Duration
 
-	// SlowRatio is the share of slow calls at which the breaker opens, as Ratio
-	// is of faults. It is not used without SlowCall. Zero means 0.8.
+	// SlowRatio is the share of slow calls, 0.01 to 1, at which the breaker opens, as
+	// Ratio is of faults. It is not used without SlowCall. Zero means 0.8.
 	SlowRatio float64
 
 	// OpenFor is how long the breaker stays open before it lets probes through.
@@ -57,13 +58,13 @@ type Breaker struct {
 	Jitter float64
 
 	// Probes is how many calls in a row must end well, while the breaker is half
-	// open, to close it. So many may be under way at once. Zero means 3.
+	// open, to close it. As many may be under way at once. Zero means 3.
 	Probes int
 
 	// ProbeLease is how long a probe may take to its header, and then each time
 	// until its reader comes for more of the body. One of which nothing is heard for
 	// longer counts as a fault, so that a probe that hangs cannot block the breaker.
-	// One whose body still comes after so long counts as one that ended well, since
+	// One whose body still comes after that time counts as one that ended well, since
 	// a stream may go on for long. Zero means 15 s.
 	ProbeLease time.Duration
 

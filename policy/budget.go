@@ -17,16 +17,15 @@ type Budget struct {
 	// Off lifts the bound.
 	Off bool
 
-	// Ratio is the share of successes that may be spent on extra requests.
-	// Zero means 0.1; negative means that successes pay nothing.
+	// Ratio is how many extra requests each success pays for, at most 1. Zero means
+	// 0.1; negative means that successes pay nothing.
 	Ratio float64
 
-	// PerSecond is what may be spent whatever the traffic, so that a client with
-	// few calls can retry, too. Zero means 1; negative means nothing.
+	// PerSecond is how many extra requests a second may be spent whatever the traffic,
+	// so that a client with few calls can retry, too. Zero means 1; negative means none.
 	PerSecond float64
 
-	// Burst is how many tokens can be saved up. A bucket starts with so many.
-	// Zero means 20.
+	// Burst is how many tokens can be saved up. A bucket starts full. Zero means 20.
 	Burst float64
 }
 
@@ -61,8 +60,8 @@ func (b Budget) validateNumbers(name string) error {
 // Bucket share one budget. It is safe for concurrent use.
 //
 // A token is reserved before a wait starts, not after it: so the callers that
-// wait cannot all find the same last token. Who does not use his token after
-// all gives it back.
+// wait cannot all find the same last token. A caller who does not use his token
+// after all gives it back with Refund.
 type Bucket struct {
 	settings atomic.Pointer[Budget]
 
@@ -96,7 +95,8 @@ func (b *Bucket) Change(to Budget, now time.Time) {
 	b.settings.Store(&to)
 }
 
-// Reserve takes a token out and reports whether there was one.
+// Reserve takes a token out and reports whether there was one. With a budget that is
+// Off there always is.
 func (b *Bucket) Reserve(now time.Time) bool {
 	if b.settings.Load().Off {
 		return true
@@ -104,16 +104,16 @@ func (b *Bucket) Reserve(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refillLocked(now)
-	if b.tokens < 1-dust {
+	if b.tokens < 1-tokenEpsilon {
 		return false
 	}
 	b.tokens = max(0, b.tokens-1)
 	return true
 }
 
-// dust is what a sum of fractions may fall short of the whole: ten tenths are
+// tokenEpsilon is what a sum of fractions may fall short of the whole: ten tenths are
 // not quite one.
-const dust = 1e-10
+const tokenEpsilon = 1e-10
 
 // Refund gives a token back that was reserved and not used.
 func (b *Bucket) Refund() { b.add(1) }
@@ -125,7 +125,7 @@ func (b *Bucket) Deposit() { b.add(max(0, b.settings.Load().Ratio)) }
 // when its body broke.
 func (b *Bucket) Withdraw() { b.add(-max(0, b.settings.Load().Ratio)) }
 
-// Tokens returns how many whole extra requests could be made now.
+// Tokens returns how many whole tokens the bucket holds now. It does not look at Off.
 func (b *Bucket) Tokens(now time.Time) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -133,7 +133,7 @@ func (b *Bucket) Tokens(now time.Time) int {
 	if b.tokens >= math.MaxInt {
 		return math.MaxInt
 	}
-	return max(0, int(b.tokens+dust))
+	return max(0, int(b.tokens+tokenEpsilon))
 }
 
 // Burst returns how many tokens the bucket holds at most.

@@ -48,13 +48,13 @@ type Cache struct {
 	// the call goes on behind it. Zero means that he waits to the end.
 	SoftTimeout time.Duration
 
-	// EagerRefresh is the last share of the lifetime, 0 to 1, in which a hit has
-	// the answer fetched anew behind it. Zero means not at all.
+	// EagerRefresh is the last share of the lifetime, below 1, in which a hit has the
+	// answer fetched anew behind it. Zero means not at all.
 	EagerRefresh float64
 
 	// Jitter is by what share of itself a lifetime is made shorter or longer at
-	// random, so that answers kept at one time are not fetched anew at one time.
-	// Zero means 0.1; negative means none.
+	// random, so that answers kept at one time are not fetched anew at one time:
+	// below 1. Zero means 0.1; negative means none.
 	Jitter float64
 
 	// MaxRefreshes bounds how many answers are fetched behind callers at a time,
@@ -84,7 +84,8 @@ type Cache struct {
 // place. Its zero value is ready to use.
 type Similar struct {
 	// Target is the accuracy that must be shown, by the lower bound of a one-sided
-	// 95 % interval, before such answers are given, 0 to 1. Zero means 0.9.
+	// 95 % interval, before such answers are given: above 0 and below 1. Zero means
+	// 0.9.
 	Target float64
 
 	// Field is the member of the request's JSON object that has the text; all

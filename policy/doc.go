@@ -7,8 +7,9 @@
 //
 // # Settings
 //
-// Each layer has a settings struct: [Retry], [Breaker], [Timeout], [Cache],
-// [Fallback]. [Stack] holds them all. In each of them a zero field means the
+// Each layer has a settings struct: [Responses], [Fallback], [Cache], [Hedge], [Retry],
+// [Failover], [Throttle], [Breaker], [Limit], [Streams], [Timeout], [Faults]. [Stack]
+// holds all but the last. In each of them a zero field means the
 // documented default, so the zero Stack is the standard one; a negative number
 // or an Off field switches the thing off. [Default] returns the same stack with
 // every default written out.

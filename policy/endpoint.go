@@ -46,8 +46,9 @@ type Endpoint struct {
 	// RequestBody and ResponseBody translate bodies for an endpoint that speaks
 	// otherwise than the one that the caller addressed. They get the whole body,
 	// at most [MapBytes], and may change it. Answers with a status other than 2xx or
-	// without a body, and event streams, are handed on as they are. Nil means that
-	// bodies stay as they are.
+	// without a body, and event streams, are handed on as they are. With an error of
+	// RequestBody nothing is sent; one of ResponseBody is the endpoint's failure. Nil
+	// means that bodies stay as they are.
 	RequestBody, ResponseBody func(body []byte) ([]byte, error)
 
 	// Weight is the endpoint's share of the traffic, in proportion to the others'.
@@ -66,7 +67,8 @@ type Endpoint struct {
 	Classify Classifier
 }
 
-// MapBytes bounds the bodies that an [Endpoint] translates.
+// MapBytes bounds the bodies that an [Endpoint] translates: 4 MiB. A longer one cannot
+// be translated, which is an error.
 const MapBytes = 4 << 20
 
 // HasCredentials reports whether the endpoint has credentials of its own, rather

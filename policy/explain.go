@@ -317,7 +317,7 @@ func (r Retry) mostAttempts() int {
 	if r.Bucket != nil {
 		budget = *r.Bucket.settings.Load()
 	}
-	if !budget.Off && budget.Burst < 1-dust {
+	if !budget.Off && budget.Burst < 1-tokenEpsilon {
 		return 1
 	}
 	return r.MaxAttempts()

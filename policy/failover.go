@@ -20,7 +20,8 @@ type Failover struct {
 	Strategy Strategy
 
 	// Key returns what [Sticky] goes by: a conversation, a user. Requests of one
-	// key go to one endpoint while it is well. It must be safe for concurrent use.
+	// key go to one endpoint while it is well. It must be safe for concurrent use. It
+	// must be set with Sticky, and is not used otherwise.
 	Key func(*http.Request) string
 
 	// Region is where we are: endpoints of another region are asked first only
@@ -59,16 +60,17 @@ const (
 	Ordered Strategy = iota
 	// RoundRobin asks one after the other.
 	RoundRobin
-	// Weighted asks them in proportion to their weights, evenly mixed.
+	// Weighted asks them in proportion to their weights, evenly mixed (smooth weighted
+	// round robin).
 	Weighted
-	// LeastLatency picks two at random and asks the one that answers sooner, by
-	// an average that forgets with time, jumps to a slow answer and falls
-	// gradually, and by the requests under way. An endpoint ten times slower gets
-	// few requests, enough to see that it has become quick again.
+	// LeastLatency picks two at random and asks the one that answers sooner (the power
+	// of two choices), by the requests under way and by an average of the latency that
+	// jumps to a slow answer and falls gradually (a peak EWMA). An endpoint ten times
+	// slower gets few requests, enough to see that it has become quick again.
 	LeastLatency
-	// Sticky asks the one that Failover.Key stands for, with probability in
-	// proportion to its weight. When an endpoint goes, the keys of the others
-	// stay where they are.
+	// Sticky asks the one that Failover.Key stands for by rendezvous hashing: each gets
+	// keys in proportion to its weight, and when one goes, the keys of the others stay
+	// where they are.
 	Sticky
 )
 

@@ -61,9 +61,9 @@ type Fault struct {
 	Header map[string]string
 	Body   string
 
-	// Bytes is where in the body the fault strikes: after so many bytes. Zero
+	// Bytes is where in the body the fault strikes: after that many bytes. Zero
 	// means before the first. A body that is no longer than that comes whole; of
-	// one with exactly so many and no announced length, the end is missing.
+	// one with exactly that many and no announced length, the end is missing.
 	//
 	// For FaultDrip it is how many bytes come at once, where zero means 1. For
 	// FaultLength it is how many bytes more are announced than come; where that

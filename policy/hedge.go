@@ -14,7 +14,7 @@ import (
 // the few requests that take much longer than the rest for no reason of their
 // own. Its zero value is ready to use.
 //
-// Hedges are kept on a leash, so that they cannot add to a server's bad minute:
+// The number of hedges is bounded, so that they cannot add to a server's bad minute:
 //
 //   - Every good answer pays Ratio of a hedge, and there are none on credit: at
 //     any time there were at most Ratio times as many hedges as good answers.
@@ -40,15 +40,15 @@ type Hedge struct {
 	// about the last 2000, and no hedge before there were 20.
 	Delay time.Duration
 
-	// Quantile is for a Delay of zero: over 0 and below 1. Zero means 0.95.
+	// Quantile is for a Delay of zero: 0.01 to 0.999. Zero means 0.95.
 	Quantile float64
 
-	// Max is the greatest number of hedges of one call. The next starts another
-	// Delay after the one before, or as soon as one fails. Zero means 1.
+	// Max is the greatest number of hedges of one call, at most 10. The next starts
+	// another Delay after the one before, or as soon as one fails. Zero means 1.
 	Max int
 
-	// Ratio is how many hedges there may be for each good answer: over 0 and at
-	// most 1. Zero means 0.05.
+	// Ratio is how many hedges there may be for each good answer: 0.0001 to 1. Zero
+	// means 0.05.
 	Ratio float64
 
 	// Bucket is a budget that is shared with other layers, on which hedges draw

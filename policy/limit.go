@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Limit sets how much traffic a limiter lets through at once and
-// per second, and who waits when it is too much. Its zero value limits the
-// requests in flight, to as many as the server can take: see Adaptive.
+// Limit sets how much traffic a limiter lets through at once and per second, and who
+// waits when it is too much. Its zero value limits the requests in flight, to as many
+// as the server can take: see Adaptive.
 type Limit struct {
 	// Off leaves the limiter out.
 	Off bool
@@ -18,7 +18,8 @@ type Limit struct {
 	// Name tells limiters apart in errors.
 	Name string
 
-	// PerSecond bounds the rate of requests. Zero or negative means no bound.
+	// PerSecond bounds the rate of requests, at most 1e9. Zero or negative means no
+	// bound.
 	//
 	// A server that says 429 lowers the rate by 30 %, or by 10 % if there was none
 	// for long, once for all requests that were under way, and stops it for as long
@@ -58,10 +59,10 @@ type Limit struct {
 	Classify Classifier
 }
 
-// Adaptive sets a bound on the requests in flight that finds its own height: it
-// rises when it is reached and answers come without delay, falls when all of
-// them, the quickest ones, too, take longer than they did, and is cut in half
-// when attempts time out. Without a bound on the rate, a 429 cuts it by 30 %.
+// Adaptive sets a bound on the requests in flight that follows the server's capacity:
+// it rises when it is reached and answers come without delay, falls when all of them,
+// even the quickest, take longer than they did, and is cut in half when attempts time
+// out. Without a bound on the rate, a 429 cuts it by 30 %.
 type Adaptive struct {
 	// Initial is where the bound starts. Zero means 200, or what of Min to Max is
 	// nearest.

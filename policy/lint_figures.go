@@ -45,19 +45,19 @@ func headerBound(parts []Part) bound {
 			continue
 		}
 		t := p.timeout()
-		least = least.or(p, "FirstByte", t.FirstByte)
-		least = least.or(p, "Total", t.Total)
+		least = least.tightenBy(p, "FirstByte", t.FirstByte)
+		least = least.tightenBy(p, "Total", t.Total)
 	}
 	return least
 }
 
-// or returns the tighter one of b and a limit of p, if that is one.
-func (b bound) or(p Part, field string, limit time.Duration) bound {
-	return b.orLess(bound{p.String() + "'s " + field, limit})
+// tightenBy returns the tighter one of b and a limit of p, if that is one.
+func (b bound) tightenBy(p Part, field string, limit time.Duration) bound {
+	return b.tighter(bound{p.String() + "'s " + field, limit})
 }
 
-// orLess returns the tighter one of b and other.
-func (b bound) orLess(other bound) bound {
+// tighter returns the tighter one of b and other.
+func (b bound) tighter(other bound) bound {
 	if other.limit <= 0 || b.limit > 0 && b.limit <= other.limit {
 		return b
 	}
@@ -110,7 +110,7 @@ func (r Retry) lintBudget() error {
 	}
 	switch {
 	case budget.Off:
-	case budget.Burst < 1-dust:
+	case budget.Burst < 1-tokenEpsilon:
 		return finding("%s has a Burst of %v beside %d attempts: it never holds a whole token, so nothing is repeated; set Burst to 1 or more, or Retry.Off", name, budget.Burst, r.MaxAttempts())
 	case budget.Ratio < 0 && budget.PerSecond < 0:
 		return finding("%s has neither Ratio nor PerSecond: after the first %d retries of all calls there is never another; set one of them, or Retry.Off", name, int(budget.Burst))
@@ -159,7 +159,7 @@ func (h Hedge) lintBudget() error {
 	}
 	switch budget := h.Bucket.settings.Load(); {
 	case budget.Off:
-	case budget.Burst < 1-dust:
+	case budget.Burst < 1-tokenEpsilon:
 		return finding("the budget of Hedge.Bucket has a Burst of %v: it never holds a whole token, so nothing is hedged; set Burst to 1 or more, or Hedge.Off", budget.Burst)
 	case budget.Ratio < 0 && budget.PerSecond < 0:
 		return finding("the budget of Hedge.Bucket has neither Ratio nor PerSecond: after the first %d hedges of all calls there is never another; set one of them, or Hedge.Off", int(budget.Burst))
@@ -193,7 +193,7 @@ func lintFailover(f Failover, around, inside bound) []error {
 
 func lintBreaker(b Breaker, around, inside bound) []error {
 	var errs []error
-	if least := inside.orLess(around); least.limit > 0 && b.SlowCall >= least.limit {
+	if least := inside.tighter(around); least.limit > 0 && b.SlowCall >= least.limit {
 		errs = append(errs, finding("Breaker.SlowCall %v must be below %v: a call times out before it is slow; shorten it, or leave it out", b.SlowCall, least))
 	}
 	if inside.limit == 0 {

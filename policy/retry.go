@@ -18,7 +18,7 @@ type Retry struct {
 	// Off lets each request through once.
 	Off bool
 
-	// Attempts is the greatest number of attempts, the first included. Zero
+	// Attempts is the greatest number of attempts, the first included, 1 to 100. Zero
 	// means 3.
 	Attempts int
 
@@ -66,8 +66,7 @@ type Retry struct {
 	ReplayBytes int64
 
 	// SpillBytes lets the recording of a body that is longer than ReplayBytes go
-	// on in a temporary file, until it has so many bytes in all. Zero means no
-	// file.
+	// on in a temporary file, up to that many bytes in all. Zero means no file.
 	SpillBytes int64
 
 	// BufferBytes is the size up to which an answer of known length is read

@@ -7,8 +7,8 @@ import (
 
 // ClassRetry sets how attempts that ended in one class are repeated.
 type ClassRetry struct {
-	// Attempts is the greatest number of attempts, the first included, of a call
-	// whose last attempt ended in this class. All count, whatever they ended in.
+	// Attempts is the greatest number of attempts, the first included, at most 100, of a
+	// call whose last attempt ended in this class. All count, whatever they ended in.
 	// Zero means [Retry.Attempts]; 1 or negative means that nothing which ended
 	// so is repeated.
 	Attempts int

@@ -64,10 +64,10 @@ type Stack struct {
 	// the stack meets, or for each endpoint of Failover. Nil means none.
 	Throttle *Throttle
 
-	// Breaker stops the traffic to a host that is down. There is one for each
-	// host that the stack meets, or for each endpoint of Failover. Its Window, if zero, is twice
-	// Attempt.FirstByte if that is more than 30 s, and its ProbeLease, if zero, is
-	// Attempt.FirstByte if that is more than 15 s.
+	// Breaker stops the traffic to a host that is down. There is one for each host
+	// that the stack meets, or for each endpoint of Failover. Its Window, if zero, is
+	// twice Attempt.FirstByte if that is more than 30 s, and its ProbeLease, if zero,
+	// is Attempt.FirstByte if that is more than 15 s.
 	Breaker Breaker
 
 	// Limit bounds the requests in flight to what a host can take. There is one

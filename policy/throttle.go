@@ -18,7 +18,8 @@ import (
 // as a fault, a caller who left or our own refusal, does not count.
 //
 // Of n requests that came to an outcome within the Window, a of them accepted,
-// the share that is refused here is
+// the share that is refused here, by client-side adaptive throttling (Site Reliability
+// Engineering, chapter "Handling Overload"), is
 //
 //	(n - a/(1-Ratio)) / (n + 1)
 //
@@ -35,18 +36,18 @@ type Throttle struct {
 	Name string
 
 	// Ratio is the share of requests that the server may reject before any is
-	// refused here: over 0 and below 1. Zero means 0.5.
+	// refused here: 0.01 to 0.99. Zero means 0.5.
 	Ratio float64
 
 	// MinCalls is how many requests the window must hold before a share of them
 	// counts. Zero means 10.
 	MinCalls int
 
-	// Window is the time over which requests are counted. When there was no
-	// rejection for so long, none is refused. Zero means 30 s.
+	// Window is the time over which requests are counted, at least 10 ms. When there
+	// was no rejection for that long, none is refused. Zero means 30 s.
 	Window time.Duration
 
-	// MaxRefused is the greatest share that is refused: over 0 and below 1, since
+	// MaxRefused is the greatest share that is refused: 0.01 to 0.99, never all, since
 	// what is let through is how the client learns that the server is well again.
 	// Zero means 0.9.
 	MaxRefused float64

@@ -156,8 +156,8 @@ func (c *Cache) validate() error {
 	return c.Validate()
 }
 
-// isFinite reports whether f is a number other than an infinite one. NaN is less
-// than no bound and greater than none.
+// isFinite reports whether f is neither infinite nor NaN. Every comparison with NaN is
+// false, so some checks of bounds alone would let it through.
 func isFinite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
 func check(ok bool, field string, value any, want string) error {
@@ -177,6 +177,7 @@ type SettingError struct {
 	Value, Want string
 }
 
+// Error returns, for example, "policy: Retry.Attempts is 101, want 1 to 100".
 func (e *SettingError) Error() string {
 	return fmt.Sprintf("policy: %s is %s, want %s", e.Path, e.Value, e.Want)
 }

@@ -56,6 +56,7 @@ func (e Execution) String() string {
 // A Verdict is what the outcome of one attempt means. It is decided once, by a
 // [Classifier], and used by every layer.
 type Verdict struct {
+	// Class says what happened.
 	Class Class
 
 	// Again says who may be asked again. A server that forbids retries
@@ -104,12 +105,12 @@ type Outcome struct {
 	// Err is the transport's error, or the error that ended the body.
 	Err error
 
-	// Now is the time to which a wait that the server gave as a date is
-	// related, if the response has no Date of its own.
+	// Now is the time from which a wait that the server gave as a date counts, if the
+	// response has no Date of its own. It must be set where that can be.
 	Now time.Time
 }
 
-// PeekBytes is how much of an error body a [Classifier] gets to see.
+// PeekBytes is how much of an error body a [Classifier] gets to see: 4 KiB.
 const PeekBytes = 4 << 10
 
 // A Classifier decides what an outcome means. It must be safe for concurrent
