@@ -7,7 +7,8 @@ import (
 	"github.com/sparekey/sparekey/policy"
 )
 
-// adaptive is a bound on the requests in flight that finds its own height.
+// adaptive is a limit on concurrency that follows the server's capacity: a bound on the
+// requests in flight, moved by the latency of the answers.
 //
 // A queue at the server delays every answer, the quickest ones, too; requests
 // that are more work than others do not. So the delay is how much longer the
@@ -57,8 +58,8 @@ const (
 	minSamples   = 5    // answers that make a window
 	halved       = 0.5  // what a timeout leaves of the bound
 	fastestFall  = 0.8  // what a window leaves of it, at least
-	enough       = 2    // how much the bound must fall to see whether it helps
-	helped       = 0.8  // what that must leave of the delay, at most
+	enough       = 2    // by how many times the bound must fall to see whether that helps
+	helped       = 0.8  // what is left of the delay, at most, if it has helped
 	patientAfter = 20   // answers after a cut before work is measured anew
 	saturated    = 0.8  // share of the bound that must be in use for it to rise
 	headroom     = 4    // times the use that the bound is kept at, at most
@@ -75,8 +76,8 @@ func newAdaptive(cfg policy.Adaptive) *adaptive {
 	}
 }
 
-// change sets other bounds for the bound. A fall goes on from here: where it began
-// may be outside of them.
+// change sets another range and tolerance. A fall under way is forgotten: it may have
+// begun outside of the range.
 func (a *adaptive) change(cfg policy.Adaptive) {
 	a.min, a.max, a.tolerance = float64(cfg.Min), float64(cfg.Max), cfg.Tolerance
 	a.episode = episode{}
@@ -86,8 +87,8 @@ func (a *adaptive) change(cfg policy.Adaptive) {
 // allowed returns how many requests may be in flight.
 func (a *adaptive) allowed() int { return int(min(a.bound, math.MaxInt32)) } // more may not fit into an int
 
-// isUsed reports whether so many requests in flight come close to the bound.
-func (a *adaptive) isUsed(inFlight int) bool { return float64(inFlight) >= saturated*a.bound }
+// saturatedBy reports whether that many requests in flight come close to the bound.
+func (a *adaptive) saturatedBy(inFlight int) bool { return float64(inFlight) >= saturated*a.bound }
 
 // tooLong returns how many seconds answers may take.
 func (a *adaptive) tooLong() float64 {
@@ -110,7 +111,7 @@ func (a *adaptive) timedOut(began, now time.Time) {
 	a.cut(halved, now)
 }
 
-// throttled takes note of a server that said that it gets too much.
+// throttled takes note of a 429.
 func (a *adaptive) throttled(began, now time.Time) {
 	if began.Before(a.lastCut) {
 		return
@@ -135,7 +136,7 @@ func (a *adaptive) answered(began, now time.Time, inFlight int) {
 	}
 	w.peak = max(w.peak, inFlight)
 	took := max(0, now.Sub(began).Seconds())
-	if a.bound < a.ceiling && took <= a.tooLong() && a.isUsed(inFlight) {
+	if a.bound < a.ceiling && took <= a.tooLong() && a.saturatedBy(inFlight) {
 		a.bound = min(a.max, a.ceiling, a.bound+1)
 	}
 	if began.Before(a.lastFall) {
@@ -170,8 +171,9 @@ func (a *adaptive) move(w window, now time.Time) {
 	a.rise(w.peak)
 }
 
-// learn measures what is work, and returns what is delay. In a full house the
-// quickest answers may be slow by our own doing, so that shows nothing.
+// learn measures what is work, and returns what is delay. While the bound is reached,
+// the quickest answers may be slow because of our own requests, so they do not raise
+// what is taken for quick.
 func (a *adaptive) learn(w window) (delay float64) {
 	switch {
 	case a.quickest == 0:
@@ -179,7 +181,7 @@ func (a *adaptive) learn(w window) (delay float64) {
 		return 0
 	case w.least < a.quickest:
 		a.quickest += (w.least - a.quickest) * learnQuicker
-	case !a.isUsed(w.peak):
+	case !a.saturatedBy(w.peak):
 		a.quickest += (w.least - a.quickest) * learnSlower
 	}
 	delay = max(0, w.least-a.quickest)
@@ -193,7 +195,7 @@ func (a *adaptive) rise(peak int) {
 	switch {
 	case a.bound > headroom*use && a.bound > neededAlways:
 		a.bound = max(a.min, neededAlways, headroom*use, a.bound*0.9)
-	case a.isUsed(peak) && a.bound >= a.ceiling:
+	case a.saturatedBy(peak) && a.bound >= a.ceiling:
 		a.bound = min(a.max, a.bound+max(1, math.Log10(a.bound)))
 	}
 }

@@ -46,7 +46,7 @@ func NewBreaker(cfg policy.Breaker) *Breaker {
 // With returns a Breaker of other settings for the same server: the two have one
 // state, and what was counted is kept, unless the new settings count within another
 // window. From now on that state changes by the new settings, also where requests
-// go through the earlier Breaker, which is to be used no more. It panics if the
+// go through the earlier Breaker, which must no longer be used. It panics if the
 // settings are not valid.
 func (b *Breaker) With(cfg policy.Breaker) *Breaker {
 	other := NewBreaker(cfg)

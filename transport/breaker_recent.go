@@ -15,13 +15,13 @@ import (
 // for slow calls. What a window of time is found to hold is counted beside them,
 // since theirs keep the calls that have left it until the next one comes.
 type recent struct {
-	cfg    *policy.Breaker
-	faults circuitbreaker.CircuitBreaker[any]
-	slow   circuitbreaker.CircuitBreaker[any] // nil if no call is slow
-	tally  tally
-	last   []mark    // if the last calls count, those, each at its number modulo their count
-	noted  int       // how many calls there were of which that is kept
-	patchy time.Time // until when the circuits do not know all that the window of time holds
+	cfg             *policy.Breaker
+	faults          circuitbreaker.CircuitBreaker[any]
+	slow            circuitbreaker.CircuitBreaker[any] // nil if no call is slow
+	tally           tally
+	last            []mark    // a ring of the last calls, if those count; call n is at n % len(last)
+	noted           int       // how many calls were put into the ring, ever
+	incompleteUntil time.Time // until when the circuits do not know all that the window of time holds
 
 	tooManyFaults, tooManySlow bool // so they found
 }
@@ -66,7 +66,7 @@ func judgesOtherwise(a, b policy.Breaker) bool {
 func (r *recent) retune(now time.Time) {
 	r.begin()
 	if r.cfg.LastCalls <= 0 {
-		r.patchy = now.Add(r.cfg.Window)
+		r.incompleteUntil = now.Add(r.cfg.Window)
 		return
 	}
 	// The next call will take the place of the oldest, which must not count then.
@@ -107,7 +107,7 @@ func (r *recent) record(now time.Time, fault, slow bool) string {
 	} else {
 		r.keep(mark{fault, slow})
 	}
-	if now.Before(r.patchy) {
+	if now.Before(r.incompleteUntil) {
 		return r.judge(now)
 	}
 	switch {
@@ -127,19 +127,21 @@ func (r *recent) judge(now time.Time) string {
 	reason := r.reason(r.figures(now))
 	if reason == "" && (r.tooManyFaults || r.tooManySlow) {
 		r.begin()
-		r.patchy = now.Add(r.cfg.Window)
+		r.incompleteUntil = now.Add(r.cfg.Window)
 	}
 	return reason
 }
 
+// reason returns the reason to open that figures give, "" if they give none. It rounds
+// to whole percents, as failsafe-go does.
 func (r *recent) reason(f figures) string {
-	share := func(n int) float64 { return math.Round(100*float64(n)/float64(f.calls)) / 100 }
+	rounded := func(n int) float64 { return math.Round(100*float64(n)/float64(f.calls)) / 100 }
 	switch {
 	case f.calls < r.cfg.MinCalls:
 		return ""
-	case share(f.faults) >= r.cfg.Ratio:
+	case rounded(f.faults) >= r.cfg.Ratio:
 		return policy.TooManyFaults
-	case r.slow != nil && share(f.slow) >= r.cfg.SlowRatio:
+	case r.slow != nil && rounded(f.slow) >= r.cfg.SlowRatio:
 		return policy.TooManySlow
 	}
 	return ""

@@ -42,9 +42,10 @@ func (t *tried) cause() policy.Class {
 	return policy.Class(t.class.Load()) //nolint:gosec // it was one
 }
 
-// from returns whom to ask of those in pool, none if it is zero. Who asks for the
-// first time in an attempt gets somebody: one that is not in pool, as long as all in
-// it are of no use to the call.
+// from returns the members of pool that the call has not asked yet, which may be none.
+// But a fresh choice, the first of an attempt, always gets some: members of pool that
+// are neither ruled out nor were asked last; else those not ruled out; else those of
+// all that are not ruled out; else pool.
 func (t *tried) from(pool, all uint64, fresh bool) uint64 {
 	if t == nil {
 		return pool

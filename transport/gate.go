@@ -68,14 +68,14 @@ func (g *gate) change(to policy.Limit, now time.Time) {
 	g.dispatchLocked(now)
 }
 
-// enter waits until a request may go on. Who entered must leave.
+// enter waits until a request may go on. One that was let in must leave.
 func (g *gate) enter(ctx context.Context, priority int) (admission, error) {
 	if ctx.Err() != nil {
 		return admission{}, context.Cause(ctx)
 	}
 	now := time.Now()
 	g.mu.Lock()
-	if g.queue.len() == 0 && g.openLocked(now) {
+	if g.queue.len() == 0 && g.admitsLocked(now) {
 		in := g.admitLocked(now)
 		g.mu.Unlock()
 		return in, nil
@@ -90,13 +90,13 @@ func (g *gate) enter(ctx context.Context, priority int) (admission, error) {
 	return in, err
 }
 
-// openLocked reports whether one more request may go on.
-func (g *gate) openLocked(now time.Time) bool {
+// admitsLocked reports whether one more request may go on.
+func (g *gate) admitsLocked(now time.Time) bool {
 	return !g.fullLocked() && g.afterLocked(now, 0) == 0
 }
 
-// afterLocked returns how long the rates make somebody with n others before him
-// wait.
+// afterLocked returns how long the rates make a request wait that has n others before
+// it; zero means not at all.
 func (g *gate) afterLocked(now time.Time, n int) time.Duration {
 	wait := g.quota.after(now, n)
 	if g.pace != nil {
@@ -238,7 +238,7 @@ func (g *gate) BodyEnd(err error) error {
 // dispatchLocked lets in who may go on, and sees to it that it is asked again
 // when the next token is due.
 func (g *gate) dispatchLocked(now time.Time) {
-	for g.queue.len() > 0 && g.openLocked(now) {
+	for g.queue.len() > 0 && g.admitsLocked(now) {
 		w := g.queue.pop()
 		w.admission = g.admitLocked(now)
 		w.ready <- nil
@@ -263,9 +263,9 @@ func (g *gate) woken() {
 	g.dispatchLocked(time.Now())
 }
 
-// hear follows what an answer tells of the server's rate limits. It reports
+// observe takes over what an answer tells of the server's rate limits. It reports
 // whether one of them is used up.
-func (g *gate) hear(h http.Header, in admission, now time.Time) (usedUp bool) {
+func (g *gate) observe(h http.Header, in admission, now time.Time) (usedUp bool) {
 	quotas := policy.Quotas(h, now)
 	if len(quotas) == 0 {
 		return false
@@ -285,7 +285,7 @@ func (g *gate) hear(h http.Header, in admission, now time.Time) (usedUp bool) {
 		}
 	}
 	if least >= 0 {
-		g.quota.hear(quotas[least], in.nth, now)
+		g.quota.observe(quotas[least], in.nth, now)
 	}
 	if wait, ok := policy.WaitHint(h, now); ok && usedUp {
 		g.quota.pause(wait, now)
@@ -301,9 +301,9 @@ func hasLess(a, b policy.Quota) bool {
 	return a.Remaining < b.Remaining || a.Remaining == b.Remaining && a.Reset > b.Reset
 }
 
-// learn adjusts the bounds to what a request came to.
-// A server whose figures say that a limit is used up has said how fast it may be
-// asked: no rate need be guessed.
+// learn adjusts the bounds to the outcome of a request. But a 429 that came with
+// figures which say that a limit is used up counts for nothing here: the server has said
+// how fast it may be asked, so no rate need be guessed.
 func (g *gate) learn(v policy.Verdict, in admission, usedUp bool, now time.Time) {
 	if usedUp && v.Class == policy.RateLimited {
 		return

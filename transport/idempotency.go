@@ -10,7 +10,8 @@ import (
 
 // Replayable returns a copy of req that is marked as one that may be sent more
 // than once, whatever its method, in [policy.Call.Replayable]: repeating it does no
-// harm, or less than its failure. The rest of the [policy.Call] stays as it is.
+// harm, or less than its failure would. See there for what it says of the answer. The
+// rest of the [policy.Call] stays as it is.
 func Replayable(req *http.Request) *http.Request {
 	ctx := req.Context()
 	call := policy.CallOf(ctx)

@@ -33,9 +33,9 @@ var ErrLimited = errors.New("transport: limit reached")
 // Where answers tell what is left of the server's own rate limit ([policy.Quotas]),
 // the limiter keeps to that, too, with or without a rate of its own: it spreads what
 // is left the thinner the less it is, and when nothing is left it lets nobody
-// through until some is back, for a minute at most before it asks again. Who waits
-// for that waits in the queue. Limits that do not count requests, but tokens, say,
-// count once they are used up.
+// through until some is back, for a minute at most before it tries again. Requests wait
+// for that in the queue. Limits on something other than requests, such as tokens, count
+// only once they are used up.
 //
 // One Limiter is one set of bounds, shared by every transport it wraps. It is
 // safe for concurrent use.
@@ -54,7 +54,7 @@ func NewLimiter(cfg policy.Limit) *Limiter {
 // With returns a Limiter of other settings with the same requests in flight and in
 // its queue. What was learnt of the server is kept, and the tokens of the rate, as
 // many as the new burst allows. From now on these bounds hold, also for requests
-// that go through the earlier Limiter, which is to be used no more. It panics if the
+// that go through the earlier Limiter, which must no longer be used. It panics if the
 // settings are not valid.
 func (l *Limiter) With(cfg policy.Limit) *Limiter {
 	other := NewLimiter(cfg)
@@ -123,7 +123,7 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 	}()
 	resp, err := body.Send(l.next, req)
 	now := time.Now()
-	usedUp := err == nil && l.gate.hear(resp.Header, in, now)
+	usedUp := err == nil && l.gate.observe(resp.Header, in, now)
 	if adapts := l.cfg.InFlight == 0; adapts || l.cfg.PerSecond > 0 {
 		v := telemetry.Judge(req, resp, err, l.cfg.Classify)
 		if adapts || v.Class == policy.RateLimited {

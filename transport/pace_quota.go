@@ -82,14 +82,14 @@ func (q *quota) advance(now time.Time) {
 // after returns how long it is at most until somebody with n others before him
 // may go on; zero means now.
 func (q *quota) after(now time.Time, n int) time.Duration {
-	const speck = 1e-9 // tokens by which a sum of fractions may be off
+	const epsilon = 1e-9 // tokens by which a sum of fractions may be off
 	if q.limit == 0 && !now.Before(q.reset) {
 		return max(0, q.resume.Sub(now)) // nobody knows how fast
 	}
 	q.advance(now)
 	wait := max(0, q.resume.Sub(now))
 	missing := float64(n) + 1 - q.tokens
-	if missing <= speck {
+	if missing <= epsilon {
 		return wait
 	}
 	if now.Before(q.reset) {
@@ -100,15 +100,14 @@ func (q *quota) after(now time.Time, n int) time.Duration {
 		missing = float64(n) + 1 - max(1, q.tokens+left*q.rate)
 		wait = max(wait, q.reset.Sub(now))
 	}
-	if q.limit == 0 || missing <= speck {
+	if q.limit == 0 || missing <= epsilon {
 		return wait
 	}
 	return wait + seconds(missing/q.fresh)
 }
 
-// hear takes note of the figures that came with the answer to a request, the
-// number of which is nth.
-func (q *quota) hear(f policy.Quota, nth uint64, now time.Time) {
+// observe takes note of the figures in the answer to the nth request.
+func (q *quota) observe(f policy.Quota, nth uint64, now time.Time) {
 	if nth <= q.heard {
 		return // they are older than those that are known
 	}

@@ -42,7 +42,7 @@ func TestQuotaWaits(t *testing.T) {
 				limit := []float64{0, 5, 100, 1000}[random.IntN(4)]
 				left := []float64{0, 1, 4, limit}[random.IntN(4)]
 				reset := []time.Duration{0, time.Second, 10 * time.Second, time.Minute, time.Hour}[random.IntN(5)]
-				q.hear(policy.Quota{Limit: limit, Remaining: left, Reset: reset}, oneSent(), now)
+				q.observe(policy.Quota{Limit: limit, Remaining: left, Reset: reset}, oneSent(), now)
 			}
 		}
 	}
@@ -54,7 +54,7 @@ func TestQuotaRollingWaitsForTheResetAtMost(t *testing.T) {
 	q, now := &quota{}, time.Now()
 	q.rolling, q.fresh = true, slowestQuota
 	q.mark, q.markAt = policy.Quota{Limit: 2, Remaining: 1, Reset: 8 * time.Second}, now
-	q.hear(policy.Quota{Limit: 2, Remaining: 0, Reset: 8 * time.Second}, q.admit(), now)
+	q.observe(policy.Quota{Limit: 2, Remaining: 0, Reset: 8 * time.Second}, q.admit(), now)
 	require.Less(t, q.fresh, 1./8)
 	assert.Equal(t, 8*time.Second, q.after(now, 0))
 }

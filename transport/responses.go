@@ -22,8 +22,8 @@ import (
 //     x-should-retry: false, whatever the server said: the retry layer below has
 //     read that already, and knows the budget.
 //
-// Who has left, or has no time left, gets the error as it is. The trail and the
-// spans tell a refusal as one, not as an answer of the server.
+// A caller who has left, or has no time left, gets the error as it is. The trail and
+// the spans show a refusal as one, not as an answer of the server.
 //
 // Put it below an SDK only. For other callers an error says more.
 func Responses(cfg policy.Responses) Layer {

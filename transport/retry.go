@@ -305,7 +305,8 @@ func (s *spare) answer() *http.Response {
 }
 
 // lastAnswer returns what the caller gets in the end: the outcome of the last
-// attempt, or an earlier real answer if that was none. Who has left gets none.
+// attempt, or, if that was an error, an earlier real answer. A caller who has left gets
+// the error.
 func lastAnswer(ctx context.Context, resp *http.Response, err error, kept spare) (*http.Response, error) {
 	if err != nil && kept.resp != nil && !telemetry.CallerLeft(ctx) {
 		return kept.answer(), nil

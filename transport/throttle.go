@@ -47,8 +47,8 @@ func NewThrottle(cfg policy.Throttle) *Throttle {
 
 // With returns a Throttle of other settings for the same server. What was counted is
 // kept, unless another Window counts. From now on the share is that of the new
-// settings, also of requests that go through the earlier Throttle, which is to be
-// used no more. It panics if the settings are not valid.
+// settings, also of requests that go through the earlier Throttle, which must no
+// longer be used. It panics if the settings are not valid.
 func (t *Throttle) With(cfg policy.Throttle) *Throttle {
 	other := NewThrottle(cfg)
 	other.load = t.load
