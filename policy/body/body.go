@@ -1,7 +1,7 @@
 // Package body holds what a well-behaved [http.RoundTripper] layer does with
 // bodies: watch the end of a response's body, peek into it, copy what its reader
-// gets, read a small one whole, discard one so that its connection can be used again, and close a
-// request's.
+// gets, read a small one whole, discard one so that its connection can be used
+// again, and close a request's.
 //
 // It is for writers of layers. Programs that only use the toolkit do not need
 // it.
@@ -20,10 +20,11 @@ var ErrAbandoned = errors.New("body: closed before its end")
 
 // A Watcher is told how the body of a response ends.
 type Watcher interface {
-	// BodyEnd is called once: with [io.EOF] when the body was read to its end,
-	// with the error that ended it, or with [ErrAbandoned]. What it returns takes
-	// the error's place for the reader and for the watchers that were added
-	// later. It must not call the body.
+	// BodyEnd is called once, from within the Read, WriteTo or Close that ends the
+	// body: with [io.EOF] when it was read to its end, with the error that ended it,
+	// or with [ErrAbandoned]. A Close may come while another goroutine reads. What
+	// BodyEnd returns takes the error's place for the reader and for the watchers
+	// that were added later. It must not call the body.
 	BodyEnd(err error) error
 }
 
@@ -47,32 +48,28 @@ func (f EndFunc) BodyEnd(err error) error {
 // they were added. A body that is also an [io.Writer], as after a 101, or an
 // [io.WriterTo] stays one. A body that is empty ends at once.
 func Watch(resp *http.Response, w Watcher) {
-	if resp.Body == nil || resp.Body == http.NoBody {
-		_ = w.BodyEnd(io.EOF) // nobody reads it
-		return
-	}
-	of(resp, nil).add(w)
+	(*Room)(nil).Watch(resp, w)
 }
 
 // A Room is memory for what [Watch] puts around a body, for a layer that has an
-// object per request to hold it. Its zero value is ready for one body; a nil Room
-// is memory that is made when it is needed.
+// object per request to hold it. Its zero value is ready for one body, for as long as
+// anybody may read that. With a nil Room, memory is allocated when it is needed.
 type Room struct{ b watched }
 
-// Watch is the func of that name. It needs no memory but the Room.
+// Watch does what the func of that name does, in the memory of the Room.
 func (r *Room) Watch(resp *http.Response, w Watcher) {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		_ = w.BodyEnd(io.EOF) // nobody reads it
 		return
 	}
-	of(resp, r).add(w)
+	watch(resp, r).add(w)
 }
 
-// of returns the body of resp as one of ours, wrapping it if need be, in the room
-// that there is.
-func of(resp *http.Response, room *Room) *watched {
-	if o, ok := resp.Body.(owner); ok {
-		return o.own()
+// watch returns the body of resp as a watched one. Unless it is one already, it wraps
+// it, in room if that is not nil.
+func watch(resp *http.Response, room *Room) *watched {
+	if o, ok := resp.Body.(watchable); ok {
+		return o.asWatched()
 	}
 	if room == nil {
 		room = new(Room)
@@ -94,6 +91,6 @@ func of(resp *http.Response, room *Room) *watched {
 // RoundTripper owes its caller on errors, too.
 func CloseRequest(req *http.Request) {
 	if req.Body != nil {
-		_ = req.Body.Close() // nobody could act on it
+		_ = req.Body.Close() // nobody could act on an error
 	}
 }

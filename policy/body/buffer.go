@@ -50,7 +50,7 @@ func roomFor(length, size int64) int64 {
 // add to it.
 type buffered BufferRoom
 
-func (b *buffered) own() *watched              { return &b.b }
+func (b *buffered) asWatched() *watched        { return &b.b }
 func (b *buffered) Read(p []byte) (int, error) { return b.b.Read(p) }
 func (b *buffered) Close() error               { return b.b.Close() }
 
@@ -169,8 +169,8 @@ func oneMore(n int64) int64 {
 // known.
 func Broken(resp *http.Response) error {
 	rc := resp.Body
-	if o, ok := rc.(owner); ok {
-		rc = o.own().rc
+	if o, ok := rc.(watchable); ok {
+		rc = o.asWatched().rc
 	}
 	if b, ok := rc.(interface{ Broken() error }); ok {
 		return b.Broken()

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// DrainBytes and DrainTime are the usual bounds for [Discard].
+// DrainBytes and DrainTime are the bounds that the layers of this module give
+// [Discard] and [Drain].
 const (
 	DrainBytes = 64 << 10
 	DrainTime  = 50 * time.Millisecond
@@ -17,7 +18,7 @@ const (
 // Discard reads the body of resp to its end and closes it, so that its
 // connection can be used again. It reads at most maxBytes, takes at most maxTime
 // and ends with ctx; a body that is longer or slower is closed as it is, which
-// costs the connection and may take as long again.
+// costs the connection and may take up to maxTime again.
 func Discard(ctx context.Context, resp *http.Response, maxBytes int64, maxTime time.Duration) {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return
@@ -29,23 +30,24 @@ func Discard(ctx context.Context, resp *http.Response, maxBytes int64, maxTime t
 		return
 	}
 	whole := false
-	defer func() { shut(rc, whole, maxTime) }()
+	defer func() { closeWithin(rc, whole, maxTime) }()
 	var err error
-	reading := setApart(func() { _, err = io.CopyN(io.Discard, rc, oneMore(maxBytes)) })
+	reading := startBackground(func() { _, err = io.CopyN(io.Discard, rc, oneMore(maxBytes)) })
 	whole = reading.wait(ctx, maxTime) && err == io.EOF //nolint:errorlint // an end is io.EOF itself
 }
 
 // Drain is [Discard] for a response that may be needed after all. It returns
-// the body and true if it came whole within the bounds.
+// the body and true if it came whole within the bounds, else nil and false. Either
+// way the response's own body is closed.
 func Drain(ctx context.Context, resp *http.Response, maxBytes int64, maxTime time.Duration) ([]byte, bool) {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil, true
 	}
-	if o, ok := resp.Body.(owner); ok && o.own().prefix.holdsAll() {
-		return o.own().takeAll(maxBytes)
+	if o, ok := resp.Body.(watchable); ok && o.asWatched().prefix.holdsAll() {
+		return o.asWatched().takeAll(maxBytes)
 	}
 	whole := false
-	defer func() { shut(resp.Body, whole, maxTime) }()
+	defer func() { closeWithin(resp.Body, whole, maxTime) }()
 	p := newPrefix(resp.ContentLength, oneMore(maxBytes))
 	if inMemory(resp) {
 		p.fill(resp.Body)
@@ -65,11 +67,11 @@ func Drain(ctx context.Context, resp *http.Response, maxBytes int64, maxTime tim
 // inMemory reports whether all of the body has been read ahead, so that reading
 // it takes no time.
 func inMemory(resp *http.Response) bool {
-	o, ok := resp.Body.(owner)
+	o, ok := resp.Body.(watchable)
 	if !ok {
 		return false
 	}
-	b := o.own()
+	b := o.asWatched()
 	if a, ok := b.rc.(*ahead); ok {
 		return a.inMemory()
 	}

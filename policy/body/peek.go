@@ -13,21 +13,24 @@ import (
 // start. A body that drips or stalls is left as it is: its reader gets the
 // peeked bytes at once and the rest when it comes. A second Peek sees no more
 // than the first asked for. The bytes must not be changed.
+//
+// What did not come within wait is read on, up to n bytes, by a goroutine that ends
+// when the body is closed, at the latest.
 func Peek(ctx context.Context, resp *http.Response, n int, wait time.Duration) []byte {
 	start, _ := PeekUntil(ctx, resp, n, wait, nil)
 	return start
 }
 
 // PeekUntil is [Peek] for those who may have seen enough before there are n bytes:
-// it returns once enough returns true of what has come so far. The func is called
-// with more each time, on a goroutine of its own and maybe after PeekUntil has
-// returned; nil means that it is never enough. The error is what ended the body
-// within these bytes, nil if it goes on.
+// it returns once enough returns true of what has come so far. Enough is called
+// with more each time, on another goroutine and maybe after PeekUntil has returned;
+// nil means that n bytes are wanted. The error is what ended the body within these
+// bytes, nil if it goes on.
 func PeekUntil(ctx context.Context, resp *http.Response, n int, wait time.Duration, enough func(start []byte) bool) ([]byte, error) {
 	if resp.Body == nil || resp.Body == http.NoBody || n <= 0 {
 		return nil, nil
 	}
-	b := of(resp, nil)
+	b := watch(resp, nil)
 	if b.prefix == nil {
 		b.prefix = newPrefix(resp.ContentLength, int64(n))
 		b.prefix.enough = enough
@@ -62,6 +65,7 @@ func newPrefix(length, size int64) *prefix {
 	return &prefix{size: size, room: roomFor(length, size), done: make(chan struct{}, 1)}
 }
 
+// fill reads the start of r, to the end of the goroutine.
 func (p *prefix) fill(r io.Reader) {
 	defer p.end()
 	p.done <- struct{}{}
@@ -98,6 +102,8 @@ func (p *prefix) grown(buf []byte, err error) bool {
 	return err == nil && !p.stop
 }
 
+// peeked returns the first n bytes of what was read ahead, and what ended the body if
+// there are no more.
 func (p *prefix) peeked(n int) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,16 +115,18 @@ func (p *prefix) peeked(n int) ([]byte, error) {
 
 // read hands on what was read ahead. It reports false once all is handed on and
 // the body itself is to be read.
-func (p *prefix) read(dst []byte) (n int, err error, more bool) {
-	n, err, more = p.take(dst)
+func (p *prefix) read(dst []byte) (n int, more bool, err error) {
+	n, more, err = p.take(dst)
 	if n > 0 || !more || err != nil || len(dst) == 0 {
-		return n, err, more
+		return n, more, err
 	}
 	<-p.done // a read is still under way
 	return p.take(dst)
 }
 
-func (p *prefix) take(dst []byte) (n int, err error, more bool) {
+// take is read without a wait: it returns 0 bytes while one is under way that may
+// bring more.
+func (p *prefix) take(dst []byte) (n int, more bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stop = true
@@ -126,21 +134,22 @@ func (p *prefix) take(dst []byte) (n int, err error, more bool) {
 	p.taken += n
 	switch {
 	case n > 0 || len(dst) == 0:
-		return n, nil, true
+		return n, true, nil
 	case p.err != nil:
-		return 0, p.err, true
+		return 0, true, p.err
 	case p.panicked != nil:
 		panic(p.panicked)
 	}
 	select {
 	case <-p.done:
-		return 0, nil, false
+		return 0, false, nil
 	default:
-		return 0, nil, true
+		return 0, true, nil
 	}
 }
 
-// holdsAll reports whether the body ended within what was read ahead.
+// holdsAll reports whether the body ended within what was read ahead. A nil prefix
+// holds nothing.
 func (p *prefix) holdsAll() bool {
 	if p == nil {
 		return false

@@ -10,8 +10,9 @@ import (
 // Record makes the body of resp copy what its reader gets, up to maxBytes. When
 // the reader has got all of it, done is called with the copy, once and from
 // within the reader's call; it is not called if the body fails, is longer than
-// maxBytes or than it said, or is closed before. The reader gets each byte as it
-// comes and each error as it is. A body that is an [io.WriterTo] stays one.
+// maxBytes, has another length than announced, or is closed before. The copy belongs
+// to done. The reader gets each byte as it comes and each error as it is. A body that
+// is an [io.WriterTo] stays one.
 func Record(resp *http.Response, maxBytes int64, done func(body []byte)) {
 	RecordWithin(resp, maxBytes, nil, done)
 }
@@ -90,7 +91,7 @@ func (r *recording) growLocked(need int64) bool {
 	}
 	larger := max(2*size, need)
 	if size == 0 {
-		larger = max(need, min(cmp.Or(r.announced, unknown), small)) // a length is soon said
+		larger = max(need, min(cmp.Or(r.announced, unknown), small)) // to announce a length costs nothing
 	}
 	if r.announced >= need {
 		larger = min(larger, r.announced)
@@ -129,7 +130,7 @@ func (r *recording) end(eof bool) {
 	}
 }
 
-// take returns what is called with the copy, nil if nothing is.
+// take ends the copy. It returns it and done, which is nil if the copy is not whole.
 func (r *recording) take(eof bool) ([]byte, func([]byte)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

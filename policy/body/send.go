@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// errNoOutcome is what a transport that breaks its contract comes to.
+// errNoOutcome stands for the response that a transport owes when it has no error.
 var errNoOutcome = errors.New("body: the transport returned neither a response nor an error")
 
 // Send sends req through next. It makes up for transports that do not keep to
@@ -44,11 +44,11 @@ func CloseIdle(rt http.RoundTripper) {
 	}
 }
 
-// Refuse returns the error with which rt turns req away at once, for a reason that
-// it knows without asking anybody, such as an open breaker. The request is then over
-// as after a RoundTrip: its body is closed, and the refusal was counted. It returns
-// nil, with nothing done, if that is to be seen from a RoundTrip only. Layers forward
-// it, as far as what they do leaves a refusal as it is.
+// Refuse returns the error with which rt turns req away without sending it, such as
+// that of an open breaker, if rt has a method of this name. The request is then over
+// as after a RoundTrip: its body is closed, and the refusal was counted. Nil means that
+// only a RoundTrip can tell; nothing has been done then. Layers that would hand on a
+// refusal unchanged have the method and forward it.
 func Refuse(rt http.RoundTripper, req *http.Request) error {
 	if r, ok := rt.(interface{ Refuse(req *http.Request) error }); ok {
 		return r.Refuse(req)

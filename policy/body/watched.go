@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// owner lets several layers share one wrapper.
-type owner interface{ own() *watched }
+// watchable is a body that is, or contains, a watched one: layers that watch it add to
+// that instead of wrapping it once more.
+type watchable interface{ asWatched() *watched }
 
 // watched is a response body with its watchers. Reads are the caller's and come
 // one at a time; Close may come at any time.
@@ -15,12 +16,12 @@ type watched struct {
 	rc       io.ReadCloser
 	prefix   *prefix // what was peeked and not read yet, or nil
 	watchers []Watcher
-	room     [6]Watcher // where watchers start out, so that as many as a stack has cost no allocation
-	pacers   [2]Pacer   // those among the watchers, nil if there are fewer
+	room     [6]Watcher // the first memory of watchers: as many as a stack has cost no allocation
+	pacers   [2]Pacer   // the watchers that are Pacers, nil if there are fewer; more share the last place
 	ended    atomic.Bool
 }
 
-func (b *watched) own() *watched { return b }
+func (b *watched) asWatched() *watched { return b }
 
 // wrap puts b around rc.
 func (b *watched) wrap(rc io.ReadCloser) {
@@ -42,7 +43,8 @@ func (b *watched) add(w Watcher) {
 	}
 }
 
-// bothPacers are two pacers as one, which watches nothing itself.
+// bothPacers are two pacers as one. Their BodyEnd is not called through it: they are
+// watchers, too.
 type bothPacers struct{ first, second Pacer }
 
 func (b *bothPacers) BodyRead(now time.Time) {
@@ -65,7 +67,7 @@ func (b *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// paced reads and tells the pacers, even if the read panics.
+// paced reads, and tells the pacers before and after, even if the read panics.
 func (b *watched) paced(p []byte) (int, error) {
 	if b.pacers[0] == nil {
 		return b.read(p)
@@ -88,7 +90,7 @@ func (b *watched) paced(p []byte) (int, error) {
 
 func (b *watched) read(p []byte) (int, error) {
 	if b.prefix != nil {
-		n, err, more := b.prefix.read(p)
+		n, more, err := b.prefix.read(p)
 		if more {
 			return n, err
 		}
@@ -137,7 +139,8 @@ func (b *watched) end(err error) error {
 	return err
 }
 
-// duplex is the body of a 101 response: the connection itself.
+// duplex is the body of a 101 response, the connection itself, which net/http makes an
+// io.Writer.
 type duplex struct {
 	*watched
 	w io.Writer
@@ -171,7 +174,7 @@ type writerTo struct {
 
 func (b *writerTo) WriteTo(w io.Writer) (int64, error) {
 	if b.prefix != nil || b.pacers[0] != nil {
-		return io.Copy(w, b.watched) // which does no more than read
+		return io.Copy(w, b.watched) // which has no WriteTo: it is read
 	}
 	dst := &destination{Writer: w}
 	n, err := b.wt.WriteTo(dst)
