@@ -199,26 +199,26 @@ func bytesPerRun(runs uint64, f func()) uint64 {
 	return (after.TotalAlloc - before.TotalAlloc) / runs
 }
 
-// TestQuiet: the first of a function is told at once, and then one in 10 s, with
+// TestWarnings: the first of a function is told at once, and then one in 10 s, with
 // the number.
-func TestQuiet(t *testing.T) {
-	var q quiet
+func TestWarnings(t *testing.T) {
+	var w warnings
 	start := time.Unix(1000, 0)
 	tell := func(function string, after time.Duration, wantSince int) {
 		t.Helper()
-		since, due := q.tell(function, start.Add(after))
+		since, due := w.due(function, start.Add(after))
 		assert.Equal(t, wantSince, since)
 		assert.Equal(t, wantSince > 0, due)
 	}
 	tell("a", 0, 1)
 	tell("a", 1, 0)
 	tell("b", 1, 1)
-	tell("a", quietFor-1, 0)
-	tell("a", quietFor, 3)
-	tell("a", 2*quietFor-1, 0)
-	tell("a", 2*quietFor+1, 2)
-	for i := range 2 * maxQuiet {
-		q.tell(string(rune('a'+i)), start)
+	tell("a", warningInterval-1, 0)
+	tell("a", warningInterval, 3)
+	tell("a", 2*warningInterval-1, 0)
+	tell("a", 2*warningInterval+1, 2)
+	for i := range 2 * maxWarned {
+		w.due(string(rune('a'+i)), start)
 	}
-	assert.LessOrEqual(t, len(q.last), maxQuiet)
+	assert.LessOrEqual(t, len(w.byFunction), maxWarned)
 }

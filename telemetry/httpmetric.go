@@ -13,11 +13,11 @@ import (
 )
 
 // httpRequests is the instrument that OpenTelemetry's conventions have for HTTP
-// clients, with what it has recorded with. It works on a nil one, which records
-// nothing. It is safe for concurrent use.
+// clients. All methods work on a nil one, which records nothing. It is safe for
+// concurrent use.
 type httpRequests struct {
 	metric.Float64Histogram
-	made memory[httpLabels, []metric.RecordOption]
+	made memo[httpLabels, []metric.RecordOption]
 }
 
 type httpLabels struct {
@@ -41,8 +41,9 @@ func newHTTPRequests(meter metric.Meter) *httpRequests {
 	return h
 }
 
-// targetOf returns where req goes to, before it does: one that lost to a hedge may end
-// when its caller has long gone on to use the URL for something else.
+// targetOf returns where req is about to go. It is not read from the URL when the attempt
+// ends: one that lost to a hedge may end long after its caller has gone on to use that
+// for something else.
 func (h *httpRequests) targetOf(req *http.Request) (t httpTarget) {
 	if h == nil {
 		return t
@@ -98,7 +99,7 @@ func (c *countedRequest) BodyEnd(err error) error {
 	return err
 }
 
-// over ends an attempt.
+// over ends an attempt, and records it as an HTTP request if that was asked for.
 func (l *attemptLayer) over(a *attempt, target httpTarget, v policy.Verdict, err error) {
 	duration, failure := a.end(v, err)
 	l.recorder.requests.record(a.ctx, target, a.status, duration, failure)

@@ -61,15 +61,15 @@ type histogram struct {
 // OpenTelemetry's SDK keeps series of it. What exceeds it is made anew each time.
 const maxSets = 2000
 
-// A memory remembers what was made of labels, since to make an attribute set costs
+// A memo remembers what was made of labels, since to make an attribute set costs
 // more than to record with it. Its zero value is empty. It is safe for concurrent use.
-type memory[K comparable, V any] struct {
+type memo[K comparable, V any] struct {
 	mu   sync.RWMutex
 	made map[K]V // guarded by mu
 }
 
-// of returns what makes returns for l, which may be an earlier one.
-func (m *memory[K, V]) of(l K, makes func(K) V) V {
+// of returns what makes returned for l, an earlier time if it is remembered.
+func (m *memo[K, V]) of(l K, makes func(K) V) V {
 	m.mu.RLock()
 	found, ok := m.made[l]
 	m.mu.RUnlock()
@@ -92,7 +92,7 @@ func (m *memory[K, V]) of(l K, makes func(K) V) V {
 // concurrent use.
 type sets struct {
 	last atomic.Pointer[set] // most calls end like the one before
-	made memory[labels, *set]
+	made memo[labels, *set]
 }
 
 // A set is what labels come to, as options. It does not change.

@@ -57,7 +57,8 @@ func (r *recorder) called(ctx context.Context, function string, d, waited time.D
 	}
 }
 
-// attempted records an attempt that has ended, likewise.
+// attempted records an attempt that has ended. Failure is its error.type, "" if it is
+// none.
 func (r *recorder) attempted(ctx context.Context, function, kind, endpoint string, status int, d time.Duration, failure string) {
 	if r == nil || !r.attemptDuration.Enabled(ctx) {
 		return
@@ -116,7 +117,7 @@ func (r *recorder) fallback(ctx context.Context, function string, a Answer) {
 	cause := classText(a.Cause)
 	r.fallbacks.count(ctx, labels{function: function, more: [3]label{{keySource, string(a.Source)}, {keyCause, cause}}})
 	level := slog.LevelDebug
-	since, due := r.told.tell(function, time.Now())
+	since, due := r.warnings.due(function, time.Now())
 	if due {
 		level = slog.LevelWarn
 	}

@@ -63,8 +63,8 @@ type recorder struct {
 	tracer trace.Tracer
 
 	callOptions, attemptOptions []trace.SpanStartOption
-	silence                     atomic.Pointer[silence]
-	told                        quiet
+	noSpans                     atomic.Pointer[noSpans]
+	warnings                    warnings
 
 	callDuration    histogram
 	callActive      active

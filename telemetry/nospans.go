@@ -9,32 +9,33 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// A silence says that no SDK was there to make spans. Without one, each span would
-// cost three allocations for nothing.
-type silence struct {
-	provider trace.TracerProvider // the global one; another ends the silence
-	until    time.Time
+// noSpans notes that provider made no span: no SDK is installed. It saves the three
+// allocations of each span that comes to nothing.
+type noSpans struct {
+	provider trace.TracerProvider // the global one then
+	until    time.Time            // when Start is to be asked again
 }
 
-// silenceLasts is when Start is asked again in any case: what instruments a running
-// program from the outside takes Start's place, and tells nobody.
-const silenceLasts = time.Second
+// recheckAfter is how long Start is not asked. It is asked again though the provider is
+// the same, since agents that instrument a running program from the outside replace the
+// code of Start itself.
+const recheckAfter = time.Second
 
-// noSpan is what a context without a span gives.
+// noSpan is the span of a context that has none.
 var noSpan = trace.SpanFromContext(context.Background())
 
-// startCall starts the span of a call, unless none would come of it. A context that
-// has a span is always left to Start, which without an SDK puts a mere copy of the
-// parent's ids in its place.
+// startCall starts the span of a call, unless no SDK makes one. A context that has a
+// span always goes to Start: without an SDK, the span that it returns has the parent's
+// ids and records nothing.
 func (r *recorder) startCall(ctx context.Context, now time.Time, function string) (context.Context, trace.Span) {
 	provider := otel.GetTracerProvider()
 	bare := trace.SpanFromContext(ctx) == noSpan
-	if s := r.silence.Load(); s != nil && bare && s.provider == provider && now.Before(s.until) {
+	if s := r.noSpans.Load(); s != nil && bare && s.provider == provider && now.Before(s.until) {
 		return ctx, noSpan
 	}
 	ctx, span := r.tracer.Start(ctx, spanName(function), linked(ctx, r.callOptions)...)
 	if bare && isPlaceholder(provider, span) {
-		r.silence.Store(&silence{provider: provider, until: now.Add(silenceLasts)})
+		r.noSpans.Store(&noSpans{provider: provider, until: now.Add(recheckAfter)})
 	}
 	return ctx, span
 }
