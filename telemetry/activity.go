@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// An outcome is what a call came to, as the activity counts it.
+// An outcome is what a call came to, as an [Activity] counts it.
 type outcome uint8
 
 const (
@@ -46,29 +46,29 @@ func outcomeOf(source Source, failed, canceled bool) outcome {
 	return outcomeOther
 }
 
-// The reach of an activity.
+// How far back an [Activity] looks, in seconds.
 const (
 	recentSeconds = 60
-	latencySpan   = 30 // seconds; what is shown is of one to two of them
+	latencySpan   = 30 // latencies are of this span and the one before: 30 to 60 s
 )
 
-// An Activity is what [ObserveCall] counts for a [Snapshot]. Layers with the same one
-// count together. Its zero value has seen no call; it is safe for concurrent use.
-type Activity struct{ seen activity }
-
-// An activity counts what went through lately: calls a second by outcome, and how
-// long they took. To count takes no lock and no memory.
-type activity struct {
+// An Activity counts calls for a [Snapshot]: in all, and of late those of each second,
+// by outcome, and how long they took. [ObserveCall] layers with the same one count
+// together. Its zero value has seen no call. It is safe for concurrent use; to count
+// takes no lock and no allocation.
+type Activity struct {
 	total   [numOutcomes]atomic.Uint64
-	seconds [recentSeconds + 4][numOutcomes]cell // by second; some more than are read, so that none is read while it begins anew
-	spans   [2][numLatencies]cell                // by span of time
+	seconds [recentSeconds + 4][numOutcomes]cell // a ring by second; some more than are read, so that none is read while it begins anew
+	spans   [2][numLatencies]cell                // a ring by latencySpan
 }
 
-// A cell counts within a period of time, whose number is in its upper half.
+// A cell counts within one period of time. The number of the period is its upper half,
+// the count its lower.
 type cell struct{ n atomic.Uint64 }
 
-// add counts one in a period; periods take turns with the cells. What is of one that is
-// over is forgotten, and so is what is of one far ahead: the clock was set back since.
+// add counts one in a period. The cell is one of so many in a ring: a count of an
+// earlier period gives way. So does one of a period far ahead, counted before the clock
+// was set back.
 func (c *cell) add(period, cells uint32) {
 	for {
 		old := c.n.Load()
@@ -78,7 +78,7 @@ func (c *cell) add(period, cells uint32) {
 			return
 		case was == period:
 			next = old + 1
-		case was-period <= 2*cells: // another has begun a later one
+		case was-period <= 2*cells: // the cell is at a later period already
 			return
 		}
 		if c.n.CompareAndSwap(old, next) {
@@ -87,7 +87,7 @@ func (c *cell) add(period, cells uint32) {
 	}
 }
 
-// in returns what was counted in a period.
+// in returns what was counted in a period, 0 if the cell is at another.
 func (c *cell) in(period uint32) uint32 {
 	if n := c.n.Load(); uint32(n>>32) == period {
 		return uint32(n)
@@ -96,7 +96,7 @@ func (c *cell) in(period uint32) uint32 {
 }
 
 // ended counts a call that ended now.
-func (a *activity) ended(now time.Time, o outcome, took time.Duration) {
+func (a *Activity) ended(now time.Time, o outcome, took time.Duration) {
 	second := uint32(now.Unix())
 	a.total[o].Add(1)
 	seconds := uint32(len(a.seconds))
@@ -109,7 +109,7 @@ func (a *activity) ended(now time.Time, o outcome, took time.Duration) {
 
 // second returns what was counted in one second, which must be one of the last
 // recentSeconds.
-func (a *activity) second(second uint32) (counts [numOutcomes]uint32) {
+func (a *Activity) second(second uint32) (counts [numOutcomes]uint32) {
 	for o := range counts {
 		counts[o] = a.seconds[second%uint32(len(a.seconds))][o].in(second)
 	}
@@ -140,9 +140,9 @@ func latencyAt(step int) time.Duration {
 	return leastLatency / 8 * time.Duration(8+eighth+1) << octave
 }
 
-// quantiles returns how long the calls of the last half to whole minute took, by
-// shares in rising order, and how many they were.
-func (a *activity) quantiles(now time.Time, shares ...float64) (took []time.Duration, calls uint64) {
+// quantiles returns, for shares from 0 to 1 in rising order, the time within which that
+// share of the latest calls ended, and how many calls these are.
+func (a *Activity) quantiles(now time.Time, shares ...float64) (took []time.Duration, calls uint64) {
 	span := uint32(now.Unix()) / latencySpan
 	var counts [numLatencies]uint64
 	for step := range counts {

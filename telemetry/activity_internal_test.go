@@ -15,7 +15,7 @@ import (
 var noon = time.Unix(1_800_000_000, 0)
 
 func TestActivityCountsSeconds(t *testing.T) {
-	var a activity
+	var a Activity
 	for i := range 200 {
 		now := noon.Add(time.Duration(i) * time.Second)
 		for range i {
@@ -38,7 +38,7 @@ func TestActivityCountsSeconds(t *testing.T) {
 // itself says so.
 func TestActivityTellsStandIns(t *testing.T) {
 	for _, source := range []Source{Live, Cache, Stale, Similar, Rule, Static, "eu-1.api", "chat"} {
-		var a activity
+		var a Activity
 		a.ended(noon, outcomeOf(source, false, false), time.Second)
 		var f FunctionSnapshot
 		a.report(noon.Add(time.Second), &f)
@@ -50,7 +50,7 @@ func TestActivityTellsStandIns(t *testing.T) {
 }
 
 func TestActivityConcurrent(t *testing.T) {
-	var a activity
+	var a Activity
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -78,7 +78,7 @@ func TestActivityQuantiles(t *testing.T) {
 			return 2 + random.Float64()
 		},
 	} {
-		var a activity
+		var a Activity
 		var exact []time.Duration
 		for range 20_000 {
 			d := time.Duration(draw() * float64(time.Second))
@@ -100,7 +100,7 @@ func TestActivityQuantiles(t *testing.T) {
 }
 
 func TestActivityForgetsLatencies(t *testing.T) {
-	var a activity
+	var a Activity
 	a.ended(noon, outcomeLive, time.Second)
 	for _, tt := range []struct {
 		after time.Duration
@@ -109,7 +109,7 @@ func TestActivityForgetsLatencies(t *testing.T) {
 		_, calls := a.quantiles(noon.Add(tt.after), 0.5)
 		assert.Equal(t, tt.calls, calls, tt.after)
 	}
-	took, calls := new(activity).quantiles(noon, 0.5)
+	took, calls := new(Activity).quantiles(noon, 0.5)
 	assert.Equal(t, []time.Duration{0}, took)
 	assert.Zero(t, calls)
 }
@@ -118,7 +118,7 @@ func TestActivityForgetsLatencies(t *testing.T) {
 // where it was.
 func TestActivityClockSetBack(t *testing.T) {
 	for _, back := range []time.Duration{time.Second, time.Minute, 2 * time.Minute, time.Hour, 1000 * time.Hour} {
-		var a activity
+		var a Activity
 		for i := range 120 {
 			a.ended(noon.Add(time.Duration(i)*time.Second), outcomeLive, time.Millisecond)
 		}
@@ -151,7 +151,7 @@ func TestLatencySteps(t *testing.T) {
 }
 
 func BenchmarkActivity(b *testing.B) {
-	var a activity
+	var a Activity
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -161,7 +161,7 @@ func BenchmarkActivity(b *testing.B) {
 
 // How long calls took that nobody waited for says nothing.
 func TestActivityLeavesCanceledOutOfLatencies(t *testing.T) {
-	var a activity
+	var a Activity
 	now := noon
 	a.ended(now, outcomeCanceled, time.Hour)
 	a.ended(now, outcomeLive, time.Millisecond)

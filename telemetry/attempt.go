@@ -66,7 +66,7 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	trail.mu.Lock()
 	a.status, a.class = resp.StatusCode, v.Class
-	trail.failedLocked(errorType(a.ctx, a.status, v.Class, nil, ""))
+	trail.keepFailureLocked(errorType(a.ctx, a.status, v.Class, nil, ""))
 	if !trail.ended {
 		a.Status, a.Verdict, a.Duration = resp.StatusCode, v, time.Since(a.Start)
 	}
@@ -166,7 +166,7 @@ func (a *attempt) header() policy.Verdict { return policy.Verdict{Class: a.class
 func (a *attempt) end(v policy.Verdict, err error) (duration time.Duration, failure string) {
 	failure = errorType(a.ctx, a.status, v.Class, err, "")
 	a.trail.mu.Lock()
-	a.trail.failedLocked(failure)
+	a.trail.keepFailureLocked(failure)
 	duration = time.Since(a.Start)
 	if !a.trail.ended {
 		a.Duration = duration

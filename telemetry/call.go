@@ -44,8 +44,7 @@ type Config struct {
 	// else records that, such as otelhttp: requests would be counted twice.
 	RequestDuration bool
 
-	// Activity counts the calls, with those of others that have the same one. Nil
-	// means one of its own.
+	// Activity counts the calls of all layers that share it. Nil means one of its own.
 	Activity *Activity
 
 	// Events gets what an operator should know of. Nil means that nobody does.
@@ -63,14 +62,14 @@ func ObserveCall(cfg Config) func(http.RoundTripper) http.RoundTripper {
 		cfg.Activity = new(Activity)
 	}
 	return func(next http.RoundTripper) http.RoundTripper {
-		return &callLayer{cfg: cfg, recorder: recorder, activity: &cfg.Activity.seen, next: next}
+		return &callLayer{cfg: cfg, recorder: recorder, activity: cfg.Activity, next: next}
 	}
 }
 
 type callLayer struct {
 	cfg      Config
 	recorder *recorder
-	activity *activity
+	activity *Activity
 	next     http.RoundTripper
 }
 
@@ -82,7 +81,7 @@ func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	call := &call{layer: l, trail: trail}
 	call.counted = l.recorder.began(ctx, trail.function)
 	ctx, call.span = l.recorder.startCall(ctx, trail.start, trail.function)
-	call.req = *req.WithContext(ctx) // a copy that is inlined, and so not made twice
+	call.req = *req.WithContext(ctx) // is inlined, so that the only copy is the one in call
 
 	done := false
 	defer func() {
@@ -121,14 +120,14 @@ func (l *callLayer) claim(ctx context.Context) (context.Context, *Trail) {
 	return ctx, trail
 }
 
-// A call is one pass through the layer. It is no part of its trail, so that one who
+// A call is one pass through the layer. Its trail does not point to it, so that whoever
 // keeps the trail does not keep the request with it.
 type call struct {
 	layer   *callLayer
 	trail   *Trail
 	req     http.Request // the one that is sent, with the trail and the span
 	span    trace.Span
-	counted *set         // among those under way, nil if it is not
+	counted *set         // what it counts under among those under way; nil if it does not
 	class   policy.Class // at the header
 }
 
@@ -246,7 +245,8 @@ type ending struct {
 	reason           string // of the last refusal
 }
 
-// finish sets the duration of the call, once.
+// finish ends the call and returns what is to be recorded of it. Its duration is set
+// the first time.
 func (t *Trail) finish() ending {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -257,6 +257,6 @@ func (t *Trail) finish() ending {
 	t.judged = nil // they hold responses and their requests
 	t.judgedRoom = [1]judgement{}
 	t.stopWaitsLocked(t.start.Add(t.duration))
-	met := t.metLocked()
+	met := t.troubleLocked()
 	return ending{t.function, t.answer, t.duration, met.waited, met.reason}
 }

@@ -8,8 +8,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// LinkTo returns a context in which the span of the next call links to another span:
-// that of whoever had the call made later, as a job, and has long ended.
+// LinkTo returns a context in which the span of the next call links to another span,
+// such as that of who asked for the call long before, as a job. It links the first call
+// only; an invalid span changes nothing.
 func LinkTo(ctx context.Context, to trace.SpanContext) context.Context {
 	if !to.IsValid() {
 		return ctx
@@ -34,8 +35,8 @@ func linked(ctx context.Context, options []trace.SpanStartOption) []trace.SpanSt
 	return append(slices.Clip(options), trace.WithLinks(trace.Link{SpanContext: l.to}))
 }
 
-// NotAlone is the reason for which the cache does not send a request: an equal one
-// is under way.
+// NotAlone is the reason in the [Note] of a cache that sent no request, since an equal
+// one is under way.
 const NotAlone = "joined"
 
 // Joined says that the call in ctx got what came of another one's attempts, which
@@ -46,7 +47,7 @@ func (t *Trail) Joined(ctx, leader context.Context) {
 		return
 	}
 	t.mu.Lock()
-	if met := t.meetsLocked(); !t.ended && len(met.notes) < maxKept {
+	if met := t.makeTroubleLocked(); !t.ended && len(met.notes) < maxKept {
 		met.notes = append(met.notes, Note{Layer: "cache", Reason: NotAlone})
 	}
 	t.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/sparekey/sparekey/policy"
 )
 
-// The methods below are for layers.
+// The methods and functions below are called by layers, as things happen.
 
 // Answered says where the answer came from. The outermost layer that says so
 // has the last word.
@@ -31,7 +31,7 @@ func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Clas
 	}
 	t.mu.Lock()
 	if b := t.branchOf(ctx); !t.ended {
-		t.meetsLocked().waitsLocked(b, wait)
+		t.makeTroubleLocked().waitsLocked(b, wait)
 		t.unansweredLocked(b)
 	}
 	failure := t.failureLocked(class)
@@ -48,17 +48,18 @@ func (t *Trail) unansweredLocked(b *Branch) {
 	t.answer = Answer{}
 }
 
-// failedLocked takes note of the error.type of an attempt, "" if it is none.
-func (t *Trail) failedLocked(failure string) {
+// keepFailureLocked notes the error.type of an attempt; "" is no failure, and leaves
+// what was noted before.
+func (t *Trail) keepFailureLocked(failure string) {
 	if failure != "" {
-		t.meetsLocked().failure = failure
+		t.makeTroubleLocked().failure = failure
 	}
 }
 
-// failureLocked returns the error.type of what ended in class last: an attempt, or
-// what came in the place of one.
+// failureLocked returns the error.type of an outcome of class that is retried: the reason
+// of the last refusal if it is one, else that of the last attempt that failed.
 func (t *Trail) failureLocked(class policy.Class) string {
-	switch met := t.metLocked(); {
+	switch met := t.troubleLocked(); {
 	case class == policy.Refused && met.reason != "":
 		return met.reason
 	case class != policy.Refused && met.failure != "":
@@ -67,8 +68,9 @@ func (t *Trail) failureLocked(class policy.Class) string {
 	return classText(class)
 }
 
-// Stopped says why the retry layer hands on a failure that could be repeated,
-// and when a new call makes sense, if that is known.
+// Stopped says why the retry layer hands on a failure that could be repeated, which is
+// one of [NoBudget] to [NoneLeft], and when a new call makes sense, zero if that is not
+// known.
 func (t *Trail) Stopped(reason string, retryAt time.Time) {
 	if t == nil {
 		return
@@ -78,7 +80,7 @@ func (t *Trail) Stopped(reason string, retryAt time.Time) {
 		t.mu.Unlock()
 		return
 	}
-	met := t.meetsLocked()
+	met := t.makeTroubleLocked()
 	if len(met.notes) < maxKept {
 		met.notes = append(met.notes, Note{Layer: layerOfRetry, Reason: reason})
 	}
@@ -90,7 +92,8 @@ func (t *Trail) Stopped(reason string, retryAt time.Time) {
 	t.recorder.retrySkipped(context.Background(), function, reason)
 }
 
-// boundedSkip returns the reason for which a retry was not made.
+// boundedSkip returns the reason for which a retry was not made, as the value of an
+// attribute, which must be from a bounded set.
 func boundedSkip(reason string) string {
 	switch reason {
 	case NoBudget, NoTime, NoPatience, NoReplay, NotSafe, NoneLeft:
@@ -106,7 +109,7 @@ func (t *Trail) Refused(ctx context.Context, r *policy.Refusal) {
 	}
 	t.mu.Lock()
 	if !t.ended {
-		met := t.meetsLocked()
+		met := t.makeTroubleLocked()
 		if len(met.refusals) < maxKept {
 			met.refusals = append(met.refusals, Refused{At: time.Now(), Layer: r.Layer, Reason: r.Reason, RetryAt: r.RetryAt})
 		}

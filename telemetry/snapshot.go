@@ -32,10 +32,11 @@ type FunctionSnapshot struct {
 	// "canceled".
 	Calls map[string]uint64
 
-	// Minute are those of Calls that ended in the last 60 seconds that are over.
+	// Minute are those of Calls that ended in the last 60 whole seconds. The second
+	// that is running is not among them.
 	Minute map[string]uint64
 
-	// Seconds are the last 60 seconds that are over, the oldest first.
+	// Seconds are those 60 seconds, the oldest first.
 	Seconds []SecondSnapshot
 
 	// P50, P95 and P99 are how long calls took that ended in the last half to
@@ -100,9 +101,9 @@ type EndpointSnapshot struct {
 	Asked, Faults int64
 }
 
-// A BudgetSnapshot is what is left for extra requests.
+// A BudgetSnapshot is what is left for retries and hedges.
 type BudgetSnapshot struct {
-	// Tokens is how many there may be at once now, of at most Burst.
+	// Tokens is how many could be made at once now, of Burst at most.
 	Tokens int
 	Burst  float64
 }
@@ -154,9 +155,12 @@ type ConfigSnapshot struct {
 	Problems string
 }
 
-// A Reporter is a layer that has something to tell of itself. It adds to f, which
-// it must not keep.
-type Reporter interface{ Report(f *FunctionSnapshot) }
+// A Reporter is a layer that has something to tell of itself.
+type Reporter interface {
+	// Report adds to f, which it must not keep. It may be called at any time,
+	// concurrently with the layer's requests.
+	Report(f *FunctionSnapshot)
+}
 
 // Report implements [Reporter].
 func (l *callLayer) Report(f *FunctionSnapshot) {
@@ -166,11 +170,11 @@ func (l *callLayer) Report(f *FunctionSnapshot) {
 	l.activity.report(time.Now(), f)
 }
 
-// Events returns where the stack's events are kept. May be nil.
+// Events returns where the stack's events are kept, nil for nowhere.
 func (l *callLayer) Events() *Events { return l.cfg.Events }
 
-// report fills in what went through.
-func (a *activity) report(now time.Time, f *FunctionSnapshot) {
+// report fills in the figures about calls.
+func (a *Activity) report(now time.Time, f *FunctionSnapshot) {
 	f.Calls = make(map[string]uint64, numOutcomes)
 	for o := range a.total {
 		if n := a.total[o].Load(); n > 0 {

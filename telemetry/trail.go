@@ -18,15 +18,15 @@ import (
 // its body last and may be read at any time. It is safe for concurrent use; all
 // methods work on a nil Trail, which records nothing.
 type Trail struct {
-	claimed  atomic.Bool // a call is using it, or has
-	reserved atomic.Bool // a call is to use it
+	claimed  atomic.Bool // a call is using it, or has used it
+	reserved atomic.Bool // a call is going to use it
 	recorder *recorder   // set when claimed; nil records nowhere else
 
 	mu       sync.Mutex
 	function string        // guarded by mu, as all below
 	start    time.Time     // when the call began
 	duration time.Duration // set when its body ended
-	ended    bool          // the call is: what is still under way beside it changes nothing here
+	ended    bool          // the call has: attempts still under way change nothing here
 	answer   Answer        // Source "" until there is one
 	attempts []*attempt    // at most maxKept
 	dropped  int           // attempts that are not kept
@@ -36,14 +36,14 @@ type Trail struct {
 	endpoint string        // of the last attempt that was no hedge
 	troubles *trouble      // nil if the call met none
 
-	// Where the lists and the first attempt are, so that a call that goes well
-	// costs no allocation for them.
+	// The first memory of the lists and of the first attempt, so that a call that goes
+	// well costs no allocation for them.
 	first       attempt
 	attemptRoom [2]*attempt
 	judgedRoom  [1]judgement
 }
 
-// A trouble is what only calls have that do not go well.
+// A trouble is the part of a trail that only calls need which do not go well.
 type trouble struct {
 	waited   time.Duration // all waits
 	pending  []wait        // those before attempts that have not begun
@@ -56,19 +56,20 @@ type trouble struct {
 	pendingRoom [1]wait // where pending is, unless branches wait beside each other
 }
 
-// noTrouble is that of a call which met none. Nobody writes to it.
+// noTrouble is the trouble of calls that met none. Nobody writes to it.
 var noTrouble trouble
 
-// metLocked returns what trouble t met, to be read.
-func (t *Trail) metLocked() *trouble {
+// troubleLocked returns the trouble that t met, for reading only.
+func (t *Trail) troubleLocked() *trouble {
 	if t.troubles == nil {
 		return &noTrouble
 	}
 	return t.troubles
 }
 
-// meetsLocked returns what trouble t met, to be written to.
-func (t *Trail) meetsLocked() *trouble {
+// makeTroubleLocked returns the trouble that t met, for writing, and makes it if t had
+// none.
+func (t *Trail) makeTroubleLocked() *trouble {
 	if t.troubles == nil {
 		t.troubles = new(trouble)
 	}
@@ -107,12 +108,12 @@ type Attempt struct {
 	Endpoint string
 }
 
-// A Refused is a refusal that the call met.
+// A Refused is a refusal that the call met: a [policy.Refusal] and when it came.
 type Refused struct {
 	At      time.Time
-	Layer   string
-	Reason  string
-	RetryAt time.Time
+	Layer   string    // "breaker", say
+	Reason  string    // as in [policy.Refusal]
+	RetryAt time.Time // when a request may be let through again; zero if that is not known
 }
 
 // A Note says what a layer left undone, and why.
@@ -124,7 +125,7 @@ type Note struct {
 func (t *Trail) lastReason() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.metLocked().reason
+	return t.troubleLocked().reason
 }
 
 // lookup returns what the first cache lookup came to, "" if there was none.
@@ -137,14 +138,16 @@ func (t *Trail) lookup() string {
 // The reasons for which the retry layer does not repeat a failed attempt that
 // others would.
 const (
-	NoBudget     = "budget"         // the retry budget is spent
-	NoTime       = "deadline"       // the wait would not end before the deadline
-	NoPatience   = "max_wait"       // the server asked for a longer wait than is accepted
-	NoReplay     = "body"           // the request's body cannot be sent again
-	NotSafe      = "not_idempotent" // it may have been executed, and repeating it is not known to be safe
-	NoneLeft     = "attempts"       // the attempts are used up
-	layerOfRetry = "retry"
+	NoBudget   = "budget"         // the retry budget is spent
+	NoTime     = "deadline"       // the wait would not end before the deadline
+	NoPatience = "max_wait"       // the server asked for a longer wait than is accepted
+	NoReplay   = "body"           // the request's body cannot be sent again
+	NotSafe    = "not_idempotent" // it may have been executed, and repeating it is not known to be safe
+	NoneLeft   = "attempts"       // the attempts are used up
 )
+
+// layerOfRetry is what a [Note] of the retry layer has as its Layer.
+const layerOfRetry = "retry"
 
 type trailKey struct{}
 
@@ -155,9 +158,10 @@ func NewContext(ctx context.Context) (context.Context, *Trail) {
 	return c, &c.trail
 }
 
-// Reserve reports whether no call has the trail or is to have it, and keeps it for the
-// call of whoever asks: a client that wants to know a call's trail before it begins, and
-// that makes a new one if it must. On a nil Trail it reports false.
+// Reserve claims the trail for one call that is yet to be made, and reports whether that
+// was possible: no call has used it, and nobody else has reserved it. It is for clients
+// that want to know a call's trail before it begins; if it reports false, as on a nil
+// Trail, they make one of their own.
 func (t *Trail) Reserve() bool {
 	return t != nil && !t.claimed.Load() && t.reserved.CompareAndSwap(false, true)
 }
@@ -243,7 +247,7 @@ func (t *Trail) Waited() time.Duration {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.metLocked().waited
+	return t.troubleLocked().waited
 }
 
 // Refusals returns a copy of the refusals that the call met, at most 32.
@@ -253,7 +257,7 @@ func (t *Trail) Refusals() []Refused {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append([]Refused(nil), t.metLocked().refusals...)
+	return append([]Refused(nil), t.troubleLocked().refusals...)
 }
 
 // Notes returns a copy of what layers left undone, at most 32.
@@ -263,18 +267,18 @@ func (t *Trail) Notes() []Note {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append([]Note(nil), t.metLocked().notes...)
+	return append([]Note(nil), t.troubleLocked().notes...)
 }
 
-// RetryAt returns when a new call makes sense, as far as the server or a layer
-// said so, else zero.
+// RetryAt returns when a new call makes sense, as the server or a layer said last. It
+// is zero if none did.
 func (t *Trail) RetryAt() time.Time {
 	if t == nil {
 		return time.Time{}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.metLocked().retryAt
+	return t.troubleLocked().retryAt
 }
 
 // Duration returns how long the call took, to the end of its body. It is zero
@@ -320,17 +324,17 @@ func (t *Trail) String() string {
 		}
 		fmt.Fprintf(&b, " %s %v", a.Verdict.Class, a.Duration)
 	}
-	for _, r := range t.metLocked().refusals {
+	for _, r := range t.troubleLocked().refusals {
 		fmt.Fprintf(&b, " | refused by %s: %s", r.Layer, r.Reason)
 	}
-	for _, n := range t.metLocked().notes {
+	for _, n := range t.troubleLocked().notes {
 		fmt.Fprintf(&b, " | %s stopped: %s", n.Layer, n.Reason)
 	}
 	return b.String()
 }
 
-// GoString returns the same. What the service said is in the trail, and for nobody who
-// prints it.
+// GoString returns the same: the trail holds what the service said, which %#v must not
+// print.
 func (t *Trail) GoString() string { return "telemetry.Trail(" + t.String() + ")" }
 
 // LogValue returns what a log record should hold of the trail.

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// A wait is one of the retry layer's, before an attempt that has not begun.
+// A wait is one of the retry layer's before an attempt that has not begun.
 type wait struct {
-	branch *Branch // that waits, nil for a call that has none
+	branch *Branch // the one that waits, nil for a call without branches
 	lasts  time.Duration
-	due    time.Time
+	due    time.Time // its end
 }
 
-// waitsLocked takes note of a wait that begins now, in place of an earlier one of the
-// same branch that no attempt came after.
+// waitsLocked notes a wait that begins now. It takes the place of an earlier one of the
+// same branch after which no attempt was made.
 func (t *trouble) waitsLocked(b *Branch, d time.Duration) {
 	t.takeWaitLocked(b)
 	t.waited += d
@@ -23,7 +23,8 @@ func (t *trouble) waitsLocked(b *Branch, d time.Duration) {
 	t.pending = append(t.pending, wait{b, d, time.Now().Add(d)})
 }
 
-// takeWaitLocked returns how long the attempt of a branch waited that begins now.
+// takeWaitLocked returns how long a branch waited whose next attempt begins now, and
+// forgets that wait.
 func (t *trouble) takeWaitLocked(b *Branch) time.Duration {
 	for i, w := range t.pending {
 		if w.branch == b {
@@ -34,7 +35,8 @@ func (t *trouble) takeWaitLocked(b *Branch) time.Duration {
 	return 0
 }
 
-// stopWaitsLocked ends the waits that are still under way: what is left of them is none.
+// stopWaitsLocked ends the waits that are still under way. What is left of them does not
+// count as waited.
 func (t *Trail) stopWaitsLocked(now time.Time) {
 	met := t.troubles
 	if met == nil {
