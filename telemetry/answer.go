@@ -38,9 +38,9 @@ type Answer struct {
 	// are, 0 to 1. Zero unless Source is Similar.
 	Similarity float64
 
-	// Accuracy is the share of such answers that agreed with the service while
-	// the two were compared, 0 to 1, and Samples how many were. Both are zero if
-	// nobody has measured.
+	// Accuracy is the share of such answers that agreed with the service's when the
+	// two were compared, 0 to 1, and Samples how many comparisons that rests on.
+	// Both are zero if there was none.
 	Accuracy float64
 	Samples  int
 
@@ -154,8 +154,8 @@ func (a Answer) attributes() []attribute.KeyValue {
 	return attributes
 }
 
-// Mark writes the answer into the header of a response and into the trail of
-// the request's context, if there is one.
+// Mark writes the answer into the header of a response, which must not be nil, and into
+// the trail of the request's context, if there is one.
 func Mark(req *http.Request, header http.Header, a Answer) {
 	header.Set(HeaderName, a.Header())
 	FromContext(req.Context()).Answered(req.Context(), a)

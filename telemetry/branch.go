@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A Branch is one of the requests that a call has under way beside each other, as
-// hedges are. Where its answer came from counts once it is chosen. All methods
-// work on a nil Branch, which is of a call without a trail.
+// A Branch is one of several requests that a call has under way at the same time, as
+// hedges are. What is said of its answer reaches the trail once the branch is chosen.
+// All methods work on a nil Branch, which is that of a call without a trail.
 type Branch struct {
 	trail  *Trail
 	hedge  bool
@@ -17,8 +17,9 @@ type Branch struct {
 
 type branchKey struct{}
 
-// NewBranch returns a context for one request of several of the call in ctx, and
-// the branch that goes by it. It says whether the request is a hedge.
+// NewBranch returns a context for one of several requests of the call in ctx, and the
+// branch that it makes; hedge says whether the request is a hedge. Without a trail in
+// ctx they are ctx and nil.
 func NewBranch(ctx context.Context, hedge bool) (context.Context, *Branch) {
 	trail := FromContext(ctx)
 	if trail == nil {
@@ -54,7 +55,8 @@ func (t *Trail) branchOf(ctx context.Context) *Branch {
 
 func (b *Branch) isHedge() bool { return b != nil && b.hedge }
 
-// keep keeps a for when the branch is chosen, and reports whether it may be.
+// keep keeps a until the branch is chosen. It reports false if there is no branch or it
+// was chosen already: then a is for the trail.
 func (b *Branch) keep(a Answer) bool {
 	if b == nil {
 		return false

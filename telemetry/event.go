@@ -10,9 +10,10 @@ import (
 
 // An Event is something an operator should know of.
 type Event struct {
+	// At is when it happened. [Events.Add] fills in a zero time.
 	At time.Time
 
-	// Function is the one that it is about. May be "".
+	// Function is the name of the function that it is about. May be "".
 	Function string
 
 	// Kind is what it is about: "breaker", "call", "config" or "action".
@@ -31,16 +32,17 @@ type Events struct {
 	mu   sync.Mutex
 	last []Event // the oldest first; guarded by mu
 
-	failed map[failure]time.Time // when an event told of it last; guarded by mu
+	failed map[failure]time.Time // when an event last told of each; guarded by mu
 }
 
-// A failure is one that goes on until somebody does something about it.
+// A failure is what events about failing calls are limited by.
 type failure struct {
 	function string
 	class    policy.Class
 }
 
-// Add adds an event. One without a time has happened now.
+// Add adds an event, in the place of the oldest if there are 50. One without a time
+// happened now.
 func (e *Events) Add(event Event) {
 	if e == nil {
 		return
@@ -68,8 +70,8 @@ func (e *Events) Last() []Event {
 	return last
 }
 
-// Failed adds an event about calls that fail until somebody does something about
-// it, once a minute.
+// Failed adds an event about calls that fail, and will until somebody does something
+// about it. Of a function and a class, there is one event a minute at most.
 func (e *Events) Failed(function string, class policy.Class) {
 	if e == nil {
 		return
@@ -89,8 +91,8 @@ func (e *Events) Failed(function string, class policy.Class) {
 	}
 }
 
-// Newest returns the newest events of several sources, at most as many as [Events]
-// keeps, the newest first.
+// Newest sorts the events of several sources, the newest first, and returns the first
+// 50, in the memory of events.
 func Newest(events []Event) []Event {
 	slices.SortStableFunc(events, func(a, b Event) int { return b.At.Compare(a.At) })
 	return events[:min(len(events), keptEvents)]
