@@ -2,7 +2,6 @@ package fallback
 
 import (
 	"maps"
-	"math"
 	"slices"
 	"sync"
 )
@@ -57,22 +56,8 @@ func (f FidelityFigure) Overlap() float64 {
 // Interval returns the bounds between which the accuracy lies with a confidence
 // of 95 %, by Wilson's score; 0 and 1 if nothing was given.
 func (f FidelityFigure) Interval() (low, high float64) {
-	if f.Given == 0 {
-		return 0, 1
-	}
-	const z = 1.959964 // of a two-sided interval
-	n, p := float64(f.Given), f.Accuracy()
-	middle := p + z*z/(2*n)
-	margin := z * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
-	scale := 1 + z*z/n
-	return max(0, (middle-margin)/scale), min(1, (middle+margin)/scale)
-}
-
-func ratio(part, whole int) float64 {
-	if whole == 0 {
-		return 0
-	}
-	return float64(part) / float64(whole)
+	const z = 1.959964 // of the normal distribution at 0.975: the interval is two-sided
+	return wilson(f.GivenAgreed, f.Given, z)
 }
 
 // Bounds of what is counted apart.

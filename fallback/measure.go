@@ -1,7 +1,6 @@
 package fallback
 
 import (
-	"math"
 	"slices"
 
 	"github.com/sparekey/sparekey/policy"
@@ -9,8 +8,8 @@ import (
 
 // A Sample is an input whose labels are known.
 type Sample struct {
-	// Text is what is asked about. Data is it in JSON, as the member "data" of a
-	// request, for what is no text; it goes before Text.
+	// Text is what is asked about. For what is no text, Data is that in JSON, as in
+	// the member "data" of a request. If both are set, Data counts.
 	Text string
 	Data []byte
 
@@ -29,30 +28,18 @@ type Figure struct {
 }
 
 // Precision is the share of the answers that were right, 0 if there are none.
-func (f Figure) Precision() float64 { return share(f.Right, f.Answered) }
+func (f Figure) Precision() float64 { return ratio(f.Right, f.Answered) }
 
-// Coverage is the share of the samples that got this answer.
-func (f Figure) Coverage() float64 { return share(f.Answered, f.Samples) }
+// Coverage is the share of the samples that got this answer, 0 if there are none.
+func (f Figure) Coverage() float64 { return ratio(f.Answered, f.Samples) }
 
 // Confidence is what the rule may claim by this evidence: the lower bound of
 // the precision, right 19 times in 20 (Wilson's score interval, one-sided). It
 // is 0 without answers.
 func (f Figure) Confidence() float64 {
 	const z = 1.6449 // of the normal distribution at 0.95
-	n, p := float64(f.Answered), f.Precision()
-	if n == 0 {
-		return 0
-	}
-	middle := p + z*z/(2*n)
-	spread := z * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
-	return max(0, (middle-spread)/(1+z*z/n))
-}
-
-func share(part, whole int) float64 {
-	if whole == 0 {
-		return 0
-	}
-	return float64(part) / float64(whole)
+	low, _ := wilson(f.Right, f.Answered, z)
+	return low
 }
 
 // Measure asks f about all samples and returns a figure for each rule in their
@@ -82,8 +69,9 @@ func Measure(f *Fallback, samples []Sample) []Figure {
 	return figures
 }
 
-// each tells of each answer that in gets: one, or that of each rule that
-// matches. The static answer has the number after the last rule's.
+// each calls answered for each answer that in gets: for the first rule that matches, or
+// for all that do where all answer. The static answer has the number after the last
+// rule's.
 func (f *Fallback) each(in *input, answered func(rule int, label string)) {
 	some := false
 	var e evaluation
