@@ -106,18 +106,18 @@ func newFidelity(rungs int) *fidelity {
 
 // record counts what the rungs would have given where the service answered with
 // live.
-func (f *fidelity) record(function string, live labels, given []rehearsed) {
+func (f *fidelity) record(function string, live labels, given []shadowAnswer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.addLocked(function, "", given, func(r rehearsed) (bool, float64) { return r.agrees(live), r.overlap(live) })
+	f.addLocked(function, "", given, func(r shadowAnswer) (bool, float64) { return r.agrees(live), r.overlap(live) })
 	for _, label := range live {
-		f.addLocked(function, label, given, func(r rehearsed) (bool, float64) { return r.has(label), 0 })
+		f.addLocked(function, label, given, func(r shadowAnswer) (bool, float64) { return r.has(label), 0 })
 	}
 }
 
 // addLocked adds one comparison to the figures of a label, where agrees says whether
 // the answer of a rung agrees, and how much of it is the same if it does not.
-func (f *fidelity) addLocked(function, label string, given []rehearsed, agrees func(rehearsed) (bool, float64)) {
+func (f *fidelity) addLocked(function, label string, given []shadowAnswer, agrees func(shadowAnswer) (bool, float64)) {
 	row := f.rowLocked(function, label)
 	taken := false
 	for _, r := range given {

@@ -35,17 +35,17 @@ func (l *Ladder) labels(ctx context.Context, document []byte) (all labels, ok bo
 }
 
 // agrees reports whether the rung's answer has the labels of the live one.
-func (r rehearsed) agrees(live labels) bool { return r.labelled && slices.Equal(r.labels, live) }
+func (r shadowAnswer) agrees(live labels) bool { return r.labelled && slices.Equal(r.labels, live) }
 
 // has reports whether the rung's answer has a label.
-func (r rehearsed) has(label string) bool {
+func (r shadowAnswer) has(label string) bool {
 	_, found := slices.BinarySearch(r.labels, label)
 	return found
 }
 
 // overlap returns the share that the labels in both answers have of those in either,
 // 0 to 1, which is Jaccard's index; 1 if there are none at all.
-func (r rehearsed) overlap(live labels) float64 {
+func (r shadowAnswer) overlap(live labels) float64 {
 	if r.agrees(live) {
 		return 1
 	}

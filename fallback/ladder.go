@@ -25,8 +25,8 @@ type LadderConfig struct {
 	// requests that carry no [policy.Call]. May be "".
 	Function string
 
-	// Fidelity compares, while the service answers, its answers with those that
-	// the rungs would have given.
+	// Fidelity says how many of the service's answers are compared, while it gives
+	// some, with those that the rungs would have given. Zero means 5 %.
 	Fidelity policy.Fidelity
 
 	// Codec reads the labels that are compared. Nil means
@@ -48,10 +48,10 @@ type LadderConfig struct {
 // become the crash of its callers: the panic is counted, logged and told to
 // OnPanic.
 type Ladder struct {
-	cfg        LadderConfig
-	fidelity   *fidelity    // shared with those that go on with it
-	foreign    bool         // some rungs are not our own
-	rehearsals atomic.Int32 // of such rungs, that are under way
+	cfg      LadderConfig
+	fidelity *fidelity    // shared with the ladders that [Ladder.With] makes of this one
+	foreign  bool         // some rungs are not this package's
+	shadows  atomic.Int32 // goroutines that ask such rungs in shadow
 }
 
 // NewLadder returns a ladder. It panics if cfg is invalid.

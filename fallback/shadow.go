@@ -17,31 +17,31 @@ const (
 	// for one that does not keep to that.
 	shadowTime = time.Millisecond
 
-	// maxRehearsals bounds how many may be under way, and so how many goroutines
-	// hang on a rung that does not come back.
-	maxRehearsals = 16
+	// maxShadows bounds how many goroutines of a ladder ask rungs of others in shadow,
+	// and so how many hang on one that does not return.
+	maxShadows = 16
 
 	// maxDocument is the most of an answer that is compared, in bytes.
 	maxDocument = 64 << 10
 )
 
-// A rehearsed is what a rung would have answered.
-type rehearsed struct {
+// A shadowAnswer is what a rung would have answered in the place of a live answer.
+type shadowAnswer struct {
 	rung     int
 	answered bool
 	labelled bool // the answer has labels, none perhaps
 	labels   labels
 }
 
-// shadow compares a live answer with those of the rungs, if it is one of the
-// sample. The rungs are asked now, before what comes with the answer's body is
-// learned from; the labels are compared when its reader has got all of it.
+// shadow compares a live answer with those of the rungs, if it falls in the sample. The
+// rungs are asked now, so that none has learnt from the answer's body yet; the labels are
+// compared when its reader has got all of it.
 func (l *Ladder) shadow(req *http.Request, resp *http.Response) {
 	fidelity := &l.cfg.Fidelity
 	if fidelity.Share <= 0 || fidelity.Random() >= fidelity.Share || !canCompare(resp) {
 		return
 	}
-	given := l.rehearse(req)
+	given := l.shadowAnswers(req)
 	if len(given) == 0 {
 		return
 	}
@@ -58,10 +58,10 @@ func canCompare(resp *http.Response) bool {
 		resp.Body != http.NoBody && resp.ContentLength <= maxDocument
 }
 
-// rehearse asks the rungs in shadow and returns, in their order, what came in
-// time. Our own are bounded; those of others are asked in a goroutine, and one
-// that does not come back keeps that and nothing else.
-func (l *Ladder) rehearse(req *http.Request) []rehearsed {
+// shadowAnswers asks the rungs in shadow and returns, in their order, what came within
+// shadowTime. Our own take a bounded time; those of others are asked on a goroutine, and
+// one that does not return keeps nothing but that.
+func (l *Ladder) shadowAnswers(req *http.Request) []shadowAnswer {
 	ctx, cancel := context.WithCancel(req.Context())
 	defer cancel()
 	// Whatever a rung records goes to a trail that nobody reads.
@@ -69,11 +69,11 @@ func (l *Ladder) rehearse(req *http.Request) []rehearsed {
 	copied := req.Clone(unread)
 	copied.Body = nil
 
-	own := l.rehearseOwn(ctx, copied) // before the others: two must not ask for the body at the same time
-	foreign := l.rehearseForeign(ctx, copied)
+	own := l.shadowOwn(ctx, copied) // before the others: two must not ask for the body at the same time
+	foreign := l.shadowForeign(ctx, copied)
 	timer := time.NewTimer(shadowTime)
 	defer timer.Stop()
-	given := make([]rehearsed, 0, len(l.cfg.Rungs))
+	given := make([]shadowAnswer, 0, len(l.cfg.Rungs))
 	for _, r := range l.cfg.Rungs {
 		if policy.Excluded(ctx, r.Name) {
 			continue
@@ -95,46 +95,47 @@ func (l *Ladder) rehearse(req *http.Request) []rehearsed {
 	return given
 }
 
-// rehearseOwn asks the rungs of this package, in their order.
-func (l *Ladder) rehearseOwn(ctx context.Context, req *http.Request) []rehearsed {
+// shadowOwn asks the rungs of this package, in their order.
+func (l *Ladder) shadowOwn(ctx context.Context, req *http.Request) []shadowAnswer {
 	read := readOnce(req)
-	var results []rehearsed
+	var results []shadowAnswer
 	for i, r := range l.cfg.Rungs {
 		if r.own != nil && !policy.Excluded(ctx, r.Name) {
-			results = append(results, l.rehearseRung(ctx, i, req, read))
+			results = append(results, l.shadowRung(ctx, i, req, read))
 		}
 	}
 	return results
 }
 
-// rehearseForeign asks the rungs of others, if there are some, in their order.
-func (l *Ladder) rehearseForeign(ctx context.Context, req *http.Request) <-chan rehearsed {
+// shadowForeign asks the rungs of others in their order, on a goroutine. The channel is
+// nil if there are none, and closed at the end.
+func (l *Ladder) shadowForeign(ctx context.Context, req *http.Request) <-chan shadowAnswer {
 	if !l.foreign {
 		return nil
 	}
-	results := make(chan rehearsed, len(l.cfg.Rungs))
-	if l.rehearsals.Add(1) > maxRehearsals {
-		l.rehearsals.Add(-1)
+	results := make(chan shadowAnswer, len(l.cfg.Rungs))
+	if l.shadows.Add(1) > maxShadows {
+		l.shadows.Add(-1)
 		close(results)
 		return results
 	}
 	go func() {
-		defer l.rehearsals.Add(-1)
+		defer l.shadows.Add(-1)
 		defer close(results)
 		for i, r := range l.cfg.Rungs {
 			if r.own == nil && !policy.Excluded(ctx, r.Name) {
-				results <- l.rehearseRung(ctx, i, req, nil)
+				results <- l.shadowRung(ctx, i, req, nil)
 			}
 		}
 	}()
 	return results
 }
 
-// rehearseRung asks one rung. A body that panics is passed over as a rung is.
-func (l *Ladder) rehearseRung(ctx context.Context, i int, req *http.Request, read func() input) (result rehearsed) {
+// shadowRung asks one rung. A body that panics is passed over as a rung is.
+func (l *Ladder) shadowRung(ctx context.Context, i int, req *http.Request, read func() input) (result shadowAnswer) {
 	defer func() {
 		if value := recover(); value != nil {
-			result = rehearsed{rung: i}
+			result = shadowAnswer{rung: i}
 			l.panicked(ctx, l.cfg.Rungs[i].Name, value)
 		}
 	}()
@@ -154,7 +155,7 @@ func (l *Ladder) rehearseRung(ctx context.Context, i int, req *http.Request, rea
 
 // compare takes note of a live answer and of what would have been said in its
 // place. An answer without a label cannot be compared.
-func (l *Ladder) compare(ctx context.Context, document []byte, given []rehearsed) {
+func (l *Ladder) compare(ctx context.Context, document []byte, given []shadowAnswer) {
 	live, ok := l.labels(ctx, document)
 	if !ok {
 		return
@@ -167,7 +168,7 @@ func (l *Ladder) compare(ctx context.Context, document []byte, given []rehearsed
 }
 
 // result says what the comparison with the live labels came to.
-func (r rehearsed) result(live labels) string {
+func (r shadowAnswer) result(live labels) string {
 	switch {
 	case !r.answered:
 		return telemetry.NoAnswer
