@@ -21,7 +21,7 @@ type Fallback struct {
 	regexText int // how many bytes of a text regular expressions see
 	static    *policy.Answer
 	codec     policy.Codec
-	ladder    *Ladder // of the rungs that there are here
+	ladder    *Ladder // of the rungs [policy.RungRules] and [policy.RungStatic]; nil if it has neither
 }
 
 // New compiles the rules of cfg, which it does not keep. It reports everything
@@ -70,7 +70,8 @@ func (f *Fallback) answerTo(in input) (answer policy.Answer, rule string, ok boo
 	if answer, rule, ok = f.byRules(&in); ok {
 		return answer, rule, true
 	}
-	return f.lastResort()
+	answer, ok = f.staticAnswer()
+	return answer, "", ok
 }
 
 // byRules is the answer of the rules alone.
@@ -94,12 +95,12 @@ func (f *Fallback) byRules(in *input) (answer policy.Answer, rule string, ok boo
 	return policy.Answer{}, "", false
 }
 
-// lastResort is the answer that does not depend on a text.
-func (f *Fallback) lastResort() (answer policy.Answer, rule string, ok bool) {
+// staticAnswer is the answer that does not depend on the input, if there is one.
+func (f *Fallback) staticAnswer() (answer policy.Answer, ok bool) {
 	if f.static == nil {
-		return policy.Answer{}, "", false
+		return policy.Answer{}, false
 	}
-	return *f.static, "", true
+	return *f.static, true
 }
 
 // cut returns the longest beginning of text that has at most n bytes and does

@@ -42,54 +42,54 @@ func isColumn(name string) bool {
 // facts are the fields that the rules ask for, each of which is found out once.
 type facts struct {
 	names []string
-	what  need
+	needs need
 }
 
-// A need is what has to be found out.
+// A need says what has to be found out about an input to know its facts.
 type need struct {
-	counts bool // the number of words
-	moody  bool // the sentiment
-	image  bool // an image's header
-	source bool // an image's address
-	row    bool
+	counts    bool // the number of words
+	sentiment bool // the tone of the words
+	image     bool // an image's header
+	source    bool // an image's address
+	row       bool // its columns
 }
 
-// number returns the number of the field.
+// number returns the number of the field among the facts, which it joins if it is new.
 func (f *facts) number(name string) int {
 	if i := slices.Index(f.names, name); i >= 0 {
 		return i
 	}
 	switch name {
-	case fieldText, fieldLength:
+	case fieldText, fieldLength: // need the text only
 	case fieldWords:
-		f.what.counts = true
+		f.needs.counts = true
 	case fieldSentiment:
-		f.what.moody = true
+		f.needs.sentiment = true
 	case fieldHost, fieldPath:
-		f.what.source = true
+		f.needs.source = true
 	default:
-		f.what.image = f.what.image || !isColumn(name)
-		f.what.row = f.what.row || isColumn(name)
+		f.needs.image = f.needs.image || !isColumn(name)
+		f.needs.row = f.needs.row || isColumn(name)
 	}
 	f.names = append(f.names, name)
 	return len(f.names) - 1
 }
 
-// fill finds out all that is asked for.
+// fill finds out the values of all facts.
 func (f *facts) fill(in *input, e *evaluation) {
 	if len(f.names) == 0 {
 		return
 	}
 	var header imageHeader
-	if f.what.image {
+	if f.needs.image {
 		header = readHeader(in.image)
 	}
 	var source imageSource
-	if f.what.source {
+	if f.needs.source {
 		source = sourceOf(in.text)
 	}
 	var row any
-	if f.what.row {
+	if f.needs.row {
 		row = decodeRow(in.row)
 	}
 	values := e.values()
@@ -114,7 +114,7 @@ func textFact(name string, in *input, e *evaluation) value {
 	case fieldWords:
 		return numberValue(float64(e.words))
 	case fieldSentiment:
-		return numberValue(e.mood.score())
+		return numberValue(e.sentiment.score())
 	}
 	return textValue(in.text)
 }

@@ -41,9 +41,8 @@ type Rung struct {
 	describe func(settings *policy.Fallback)
 }
 
-// Rules returns the rung of the rules. A text that no rule matches it leaves to
-// the next one, and so it does with a request for an event stream: what it makes is a
-// document.
+// Rules returns the rung of the rules. It has no answer to a text that no rule matches,
+// nor to a request for an event stream: what it makes is a document.
 func (f *Fallback) Rules() Rung {
 	return ownRung(policy.RungRules, f.answerByRule, func(settings *policy.Fallback) {
 		for _, r := range f.rules {
@@ -56,7 +55,7 @@ func (f *Fallback) Rules() Rung {
 // for an event stream.
 func (f *Fallback) Static() Rung {
 	return ownRung(policy.RungStatic, f.answerStatically, func(settings *policy.Fallback) {
-		if static, _, ok := f.lastResort(); ok {
+		if static, ok := f.staticAnswer(); ok {
 			settings.Static = &static
 		}
 	})
@@ -84,7 +83,7 @@ func (f *Fallback) answerByRule(req *http.Request, read func() input) (*http.Res
 }
 
 func (f *Fallback) answerStatically(req *http.Request, read func() input) (*http.Response, telemetry.Answer, bool) {
-	answer, _, ok := f.lastResort()
+	answer, ok := f.staticAnswer()
 	if !ok {
 		return nil, telemetry.Answer{}, false
 	}
@@ -92,9 +91,8 @@ func (f *Fallback) answerStatically(req *http.Request, read func() input) (*http
 	return f.reply(req, policy.RungStatic, answer, read(), about)
 }
 
-// reply writes an answer in the service's form, which is a document, so that there is
-// none for who wants a stream. A codec that cannot has no answer, and the failure is
-// recorded.
+// reply writes an answer in the service's form. That is a document: a request for a
+// stream gets none. If the codec fails there is no answer, and the failure is recorded.
 func (f *Fallback) reply(req *http.Request, rung string, answer policy.Answer, in input, about telemetry.Answer) (*http.Response, telemetry.Answer, bool) {
 	if in.streams {
 		return nil, telemetry.Answer{}, false
@@ -107,8 +105,8 @@ func (f *Fallback) reply(req *http.Request, rung string, answer policy.Answer, i
 	return respond(req, document), about, true
 }
 
-// checkCodec reports answers that the codec cannot write, so that an outage is
-// not when this is found out.
+// checkCodec reports answers that the codec cannot write, so that this is found out
+// before an outage.
 func checkCodec(cfg policy.Fallback) error {
 	var errs []error
 	try := func(where string, answer policy.Answer) {

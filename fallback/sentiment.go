@@ -28,28 +28,28 @@ func SentimentRules(positive, neutral, negative string) []policy.Rule {
 	}
 }
 
-// A mood adds up the tone of a text, word by word.
-type mood struct {
+// A sentiment adds up the tone of a text, word by word.
+type sentiment struct {
 	sum     float64
-	negated int // how many words more the last negation reaches, unless one has a tone
+	negated int // how many more words the last negation reaches, unless one of them has a tone
 }
 
 // negationReach is how far a negation reaches, itself included. It turns around
 // the first word that has a tone: "not a very good".
 const negationReach = 4
 
-func (m *mood) add(word []byte) {
+func (s *sentiment) add(word []byte) {
 	weight, known := lexicon[string(word)]
 	switch {
 	case known && weight == 0 || isContraction(word):
-		m.negated = negationReach
-	case known && m.negated > 0: // "not bad" is less good than "good"
-		m.sum -= 0.7 * weight
-		m.negated = 0
+		s.negated = negationReach
+	case known && s.negated > 0: // "not bad" is less good than "good"
+		s.sum -= 0.7 * weight
+		s.negated = 0
 	case known:
-		m.sum += weight
+		s.sum += weight
 	}
-	m.negated = max(m.negated-1, 0)
+	s.negated = max(s.negated-1, 0)
 }
 
 // isContraction reports whether word, folded, is a "didn't".
@@ -57,7 +57,7 @@ func isContraction(word []byte) bool { return len(word) > 3 && string(word[len(w
 
 // score maps the sum into -1 to 1, so that one word makes 0.25 to 0.45 and ten do
 // not make ten times that.
-func (m *mood) score() float64 { return m.sum / math.Sqrt(m.sum*m.sum+15) }
+func (s *sentiment) score() float64 { return s.sum / math.Sqrt(s.sum*s.sum+15) }
 
 // lexicon has the tone of words, folded: 1 or 2 for good ones, -1 or -2 for bad
 // ones, 0 for those that turn the next ones around.

@@ -2,16 +2,16 @@ package fallback
 
 import "github.com/sparekey/sparekey/policy/words"
 
-// An evaluation is what is known of one input.
+// An evaluation is what is known of one input while the rules are asked about it.
 type evaluation struct {
-	text  string // as far as it is looked at
-	words int    // how many the text has
-	mood  mood
+	text      string // as far as the words of rules are looked for, then as far as regular expressions see it
+	words     int    // how many the text has
+	sentiment sentiment
 
-	regexes bool // whether regular expressions are asked, or left open
+	regexes bool // regular expressions are matched; if not, whether they hold is maybe
 
-	// The word conditions that hold and the values of the facts, by number. The
-	// rooms make do without the heap for up to 256 conditions and 16 facts.
+	// The word conditions that hold, and the values of the facts, by number: in the
+	// rooms, without the heap, if there are up to 256 conditions and 16 facts.
 	bitRoom    [4]uint64
 	moreBits   bits
 	valueRoom  [16]value
@@ -32,8 +32,8 @@ func (e *evaluation) values() []value {
 	return e.valueRoom[:]
 }
 
-// prepare finds out about in what the rules ask for. It reports false if there
-// is nothing that rules can be about.
+// prepare fills e with what the rules ask about in. It reports false if in has nothing
+// that rules can be about.
 func (f *Fallback) prepare(in *input, e *evaluation) bool {
 	if !in.hasText && !in.hasFields() {
 		return false
@@ -51,23 +51,23 @@ func (f *Fallback) prepare(in *input, e *evaluation) bool {
 	return true
 }
 
-// read is the one pass over the words of a text.
+// read goes over the words of the text once, for all that the rules ask about them.
 func (f *Fallback) read(e *evaluation) {
-	counts, moody := f.facts.what.counts, f.facts.what.moody
-	if f.words.conditions == 0 && !counts && !moody {
+	counts, sentiment := f.facts.needs.counts, f.facts.needs.sentiment
+	if f.words.conditions == 0 && !counts && !sentiment {
 		return
 	}
 	var room [64]byte // on the stack; longer words of rules cost an allocation
 	s := words.Scanner{Text: e.text, Max: f.words.longest}
-	if moody {
+	if sentiment {
 		s.Max = max(s.Max, longestOfLexicon)
 	}
 	at, found := int32(0), e.found()
 	for word := s.Next(room[:0]); len(word) > 0; word = s.Next(word) {
 		e.words++
 		at = f.words.advance(at, word, found)
-		if moody {
-			e.mood.add(word)
+		if sentiment {
+			e.sentiment.add(word)
 		}
 	}
 }
