@@ -10,14 +10,14 @@ type Problem struct {
 	// Err says what is wrong, and where.
 	Err error
 
-	// From are the paths of other settings of which it may be the fault: those that
-	// say what this one may be.
+	// From has the paths of settings that say what this one may be, such as
+	// MaxConfidence: the mistake may be there.
 	From []string
 }
 
-// Check returns everything that is wrong with the settings of a fallback, as [New]
-// does, for a file of which they are a part. The names of fields are spelled as
-// spell says.
+// Check returns everything that is wrong with the settings of a fallback, but for what
+// [policy.Fallback.CheckLadder] reports. It is for files of which they are a part: spell
+// returns how such a file spells the name of a field, which it is given as in Go.
 func Check(cfg policy.Fallback, spell func(name string) string) []Problem {
 	cfg = cfg.WithDefaults()
 	var problems []Problem

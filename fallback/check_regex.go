@@ -12,13 +12,13 @@ import (
 const (
 	maxRegex        = 1 << 10 // bytes
 	maxProgram      = 2 << 10 // instructions of one
-	maxInstructions = 5 << 9  // of all rules
+	maxInstructions = 2560    // of all rules
 	maxRegexText    = 4 << 10 // bytes of a text that they see
-	maxSteps        = 5 << 17
+	maxSteps        = 655_360 // instructions times bytes
 )
 
 // regexText returns how much of a text the regular expressions of rules see, in
-// bytes: 4 KiB, or less if they are long.
+// bytes: 4 KiB, or what maxSteps leaves if they are long.
 func regexText(rules []policy.Rule) int {
 	n := 0
 	for _, r := range rules {
@@ -41,8 +41,8 @@ func instructions(c policy.Condition) int {
 	return n
 }
 
-// regex bounds the program, too: counted repetitions make long programs of short
-// expressions.
+// regex checks a regular expression. It bounds its program, too: counted repetitions
+// make long programs of short expressions.
 func (c *checker) regex(path, pattern string) {
 	if n := len(pattern); n > maxRegex {
 		c.report(path, "has %d bytes, want at most %d; use %s, or make it several conditions", n, maxRegex, name("Words"))

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxInput    = 1 << 20  // how much of a request's body is read, in bytes
-	maxSearched = 64 << 20 // how much of one is searched for what it asks for
+	maxSearched = 64 << 20 // how much of a longer one is searched for whether it asks for a stream
 )
 
 // An input is what a request asks about.
@@ -73,19 +73,19 @@ func readBody(req *http.Request) (data []byte, streams bool) {
 	return data, streams
 }
 
-// aStream is a member that asks for an event stream. It is in no string, where quotes
-// have a backslash before them.
-var aStream = regexp.MustCompile(`"stream"[ \t\r\n]{0,16}:[ \t\r\n]{0,16}true`)
+// streamMember matches a member of an object that asks for an event stream. It does not
+// match within a string, where a backslash stands before each quote.
+var streamMember = regexp.MustCompile(`"stream"[ \t\r\n]{0,16}:[ \t\r\n]{0,16}true`)
 
-// mentionsStream reports whether a JSON text asks for an event stream anywhere: better no
-// answer than one that is taken for an empty stream.
+// mentionsStream reports whether a JSON text asks for an event stream, in an object at
+// any depth: better no answer than one that is taken for an empty stream.
 func mentionsStream(text io.Reader) bool {
-	const longest = 64 // bytes of what is looked for, at most
+	const longest = 64 // bytes: no match is longer, so that none is lost between two reads
 	room, kept := make([]byte, 32<<10), 0
 	for {
 		n, err := text.Read(room[kept:])
 		seen := room[:kept+n]
-		if aStream.Match(seen) {
+		if streamMember.Match(seen) {
 			return true
 		}
 		if err != nil {

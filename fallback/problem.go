@@ -15,7 +15,7 @@ type problem struct {
 	rule string   // the name of the rule, if it has one
 	path string   // where in the head it is, such as "Any[1].Words", or ""
 	err  error    // what is wrong: goes on where the path ends
-	from []string // the whole paths of other settings of which it may be the fault
+	from []string // the whole paths of settings that this one was checked against
 }
 
 // A name is one of a setting in the text of a problem, spelled as in Go.
@@ -59,8 +59,7 @@ func (p problem) text(spell func(string) string) error {
 // asInGo spells a name for who sets it in Go; [config.Key] does for a file.
 func asInGo(name string) string { return name }
 
-// maxProblems is how many are told. Whoever has more has most of them for one
-// reason.
+// maxProblems is how many are reported. Of more, most have one reason.
 const maxProblems = 50
 
 // joined returns one error with the first problems, a line each, in the names of
@@ -76,7 +75,7 @@ func joined(problems []problem) error {
 	return errors.Join(errs...)
 }
 
-// located returns the same for a file, in its names.
+// located is joined for a file: in its names, with its lines and columns.
 func located(problems []problem, source *config.Source) error {
 	errs := source.Errors()
 	for _, p := range problems {

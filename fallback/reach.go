@@ -28,7 +28,7 @@ type shape struct {
 // A set holds phrases, regular expressions, tests of fields and groups.
 type set map[string]bool
 
-// What add finds out.
+// A reachability says whether a rule can ever answer.
 type reachability int
 
 const (
@@ -50,7 +50,7 @@ func (r *reach) add(index int, rule policy.Rule) (shape, reachability) {
 			return earlier, shadowed
 		}
 	}
-	if rule.Summary == 0 || s.hasText() { // else it has no answer to some that meet it
+	if rule.Summary == 0 || s.hasText() { // else it may match an input without text, and have nothing to sum up
 		r.rules = append(r.rules, s)
 	}
 	return shape{}, reachable

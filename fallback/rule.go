@@ -31,7 +31,8 @@ type test struct {
 	group group
 }
 
-// A kind says which of a test's fields counts. Cheap ones come first.
+// A kind says which of a test's fields counts. Tests that are cheap to ask come first,
+// as they do in a list.
 type kind int
 
 const (
@@ -82,7 +83,8 @@ func (f *Fallback) compileTest(c policy.Condition) test {
 	return test{kind: byGroup, group: f.compileGroup(c.All, c.Any, c.None)}
 }
 
-// A truth is what is known about a condition.
+// A truth is what is known about a condition, in Kleene's three-valued logic: "and" is
+// the least of truths, "or" the greatest, and "not" the negative of one.
 type truth int
 
 const (
@@ -91,7 +93,8 @@ const (
 	yes
 )
 
-// matches asks regular expressions only if the rest does not decide.
+// matches reports whether the rule holds. Regular expressions are matched only if the
+// rest does not decide that.
 func (r *rule) matches(e *evaluation) bool {
 	e.regexes = false
 	t := r.holds(e)

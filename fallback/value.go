@@ -70,8 +70,8 @@ func valueOf(x any) value {
 // bounds are the tests of a field.
 type bounds struct {
 	in             []value // nil if any will do
-	ne             value
-	numeric        bool
+	ne             value   // missing if any will do
+	numeric        bool    // some of the following are set
 	lt, le, gt, ge float64
 }
 
@@ -100,6 +100,7 @@ func boundsOf(c policy.Condition) bounds {
 	return b
 }
 
+// hold reports whether a value meets the tests.
 func (b *bounds) hold(v *value) bool {
 	switch {
 	case v.is == missing,
@@ -110,6 +111,7 @@ func (b *bounds) hold(v *value) bool {
 	return !b.numeric || v.is == isNumber && b.admit(v.number)
 }
 
+// admit reports whether a number is within the bounds.
 func (b *bounds) admit(x float64) bool {
 	return x < b.lt && x <= b.le && x > b.gt && x >= b.ge
 }

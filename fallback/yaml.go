@@ -17,15 +17,16 @@ import (
 func ParseYAML(name string, data []byte) (policy.Fallback, error) {
 	var cfg policy.Fallback
 	source := config.Decode(name, data, &cfg)
-	problems := append(check(cfg.WithDefaults(), config.Key), ofTheLadder(cfg)...)
+	problems := append(check(cfg.WithDefaults(), config.Key), ladderProblems(cfg)...)
 	if err := located(problems, source); err != nil {
 		return policy.Fallback{}, err
 	}
 	return cfg, nil
 }
 
-// ofTheLadder returns what is wrong with the rungs.
-func ofTheLadder(cfg policy.Fallback) []problem {
+// ladderProblems returns what is wrong with Rungs and Fidelity, as [policy.Fallback.CheckLadder]
+// finds it.
+func ladderProblems(cfg policy.Fallback) []problem {
 	all, ok := cfg.CheckLadder().(interface{ Unwrap() []error })
 	if !ok {
 		return nil
