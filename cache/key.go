@@ -15,22 +15,24 @@ import (
 // that memory holds no input and no credential beyond the call.
 type key [sha256.Size]byte
 
-// keyVersion is part of each key. It changes with what goes into one.
-const keyVersion = 5
+// predictionKey begins what is hashed, so that the key of a question is never that of a
+// target of [HTTP] in a shared store: see resourceVersion.
+const predictionKey = 5
 
-// keyOf returns the key of req, whose header was read and whose body means text.
+// keyOf returns the key of req. Its header must have been read by readQuestion; text is
+// what its body means, see meaning.
 func (s *scratch) keyOf(req *http.Request, call policy.Call, text []byte) key {
 	host := req.Host
 	if host == req.URL.Host {
-		host = "" // says what is so without it
+		host = "" // the usual case; it would say nothing new
 	}
-	parts := append(s.parts[:0], keyVersion)
+	parts := append(s.parts[:0], predictionKey)
 	parts = parts.add(req.URL.Scheme).add(req.URL.Host).add(host)
 	parts = parts.add(req.URL.Opaque).add(req.URL.Path).add(req.URL.RawPath) // which say all that EscapedPath does
 	parts = parts.addAll(sortedQuery(req.URL.RawQuery))
-	parts = parts.addFields(s.heading.question)
+	parts = parts.addFields(s.header.question)
 	parts = parts.add(call.Function).add(call.Model)
-	parts = parts.addIdentity(call.Identity, req.URL.User, s.heading.credentials)
+	parts = parts.addIdentity(call.Identity, req.URL.User, s.header.credentials)
 	s.parts = append(parts, text...) // the input ends with it, so it needs no length
 	return sha256.Sum256(s.parts)
 }
@@ -59,13 +61,13 @@ func (p keyParts) addFields(all []field) keyParts {
 	return p
 }
 
-// addIdentity adds whose answer this is. Who has an identity, who shows
-// credentials and who has neither are never the same.
+// addIdentity adds whose answer this is: an identity, else credentials, none at all being
+// a partition of their own. One of these kinds is never taken for another.
 func (p keyParts) addIdentity(identity string, user *url.Userinfo, credentials []field) keyParts {
 	if identity != "" {
 		return append(p, 'i').add(identity)
 	}
-	p = append(p, 'c').addFields(credentials) // none at all is a partition of its own
+	p = append(p, 'c').addFields(credentials)
 	if user == nil {
 		return append(p, 0)
 	}
@@ -91,8 +93,7 @@ func queryName(pair string) string {
 	return strings.ToLower(unescaped(name))
 }
 
-// unescaped returns a part of a query as it is meant, or as it is spelled if that
-// means nothing.
+// unescaped decodes a part of a query. One that does not decode is returned as it is.
 func unescaped(text string) string {
 	if plain, err := url.QueryUnescape(text); err == nil {
 		return plain

@@ -45,7 +45,7 @@ type Memo struct {
 	owns      bool // the store, whose bounds are then its own
 	flights   *flights
 	refreshes refreshes
-	alike     *likeness
+	alike     *similarRung
 	random    func() float64 // 0 to 1
 }
 
@@ -59,10 +59,10 @@ func NewMemo(cfg PredictionsConfig) *Memo {
 	if store == nil {
 		store = NewStore(boundsOf(settings))
 	}
-	return newMemo(cfg, settings, store, newLikeness(settings, cfg.Codec, store))
+	return newMemo(cfg, settings, store, newSimilarRung(settings, cfg.Codec, store))
 }
 
-func newMemo(cfg PredictionsConfig, settings policy.Cache, store *Store, alike *likeness) *Memo {
+func newMemo(cfg PredictionsConfig, settings policy.Cache, store *Store, alike *similarRung) *Memo {
 	return &Memo{
 		cfg:       settings,
 		handOn:    cfg.HandOnFailures,

@@ -13,52 +13,52 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// bytesPerText is about what a question takes that is remembered to be compared
-// with others.
+// bytesPerText is about how much memory a remembered question takes.
 const bytesPerText = 1 << 10
 
 // maxLabel is the longest label of a question that is remembered, in bytes.
 const maxLabel = 256
 
-// likeness finds the answers to much alike questions. Nil finds none.
-type likeness struct {
+// A similarRung finds the answers to much alike questions for [Memo.Similar]: it reads
+// requests and answers, and similar knows which texts are alike. Nil finds none.
+type similarRung struct {
 	*similar
 	cfg    policy.Similar
 	codec  policy.Codec
 	unhook func() // from the store
 }
 
-// newLikeness returns what cfg says, nil if nothing.
-func newLikeness(cfg policy.Cache, codec policy.Codec, store *Store) *likeness {
+// newSimilarRung returns the rung that cfg asks for, nil for none.
+func newSimilarRung(cfg policy.Cache, codec policy.Codec, store *Store) *similarRung {
 	if cfg.Similar == nil {
 		return nil
 	}
 	if codec == nil {
 		codec = policy.Classification{}
 	}
-	l := &likeness{similar: newSimilar(*cfg.Similar, textsFor(store.config())), cfg: *cfg.Similar, codec: codec}
-	l.unhook = store.onDrop(l.forget)
-	return l
+	r := &similarRung{similar: newSimilar(*cfg.Similar, textsFor(store.config())), cfg: *cfg.Similar, codec: codec}
+	r.unhook = store.onDrop(r.forget)
+	return r
 }
 
-// textsFor returns how many questions are remembered: as many as go into a quarter of
-// the store's bound, which they do not count against.
+// textsFor returns how many questions are remembered: as many as a quarter of the store's
+// bound has room for. Their memory comes on top of that bound.
 func textsFor(bounds StoreConfig) int {
 	return int(min(int64(bounds.MaxEntries), max(bounds.MaxBytes/4/bytesPerText, 1)))
 }
 
-// with returns what other settings say, which knows what l does if they say the
-// same. The store has its new bounds.
-func (l *likeness) with(cfg policy.Cache, codec policy.Codec, store *Store) *likeness {
-	if l == nil {
-		return newLikeness(cfg, codec, store)
+// with returns the rung that other settings ask for. It goes on with what r knows if
+// Similar is the same in both. The store has its new bounds already.
+func (r *similarRung) with(cfg policy.Cache, codec policy.Codec, store *Store) *similarRung {
+	if r == nil {
+		return newSimilarRung(cfg, codec, store)
 	}
-	if cfg.Similar == nil || *cfg.Similar != l.cfg {
-		l.unhook()
-		return newLikeness(cfg, codec, store)
+	if cfg.Similar == nil || *cfg.Similar != r.cfg {
+		r.unhook()
+		return newSimilarRung(cfg, codec, store)
 	}
-	l.resize(textsFor(store.config()))
-	other := *l
+	r.resize(textsFor(store.config()))
+	other := *r
 	if other.codec = codec; codec == nil {
 		other.codec = policy.Classification{}
 	}
@@ -118,21 +118,21 @@ func (m *Memo) SimilarStats() []SimilarStats {
 
 // find returns the answer to the question that is most like text, among those
 // that the store still has.
-func (l *likeness) find(p partition, text string, store *Store, now time.Time) (verdict, *entry, bool) {
-	m, e := l.lookHeld(p, text, store, now)
+func (r *similarRung) find(p partition, text string, store *Store, now time.Time) (verdict, *entry, bool) {
+	m, e := r.lookHeld(p, text, store, now)
 	if e == nil {
 		return verdict{}, nil, false
 	}
-	found, ok := l.serve(m)
+	found, ok := r.serve(m)
 	return found, e, ok
 }
 
 // lookHeld looks for text among the questions whose answers the store still has, and
 // returns the one that would be given, nil if none.
-func (l *likeness) lookHeld(p partition, text string, store *Store, now time.Time) (match, *entry) {
-	const tries = 8 // that a purge, say, has emptied
+func (r *similarRung) lookHeld(p partition, text string, store *Store, now time.Time) (match, *entry) {
+	const tries = 8 // of keys whose answers are gone, as after a purge
 	for range tries {
-		m := l.look(p, text)
+		m := r.look(p, text)
 		if m.given == 0 {
 			return m, nil
 		}
@@ -140,53 +140,53 @@ func (l *likeness) lookHeld(p partition, text string, store *Store, now time.Tim
 		if ok && !e.born.After(m.asked) { // else it is a later one, of which we know no label
 			return m, e
 		}
-		l.forget(m.key)
+		r.forget(m.key)
 	}
 	return match{}, nil
 }
 
 // learn compares a live answer with what would have been said in its place, and
-// remembers it. E is what came at a time and was to be stored under k; if a purge has
-// forbidden that, or a later one is there, nothing is learnt of it.
-func (l *likeness) learn(req *http.Request, k key, e *entry, store *Store, came time.Time) {
-	if l == nil || !e.isHeld(store, k) {
+// remembers it. E is the answer, which came at that time and was put under k; if it is
+// not there, for a purge or a later one, nothing is learnt from it.
+func (r *similarRung) learn(req *http.Request, k key, e *entry, store *Store, came time.Time) {
+	if r == nil || !e.isHeld(store, k) {
 		return
 	}
-	label, ok := l.label(req.Context(), e.body)
+	label, ok := r.label(req.Context(), e.body)
 	if !ok {
 		return
 	}
-	p, text, ok := l.read(req)
+	p, text, ok := r.read(req)
 	if !ok {
 		return
 	}
-	m, _ := l.lookHeld(p, text, store, came)
-	l.compare(m, label)
-	l.similar.learn(p, text, label, k, came)
+	m, _ := r.lookHeld(p, text, store, came)
+	r.compare(m, label)
+	r.similar.learn(p, text, label, k, came)
 	if !e.isHeld(store, k) { // as after a purge in the meantime
-		l.forget(k)
+		r.forget(k)
 	}
 }
 
 // label reads the label of a document. A codec that panics does so in the hands of
 // who reads a live answer, and must not break it.
-func (l *likeness) label(ctx context.Context, document []byte) (label string, ok bool) {
+func (r *similarRung) label(ctx context.Context, document []byte) (label string, ok bool) {
 	defer func() {
 		if value := recover(); value != nil {
 			label, ok = "", false
 			telemetry.FromContext(ctx).RungFailed(ctx, policy.RungSimilar, fmt.Errorf("codec: panic with a %T", value))
 		}
 	}()
-	label, _, ok = l.codec.Label(document)
+	label, _, ok = r.codec.Label(document)
 	return label, ok && label != "" && len(label) <= maxLabel
 }
 
 // read returns the text of a request, and all else of it that must be equal.
-func (l *likeness) read(req *http.Request) (p partition, text string, ok bool) {
+func (r *similarRung) read(req *http.Request) (p partition, text string, ok bool) {
 	room := scratches.Get().(*scratch)
 	defer room.release()
 	room.readQuestion(req.Header)
-	if !isJSON(room.heading.contentType) {
+	if !isJSON(room.header.contentType) {
 		return p, "", false
 	}
 	data, ok := room.snapshot(req)
@@ -201,10 +201,10 @@ func (l *likeness) read(req *http.Request) (p partition, text string, ok bool) {
 	if json.Unmarshal(form.text, &members) != nil {
 		return p, "", false
 	}
-	if json.Unmarshal(members[l.cfg.Field], &text) != nil || text == "" {
+	if json.Unmarshal(members[r.cfg.Field], &text) != nil || text == "" {
 		return p, "", false
 	}
-	delete(members, l.cfg.Field)
+	delete(members, r.cfg.Field)
 	rest, err := json.Marshal(members) // sorted
 	if err != nil {
 		return p, "", false

@@ -39,7 +39,7 @@ func questionOf(req *http.Request) (question, bool) {
 	room := scratches.Get().(*scratch)
 	defer room.release()
 	room.readQuestion(req.Header)
-	if !room.heading.keeps {
+	if !room.header.keeps {
 		return question{}, false
 	}
 	text, ok := room.snapshot(req)
@@ -54,7 +54,7 @@ func questionOf(req *http.Request) (question, bool) {
 		key:      room.keyOf(req, call, text),
 		pinned:   call.Model != "" || query.pinned,
 		captured: !query.uncaptured,
-		refresh:  room.heading.refresh,
+		refresh:  room.header.refresh,
 	}, true
 }
 
@@ -145,9 +145,9 @@ func (s *scratch) meaning(text []byte) ([]byte, bool) {
 	switch {
 	case ok && (form.streams || form.ownRecord):
 		return nil, false
-	case ok && isJSON(s.heading.contentType):
+	case ok && isJSON(s.header.contentType):
 		return form.text, true
-	case !ok && (isJSON(s.heading.contentType) || json.Valid(text)):
+	case !ok && (isJSON(s.header.contentType) || json.Valid(text)):
 		lower := bytes.ToLower(text)
 		return text, !bytes.Contains(lower, []byte("stream")) && !bytes.Contains(lower, []byte("externalid"))
 	}

@@ -19,7 +19,7 @@ func TestScratchKeys(t *testing.T) {
 		require.NoError(t, err)
 		req.Header.Set("X-Foo", "a")
 		room.readQuestion(req.Header)
-		defer room.forgetHeading()
+		defer room.forgetHeader()
 		return room.keyOf(req, call, []byte(text))
 	}
 	used := new(scratch)
@@ -57,12 +57,12 @@ func TestScratchWiped(t *testing.T) {
 
 	all := func() []byte {
 		return slices.Concat(room.body[:cap(room.body)], room.parts[:cap(room.parts)],
-			room.parser.out[:cap(room.parser.out)], room.parser.old[:cap(room.parser.old)])
+			room.parser.out[:cap(room.parser.out)], room.parser.unsorted[:cap(room.parser.unsorted)])
 	}
 	require.Equal(t, 2+4+2+2, strings.Count(string(all()), secret), "or the test looks at the wrong places")
 	room.wipe()
 	assert.Equal(t, make([]byte, len(all())), all())
-	for _, fields := range [][]field{room.heading.question, room.heading.credentials} {
+	for _, fields := range [][]field{room.header.question, room.header.credentials} {
 		assert.Equal(t, make([]field, cap(fields)), fields[:cap(fields)])
 	}
 	assert.Equal(t, document{}, room.parser.doc)

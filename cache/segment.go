@@ -20,7 +20,8 @@ type item struct {
 // link of a list and a share of a map that grows by doubling.
 const itemOverhead = 256
 
-// useless reports whether the item is not to be given any more, and why.
+// useless reports whether the item is not to be given any more. The reason counts only
+// if so.
 func (i item) useless(now time.Time) (reason, bool) {
 	if i.purged() {
 		return purged, true
@@ -30,18 +31,24 @@ func (i item) useless(now time.Time) (reason, bool) {
 
 func (i item) purged() bool { return i.function != nil && i.function.purged }
 
-// A segment is a list of items, by when they were last used, and their weight.
+// A segment is a list of items in the order of their last use, and what they take. Its
+// warm end is where the latest used is, its cold end the other.
 type segment struct {
 	lru   *simplelru.LRU[key, item]
 	bytes int64
 }
 
 func newSegment() segment {
-	lru, err := simplelru.NewLRU[key, item](math.MaxInt, nil) // the shard has the bounds
+	return segment{lru: newLRU[key, item](math.MaxInt)} // the shard has the bounds
+}
+
+// newLRU returns a list of up to size items, one at least.
+func newLRU[K comparable, V any](size int) *simplelru.LRU[K, V] {
+	lru, err := simplelru.NewLRU[K, V](size, nil)
 	if err != nil {
-		panic(err) // the size is right
+		panic(err) // the size is below one
 	}
-	return segment{lru: lru}
+	return lru
 }
 
 func (s *segment) len() int { return s.lru.Len() }

@@ -8,7 +8,7 @@ import (
 	"github.com/sparekey/sparekey/policy"
 )
 
-// A role is what a field of a request has to do with its answer.
+// A role says what a field of a request has to do with the answer, and so with the key.
 type role uint8
 
 const (
@@ -33,16 +33,16 @@ func roleOf(name string) role {
 	return asks
 }
 
-// A heading is what the header of a request says, read in one pass.
-type heading struct {
+// headerFacts are what the header of a request says, read in one pass.
+type headerFacts struct {
 	contentType string
-	question    []field // that are part of it, by name
-	credentials []field // by name
+	question    []field // those that are part of the question, by name
+	credentials []field // those that show who asks, by name
 	keeps       bool    // an answer may be kept and given again
 	refresh     bool    // the caller wants a live answer
 }
 
-// A field has one value at least.
+// A field is a name with its values, one at least.
 type field struct {
 	name   string
 	values []string
@@ -50,7 +50,7 @@ type field struct {
 
 // readQuestion reads the header of a request that asks for a prediction.
 func (s *scratch) readQuestion(h http.Header) {
-	head := &s.heading
+	head := &s.header
 	head.contentType, head.keeps, head.refresh = "", true, false
 	for name, values := range h {
 		if len(values) == 0 {
@@ -58,8 +58,8 @@ func (s *scratch) readQuestion(h http.Header) {
 		}
 		switch roleOf(name) {
 		case asks:
-			if !head.ask(name, values) {
-				s.forgetHeading()
+			if !head.addQuestion(name, values) {
+				s.forgetHeader()
 				s.readQuestion(canonicalNames(h))
 				return
 			}
@@ -76,9 +76,9 @@ func (s *scratch) readQuestion(h http.Header) {
 	sortFields(head.credentials)
 }
 
-// ask adds a field that is part of the question. It reports false if its name is not
-// in canonical form.
-func (head *heading) ask(name string, values []string) bool {
+// addQuestion adds a field that is part of the question. It reports false if the name is
+// not in its canonical form.
+func (head *headerFacts) addQuestion(name string, values []string) bool {
 	switch name {
 	case "Content-Type":
 		head.contentType = values[0]
@@ -95,9 +95,9 @@ func (head *heading) ask(name string, values []string) bool {
 	return true
 }
 
-// appendCredentials adds the fields of a header that may say who asks, by name:
-// besides those that everybody knows all that sound like it. The header's names must
-// be canonical.
+// appendCredentials adds the fields of a header that may say who asks, and sorts all by
+// name: those that roleOf knows, and those whose names sound like a credential. The
+// header's names must be canonical.
 func appendCredentials(all []field, h http.Header) []field {
 	for name, values := range h {
 		if len(values) > 0 && (roleOf(name) == credential || name != "Referer" && policy.IsSecret(name)) {
@@ -114,10 +114,10 @@ func sortFields(all []field) {
 	}
 }
 
-// forgetHeading leaves nothing of a caller's in the room.
-func (s *scratch) forgetHeading() {
-	head := &s.heading
+// forgetHeader leaves nothing of a header in the scratch.
+func (s *scratch) forgetHeader() {
+	head := &s.header
 	clear(head.question)
 	clear(head.credentials)
-	*head = heading{question: head.question[:0], credentials: head.credentials[:0]}
+	*head = headerFacts{question: head.question[:0], credentials: head.credentials[:0]}
 }
