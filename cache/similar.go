@@ -43,31 +43,31 @@ type similar struct {
 	cfg policy.Similar
 
 	mu         sync.RWMutex
-	maxTexts   int                              // guarded by mu
-	partitions *simplelru.LRU[partition, *area] // guarded by mu
-	texts      *simplelru.LRU[key, place]       // guarded by mu
-	words      int                              // of all texts; guarded by mu
+	maxTexts   int                                        // guarded by mu
+	partitions *simplelru.LRU[partition, *partitionState] // guarded by mu
+	texts      *simplelru.LRU[key, place]                 // guarded by mu
+	words      int                                        // of all texts; guarded by mu
 }
 
-// An area is what is known about one partition.
-type area struct {
+// A partitionState is what is known about one partition: its texts, and how often the
+// answers to similar ones were right.
+type partitionState struct {
 	index
 	calibration
 }
 
-// A place is where a text is.
+// A place is where a text is found again by its key.
 type place struct {
 	partition partition
-	text      *learnt
+	text      *knownText
 }
 
 // newSimilar returns a similar that knows nothing yet and keeps up to maxTexts
 // questions, one at least. The settings have their defaults.
 func newSimilar(cfg policy.Similar, maxTexts int) *similar {
 	s := &similar{cfg: cfg, maxTexts: maxTexts}
-	// The sizes are right, so that there is no error.
-	s.partitions, _ = simplelru.NewLRU[partition, *area](maxPartitions, nil)
-	s.texts, _ = simplelru.NewLRU[key, place](math.MaxInt, nil) // maxTexts bounds it
+	s.partitions = newLRU[partition, *partitionState](maxPartitions)
+	s.texts = newLRU[key, place](math.MaxInt) // maxTexts bounds it
 	return s
 }
 
@@ -92,9 +92,9 @@ func (s *similar) makeRoomLocked(texts, words int) {
 // alike.
 type match struct {
 	partition  partition
-	known      bool   // the text itself was asked earlier
-	given      levels // the thresholds under which the label would be the answer
-	key        key    // of the text that is most alike
+	known      bool         // the text itself was asked earlier
+	given      thresholdSet // the thresholds under which the label would be the answer
+	key        key          // of the text that is most alike
 	label      string
 	similarity float64
 	asked      time.Time
@@ -121,7 +121,7 @@ func (s *similar) look(p partition, text string) match {
 		return m
 	}
 	nearest := neighbours[0]
-	m.key, m.label, m.similarity, m.asked = nearest.key, nearest.label, nearest.likeness, nearest.asked
+	m.key, m.label, m.similarity, m.asked = nearest.key, nearest.label, nearest.similarity, nearest.asked
 	m.given = agreement(neighbours)
 	return m
 }
@@ -138,7 +138,7 @@ func (s *similar) learn(p partition, text, label string, k key, now time.Time) {
 		return
 	}
 	s.makeRoomLocked(1, len(f.q.words))
-	t := &learnt{
+	t := &knownText{
 		key:    k,
 		hash:   f.q.text,
 		words:  slices.Clone(f.q.words),
@@ -146,13 +146,13 @@ func (s *similar) learn(p partition, text, label string, k key, now time.Time) {
 		label:  strings.Clone(label),
 		asked:  now,
 	}
-	s.areaLocked(p).index.add(t)
+	s.stateLocked(p).index.add(t)
 	s.texts.Add(k, place{p, t})
 	s.words += len(t.words)
 }
 
-// areaLocked returns the area of p, which it makes if need be.
-func (s *similar) areaLocked(p partition) *area {
+// stateLocked returns the state of p, which it makes if need be.
+func (s *similar) stateLocked(p partition) *partitionState {
 	if a, ok := s.partitions.Get(p); ok {
 		return a
 	}
@@ -165,7 +165,7 @@ func (s *similar) areaLocked(p partition) *area {
 			}
 		}
 	}
-	a := &area{
+	a := &partitionState{
 		index:       index{slots: make(map[uint64][]int32)},
 		calibration: calibration{target: s.cfg.Target},
 	}

@@ -2,9 +2,9 @@ package cache
 
 import "math"
 
-// thresholds are the likenesses from which on one question may be answered for
+// thresholds are the similarities from which on one question may be answered for
 // another. Which of them is in force, if any, is found out by comparing.
-var thresholds = [...]float64{leastAlike, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1}
+var thresholds = [...]float64{minSimilarity, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1}
 
 const (
 	// maxCompared is how many of the latest comparisons count.
@@ -21,15 +21,15 @@ var (
 	quantileAll = math.Sqrt2 * math.Erfinv(1-2*0.05/float64(len(thresholds)))
 )
 
-// A levels has a bit for each threshold.
-type levels uint16
+// A thresholdSet is a set of thresholds, a bit for each by its index.
+type thresholdSet uint16
 
-func (l levels) has(i int) bool { return l&(1<<i) != 0 }
+func (l thresholdSet) has(i int) bool { return l&(1<<i) != 0 }
 
 // A comparison is what would have been answered, and whether it is what the
 // service said.
 type comparison struct {
-	given levels // the thresholds under which there would have been an answer
+	given thresholdSet // the thresholds under which there would have been an answer
 	right bool
 }
 

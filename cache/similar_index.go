@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// leastAlike is the likeness below which two texts are not alike.
-	leastAlike = 0.5
+	// minSimilarity is the Jaccard index below which two texts are not alike.
+	minSimilarity = 0.5
 
 	// maxOrdered is how many content words two texts may have for their order to
 	// count.
@@ -30,28 +30,28 @@ const (
 	maxVisits = 20_000
 )
 
-// An index finds the texts that are most alike to another: by Jaccard's measure,
-// the share of the content words of both that are in each.
+// An index finds the texts that are most alike to another, by the Jaccard index of their
+// content words: how many are in both of those that are in either, 0 to 1.
 type index struct {
-	texts []*learnt          // by slot; nil if that is free
+	texts []*knownText       // by slot; nil if that is free
 	free  []int32            // slots
 	slots map[uint64][]int32 // of the texts that have a word, the latest text last
 }
 
-// A learnt is a question that was answered. It does not change.
-type learnt struct {
+// A knownText is a question that was answered. It does not change once it is in an index.
+type knownText struct {
 	key    key
-	slot   int32
-	size   int // different content words
-	hash   uint64
-	words  []uint64
+	slot   int32    // its place in the index
+	size   int      // how many different content words it has
+	hash   uint64   // of the text as it is spelled
+	words  []uint64 // hashes of its content words in their order
 	label  string
 	asked  time.Time
 	traits traits
 }
 
 // add takes in t, whose slot it sets.
-func (x *index) add(t *learnt) {
+func (x *index) add(t *knownText) {
 	if n := len(x.free); n > 0 {
 		t.slot = x.free[n-1]
 		x.free = x.free[:n-1]
@@ -69,7 +69,7 @@ func (x *index) add(t *learnt) {
 }
 
 // remove forgets t.
-func (x *index) remove(t *learnt) {
+func (x *index) remove(t *knownText) {
 	for _, word := range t.words {
 		slots := x.slots[word]
 		if i := slices.Index(slots, t.slot); i >= 0 {
@@ -87,16 +87,16 @@ func (x *index) remove(t *learnt) {
 
 // A neighbour is a text that is like another.
 type neighbour struct {
-	*learnt
-	likeness float64
+	*knownText
+	similarity float64
 }
 
 // before reports whether n is nearer than other, or as near and later.
 func (n neighbour) before(other neighbour) bool {
-	return n.likeness > other.likeness || n.likeness == other.likeness && n.asked.After(other.asked)
+	return n.similarity > other.similarity || n.similarity == other.similarity && n.asked.After(other.asked)
 }
 
-// A finder is the room that a search takes, to be used again.
+// A finder is a search and the memory that it takes, to be used again.
 type finder struct {
 	q      sketch
 	lists  [][]int32 // of the texts that have a word of q, the shortest list first
@@ -128,8 +128,8 @@ func (f *finder) find(x *index) (known bool) {
 			known = true
 			continue
 		}
-		if likeness := float64(shared) / float64(len(f.q.unique)+t.size-shared); likeness >= leastAlike {
-			f.keep(neighbour{t, likeness})
+		if similarity := float64(shared) / float64(len(f.q.unique)+t.size-shared); similarity >= minSimilarity {
+			f.keep(neighbour{t, similarity})
 		}
 	}
 	return known
@@ -152,7 +152,7 @@ func (f *finder) count(x *index) {
 	f.seen = f.seen[:0]
 	visits := maxVisits
 	// A text must share at least this many words with q.
-	least := int(math.Ceil(leastAlike * float64(len(f.q.unique))))
+	least := int(math.Ceil(minSimilarity * float64(len(f.q.unique))))
 	for i, slots := range f.lists {
 		slots = slots[max(0, len(slots)-visits/(len(f.lists)-i)):] // lists have equal shares of what is left
 		visits -= len(slots)
@@ -185,7 +185,7 @@ func (f *finder) keep(n neighbour) {
 
 // conflict reports whether q asks for something else than t, however alike their
 // words are.
-func (f *finder) conflict(t *learnt) bool {
+func (f *finder) conflict(t *knownText) bool {
 	return f.q.conflict(t.traits) || reversed(f.q.words, t.words)
 }
 
@@ -217,24 +217,24 @@ func adjacent(words []uint64, first, second uint64) bool {
 
 // neighbours returns the nearest texts that ask for nothing else than q.
 func (f *finder) neighbours() []neighbour {
-	return slices.DeleteFunc(f.near, func(n neighbour) bool { return f.conflict(n.learnt) })
+	return slices.DeleteFunc(f.near, func(n neighbour) bool { return f.conflict(n.knownText) })
 }
 
 // agreement returns the thresholds under which the label of the first neighbour,
 // which is the nearest, would be the answer: that of all that count, and with no
 // other close behind.
-func agreement(neighbours []neighbour) levels {
-	label, nearest := neighbours[0].label, neighbours[0].likeness
+func agreement(neighbours []neighbour) thresholdSet {
+	label, nearest := neighbours[0].label, neighbours[0].similarity
 	rank := slices.IndexFunc(neighbours, func(n neighbour) bool { return n.label != label })
 	rival := 0.0
 	if rank >= 0 {
-		rival = neighbours[rank].likeness
+		rival = neighbours[rank].similarity
 	}
 	if nearest-rival < margin {
 		return 0
 	}
 	counts := rank >= 0 && rank < maxNeighbours
-	var agreed levels
+	var agreed thresholdSet
 	for i, threshold := range thresholds {
 		if nearest >= threshold && !(counts && rival >= threshold) {
 			agreed |= 1 << i

@@ -22,8 +22,8 @@ func anyText(random *rand.Rand) string {
 	return strings.Join(words, " ")
 }
 
-// likenessOf says in the plainest way how much alike two texts are.
-func likenessOf(a, b string) float64 {
+// similarityOf says in the plainest way how much alike two texts are.
+func similarityOf(a, b string) float64 {
 	inA, inEither, inBoth := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, word := range wordsOf(a) {
 		inA[word], inEither[word] = true, true
@@ -43,8 +43,8 @@ func TestIndexFindsTheNearest(t *testing.T) {
 	for seed := range uint64(10) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		x := index{slots: make(map[uint64][]int32)}
-		texts := map[*learnt]string{}
-		var added []*learnt
+		texts := map[*knownText]string{}
+		var added []*knownText
 		var f finder
 		for i := range 200 {
 			if len(added) > 0 && random.IntN(3) == 0 {
@@ -55,7 +55,7 @@ func TestIndexFindsTheNearest(t *testing.T) {
 			}
 			spelled := anyText(random)
 			require.True(t, f.q.read(spelled))
-			l := &learnt{hash: f.q.text, words: slices.Clone(f.q.words), asked: time.Unix(int64(i), 0)}
+			l := &knownText{hash: f.q.text, words: slices.Clone(f.q.words), asked: time.Unix(int64(i), 0)}
 			x.add(l)
 			texts[l] = spelled
 			added = append(added, l)
@@ -73,7 +73,7 @@ func TestIndexFindsTheNearest(t *testing.T) {
 	}
 }
 
-func isOneOf(texts map[*learnt]string, asked string) bool {
+func isOneOf(texts map[*knownText]string, asked string) bool {
 	for _, spelled := range texts {
 		if spelled == asked {
 			return true
@@ -82,22 +82,22 @@ func isOneOf(texts map[*learnt]string, asked string) bool {
 	return false
 }
 
-func requireNearest(t *testing.T, texts map[*learnt]string, asked string, got []neighbour) {
+func requireNearest(t *testing.T, texts map[*knownText]string, asked string, got []neighbour) {
 	t.Helper()
 	var want []neighbour
 	for l, spelled := range texts {
-		if likeness := likenessOf(spelled, asked); likeness >= leastAlike && spelled != asked {
-			want = append(want, neighbour{l, likeness})
+		if similarity := similarityOf(spelled, asked); similarity >= minSimilarity && spelled != asked {
+			want = append(want, neighbour{l, similarity})
 		}
 	}
 	slices.SortFunc(want, func(a, b neighbour) int {
-		return cmp.Or(cmp.Compare(b.likeness, a.likeness), b.asked.Compare(a.asked))
+		return cmp.Or(cmp.Compare(b.similarity, a.similarity), b.asked.Compare(a.asked))
 	})
 	want = want[:min(len(want), maxNear)]
 	require.Len(t, got, len(want))
 	for i := range want {
-		require.Same(t, want[i].learnt, got[i].learnt, "place %d", i)
-		require.InDelta(t, want[i].likeness, got[i].likeness, 1e-12)
+		require.Same(t, want[i].knownText, got[i].knownText, "place %d", i)
+		require.InDelta(t, want[i].similarity, got[i].similarity, 1e-12)
 	}
 }
 
@@ -108,7 +108,7 @@ func TestIndexIsBoundedInTime(t *testing.T) {
 	var f finder
 	for i := range 3 * maxVisits {
 		f.q.read("lost card " + letters(i))
-		x.add(&learnt{hash: f.q.text, words: slices.Clone(f.q.words), asked: time.Unix(int64(i), 0)})
+		x.add(&knownText{hash: f.q.text, words: slices.Clone(f.q.words), asked: time.Unix(int64(i), 0)})
 	}
 	f.q.read("lost card")
 	assert.False(t, f.find(&x))
@@ -124,7 +124,7 @@ func TestIndexIsBoundedInTimeForAllWords(t *testing.T) {
 	var f finder
 	for i := range maxVisits {
 		f.q.read(text + " " + letters(i))
-		x.add(&learnt{hash: f.q.text, words: slices.Clone(f.q.words)})
+		x.add(&knownText{hash: f.q.text, words: slices.Clone(f.q.words)})
 	}
 	require.True(t, f.q.read(text))
 	f.count(&x)
@@ -137,14 +137,14 @@ func TestIndexIsBoundedInTimeForAllWords(t *testing.T) {
 
 func TestAgreement(t *testing.T) {
 	type near struct {
-		label    string
-		likeness float64
+		label      string
+		similarity float64
 	}
-	const none, upTo70, all = levels(0), levels(0b11111), levels(0b111111111)
+	const none, upTo70, all = thresholdSet(0), thresholdSet(0b11111), thresholdSet(0b111111111)
 	for _, tt := range []struct {
 		name string
 		near []near
-		want levels
+		want thresholdSet
 	}{
 		{"one alone", []near{{"a", 0.7}}, upTo70},
 		{"one that is equal", []near{{"a", 1}}, all},
@@ -158,7 +158,7 @@ func TestAgreement(t *testing.T) {
 	} {
 		var neighbours []neighbour
 		for _, n := range tt.near {
-			neighbours = append(neighbours, neighbour{&learnt{label: n.label}, n.likeness})
+			neighbours = append(neighbours, neighbour{&knownText{label: n.label}, n.similarity})
 		}
 		assert.Equal(t, fmt.Sprintf("%b", tt.want), fmt.Sprintf("%b", agreement(neighbours)), tt.name)
 	}

@@ -43,7 +43,7 @@ func (s *similar) stats() []SimilarStats {
 	return all
 }
 
-func (a *area) stats(function string) SimilarStats {
+func (a *partitionState) stats(function string) SimilarStats {
 	stats := SimilarStats{
 		Function:  function,
 		Questions: len(a.texts) - len(a.free),

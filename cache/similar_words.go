@@ -33,7 +33,7 @@ type sketch struct {
 	room []byte // to read a word in
 }
 
-// traits are what two questions must have in common, whatever their likeness.
+// traits are what two questions must have in common, whatever their similarity.
 type traits struct {
 	numbers uint64 // a hash of the multiset of words with a digit
 	negated bool   // an odd number of negations
