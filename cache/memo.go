@@ -42,11 +42,11 @@ type Memo struct {
 	cfg       policy.Cache
 	handOn    bool
 	store     *Store
-	owns      bool // the store, whose bounds are then its own
+	owns      bool // the store, which was made for the Memo and has its bounds
 	flights   *flights
 	refreshes refreshes
-	alike     *similarRung
-	random    func() float64 // 0 to 1
+	alike     *similarRung   // nil if Cache.Similar is
+	random    func() float64 // in [0, 1)
 }
 
 // NewMemo returns a Memo. It panics if a setting is invalid. It starts no
@@ -112,8 +112,8 @@ func boundsOf(c policy.Cache) StoreConfig {
 	}
 }
 
-// Predictions returns the layer of a [Memo] that nobody else knows: see
-// [Memo.Wrap]. It panics as [NewMemo] does.
+// Predictions returns the layer of a new [Memo], for programs that have nothing to ask
+// it: see [Memo.Wrap]. It panics as [NewMemo] does.
 func Predictions(cfg PredictionsConfig) Layer { return NewMemo(cfg).Wrap }
 
 // Wrap is the layer. It gives earlier answers
@@ -157,7 +157,7 @@ func (m *Memo) Wrap(next http.RoundTripper) http.RoundTripper {
 // Stale counts nothing and returns only what is past its lifetime: what is fresh
 // may be that very answer. It must be asked before the live answer was read.
 func (m *Memo) Stale(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
-	q, ok := m.question(unspent(req))
+	q, ok := m.question(withBody(req))
 	if !ok || q.refresh || !m.mayBeStale(req) {
 		return nil, telemetry.Answer{}, false
 	}
@@ -219,15 +219,16 @@ func (m *Memo) Close() error {
 	return nil
 }
 
-// question returns what req asks, if that may be answered from memory.
+// question returns what req asks. It reports false if that is not to be answered from
+// memory.
 func (m *Memo) question(req *http.Request) (question, bool) {
 	q, ok := questionOf(req)
 	return q, ok && (!q.captured || !m.cfg.OnlyUncaptured)
 }
 
-// unspent returns req as it was before its body was sent, whose place is empty in
-// some requests that come back: what is asked is read from GetBody.
-func unspent(req *http.Request) *http.Request {
+// withBody returns req with a body, if its own was taken out as it was sent and a GetBody
+// is there. What is asked is read from GetBody then; nobody reads the body.
+func withBody(req *http.Request) *http.Request {
 	if req.Body != nil || req.GetBody == nil {
 		return req
 	}
@@ -236,7 +237,7 @@ func unspent(req *http.Request) *http.Request {
 	return whole
 }
 
-// spent is a body that nobody reads.
+// spent is a body that was sent.
 type spent struct{}
 
 func (spent) Read([]byte) (int, error) { return 0, http.ErrBodyReadAfterClose }
@@ -247,8 +248,8 @@ func (m *Memo) mayBeStale(req *http.Request) bool {
 	return !policy.Excluded(req.Context(), policy.RungStale)
 }
 
-// covers reports whether e may stand in for a live answer. A store that is shared
-// can hold answers that another Memo keeps for longer.
+// covers reports whether e may stand in for a live answer. It asks for this Memo's own
+// window, since a shared store can hold answers that another Memo keeps for longer.
 func (m *Memo) covers(e *entry, now time.Time) bool {
 	return e != nil && now.Before(e.dropAt) && now.Before(e.freshUntil.Add(max(m.cfg.StaleIfError, 0)))
 }
@@ -258,13 +259,14 @@ func (m *Memo) revalidates(e *entry, now time.Time) bool {
 	return now.Before(e.dropAt) && now.Before(e.freshUntil.Add(max(m.cfg.StaleWhileRevalidate, 0)))
 }
 
-// ages reports whether e is in the last share of its lifetime.
-func (m *Memo) ages(e *entry, now time.Time) bool {
+// isAging reports whether e is in the last share of its lifetime, that of EagerRefresh.
+func (m *Memo) isAging(e *entry, now time.Time) bool {
 	life := e.freshUntil.Sub(e.born)
 	return m.cfg.EagerRefresh > 0 && !now.Before(e.freshUntil.Add(-time.Duration(m.cfg.EagerRefresh*float64(life))))
 }
 
-// lifetime returns how long a new answer is fresh.
+// lifetime returns how long a new answer is fresh, with its jitter. Pinned says that the
+// request named its model.
 func (m *Memo) lifetime(pinned bool) time.Duration {
 	ttl := m.cfg.TTL
 	if pinned {

@@ -80,7 +80,7 @@ func (m *Memo) Similar(req *http.Request, shadow bool) (*http.Response, telemetr
 	if m.alike == nil || policy.Excluded(req.Context(), policy.RungSimilar) {
 		return nil, telemetry.Answer{}, false
 	}
-	req = unspent(req)
+	req = withBody(req)
 	if q, ok := m.question(req); !ok || q.refresh {
 		return nil, telemetry.Answer{}, false
 	}

@@ -25,13 +25,13 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 		return body.Send(p.next, req)
 	}
 	if q.refresh {
-		return p.anew(req, q)
+		return p.fetchLive(req, q)
 	}
 	now := time.Now()
 	for came := now; ; now = time.Now() {
 		found := p.store.epoch()
 		known, _ := p.store.get(q.key, now).(*entry)
-		if resp := p.known(req, q, known, now); resp != nil {
+		if resp := p.fromMemory(req, q, known, now); resp != nil {
 			return resp, nil
 		}
 		resp, err := p.ask(req, q, known, found, came)
@@ -41,13 +41,13 @@ func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// known answers without a call below, if that is possible.
-func (p *predictions) known(req *http.Request, q question, e *entry, now time.Time) *http.Response {
+// fromMemory returns e as an answer, if it may be given without a call below, else nil.
+func (p *predictions) fromMemory(req *http.Request, q question, e *entry, now time.Time) *http.Response {
 	switch {
 	case e == nil:
 		return nil
 	case now.Before(e.freshUntil):
-		if p.ages(e, now) {
+		if p.isAging(e, now) {
 			p.refresh(req, q)
 		}
 		return p.hit(req, q, e, now)
@@ -71,7 +71,7 @@ func (p *predictions) hit(req *http.Request, q question, e *entry, now time.Time
 // stale gives an answer past its lifetime.
 func (p *predictions) stale(req *http.Request, e *entry, detail string, cause policy.Class) *http.Response {
 	p.store.report(req, stale)
-	now := time.Now() // to discard a failure may have taken a while
+	now := time.Now() // once more: a failure may have been discarded, which takes a while
 	resp := e.stale(req, now, detail)
 	telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Stale, Age: now.Sub(e.born), Cause: cause})
 	return resp
@@ -85,23 +85,24 @@ func (p *predictions) uncaptured(req *http.Request, trail *telemetry.Trail, q qu
 	}
 }
 
-// anew sends a request whose caller wants a live answer.
-func (p *predictions) anew(req *http.Request, q question) (*http.Response, error) {
+// fetchLive sends a request whose caller wants a live answer, be there one in memory.
+func (p *predictions) fetchLive(req *http.Request, q question) (*http.Response, error) {
 	began := p.store.epoch()
 	resp, err := body.Send(p.next, req)
 	p.store.report(req, miss)
 	if err != nil {
 		return nil, err
 	}
-	if p.good(req, resp) {
+	if p.isGood(req, resp) {
 		p.keep(req, q, resp, arrival{began, time.Now()})
 	}
 	return resp, nil
 }
 
-// ask sends the request, or joins one that asks the same. Known is what is past
-// its lifetime, found in an epoch, or nil. The error is errSettled, and the request as
-// it was, if the caller, who came at a time, is to look again.
+// ask sends the request, or joins one that asks the same. Known is an answer past its
+// lifetime, or nil; found is the epoch in which the store was asked for it, and came is
+// when the caller came, from which SoftTimeout counts. The error is errSettled if he is
+// to look again; the request is as it was then.
 func (p *predictions) ask(req *http.Request, q question, known *entry, found epoch, came time.Time) (resp *http.Response, err error) {
 	spare := known
 	if !p.covers(known, time.Now()) || !p.mayBeStale(req) {
@@ -109,17 +110,17 @@ func (p *predictions) ask(req *http.Request, q question, known *entry, found epo
 	}
 	if spare != nil && req.Context().Err() == nil {
 		if refusal := body.Refuse(p.next, req); refusal != nil {
-			return p.failed(req, spare, refusal)
+			return p.refusedBelow(req, spare, refusal)
 		}
 	}
-	sent := p.lasting(req, spare)
+	sent := p.detachedForSoftTimeout(req, spare)
 	defer func() {
 		if sent != req && err != errSettled { //nolint:errorlint // ours
 			body.CloseRequest(req)
 		}
 	}()
 	s := p.board(sent, q, sent != req)
-	if spare != nil && p.tooLate(s, came) && p.lasts(spare, q, found) && p.goOn(s, q) {
+	if spare != nil && p.softTimedOut(s, came) && p.stillUsable(spare, q, found) && p.goOnBehind(s, q) {
 		return p.stale(req, spare, softTimeout, policy.TimedOut), nil
 	}
 	resp, joined, err := s.wait(req.Context())
@@ -127,13 +128,13 @@ func (p *predictions) ask(req *http.Request, q question, known *entry, found epo
 		return nil, err
 	}
 	verdict := telemetry.Judge(req, resp, err, p.cfg.Classify)
-	if p.lasts(spare, q, found) {
+	if p.stillUsable(spare, q, found) {
 		if instead := p.standIn(req, spare, resp, err, verdict); instead != nil {
 			return instead, nil
 		}
 	}
 	if joined {
-		p.follow(req, q, s, resp, verdict)
+		p.reportJoined(req, q, s, resp, verdict)
 	} else {
 		p.store.report(req, miss)
 	}
@@ -146,9 +147,9 @@ func (p *predictions) ask(req *http.Request, q question, known *entry, found epo
 	return resp, nil
 }
 
-// failed returns what stands in for an answer that the layers below refuse at once,
-// if anything may.
-func (p *predictions) failed(req *http.Request, spare *entry, refusal error) (*http.Response, error) {
+// refusedBelow returns the outcome of a request that the layers below refuse at once:
+// spare in the place of a live answer if it may stand for one, else the refusal.
+func (p *predictions) refusedBelow(req *http.Request, spare *entry, refusal error) (*http.Response, error) {
 	verdict := telemetry.Judge(req, nil, refusal, p.cfg.Classify)
 	if resp := p.standIn(req, spare, nil, refusal, verdict); resp != nil {
 		return resp, nil
@@ -157,15 +158,15 @@ func (p *predictions) failed(req *http.Request, spare *entry, refusal error) (*h
 	return nil, refusal
 }
 
-// lasts reports whether spare, which was found in an epoch, may still stand in for an
-// answer once a call has taken its time: if neither its window has ended nor it was
+// stillUsable reports whether spare, which was found in that epoch, may stand in for a live
+// answer now that a call has taken its time: its window has not ended, and it was not
 // purged.
-func (p *predictions) lasts(spare *entry, q question, found epoch) bool {
+func (p *predictions) stillUsable(spare *entry, q question, found epoch) bool {
 	return p.covers(spare, time.Now()) && !p.store.purges.since(found, q.key, spare.of)
 }
 
-// standIn returns spare if it stands in for the outcome of a call, which it ends, else
-// nil.
+// standIn returns spare as an answer if it may stand in for the outcome of a call, whose
+// response it discards then, else nil.
 func (p *predictions) standIn(req *http.Request, spare *entry, resp *http.Response, err error, v policy.Verdict) *http.Response {
 	if p.handOn || !telemetry.WantsSpare(req, err, v) {
 		return nil
@@ -176,9 +177,9 @@ func (p *predictions) standIn(req *http.Request, spare *entry, resp *http.Respon
 	return p.stale(req, spare, staleIfError, v.Class)
 }
 
-// follow says that the answer, or the lack of one, is that of another's call, in whose
+// reportJoined says that the answer, or the lack of one, came of another's call, in whose
 // flight s is a seat.
-func (p *predictions) follow(req *http.Request, q question, s *seat, resp *http.Response, v policy.Verdict) {
+func (p *predictions) reportJoined(req *http.Request, q question, s *seat, resp *http.Response, v policy.Verdict) {
 	trail := p.store.report(req, joined)
 	trail.Joined(req.Context(), s.flight.ctx)
 	if resp == nil {
@@ -187,21 +188,21 @@ func (p *predictions) follow(req *http.Request, q question, s *seat, resp *http.
 	if v.Class == policy.OK { // of a failure no sample is missed
 		p.uncaptured(req, trail, q)
 	}
-	if resp.Header == nil { // as transports made for tests leave it
+	if resp.Header == nil { // net/http never leaves it out, but other transports do
 		resp.Header = http.Header{}
 	}
 	resp.Header.Del("Set-Cookie") // the other one's
 	resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], "sparekey; fwd=miss; collapsed")
 }
 
-// board finds the request its seat. It is a loose one for a copy that its caller may
-// leave behind.
+// board finds the request its seat. Loose says that req is a copy, which its caller may
+// leave under way.
 func (p *predictions) board(req *http.Request, q question, loose bool) *seat {
 	var sent *http.Request
 	send := func(r *http.Request) (*http.Response, error) {
 		now := time.Now()
 		if e, ok := p.store.peek(q.key, now).(*entry); ok && now.Before(e.freshUntil) && !q.refresh {
-			return nil, errSettled // it was stored since we looked
+			return nil, errSettled // it was stored since the caller looked
 		}
 		sent = r
 		return p.next.RoundTrip(r)
@@ -213,7 +214,7 @@ func (p *predictions) board(req *http.Request, q question, loose bool) *seat {
 // isForAll reports whether all who ask the same may have an answer: one that may
 // be kept, or a failure.
 func (p *predictions) isForAll(req *http.Request, resp *http.Response) bool {
-	if p.good(req, resp) {
+	if p.isGood(req, resp) {
 		return storable(resp, p.cfg.MaxEntryBytes, identified(req))
 	}
 	return resp.StatusCode >= http.StatusBadRequest && resp.ContentLength <= p.cfg.MaxEntryBytes &&
@@ -221,8 +222,8 @@ func (p *predictions) isForAll(req *http.Request, resp *http.Response) bool {
 		body.Broken(resp) != nil
 }
 
-// good reports whether a response is the answer.
-func (p *predictions) good(req *http.Request, resp *http.Response) bool {
+// isGood reports whether a response has the answer that was asked for.
+func (p *predictions) isGood(req *http.Request, resp *http.Response) bool {
 	return telemetry.Judge(req, resp, nil, p.cfg.Classify).Class == policy.OK
 }
 
@@ -242,8 +243,8 @@ func arrivalOf(s *seat) arrival {
 	return arrival{s.began, s.flight.came}
 }
 
-// keep keeps a good answer once its body is read to its end, if it may be kept,
-// and reports that.
+// keep has a good answer kept once its body is read to its end. It reports false if it may
+// not be kept.
 func (p *predictions) keep(req *http.Request, q question, resp *http.Response, a arrival) bool {
 	if !storable(resp, p.cfg.MaxEntryBytes, identified(req)) {
 		return false

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	refreshTime = 30 * time.Second // for one answer that is fetched behind a caller
+	refreshTime = 30 * time.Second // bounds the fetch of one answer behind a caller
 	maxFailed   = 1024             // how many keys are known to have failed; then all are forgotten
 )
 
@@ -47,9 +47,9 @@ func (p *predictions) refresh(req *http.Request, q question) {
 	})
 }
 
-// lasting returns the request to send if SoftTimeout may let the caller go while
-// it is under way, and spare is what he gets then.
-func (p *predictions) lasting(req *http.Request, spare *entry) *http.Request {
+// detachedForSoftTimeout returns the request to send: a detached copy if SoftTimeout may
+// let the caller go with spare while it is under way, else req itself.
+func (p *predictions) detachedForSoftTimeout(req *http.Request, spare *entry) *http.Request {
 	if spare == nil || p.cfg.SoftTimeout <= 0 {
 		return req
 	}
@@ -60,9 +60,9 @@ func (p *predictions) lasting(req *http.Request, spare *entry) *http.Request {
 	return own
 }
 
-// tooLate waits for the header, no longer than SoftTimeout after a caller came who may
-// go, and reports whether that was in vain.
-func (p *predictions) tooLate(s *seat, came time.Time) bool {
+// softTimedOut waits for the header until SoftTimeout after the caller came, and reports
+// whether that time ran out. It does not wait if the caller's seat is not loose.
+func (p *predictions) softTimedOut(s *seat, came time.Time) bool {
 	if !s.loose {
 		return false
 	}
@@ -77,9 +77,9 @@ func (p *predictions) tooLate(s *seat, came time.Time) bool {
 	return false
 }
 
-// goOn lets the caller of a seat go while the call goes on behind him, and reports
-// whether that is possible.
-func (p *predictions) goOn(s *seat, q question) bool {
+// goOnBehind lets the caller of a seat go while the call goes on behind him. It reports
+// false if that is not possible.
+func (p *predictions) goOnBehind(s *seat, q question) bool {
 	switch p.refreshes.adopt(q.key) {
 	case refused:
 		return false
@@ -97,8 +97,9 @@ func (p *predictions) goOn(s *seat, q question) bool {
 	return true
 }
 
-// finish reads the answer to a call whose caller has gone, so that it is kept, and
-// tells over what came of it. If the transport panics there is nobody else to tell.
+// finish reads the answer to a call whose caller has gone, so that it is kept, and calls
+// over with what came of it. A panic of the transport counts as a failure: nobody is
+// there who could recover it.
 func (p *predictions) finish(s *seat, req *http.Request, q question, over func(policy.Verdict, error)) {
 	kept, verdict := false, policy.Verdict{}
 	var failure error
@@ -128,8 +129,8 @@ func (p *predictions) finish(s *seat, req *http.Request, q question, over func(p
 	}
 }
 
-// detached returns a copy of req with ctx that shares nothing with it, unless its
-// body cannot be read a second time.
+// detached returns a copy of req with ctx that shares nothing with it. It reports false if
+// the body cannot be read a second time.
 func detached(req *http.Request, ctx context.Context) (*http.Request, bool) {
 	own := copyOf(req, ctx)
 	if req.Body == nil || req.Body == http.NoBody {
@@ -169,12 +170,12 @@ type admission uint8
 
 const (
 	admitted admission = iota
-	running            // it is under way
-	refused            // so many others are, or Close was called
+	running            // it is under way already
+	refused            // too many others are, or Close was called
 )
 
-// begin admits a call for k that is not yet under way, if it is time for one. Each
-// that is admitted must end.
+// begin reports whether a call for k may be started: none is under way, and the last did
+// not fail within the backoff. If so, end must be called once.
 func (r *refreshes) begin(k key, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -184,7 +185,8 @@ func (r *refreshes) begin(k key, now time.Time) bool {
 	return r.admitLocked(k) == admitted
 }
 
-// adopt admits a call for k that has begun.
+// adopt admits a call for k that is under way for a caller. If it is admitted, end must be
+// called once.
 func (r *refreshes) adopt(k key) admission {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -203,8 +205,7 @@ func (r *refreshes) admitLocked(k key) admission {
 	return admitted
 }
 
-// end says that a call that was admitted has ended, and whether it brought an
-// answer that is kept.
+// end ends a call that was admitted. Kept says whether its answer is in the store now.
 func (r *refreshes) end(k key, kept bool, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -25,7 +25,7 @@ func TestSoftTimeoutAndHeaderAtOnce(t *testing.T) {
 		require.Equal(t, admitted, m.refreshes.adopt(q.key)) // another call for the answer
 		s := m.flights.board(&seat{req: ask(t, t.Context()), send: transporttest.Reply(200, "yes")}, q.key, func(*http.Response) bool { return false })
 		synctest.Wait()
-		assert.False(t, p.goOn(s, q))
+		assert.False(t, p.goOnBehind(s, q))
 		resp, _, err := s.wait(context.Background())
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
