@@ -1,4 +1,6 @@
-// Package cache remembers answers.
+// Package cache remembers answers. [Predictions] is for the answers of a prediction
+// service, which are asked for by POST; [HTTP] is a private HTTP cache (RFC 9111) for any
+// client. Both hold them in a [Store], in memory, and may share one.
 //
 // # Predictions
 //
@@ -22,7 +24,7 @@
 //     credentials that the request carries. Credentials that a layer below adds
 //     cannot be seen from here: where one stack serves several accounts, the
 //     Identity must be set.
-//   - This is no HTTP cache: RFC 9111 does not let one answer a POST. Requests
+//   - It is no HTTP cache: RFC 9111 does not let one answer a POST. Requests
 //     take part only if their owner marked them [policy.Call.Replayable].
 //
 // In a stack, the cache stands outside the layers that handle the wire, so that

@@ -9,14 +9,15 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// An entry is an answer that is kept. It is not changed once it is stored.
+// An entry is an answer to a prediction request that is kept. It is not changed once it is
+// stored.
 type entry struct {
 	message
 	of owner
 }
 
-// newEntry returns the entry for a response that arrived now, yet without its
-// body and lifetime.
+// newEntry returns the entry for a response whose header arrived now, yet without its body,
+// lifetime and owner.
 func newEntry(resp *http.Response, now time.Time) *entry {
 	e := &entry{message: messageOf(resp)}
 	e.setHeader(keptHeader(resp.Header))
@@ -36,10 +37,11 @@ func (e *entry) complete(data []byte) bool {
 	return true
 }
 
+// owner is a method of held.
 func (e *entry) owner() owner { return e.of }
 
-// put stores the entry under k, unless a later answer is there. Began is when it
-// was asked for.
+// put stores the entry under k, unless a later answer is there. Began is the epoch in which
+// it was asked for: a purge since then forbids it.
 func (e *entry) put(s *Store, k key, began epoch) {
 	s.update(k, began, time.Now(), func(old held) held {
 		if old, ok := old.(*entry); ok && old.born.After(e.born) {

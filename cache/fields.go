@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// fields is a header that is kept: small, and quick to make a header of.
+// fields is a header that is kept: smaller than a map, and quick to make an http.Header of.
 type fields struct {
 	names  []fieldName
 	values []string // of all fields, one after the other
@@ -20,7 +20,7 @@ type fieldName struct {
 // fieldsOf returns the fields of h. They share no memory with it, since each
 // could be a small part of a text that is much larger.
 func fieldsOf(h http.Header) fields {
-	lines := 1 // and the length of the body
+	lines := 1 // for a Content-Length
 	for _, values := range h {
 		lines += len(values)
 	}
@@ -52,8 +52,8 @@ func (all fields) get(name string) string {
 	return ""
 }
 
-// header returns a header of its own with the fields and room for some more, of
-// one value each, whose memory comes along. It is taken from room if that will do.
+// header returns the fields as a header of the caller's own, and memory for the values of
+// so many more fields of one value each. The values are in room if that is large enough.
 func (all fields) header(more int, room []string) (http.Header, []string) {
 	if lines := len(all.values) + more; lines > len(room) {
 		room = make([]string, lines)

@@ -1,8 +1,8 @@
 package cache
 
-// Forget forgets what a stack for the function of that name holds: the answers of
-// that function, and those to calls that name none. A stack without a name serves
-// any function: "" forgets all.
+// Forget forgets what the stack of a function holds: the answers of that function, and
+// those to calls that name none. A stack without a name serves any function: "" forgets
+// all. See transport.Operator.Purge.
 func (p *predictions) Forget(function string) {
 	if function == "" {
 		p.Purge()

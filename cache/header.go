@@ -19,8 +19,8 @@ var unkept = [...]string{
 }
 
 // canonicalNames returns h with all names in their canonical form, without
-// changing it. Who fills the map by hand can have others in it, which go out
-// just as well.
+// changing it: h itself if they are. Who fills the map by hand can have others in it,
+// and net/http sends them.
 func canonicalNames(h http.Header) http.Header {
 	canonical := true
 	for name := range h {
@@ -65,8 +65,8 @@ func listed(lines []string) []string {
 	return all
 }
 
-// hasDirective reports whether the lines of a Cache-Control field have the directive,
-// in any case and with or without a value.
+// hasDirective reports whether the lines of a Cache-Control field have the directive, with
+// or without a value. The case of letters does not count.
 func hasDirective(lines []string, directive string) bool {
 	for _, member := range listed(lines) {
 		name, _, _ := strings.Cut(member, "=")
@@ -77,8 +77,8 @@ func hasDirective(lines []string, directive string) bool {
 	return false
 }
 
-// mentions reports whether a text occurs in the values, in any case. The text
-// must be lower case.
+// mentions reports whether a text, which must be in lower case, occurs in the values. The
+// case of their letters does not count.
 func mentions(values []string, text string) bool {
 	return slices.ContainsFunc(values, func(v string) bool {
 		return strings.Contains(strings.ToLower(v), text)
@@ -89,12 +89,13 @@ func mentions(values []string, text string) bool {
 // section 5.1 has it, and zero if that is no number of seconds.
 func statedAge(h http.Header) time.Duration {
 	first, _, _ := strings.Cut(h.Get("Age"), ",")
-	seconds, _ := strconv.ParseUint(strings.TrimSpace(first), 10, 31) // the greatest for one beyond
+	seconds, _ := strconv.ParseUint(strings.TrimSpace(first), 10, 31) // of one beyond that, the greatest
 	return time.Duration(seconds) * time.Second
 }
 
 // variesWithin reports whether the answer depends on no other field of the
-// request than those that its key holds. Origin is for browsers.
+// request than those that its key holds. Origin may be named: servers vary by it for the
+// sake of browsers.
 func variesWithin(h http.Header, identified bool) bool {
 	for _, name := range listed(h.Values("Vary")) {
 		name = http.CanonicalHeaderKey(name)
@@ -126,8 +127,8 @@ func storable(resp *http.Response, maxBytes int64, identified bool) bool {
 }
 
 // endsWithConnection reports whether nothing but the end of the connection ends
-// the body, so that a part of it looks whole. The checksum of a body that
-// net/http decompressed tells.
+// the body, so that a part of it looks whole (RFC 9112 section 6.3). A body that net/http
+// decompressed is not one: its checksum tells.
 func endsWithConnection(resp *http.Response) bool {
 	return resp.ProtoMajor == 1 && resp.ContentLength < 0 && !resp.Uncompressed &&
 		!slices.Contains(resp.TransferEncoding, "chunked")

@@ -11,7 +11,8 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// A message is what is kept of a response, to make others of.
+// A message is what is kept of a response, to make others of. It is a part of what the two
+// caches keep: see entry and stored.
 type message struct {
 	status       string
 	code         int
@@ -24,11 +25,12 @@ type message struct {
 
 	born       time.Time // when the origin gave the answer, or last confirmed it
 	freshUntil time.Time
-	dropAt     time.Time // not before freshUntil
+	dropAt     time.Time // when it is of no more use; not before freshUntil
 
-	last *atomic.Pointer[said]
+	last *atomic.Pointer[said] // what was said of it last; a pointer, since messages are copied
 }
 
+// messageOf returns the message of a response, yet without its header, body and times.
 func messageOf(resp *http.Response) message {
 	return message{
 		status: resp.Status, code: resp.StatusCode, proto: resp.Proto, major: resp.ProtoMajor, minor: resp.ProtoMinor,
@@ -36,6 +38,7 @@ func messageOf(resp *http.Response) message {
 	}
 }
 
+// until is a method of held.
 func (m *message) until() time.Time { return m.dropAt }
 
 // setHeader has the message keep h, with which it shares no memory.
@@ -48,7 +51,7 @@ func (m *message) setHeader(h http.Header) {
 
 // setBody has the message keep data.
 func (m *message) setBody(data []byte) {
-	if cap(data)-len(data) > len(data)/8 { // room that nobody will use
+	if cap(data)-len(data) > len(data)/8 { // memory that would be held for nothing
 		data = bytes.Clone(data)
 	}
 	m.body = slices.Clip(data)
@@ -62,8 +65,8 @@ func (m *message) weight() int64 {
 	return int64(messageOverhead + m.fields.weight() + len(m.upstream) + len(m.body))
 }
 
-// response returns the answer anew, for req. The caller may do with it what he
-// likes.
+// response returns the answer anew, for req. It is the caller's own: it shares nothing with
+// the message that he could change.
 func (m *message) response(req *http.Request, now time.Time, r remark) *http.Response {
 	given := new(givenAnswer)
 	header, values := m.fields.header(3, given.values[:])

@@ -7,22 +7,26 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// A remark is what is said of an answer that is given from memory.
+// A remark is what is said of an answer that is given from memory, beside its times.
 type remark struct {
 	by     string           // the name of the cache
-	source telemetry.Source // "" if that is said by another
+	source telemetry.Source // "" if the caller of response sets the field itself
 	detail string           // why the answer is given though it is not fresh, "" if it is
 }
 
-// said are the fields that say it. They are the same for a second, and not changed.
+// said are the values of the fields that say it. They are good for a second, and do not
+// change.
 type said struct {
 	remark
-	seconds, ttl int64
+	seconds, ttl int64 // the age, and how long the answer is fresh yet; below zero if it is stale
 
-	age, status, answer string // of one text
+	age    string // Age
+	status string // Cache-Status (RFC 9211)
+	answer string // [telemetry.HeaderName]
 }
 
-// say returns what is said of the message now, most often what was said last.
+// say returns what is said of the message now: mostly that of the last time, which costs
+// no allocation.
 func (m *message) say(r remark, now time.Time) *said {
 	seconds := int64(max(now.Sub(m.born), 0) / time.Second)
 	ttl := wholeSeconds(m.freshUntil.Sub(now))
@@ -35,7 +39,9 @@ func (m *message) say(r remark, now time.Time) *said {
 	return s
 }
 
-// write makes the fields. Caches nearer to the origin have said so much before.
+// write makes the values as parts of one text, for one allocation: answer ends with age,
+// and status comes after that. Upstream is what caches nearer to the origin said, which
+// comes first in Cache-Status.
 func (s *said) write(upstream string) {
 	var room [192]byte
 	text := append(room[:0], s.source...)
@@ -56,7 +62,7 @@ func (s *said) write(upstream string) {
 	}
 }
 
-// wholeSeconds rounds down.
+// wholeSeconds returns d in seconds, rounded down, below zero too.
 func wholeSeconds(d time.Duration) int64 {
 	seconds := int64(d / time.Second)
 	if d < 0 && d%time.Second != 0 {

@@ -13,8 +13,8 @@ import (
 	"github.com/sparekey/sparekey/policy/body"
 )
 
-// maxQuestion bounds the body of a request that is read to tell what is asked,
-// in bytes. Layers that replay requests have the same bound.
+// maxQuestion bounds the body of a request that is read to tell what is asked, in bytes:
+// as the layers do that replay requests.
 const maxQuestion = 1 << 20
 
 // A question is what the cache knows of a request that it may answer.
@@ -67,8 +67,8 @@ type queryFacts struct {
 }
 
 // readQuery reads a query as any server may: pairs end at "&", and for some at ";",
-// too, and of several with one name any may be the one that counts. So whatever
-// there is to be said for a live answer, or a short life, is said.
+// too, and of several with one name any may be the one that counts. Where servers may
+// differ, it takes the reading that asks for a live answer, or else for a short life.
 func readQuery(raw string) (facts queryFacts) {
 	if raw == "" {
 		return facts
@@ -86,14 +86,15 @@ func readQuery(raw string) (facts queryFacts) {
 			uncaptured, captured = uncaptured || no, captured || !no
 		}
 	}
-	whole := !strings.Contains(raw, ";") // else a value may be longer than it looks
+	whole := !strings.Contains(raw, ";") // else a value may go on after what looks like its end
 	facts.pinned = pinned && !floating && whole
 	facts.uncaptured = uncaptured && !captured && whole
 	return facts
 }
 
-// snapshot returns a copy of the body of req, leaving the body itself unread. If GetBody
-// does not return, the body is closed: nobody else may do so.
+// snapshot returns a copy of the body of req in the memory of s, and leaves the body itself
+// unread. It reports false if none can be had. If GetBody panics, the body is closed, as a
+// RoundTripper owes.
 func (s *scratch) snapshot(req *http.Request) (text []byte, ok bool) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, true
@@ -113,7 +114,8 @@ func (s *scratch) snapshot(req *http.Request) (text []byte, ok bool) {
 	return text, ok
 }
 
-// read returns what there is in a body, of which so much was announced, 0 for nothing.
+// read reads a copy of a body of announced bytes, 0 if its length is not known. It reports
+// false if the copy fails, has another length, or is longer than maxQuestion.
 func (s *scratch) read(getBody func() (io.ReadCloser, error), announced int64) ([]byte, bool) {
 	rc, err := getBody()
 	if err != nil {
@@ -138,8 +140,9 @@ func (s *scratch) read(getBody func() (io.ReadCloser, error), announced int64) (
 
 // meaning returns what tells the body apart from others: its canonical form if
 // it is JSON and has one, else its bytes. It reports false if the body asks for
-// a stream or for a record of its own, which can be in a body of any type. Of
-// JSON without a canonical form it is enough that the words occur.
+// a stream or for a record of its own, whatever its Content-Type. JSON without a
+// canonical form does so if the names occur in it at all: readers take it in
+// different ways.
 func (s *scratch) meaning(text []byte) ([]byte, bool) {
 	form, ok := s.parser.parse(text)
 	switch {
