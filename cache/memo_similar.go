@@ -225,7 +225,7 @@ func similarResponse(req *http.Request, document []byte, age time.Duration) *htt
 			"Content-Type":   {"application/json"},
 			"Content-Length": {strconv.Itoa(len(document))},
 			"Age":            {strconv.FormatInt(int64(age/time.Second), 10)},
-			"Cache-Status":   {"sparekey; fwd=miss; detail=similar"},
+			"Cache-Status":   {ownName + "; fwd=miss; detail=similar"},
 		},
 		Body:          body.Bytes(document),
 		ContentLength: int64(len(document)),

@@ -192,7 +192,7 @@ func (p *predictions) reportJoined(req *http.Request, q question, s *seat, resp 
 		resp.Header = http.Header{}
 	}
 	resp.Header.Del("Set-Cookie") // the other one's
-	resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], "sparekey; fwd=miss; collapsed")
+	resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], ownName+"; fwd=miss; collapsed")
 }
 
 // board finds the request its seat. Loose says that req is a copy, which its caller may

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/telemetry"
 )
 
@@ -140,7 +141,7 @@ func detached(req *http.Request, ctx context.Context) (*http.Request, bool) {
 	defer room.release()
 	text, ok := room.snapshot(req)
 	text = bytes.Clone(text) // the room is used again
-	own.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+	own.GetBody = func() (io.ReadCloser, error) { return body.Bytes(text), nil }
 	own.Body, _ = own.GetBody()
 	return own, ok
 }
