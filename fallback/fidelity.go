@@ -119,7 +119,7 @@ func (f *fidelity) record(function string, live labels, given []shadowAnswer) {
 // the answer of a rung agrees, and how much of it is the same if it does not.
 func (f *fidelity) addLocked(function, label string, given []shadowAnswer, agrees func(shadowAnswer) (bool, float64)) {
 	row := f.rowLocked(function, label)
-	taken := false
+	taken := false // a rung before has an answer, which the caller would have got
 	for _, r := range given {
 		counts := FidelityFigure{Asked: 1}
 		if r.answered {

@@ -22,8 +22,8 @@ type Figure struct {
 	// Rule is the rule's name, "" for the static answer.
 	Rule string
 
-	// Of all samples, Answered got this rule's answer and Right of them a right
-	// label.
+	// Samples is how many inputs were asked about, Answered how many of them got this
+	// rule's answer, and Right how many of those a right label.
 	Samples, Answered, Right int
 }
 

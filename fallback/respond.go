@@ -1,16 +1,16 @@
 package fallback
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // respond returns a whole response to req with a JSON document.
 func respond(req *http.Request, document []byte) *http.Response {
-	header := make(http.Header, 4) // and that of what the answer is
+	header := make(http.Header, 4) // the fourth field says what the answer is
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(document)))
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
@@ -21,7 +21,7 @@ func respond(req *http.Request, document []byte) *http.Response {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        header,
-		Body:          io.NopCloser(bytes.NewReader(document)),
+		Body:          body.Bytes(document),
 		ContentLength: int64(len(document)),
 		Request:       req,
 	}
