@@ -22,13 +22,14 @@ const (
 // Measure has OpenTelemetry observe what a snapshot tells, such as that of
 // transport.Snapshot, each time metrics are collected: states of breakers, what
 // limiters and caches hold, the health of endpoints, budgets. It is for a program to
-// call once; after stop the snapshot is asked for no more.
+// call once. Snapshot is called on the goroutine that collects; after stop it is called
+// no more. Errors of OpenTelemetry go to its own handler.
 //
 // There is a series for each name of a breaker and a limiter, which is the host if
-// they have no other. Those of one function that share a name are added up; of
-// throttles, the one counts that refuses most. What several functions share, such as the
-// limiter of an account, is in each of them: a sum over functions counts it more than
-// once.
+// they have no other. Where several of one function share a name, their figures are
+// added up, but for throttles, of which the highest ratio counts. What several functions
+// share, such as the limiter of an account, is in each of them: a sum over functions
+// counts it more than once.
 func Measure(snapshot func() Snapshot) (stop func()) {
 	meter := otel.Meter(scope)
 	g := newGauges(meter)
@@ -48,7 +49,7 @@ func Measure(snapshot func() Snapshot) (stop func()) {
 	}
 }
 
-// gauges are the instruments that are asked.
+// gauges are the instruments that are observed when metrics are collected.
 type gauges struct {
 	all []metric.Observable
 
@@ -93,7 +94,7 @@ func newGauges(meter metric.Meter) *gauges {
 	return g
 }
 
-// observe tells of one function.
+// observe observes what one function has, but for its throttles.
 func (g *gauges) observe(o metric.Observer, f *FunctionSnapshot, now time.Time) {
 	of := func(more ...attribute.KeyValue) metric.ObserveOption { return observedOf(f.Name, more...) }
 	for _, b := range f.Breakers {
@@ -129,8 +130,8 @@ func (g *gauges) observe(o metric.Observer, f *FunctionSnapshot, now time.Time) 
 	}
 }
 
-// observeThrottles tells of the throttles of all functions. Of what is observed twice, a
-// gauge would keep the last.
+// observeThrottles observes the throttles of all functions, each name of a function once:
+// of two observations a gauge keeps the last, where those of sums are added up.
 func (g *gauges) observeThrottles(o metric.Observer, functions []FunctionSnapshot) {
 	type throttle struct{ function, name string }
 	most := make(map[throttle]float64)
@@ -145,7 +146,8 @@ func (g *gauges) observeThrottles(o metric.Observer, functions []FunctionSnapsho
 	}
 }
 
-// observedOf returns what an observation is made with.
+// observedOf returns the attributes of an observation: the function, if it has a name, and
+// more.
 func observedOf(function string, more ...attribute.KeyValue) metric.ObserveOption {
 	if function != "" {
 		more = append(more, keyFunction.String(function))
