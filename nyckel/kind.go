@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
@@ -103,9 +104,20 @@ func misread(err error, what, want string) error {
 	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
 	case ok && wrong.Field != "":
-		return fmt.Errorf("not the JSON of %s: %s is of the type %s", what, wrong.Field, wrong.Value)
+		return fmt.Errorf("not the JSON of %s: %s is of the type %s", what, wrong.Field, typeOf(wrong))
 	case ok:
-		return fmt.Errorf("not the JSON of %s: its type is %s, not %s", what, wrong.Value, want)
+		return fmt.Errorf("not the JSON of %s: its type is %s, not %s", what, typeOf(wrong), want)
 	}
 	return fmt.Errorf("not the JSON of %s: %w", what, err)
+}
+
+// typeOf returns the type that a value has in an answer. A number comes with its
+// digits, unless they are more than an error should have.
+func typeOf(wrong *json.UnmarshalTypeError) string {
+	const most = 40
+	if len(wrong.Value) <= most {
+		return wrong.Value
+	}
+	kind, _, _ := strings.Cut(wrong.Value, " ")
+	return kind
 }

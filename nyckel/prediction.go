@@ -77,7 +77,7 @@ func decode(content []byte) (*Prediction, error) {
 		LabelID          optional[string]            `json:"labelId"`
 		LabelMetadata    optional[map[string]string] `json:"labelMetadata"`
 		Confidence       float64                     `json:"confidence"`
-		LabelConfidences optional[[]LabelConfidence] `json:"labelConfidences"`
+		LabelConfidences optional[[]json.RawMessage] `json:"labelConfidences"`
 		SampleID         optional[string]            `json:"sampleId"`
 		ExternalID       optional[string]            `json:"externalId"`
 	}
@@ -98,8 +98,17 @@ func decode(content []byte) (*Prediction, error) {
 	if p.Confidence, ok = probability(answer.Confidence); !ok {
 		return nil, fmt.Errorf("confidence %v is not between 0 and 1", answer.Confidence)
 	}
-	for _, l := range answer.LabelConfidences.value {
-		if l.Confidence, ok = probability(l.Confidence); ok && (l.LabelName != "" || l.LabelID != "") {
+	for _, text := range answer.LabelConfidences.value {
+		var item struct {
+			LabelName  optional[string] `json:"labelName"`
+			LabelID    optional[string] `json:"labelId"`
+			Confidence float64          `json:"confidence"`
+		}
+		if json.Unmarshal(text, &item) != nil {
+			continue
+		}
+		l := LabelConfidence{item.LabelName.value, item.LabelID.value, item.Confidence}
+		if l.check() == nil {
 			p.Labels = append(p.Labels, l)
 		}
 	}

@@ -1,6 +1,7 @@
 package nyckel
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -42,11 +43,16 @@ func TestDecode(t *testing.T) {
 			"labels that cannot be used", `{"labelName":"Cat","confidence":0.5,"labelConfidences":[{"confidence":0.5},{"labelName":"Dog","confidence":7},{"labelName":"Cow","confidence":0.25}]}`,
 			&Prediction{LabelName: "Cat", Confidence: 0.5, Labels: []LabelConfidence{{"Cow", "", 0.25}}}, "",
 		},
+		{
+			"confidences that are none", `{"labelName":"Cat","confidence":0.5,"labelConfidences":[{"labelName":"Dog","confidence":"0.3"},{"labelName":"Cow","confidence":1e999},"Hen",null,{"labelName":"Pig","labelId":7,"confidence":0.25}]}`,
+			&Prediction{LabelName: "Cat", Confidence: 0.5, Labels: []LabelConfidence{{"Pig", "", 0.25}}}, "",
+		},
 		{"rounding above", `{"labelName":"Cat","confidence":1.0000001}`, &Prediction{LabelName: "Cat", Confidence: 1}, ""},
 		{"rounding below", `{"labelName":"Cat","confidence":-1e-9}`, &Prediction{LabelName: "Cat"}, ""},
 		{"percents", `{"labelName":"Cat","confidence":57}`, nil, "confidence 57 is not between 0 and 1"},
 		{"negative", `{"labelName":"Cat","confidence":-0.5}`, nil, "confidence -0.5 is not between 0 and 1"},
 		{"beyond numbers", `{"labelName":"Cat","confidence":1e999}`, nil, "not the JSON of a prediction: confidence is of the type number 1e999"},
+		{"far beyond numbers", `{"labelName":"Cat","confidence":` + strings.Repeat("9", 1000) + `}`, nil, "not the JSON of a prediction: confidence is of the type number"},
 		{"confidence as text", `{"labelName":"Cat","confidence":"0.5"}`, nil, "not the JSON of a prediction: confidence is of the type string"},
 		{"no label", `{"confidence":0.5}`, nil, "it has neither labelName nor labelId"},
 		{"empty label", `{"labelName":"","labelId":"","confidence":0.5}`, nil, "it has neither labelName nor labelId"},
@@ -60,6 +66,7 @@ func TestDecode(t *testing.T) {
 			got, err := decode([]byte(tt.content))
 			if tt.wantErr != "" {
 				assert.ErrorContains(t, err, tt.wantErr)
+				assert.Less(t, len(err.Error()), 200)
 				return
 			}
 			require.NoError(t, err)
