@@ -133,7 +133,8 @@ func asJSON[T any](what, want string) reading[T] {
 // unread takes whatever the service says of what it did, nothing included, but no page:
 // that is of somebody else, and nothing was done.
 func unread(content []byte) (none struct{}, err error) {
-	if bytes.HasPrefix(bytes.TrimSpace(content), []byte("<")) {
+	const mark = "\xef\xbb\xbf" // of the order of bytes, which some servers put before a page
+	if bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(content, []byte(mark))), []byte("<")) {
 		return none, errors.New("it is a page")
 	}
 	return none, nil

@@ -294,6 +294,7 @@ func TestManageRepeats(t *testing.T) {
 		{"was never there", remove, []transporttest.Step{missing}, 1, "nyckel: delete a sample: sparekey: tickets: not_found: status 404: no"},
 		{"was never there, asked twice", remove, []transporttest.Step{answer(http.StatusTooManyRequests, "{}"), missing}, 2, "nyckel: delete a sample: sparekey: tickets: not_found: status 404: no (2 attempts)"},
 		{"deleted, by a page", remove, []transporttest.Step{answer(http.StatusOK, " <html>"), answer(http.StatusOK, "")}, 2, ""},
+		{"deleted, by a page with a byte order mark", remove, []transporttest.Step{answer(http.StatusOK, "\xef\xbb\xbf\n<html>"), answer(http.StatusOK, "")}, 2, ""},
 		{"annotated, by a page", annotate, []transporttest.Step{answer(http.StatusOK, " <html>"), answer(http.StatusOK, "{}")}, 2, ""},
 		{"annotated, by nothing but pages", annotate, []transporttest.Step{answer(http.StatusOK, "<html>")}, 3, "nyckel: annotate a sample: sparekey: tickets: internal: status 200: malformed answer: it is a page (3 attempts)"},
 		{"forbidden", remove, []transporttest.Step{answer(http.StatusForbidden, `{"message":"not yours"}`)}, 1, "nyckel: delete a sample: sparekey: tickets: forbidden: status 403: not yours"},
