@@ -209,6 +209,7 @@ func TestOnlyTextIsAsked(t *testing.T) {
 		for _, body := range []string{
 			``, `{}`, `{"data":""}`, `{"data":{"a":1}}`, `{"data":null}`, `{"data":"x"`,
 			`{"data":"a","data":"b"}`, `{"Data":"x"}`, `{"data":" \n"}`, `{"data":"x"} {}`, `{"data":"data:image/png;base64,iVBORw0KGgo="}`, `{"data":"DATA:image/png;BASE64,iVBORw0KGgo="}`,
+			`{"data":"data:image/png;name=` + strings.Repeat("x", 300) + `;base64,iVBORw0KGgo="}`,
 		} {
 			got, err := adapter.RequestBody([]byte(body))
 			assert.Nil(t, got)

@@ -141,9 +141,12 @@ func textOf(body []byte) (text string, err error) {
 // isDataURI reports whether data is an image as functions of images get it: a model
 // would take it for a very odd text. The names in it may be in any case (RFC 2397).
 func isDataURI(data string) bool {
-	head, _, _ := strings.Cut(data[:min(len(data), 256)], ",")
-	head = strings.ToLower(head)
-	return strings.HasPrefix(head, "data:") && strings.HasSuffix(head, ";base64")
+	const scheme, encoding = "data:", ";base64"
+	if len(data) < len(scheme) || !strings.EqualFold(data[:len(scheme)], scheme) {
+		return false
+	}
+	head, _, _ := strings.Cut(data, ",")
+	return strings.EqualFold(head[max(0, len(head)-len(encoding)):], encoding)
 }
 
 // failure is the error of an answer that is no prediction. The model was asked, and
