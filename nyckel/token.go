@@ -75,7 +75,7 @@ type flight struct {
 	token   policy.Secret
 	err     error
 
-	panicked any // what the exchange panicked with; those who wait pass it on
+	panicked any // what the exchange panicked with, or nil; those who wait pass it on
 }
 
 func newCredentials(base *url.URL, clientID string, secret func() policy.Secret, rt http.RoundTripper) *credentials {
@@ -132,14 +132,14 @@ func (c *credentials) takeOffLocked(ctx context.Context) *flight {
 	c.flight = f
 	go func() {
 		defer cancel()
+		var token policy.Secret
+		var lifetime time.Duration
+		err := errNoToken // unless the exchange says otherwise: it may panic, or end its goroutine
 		defer func() {
-			if value := recover(); value != nil {
-				f.panicked = value
-				c.land(f, policy.Secret{}, 0, errNoToken)
-			}
+			f.panicked = recover()
+			c.land(f, token, lifetime, err)
 		}()
-		token, lifetime, err := c.exchange(ctx)
-		c.land(f, token, lifetime, err)
+		token, lifetime, err = c.exchange(ctx)
 	}()
 	return f
 }
@@ -156,7 +156,7 @@ func (c *credentials) land(f *flight, token policy.Secret, lifetime time.Duratio
 		c.token, c.born, c.expires = token, now, now.Add(lifetime)
 		c.renewAt = c.expires.Add(-min(renewAhead, lifetime/6))
 	case c.flight == f && c.servesLocked(now):
-		c.postponeLocked(now)
+		c.renewAt = now.Add(renewAgain) // lest every call begin one that fails
 	}
 	if c.flight == f {
 		c.flight = nil
@@ -181,13 +181,6 @@ func (c *credentials) leave(f *flight) {
 // servesLocked reports whether there is a token that has not ended yet.
 func (c *credentials) servesLocked(now time.Time) bool {
 	return c.token.Reveal() != "" && now.Before(c.expires)
-}
-
-// postponeLocked puts the renewal off, lest every call wait for one that fails.
-func (c *credentials) postponeLocked(now time.Time) {
-	if c.renewAt = now.Add(renewAgain); c.renewAt.After(c.expires) {
-		c.renewAt = c.expires
-	}
 }
 
 // exchange asks the token endpoint. Its errors are [*policy.Error]; the call

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,6 +69,23 @@ func TestTokenPanic(t *testing.T) {
 		assert.PanicsWithValue(t, "below", func() {
 			_, _ = client.Invoke(t.Context(), "tickets", nyckel.Text("hello"))
 		})
+	})
+}
+
+// TestTokenExchangeEndsItsGoroutine: nobody waits for an exchange whose transport has
+// ended its goroutine, as a test that fails does, and the next call starts another.
+func TestTokenExchangeEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		s.tokens = transporttest.NewUpstream(func(*http.Request) (*http.Response, error) {
+			runtime.Goexit()
+			return nil, nil
+		}, grant(3600))
+		client, start := s.client(t, once), time.Now()
+		_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("hello"))
+		assert.ErrorContains(t, err, "no access token")
+		assert.Zero(t, time.Since(start))
+		invoke(t, client)
 	})
 }
 

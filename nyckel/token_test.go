@@ -195,6 +195,45 @@ func TestTokenLastOneOutCancels(t *testing.T) {
 	})
 }
 
+// An exchange that was left ends when its transport likes. What comes of it then is
+// nobody's: neither those who wait for another one, nor the token that they get.
+func TestTokenExchangeLeftBehind(t *testing.T) {
+	for name, lingers := range map[string]time.Duration{"ends before the next one does": 2 * time.Second, "ends after the next one": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, granted := newService(), grant(3600)
+				s.tokens = transporttest.NewUpstream(func(req *http.Request) (*http.Response, error) {
+					<-req.Context().Done()
+					time.Sleep(lingers)
+					return nil, req.Context().Err()
+				}, func(req *http.Request) (*http.Response, error) {
+					time.Sleep(5 * time.Second)
+					return granted(req)
+				})
+				client := s.client(t, once)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := client.Invoke(ctx, "tickets", nyckel.Text("hello"))
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+
+				var wg sync.WaitGroup
+				for i := range 2 {
+					wg.Go(func() {
+						time.Sleep(time.Duration(i) * 4 * time.Second)
+						invoke(t, client)
+					})
+				}
+				wg.Wait()
+				time.Sleep(time.Minute) // the token is not renewed because of it, either
+				invoke(t, client)
+				synctest.Wait()
+				assert.Equal(t, 2, s.tokens.Calls())
+				assert.Equal(t, []string{"token-1", "token-1", "token-1"}, s.bearers())
+			})
+		})
+	}
+}
+
 func TestTokenRefused(t *testing.T) {
 	expired := answer(http.StatusUnauthorized, `{"message":"expired"}`)
 	const body = "{\"data\":\"hello\"}\n"
@@ -215,6 +254,35 @@ func TestTokenRefused(t *testing.T) {
 		_, err := s.client(t, policy.Stack{}).Invoke(t.Context(), "tickets", nyckel.Text("hello"))
 		assert.EqualError(t, err, "sparekey: tickets: unauthenticated: status 401: still no")
 		assert.Equal(t, []string{"token-1", "token-2"}, s.bearers())
+	})
+
+	t.Run("soon after it took another's place", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			well := predict("spam", 0.75)
+			s := newService(expired, well, expired, expired, well)
+			client := s.client(t, once)
+			invoke(t, client)
+			time.Sleep(5*time.Second - 1)
+			_, err := client.Invoke(t.Context(), "tickets", nyckel.Text("hello"))
+			require.ErrorContains(t, err, "unauthenticated") // the account is refused
+			time.Sleep(2 * time.Nanosecond)
+			invoke(t, client)
+			assert.Equal(t, []string{"token-1", "token-2", "token-2", "token-2", "token-3"}, s.bearers())
+		})
+	})
+
+	t.Run("soon after it took that of one that came to its end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			well := predict("spam", 0.75)
+			s := newService(expired, well, well, expired, well)
+			client := s.client(t, once)
+			invoke(t, client)
+			time.Sleep(51 * time.Minute)
+			invoke(t, client) // and the token is renewed
+			synctest.Wait()
+			invoke(t, client)
+			assert.Equal(t, []string{"token-1", "token-2", "token-2", "token-3", "token-4"}, s.bearers())
+		})
 	})
 
 	t.Run("and there is no other", func(t *testing.T) {
