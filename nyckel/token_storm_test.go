@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,6 +117,15 @@ func TestSecretEchoed(t *testing.T) {
 		})},
 		{"the service, compressed", grant(3600), answer(http.StatusForbidden, gzipped(t, `{"message":"not for Bearer token-1"}`), "Content-Encoding", "gzip")},
 	}
+	long := strings.Repeat("token-1.", 1000) // longer than what is read of a page
+	tests = append(tests, struct {
+		name  string
+		token transporttest.Step
+		call  transporttest.Step
+	}{
+		"the service, the beginning of a long one", answer(http.StatusOK, `{"access_token":"`+long+`"}`),
+		answer(http.StatusForbidden, `{"message":"not for Bearer `+long+`"}`),
+	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
