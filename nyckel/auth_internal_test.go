@@ -2,6 +2,9 @@ package nyckel
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
@@ -28,6 +32,44 @@ func TestAuthorizeClosesRequest(t *testing.T) {
 	assert.Zero(t, up.Calls())
 	assert.Equal(t, 1, bodies.Requests.Opened())
 	bodies.Check(t)
+}
+
+// A body that can be sent only once is not sent again: the service's no is the answer.
+func TestAuthorizeSendsBodyOnce(t *testing.T) {
+	base, err := url.Parse("https://api.test")
+	require.NoError(t, err)
+	up := transporttest.NewUpstream(transporttest.Reply(http.StatusUnauthorized, "{}"))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.test/", strings.NewReader("{}"))
+	require.NoError(t, err)
+	req.GetBody = nil
+	resp, err := authorize(base, &rotating{})(up).RoundTrip(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+	assert.Equal(t, 1, up.Calls())
+}
+
+// rotating is a source with another token each time.
+type rotating struct{ given int }
+
+func (r *rotating) Token(context.Context, string) (string, error) {
+	r.given++
+	return fmt.Sprint("token-", r.given), nil
+}
+
+// An error page that is longer than what is looked at, and has come, keeps its body.
+func TestAuthorizeKeepsLongPages(t *testing.T) {
+	base, err := url.Parse("https://api.test")
+	require.NoError(t, err)
+	page := strings.Repeat("x", policy.PeekBytes+1)
+	up := transporttest.NewUpstream(transporttest.Reply(http.StatusForbidden, page))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.test/", nil)
+	require.NoError(t, err)
+	resp, err := authorize(base, constant("token"))(up).RoundTrip(req)
+	require.NoError(t, err)
+	content, err := io.ReadAll(resp.Body)
+	require.NoError(t, errors.Join(err, resp.Body.Close()))
+	assert.Equal(t, page, string(content))
 }
 
 type constant string

@@ -220,7 +220,7 @@ func httpClient(given *http.Client) *http.Client {
 		client.Transport = http.DefaultTransport
 		if shared, ok := client.Transport.(*http.Transport); ok { // else the program has put its own there
 			own := shared.Clone()
-			own.MaxIdleConnsPerHost = 25 // the account's limit of calls in flight
+			own.MaxIdleConnsPerHost = accountInFlight
 			client.Transport = own
 		}
 	}

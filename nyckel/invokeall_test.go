@@ -209,6 +209,24 @@ func TestInvokeAllCancelled(t *testing.T) {
 	})
 }
 
+// A context that ends once every input is answered is no error.
+func TestInvokeAllCancelledAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		outcomes, err := newService().client(t, once).InvokeAll(ctx, "tickets", texts(3), nyckel.Concurrency(1),
+			nyckel.Progress(func(done, _, total int) {
+				if done == total {
+					cancel()
+				}
+			}))
+		require.NoError(t, err)
+		for _, o := range outcomes {
+			assert.NoError(t, o.Err)
+		}
+	})
+}
+
 // An input that was to be asked about again when the caller had enough has both errors.
 func TestInvokeAllCancelledWhileItWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,7 @@ package nyckel_test
 import (
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,38 @@ func TestLimitInFlight(t *testing.T) {
 		assert.Equal(t, time.Second, time.Since(start))
 		assert.Equal(t, 2, s.calls.Calls())
 	})
+}
+
+// Nobody waits for longer than half of what an attempt may take in the least patient of
+// the stacks, be it a function's own.
+func TestLimitWaitsForHalfAnAttempt(t *testing.T) {
+	hasty := policy.Stack{Attempt: policy.Timeout{FirstByte: 2 * time.Second}, Retry: policy.Retry{Off: true}}
+	for name, stacks := range map[string][2]policy.Stack{"the client's": {hasty, once}, "a function's": {once, hasty}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newService()
+				own := stacks[1]
+				client, err := nyckel.New(nyckel.WithBaseURL("https://api.test"), nyckel.WithTokenSource(fixed("t")),
+					nyckel.WithHTTPClient(&http.Client{Transport: s}), nyckel.WithStack(stacks[0]), nyckel.WithLimit(policy.Limit{PerSecond: 1}),
+					nyckel.WithFunction("tickets", nyckel.Function{ID: "1"}), nyckel.WithFunction("mails", nyckel.Function{ID: "2", Stack: &own}))
+				require.NoError(t, err)
+				var answered atomic.Int64
+				var wg sync.WaitGroup
+				for range 4 { // they would be sent after 0, 1, 2 and 3 s
+					wg.Go(func() {
+						if _, err := client.Invoke(t.Context(), "tickets", nyckel.Text("x")); err == nil {
+							answered.Add(1)
+						} else {
+							assert.ErrorIs(t, err, transport.ErrLimited)
+						}
+					})
+					synctest.Wait()
+				}
+				wg.Wait()
+				assert.EqualValues(t, 2, answered.Load(), "of which one has waited, for a second")
+			})
+		})
+	}
 }
 
 // Time in the queue is not held against the service: what cannot be sent within an

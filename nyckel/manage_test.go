@@ -596,6 +596,40 @@ func TestManageIDs(t *testing.T) {
 	assert.Equal(t, 1, s.calls.Calls())
 }
 
+// What has a body says that it is JSON, and what has none says nothing of it.
+func TestManageContentType(t *testing.T) {
+	s := newService(answer(http.StatusOK, `{"id":"x"}`))
+	h := handle(t, s.client(t, once))
+	require.NoError(t, h.Annotate(t.Context(), "x", nyckel.Annotation{LabelID: "y"}))
+	_, err := h.Label(t.Context(), "y")
+	require.NoError(t, err)
+	assert.Equal(t, "application/json", s.calls.Requests()[0].Header.Get("Content-Type"))
+	assert.NotContains(t, s.calls.Requests()[1].Header, "Content-Type")
+}
+
+// What was learnt of a function's fields is forgotten when one is made or deleted.
+func TestFieldsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		field := answer(http.StatusOK, `{"id":"field_1","name":"a","type":"Text"}`)
+		s := newService(answer(http.StatusOK, `[]`), field, field, predict("spam", 0.5), answer(http.StatusOK, `[]`), field, predict("spam", 0.5))
+		client := s.client(t, once)
+		h := handle(t, client)
+		asked := func() error {
+			_, err := client.Invoke(t.Context(), "tickets", nyckel.Tabular{"a": "x"})
+			return err
+		}
+		require.NoError(t, h.LearnFields(t.Context()))
+		require.ErrorContains(t, asked(), "the function has none")
+		_, err := h.CreateField(t.Context(), "a", nyckel.FieldText)
+		require.NoError(t, err)
+		require.NoError(t, asked())
+		require.NoError(t, h.LearnFields(t.Context()))
+		require.ErrorContains(t, asked(), "the function has none")
+		require.NoError(t, h.DeleteField(t.Context(), "field_2"))
+		require.NoError(t, asked())
+	})
+}
+
 func TestManageNonsense(t *testing.T) {
 	s := newService()
 	client := s.client(t, once)

@@ -473,6 +473,7 @@ func TestTokenEndpointTrouble(t *testing.T) {
 				require.NotNil(t, failure)
 				assert.Equal(t, tt.want, failure.Verdict.Class)
 				assert.Equal(t, policy.NotExecuted, failure.Verdict.Executed)
+				assert.Equal(t, tt.calls == 1, failure.Verdict.Again == policy.Nobody)
 				assert.EqualError(t, err, "sparekey: tickets: "+tt.text)
 				assert.Equal(t, tt.calls, s.tokens.Calls())
 				assert.Zero(t, s.calls.Calls())

@@ -1,6 +1,7 @@
 package nyckel
 
 import (
+	"net/http"
 	"net/url"
 	"testing"
 
@@ -67,3 +68,19 @@ func TestExceptTranslatedIsSeen(t *testing.T) {
 	assert.Equal(t, []policy.Kind{policy.KindLimit, policy.KindBase}, kinds(nil))
 	assert.Equal(t, []policy.Kind{policy.KindForeign, policy.KindLimit, policy.KindBase}, kinds(f))
 }
+
+// What stands in the way of some requests only lets the connections be closed.
+func TestExceptTranslatedClosesIdleConnections(t *testing.T) {
+	f := &policy.Failover{Endpoints: []policy.Endpoint{{Name: "m", URL: "https://model.test", ResponseBody: func(b []byte) ([]byte, error) { return b, nil }}}}
+	base := &closer{}
+	client := http.Client{Transport: transport.Chain(base, exceptTranslated(f, transport.NewLimiter(policy.Limit{}).Wrap))}
+	client.CloseIdleConnections()
+	assert.Equal(t, 1, base.closed)
+}
+
+type closer struct {
+	http.RoundTripper
+	closed int
+}
+
+func (c *closer) CloseIdleConnections() { c.closed++ }
