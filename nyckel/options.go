@@ -112,8 +112,9 @@ func WithStack(stack policy.Stack) Option {
 }
 
 // WithRecorder has r told of every prediction. It comes after the trail is
-// complete, on the caller's goroutine, and under a context that keeps the values
-// of the caller's, but not its end: a call that was cancelled is recorded, too.
+// complete, on the caller's goroutine (of [Client.InvokeAll], on one of several of its
+// own), and under a context that keeps the values of the caller's, but not its end: a
+// call that was cancelled is recorded, too.
 func WithRecorder(r Recorder) Option {
 	return clientOption(func(o *clientOptions) { o.recorder = r })
 }
