@@ -33,7 +33,8 @@ type Gate struct {
 	MinCompared int `json:"minCompared"`
 
 	// MinOutcomes is of how many of them the truth must be known. Zero means 200.
-	// Negative means that accuracy is not looked at; MinAgreement must be set then.
+	// Negative means that accuracy is not looked at; MinAgreement must be set then, and
+	// Better must not be.
 	MinOutcomes int `json:"minOutcomes"`
 
 	// Margin is how much accuracy the candidate may cost: the lower bound of its
@@ -99,6 +100,7 @@ func (g Gate) Check(r Report) error {
 	refuse(g.MaxLatencyRatio > 0 && r.LatencyRatio() > g.MaxLatencyRatio, "it takes %.2f times as long (median %v, was %v), want at most %.2f times",
 		r.LatencyRatio(), r.CandidateLatency, r.IncumbentLatency, g.MaxLatencyRatio)
 	refuse(g.MinOutcomes < 0 && g.MinAgreement <= 0, "the gate asks for neither outcomes nor agreement")
+	refuse(g.MinOutcomes < 0 && g.Better, "the gate asks for better, but for no outcomes")
 	if g.MinOutcomes > 0 {
 		refuse(r.CandidateAccuracy.Of < g.MinOutcomes, "the truth is known of %d inputs, want at least %d", r.CandidateAccuracy.Of, g.MinOutcomes)
 		figures := fmt.Sprintf("accuracy %s, was %s; right alone on %d, the incumbent on %d", r.CandidateAccuracy, r.IncumbentAccuracy, r.OnlyCandidate, r.OnlyIncumbent)

@@ -76,6 +76,7 @@ func TestGateCheck(t *testing.T) {
 		{"by agreement alone", pin.Gate{MinOutcomes: -1, MinAgreement: 0.9}, report(300, 0, 30, 0, 0), ""},
 		{"disagreeing", pin.Gate{MinOutcomes: -1, MinAgreement: 0.95}, report(300, 0, 30, 0, 0), "both agree on 90.9 % (87.3–93.6 %, 300 of 330), want at least 95.0 %"},
 		{"no bar", pin.Gate{MinOutcomes: -1}, report(300, 0, 30, 0, 0), "the gate asks for neither outcomes nor agreement"},
+		{"better by no outcomes", pin.Gate{MinOutcomes: -1, MinAgreement: 0.9, Better: true}, report(300, 0, 30, 0, 0), "the gate asks for better, but for no outcomes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
