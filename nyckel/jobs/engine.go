@@ -40,8 +40,9 @@ type Engine interface {
 	// "" means all queues. The sequence ends after an error.
 	DeadLetters(ctx context.Context, queue string) iter.Seq2[DeadJob, error]
 
-	// Requeue makes dead jobs wait again, due now and with all their attempts, and
-	// returns how many it found. It does not heed the bounds of the queue.
+	// Requeue makes dead jobs wait again, due now, with all their attempts and no
+	// LastError, and returns how many it found. It does not heed the bounds of the
+	// queue.
 	Requeue(ctx context.Context, ids ...string) (int, error)
 
 	// Discard forgets dead jobs, and returns how many it found.

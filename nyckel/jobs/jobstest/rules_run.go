@@ -216,6 +216,7 @@ func testDeadLetters(t *testing.T, b Backend) {
 	awaitState(t, e, "b", jobs.Recorded)
 	all, _ := c.deliveries()
 	assert.Equal(t, 1, all[len(all)-1].Attempt, "it has all its attempts again")
+	assert.Empty(t, all[len(all)-1].LastError, "those of before are over")
 	assert.Equal(t, 1, recorded(t, store, "b"))
 	n, err = e.Requeue(t.Context(), "b")
 	require.NoError(t, err)

@@ -144,7 +144,7 @@ func (e *Engine) page(ctx context.Context, query string, args ...any) ([]row, er
 func (e *Engine) Requeue(ctx context.Context, ids ...string) (int, error) {
 	n, err := e.each(ctx, ids, func(ctx context.Context, tx *sql.Tx, id string) (sql.Result, error) {
 		now := micros(time.Now())
-		return tx.ExecContext(ctx, `UPDATE sparekey_jobs SET state = 1, attempt = 0, run_at = ?2, changed_at = ?2
+		return tx.ExecContext(ctx, `UPDATE sparekey_jobs SET state = 1, attempt = 0, last_error = '', run_at = ?2, changed_at = ?2
 			WHERE id = ?1 AND state = 3`, id, now)
 	})
 	e.wake()
