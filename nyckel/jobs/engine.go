@@ -25,8 +25,8 @@ type Engine interface {
 	// counting the attempt, and returns nil. Trouble with the database does not end
 	// it: see [RunConfig.OnError].
 	//
-	// A job that was taken before and whose prediction has been recorded since is
-	// done without a call.
+	// A job whose prediction has been recorded since it was enqueued is done without a
+	// call.
 	Run(ctx context.Context, c RunConfig, h Handler) error
 
 	// Stats returns the figures of every queue that holds a job, or did, by name.

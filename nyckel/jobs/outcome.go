@@ -50,7 +50,8 @@ type Outcome struct {
 
 // Done says that the job is done, and what is to be recorded with it, in the same
 // commit. A prediction without an ID gets the job's; of several, the second gets
-// that with "/2" behind it, and so on.
+// that with "/2" behind it, and so on. One that makes no sense to the store (see
+// [predictions.ErrInvalid]) makes the job a dead letter at once.
 func Done(found ...predictions.Prediction) Outcome {
 	return Outcome{Ending: Finished, Predictions: found}
 }

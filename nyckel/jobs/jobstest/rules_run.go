@@ -269,18 +269,23 @@ func testNoOutcome(t *testing.T, b Backend) {
 
 func testBadPrediction(t *testing.T, b Backend) {
 	e, store := b.one(t)
-	start(t, e, jobs.RunConfig{}, func(_ context.Context, d jobs.Delivery) jobs.Outcome {
+	var c calls
+	start(t, e, jobs.RunConfig{Backoff: func(int) time.Duration { return 0 }}, c.then(func(_ context.Context, d jobs.Delivery) jobs.Outcome {
 		p := Answer("yes")
 		if d.ID == "bad" {
-			p.Confidence = 2
+			p.Label = strings.Repeat("x", 513)
 		}
 		return jobs.Done(p)
-	})
-	enqueue(t, e, jobs.Job{ID: "bad", MaxAttempts: 1}, jobs.Job{ID: "good"})
+	}))
+	enqueue(t, e, jobs.Job{ID: "bad"}, jobs.Job{ID: "good"})
 	awaitState(t, e, "good", jobs.Recorded)
 	awaitState(t, e, "bad", jobs.Dead)
 	assert.Zero(t, recorded(t, store, "bad"))
-	assert.NotEmpty(t, deadLetters(t, e, "")[0].LastError)
+	assert.Equal(t, 2, c.count(), "the next call would be in vain as well")
+	dead := deadLetters(t, e, "")[0]
+	assert.Equal(t, 1, dead.Attempt)
+	assert.Contains(t, dead.LastError, "cannot be recorded")
+	assert.Contains(t, dead.LastError, "513 bytes, want at most 512")
 }
 
 func testSeveralPredictions(t *testing.T, b Backend) {
@@ -299,10 +304,15 @@ func testKnown(t *testing.T, b Backend) {
 	e, store := b.one(t)
 	lost := errors.New("the answer got lost")
 	outcomes := map[string]jobs.Outcome{
-		"retried": jobs.Retry(moment, lost), "snoozed": jobs.Snooze(moment, nil), "requeued": jobs.DeadLetter(lost),
+		"retried": jobs.Retry(4*moment, lost), "snoozed": jobs.Snooze(4*moment, nil), "requeued": jobs.DeadLetter(lost),
 	}
 	var c calls
-	start(t, e, jobs.RunConfig{}, c.then(func(_ context.Context, d jobs.Delivery) jobs.Outcome { return outcomes[d.ID] }))
+	var uncalled atomic.Int64
+	start(t, e, jobs.RunConfig{OnSettled: func(s jobs.Settled) {
+		if s.Ending == jobs.Finished && s.Took == 0 {
+			uncalled.Add(1)
+		}
+	}}, c.then(func(_ context.Context, d jobs.Delivery) jobs.Outcome { return outcomes[d.ID] }))
 	for id := range outcomes {
 		enqueue(t, e, jobs.Job{ID: id})
 	}
@@ -321,6 +331,8 @@ func testKnown(t *testing.T, b Backend) {
 		assert.Equal(t, jobs.Recorded, stateOf(t, e, id), id)
 	}
 	assert.Equal(t, len(outcomes), c.count())
+	require.Eventually(t, func() bool { return uncalled.Load() == int64(len(outcomes)) }, patience, time.Millisecond,
+		"no call took any time")
 }
 
 func testGate(t *testing.T, b Backend) {

@@ -50,7 +50,7 @@ func Run(t *testing.T, b Backend) {
 		{"many dead letters are listed in order", testDeadLettersPaged},
 		{"a handler that panics has failed", testPanic},
 		{"a handler without an outcome has failed", testNoOutcome},
-		{"a prediction that the store will not have is no end of the queue", testBadPrediction},
+		{"a prediction that the store will not have makes a dead letter at once", testBadPrediction},
 		{"several predictions of a job are recorded", testSeveralPredictions},
 		{"a job that was recorded elsewhere is not called again", testKnown},
 		{"a closed gate keeps jobs where they are", testGate},

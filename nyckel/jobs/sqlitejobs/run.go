@@ -3,6 +3,7 @@ package sqlitejobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -192,11 +193,12 @@ func (r *run) leave(h *held) {
 // work does one job and settles it.
 func (r *run) work(ctx context.Context, h *held) {
 	o := jobs.Done()
-	begin := time.Now()
+	var took time.Duration
 	if !h.known {
+		begin := time.Now()
 		o = r.handler.Call(ctx, h.Delivery, r.Budget)
+		took = time.Since(begin)
 	}
-	took := time.Since(begin)
 	o = o.Decide(h.Delivery, r.RunConfig)
 	if r.stop.Err() != nil && o.Ending != jobs.Finished {
 		o = jobs.Outcome{Ending: jobs.GivenBack, Err: o.Err} // the shutdown is to blame
@@ -214,7 +216,8 @@ func (r *run) work(ctx context.Context, h *held) {
 
 // settleSurely settles a delivery and tries again while the database is in
 // trouble, until the job is lost or the shutdown cannot wait any longer. A
-// prediction that makes no sense makes the job a failed one.
+// prediction that makes no sense makes the job a dead letter: the next call would be
+// in vain as well.
 func (r *run) settleSurely(h *held, o jobs.Outcome) (jobs.Outcome, error) {
 	for wait := troubleIn; ; wait = min(2*wait, troubleTo) {
 		err := r.settle(h, o)
@@ -222,8 +225,8 @@ func (r *run) settleSurely(h *held, o jobs.Outcome) (jobs.Outcome, error) {
 			return o, err
 		}
 		r.OnError(err)
-		if errors.Is(err, predictions.ErrInvalid) { // and not the database, so that a call is repeated for its sake
-			o = jobs.Retry(0, err).Decide(h.Delivery, r.RunConfig)
+		if errors.Is(err, predictions.ErrInvalid) {
+			o = jobs.DeadLetter(fmt.Errorf("sqlitejobs: what the handler found cannot be recorded: %w", err))
 			continue
 		}
 		if r.stop.Err() != nil {

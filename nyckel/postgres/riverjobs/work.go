@@ -17,6 +17,7 @@ import (
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
 	"github.com/sparekey/sparekey/nyckel/postgres"
+	"github.com/sparekey/sparekey/nyckel/predictions"
 )
 
 // errLost means that a job was given back while its handler was at it.
@@ -253,7 +254,7 @@ func (r *run) call(ctx context.Context, d jobs.Delivery) jobs.Outcome {
 
 // finish records what a job predicted and that it is done, and tries again while
 // the database is in trouble. Predictions that the store will not have make the job
-// a failed one.
+// a dead letter: the next call would be in vain as well.
 func (r *run) finish(ctx context.Context, job *river.Job[work], d jobs.Delivery, o jobs.Outcome, h *held) (jobs.Outcome, error) {
 	// What the handler found is worth more than the end of its time.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.settle)
@@ -265,7 +266,7 @@ func (r *run) finish(ctx context.Context, job *river.Job[work], d jobs.Delivery,
 		case err == nil, errors.Is(err, errLost):
 			return o, err
 		case errors.As(err, &refused):
-			return jobs.Retry(0, err).Decide(d, r.RunConfig), nil
+			return jobs.DeadLetter(err), nil
 		}
 		r.OnError(fmt.Errorf("riverjobs: job %q: %w", d.ID, err))
 		if pause(ctx, wait); ctx.Err() != nil {
@@ -278,7 +279,7 @@ func (r *run) finish(ctx context.Context, job *river.Job[work], d jobs.Delivery,
 func (r *run) commit(ctx context.Context, job *river.Job[work], d jobs.Delivery, o jobs.Outcome, h *held) error {
 	return r.db.InTx(ctx, func(tx *postgres.Tx) error {
 		if err := r.store.RecordTx(ctx, tx.SQL, o.Predictions...); err != nil {
-			return refusal(tx, err)
+			return refusal(err)
 		}
 		if _, err := tx.SQL.ExecContext(ctx, "DELETE FROM sparekey_river_inputs WHERE id = $1", d.ID); err != nil {
 			return err
@@ -302,21 +303,17 @@ func (r *run) commit(ctx context.Context, job *river.Job[work], d jobs.Delivery,
 // refusedError is the store's refusal of a prediction.
 type refusedError struct{ err error }
 
-func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Error() string {
+	return "riverjobs: what the handler found cannot be recorded: " + e.err.Error()
+}
 func (e *refusedError) Unwrap() error { return e.err }
 
 // refusal tells apart what is wrong with a prediction from what is wrong with the
-// database: the first leaves the transaction as it was, or is an error in the data
-// or against a constraint (classes 22 and 23).
-func refusal(tx *postgres.Tx, err error) error {
-	var inSQL *pgconn.PgError
-	if errors.As(err, &inSQL) {
-		if strings.HasPrefix(inSQL.Code, "22") || strings.HasPrefix(inSQL.Code, "23") {
-			return &refusedError{err}
-		}
-		return err
-	}
-	if tx.Pgx(func(pgx.Tx) error { return nil }) == nil {
+// database: the first makes no sense to the store, or is an error in the data or
+// against a constraint (classes 22 and 23).
+func refusal(err error) error {
+	inSQL, ok := errors.AsType[*pgconn.PgError](err)
+	if errors.Is(err, predictions.ErrInvalid) || ok && (strings.HasPrefix(inSQL.Code, "22") || strings.HasPrefix(inSQL.Code, "23")) {
 		return &refusedError{err}
 	}
 	return err
