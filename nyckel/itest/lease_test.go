@@ -2,10 +2,12 @@ package itest_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,6 +87,59 @@ func TestSQLiteLateResultCountsForNothing(t *testing.T) {
 	awaitState(t, second, "job", jobs.Recorded)
 	assert.Zero(t, settled.Load())
 	assert.Equal(t, "second", scalar[string](t, store.DB(), `SELECT label FROM sparekey_predictions WHERE id = 'job'`))
+}
+
+// A host that was asleep for longer than a lease goes on where it was.
+func TestSQLiteAsleep(t *testing.T) {
+	t.Parallel()
+	const workers = 4
+	b := backends["sqlite"]
+	spec := victimSpec{
+		Backend: "sqlite", Name: b.create(t), Jobs: 2 * workers, Producers: 1, Workers: workers, Fatal: -1,
+		Lease: 1200 * time.Millisecond, Work: 4 * time.Second,
+	}
+	l := newLedger(spec.Jobs)
+	processes := []*victim{startVictim(t, spec, l), startVictim(t, spec, l)}
+	require.Eventually(t, func() bool { done, _ := l.progress(); return done == 2*spec.Jobs }, time.Minute, time.Millisecond)
+	for _, s := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+		for _, v := range processes {
+			require.NoError(t, v.cmd.Process.Signal(s))
+			time.Sleep(100 * time.Millisecond) // none of them wakes first by much
+		}
+		time.Sleep(2 * time.Second)
+	}
+	for _, v := range processes {
+		require.NoError(t, v.wait())
+	}
+	for i, calls := range l.calls {
+		assert.Equal(t, 1, calls, "calls of job %d", i)
+	}
+	assertAllRecordedOnce(t, b, spec.Name, spec.Jobs)
+}
+
+// A clock that is set takes no job from a worker that is at it.
+func TestSQLiteClockIsSet(t *testing.T) {
+	t.Parallel()
+	engine, store := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{Lease: 300 * time.Millisecond})
+	_, err := engine.Enqueue(t.Context(), jobs.Job{ID: "job"})
+	require.NoError(t, err)
+	var calls atomic.Int64
+	taken := make(chan struct{}, 9)
+	work(t, engine, jobs.RunConfig{}, func(ctx context.Context, _ jobs.Delivery) jobs.Outcome {
+		calls.Add(1)
+		taken <- struct{}{}
+		select {
+		case <-ctx.Done():
+			return jobs.Retry(0, context.Cause(ctx))
+		case <-time.After(time.Second):
+			return jobs.Done(jobstest.Answer("yes"))
+		}
+	})
+	<-taken
+	_, err = store.DB().Exec(`UPDATE sparekey_jobs SET lease_until = 1`) // all leases are long over
+	require.NoError(t, err)
+	awaitState(t, engine, "job", jobs.Recorded)
+	assert.EqualValues(t, 1, calls.Load())
 }
 
 // A lease is renewed for as long as the handler runs.

@@ -120,19 +120,16 @@ func (e *Engine) renew(ctx context.Context, all []*held) (lost []*held, err erro
 	return lost, err
 }
 
-// lapse frees the jobs whose leases ran out, of all queues. When there are none it
-// only reads.
-func (e *Engine) lapse(ctx context.Context) error {
-	var seq int64
-	err := e.store.DB().QueryRowContext(ctx, `SELECT seq FROM sparekey_jobs WHERE state = 2 AND lease_until <= ? LIMIT 1`, micros(time.Now())).Scan(&seq)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+// ranOut reports whether there are jobs, of any queue, whose leases ran out by then.
+func (e *Engine) ranOut(ctx context.Context, by time.Time) (some bool, err error) {
+	err = e.store.DB().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sparekey_jobs WHERE state = 2 AND lease_until <= ?)`, micros(by)).Scan(&some)
+	return some, err
+}
+
+// lapse frees the jobs whose leases ran out by then, of all queues.
+func (e *Engine) lapse(ctx context.Context, by time.Time) error {
 	return e.store.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.StmtContext(ctx, e.sql.lapse).ExecContext(ctx, micros(time.Now()))
+		_, err := tx.StmtContext(ctx, e.sql.lapse).ExecContext(ctx, micros(time.Now()), micros(by))
 		return err
 	})
 }

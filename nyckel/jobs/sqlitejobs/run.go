@@ -237,20 +237,25 @@ func (r *run) settleSurely(h *held, o jobs.Outcome) (jobs.Outcome, error) {
 }
 
 // keepLeases renews the leases of the jobs at work, and frees those of others
-// whose leases ran out.
+// whose leases ran out. Leases that run out all of a sudden, as the host was asleep or
+// its clock was set, are renewed first, and others have the time of a look to do so.
 func (r *run) keepLeases(ctx context.Context) {
 	look := min(time.Second, r.options.Lease/3)
-	renewed := time.Now()
+	renewed, looked := time.Now(), time.Now()
 	for ctx.Err() == nil {
-		if err := r.lapse(ctx); err != nil && ctx.Err() == nil {
+		now := time.Now()
+		ranOut, err := r.ranOut(ctx, now)
+		if err == nil && (ranOut || now.Sub(renewed) >= r.options.Lease/3-look/2) {
+			renewed = now
+			err = r.renewAll(ctx)
+		}
+		if err == nil && ranOut {
+			err = r.lapse(ctx, looked)
+		}
+		if err != nil && ctx.Err() == nil {
 			r.OnError(err)
 		}
-		if time.Since(renewed) >= r.options.Lease/3-look/2 {
-			renewed = time.Now()
-			if err := r.renewAll(ctx); err != nil && ctx.Err() == nil {
-				r.OnError(err)
-			}
-		}
+		looked = now
 		pause(ctx, look, nil)
 	}
 }

@@ -56,7 +56,7 @@ const (
 			token      = 0,
 			last_error = 'jobs: the worker vanished',
 			changed_at = ?1
-		WHERE state = 2 AND lease_until <= ?1`
+		WHERE state = 2 AND lease_until <= ?2`
 )
 
 func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
