@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 )
 
@@ -41,9 +42,9 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q; texts are given with -train and -input", flags.Arg(0))
 	case o.input != "" && o.train == "":
 		return o, errors.New("-input needs -train: the demos' own texts have other labels")
-	case o.json != "" && slices.Contains([]string{o.train, o.input, o.report}, o.json):
+	case isOneOf(o.json, o.train, o.input, o.report):
 		return o, fmt.Errorf("the figures would replace %s; want another -json", o.json)
-	case o.report != "" && (o.report == o.train || o.report == o.input):
+	case isOneOf(o.report, o.train, o.input):
 		return o, fmt.Errorf("the page would replace %s; want another -report", o.report)
 	case !(o.learn > 0 && o.learn < 1):
 		return o, fmt.Errorf("-learn is %v, want more than 0 and less than 1", o.learn)
@@ -53,4 +54,11 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("-confirmations is %v, want 0 to 1", o.confirmations)
 	}
 	return o, nil
+}
+
+// isOneOf reports whether a file that is to be written is one of the others.
+func isOneOf(name string, others ...string) bool {
+	return name != "" && slices.ContainsFunc(others, func(other string) bool {
+		return other != "" && filepath.Clean(other) == filepath.Clean(name)
+	})
 }

@@ -176,6 +176,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"-input", few}, "-input needs -train"},
 		{[]string{"-train", few, "-json", few}, "the figures would replace " + few + "; want another -json"},
 		{[]string{"-train", few, "-report", few}, "the page would replace " + few + "; want another -report"},
+		{[]string{"-report", "page.html", "-json", "./page.html"}, "the figures would replace ./page.html; want another -json"},
 		{[]string{few}, "unexpected argument"},
 		{[]string{"-train", "missing.csv"}, "missing.csv"},
 		{[]string{"-train", few}, "0 labels have 2 texts or more, expected at least 3"},
