@@ -214,6 +214,38 @@ func TestWriterBoundsBytes(t *testing.T) {
 	require.NoError(t, w.Close(t.Context()))
 }
 
+// Inputs that are not kept are hashed, and take no room.
+func TestWriterOfInputsThatAreNotKept(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	release := stall(t, store)
+	w := predictions.NewWriter(store, predictions.WriterOptions{Bytes: 1000})
+	for range 3 {
+		require.NoError(t, w.Put(t.Context(), predictions.Prediction{Function: "f", Label: "x", Input: make([]byte, 5000)}))
+	}
+	release()
+	require.NoError(t, w.Close(t.Context()))
+	n := 0
+	for e, err := range store.Audit(t.Context(), predictions.Query{}) {
+		require.NoError(t, err)
+		assert.NotEmpty(t, e.InputHash)
+		n++
+	}
+	assert.Equal(t, 3, n)
+}
+
+// An update that has begun goes on though its caller has gone.
+func TestUpdateIsNotInterrupted(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	require.NoError(t, store.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		cancel()
+		return store.RecordTx(ctx, tx, predictions.Prediction{ID: "a", Function: "f", Label: "x"})
+	}))
+	has, err := store.Has(t.Context(), "a")
+	require.NoError(t, err)
+	assert.True(t, has["a"])
+}
+
 // An update whose caller has gone before it began is not done; the others of its
 // group are.
 func TestUpdateTakenBack(t *testing.T) {
