@@ -122,11 +122,14 @@ func sources(t *testing.T, s *predictions.Store) {
 		equal(t, "source", one(t, s, predictions.Query{ID: fmt.Sprint(i)}).Source, source)
 		equal(t, "entries of the source", len(all(t, s, predictions.Query{Source: source})), 1)
 	}
-	shares, err := s.Sources(t.Context(), predictions.Scope{})
-	must(t, err)
-	equal(t, "sources", len(shares), len(want))
-	for _, share := range shares {
-		equal(t, "share", share.Share, 1.0/7)
+	for step, start := range map[time.Duration]time.Time{0: {}, 1: noon} { // of less than the microseconds that are kept
+		shares, err := s.Sources(t.Context(), predictions.Scope{Step: step})
+		must(t, err)
+		equal(t, "sources", len(shares), len(want))
+		for _, share := range shares {
+			equal(t, "share", share.Share, 1.0/7)
+			equal(t, "start", share.Start, start)
+		}
 	}
 	performance, err := s.Performance(t.Context(), predictions.Scope{})
 	must(t, err)
