@@ -247,6 +247,23 @@ func TestSubmitSurvivesItsEnd(t *testing.T) {
 	}
 }
 
+// What became of a truth is written down though the caller has gone meanwhile.
+func TestSubmitNotesItsLast(t *testing.T) {
+	store, a, submitter := submitting(t, predictions.SubmitOptions{})
+	predict(t, store, "0", "e0", "sample_0", "x", "y")
+	predict(t, store, "1", "e1", "sample_1", "x", "y")
+	ctx, cancel := context.WithCancel(t.Context())
+	a.fail = func(int) int {
+		cancel()
+		return http.StatusBadRequest
+	}
+	_, err := submitter.Submit(ctx, "f")
+	require.Error(t, err)
+	assert.Equal(t, 1, a.puts)
+	assert.NotEqual(t, predictions.SubmitOpen, stateOf(t, store, "e0"))
+	assert.Equal(t, predictions.SubmitOpen, stateOf(t, store, "e1"))
+}
+
 func TestSubmitConfirmations(t *testing.T) {
 	for share, want := range map[float64][2]int{0: {0, 0}, 0.3: {40, 80}, 1: {200, 200}} {
 		store, a, submitter := submitting(t, predictions.SubmitOptions{
