@@ -162,6 +162,27 @@ func TestSQLiteLeaseIsRenewed(t *testing.T) {
 	assert.EqualValues(t, 1, calls.Load())
 }
 
+// An idle worker need not look to find what its own process enqueued.
+func TestSQLiteWorkersAreWoken(t *testing.T) {
+	t.Parallel()
+	engine, _ := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{Poll: time.Hour})
+	var calls atomic.Int64
+	work(t, engine, jobs.RunConfig{}, func(context.Context, jobs.Delivery) jobs.Outcome {
+		if calls.Add(1) == 1 {
+			return jobs.DeadLetter(context.Canceled)
+		}
+		return jobs.Done(jobstest.Answer("yes"))
+	})
+	time.Sleep(100 * time.Millisecond) // until they are idle
+	_, err := engine.Enqueue(t.Context(), jobs.Job{ID: "job"})
+	require.NoError(t, err)
+	awaitState(t, engine, "job", jobs.Dead)
+	time.Sleep(100 * time.Millisecond)
+	_, err = engine.Requeue(t.Context(), "job")
+	require.NoError(t, err)
+	awaitState(t, engine, "job", jobs.Recorded)
+}
+
 // A handler that ends its goroutine, as a failed assertion in it would, costs its job
 // the time of a lease, and Run nothing.
 func TestSQLiteHandlerThatDoesNotReturn(t *testing.T) {

@@ -455,7 +455,7 @@ func testDrain(t *testing.T, b Backend) {
 
 func testGiveBack(t *testing.T, b Backend) {
 	e, store := b.one(t)
-	enqueue(t, e, jobs.Job{ID: "heeds", MaxAttempts: 1}, jobs.Job{ID: "ignores", MaxAttempts: 1})
+	enqueue(t, e, jobs.Job{ID: "heeds", MaxAttempts: 2}, jobs.Job{ID: "ignores", MaxAttempts: 1})
 	var c calls
 	release := make(chan struct{})
 	stop := start(t, e, jobs.RunConfig{Drain: -1}, c.then(func(ctx context.Context, d jobs.Delivery) jobs.Outcome {
@@ -463,18 +463,22 @@ func testGiveBack(t *testing.T, b Backend) {
 			<-release
 			return jobs.Done(Answer("late"))
 		}
+		if d.Attempt == 1 {
+			return jobs.Retry(time.Millisecond, errors.New("first"))
+		}
 		<-ctx.Done()
 		return jobs.Retry(0, ctx.Err())
 	}))
-	c.await(t, 2)
+	c.await(t, 3)
 	begin := time.Now()
 	stop()
 	assert.Less(t, time.Since(begin), 2*time.Second+b.Soon)
-	for _, id := range []string{"heeds", "ignores"} {
+	for id, before := range map[string]jobs.Delivery{"heeds": {Attempt: 1, LastError: "first"}, "ignores": {}} {
 		assert.Equal(t, jobs.Waiting, stateOf(t, e, id))
 		_, d, err := e.Find(t.Context(), id)
 		require.NoError(t, err)
-		assert.Zero(t, d.Attempt, "%s: the attempt does not count", id)
+		assert.Equal(t, before.Attempt, d.Attempt, "%s: the attempt does not count", id)
+		assert.Equal(t, before.LastError, d.LastError, "%s: nor does its error", id)
 	}
 	close(release)
 	time.Sleep(moment)
