@@ -72,12 +72,15 @@ type Explained struct {
 //     that is under way; if its answer is not for all, his own begins only then, and
 //     may take as long again.
 //   - Foreign layers send one request for one, and neither wait nor buffer.
+//   - A request to an endpoint of a failover, and what a foreign layer sends, is not
+//     the one that came, so that retries and hedges below count its attempts alone; but
+//     for an only endpoint without a URL and a Path.
 //
 // A limit between bytes does not bound a body: a server may drip. Nor does it
 // bound the header where a retry reads answers ahead.
 func Explain(parts []Part) Explanation {
 	parts = withoutOff(parts)
-	c := costs{Worst: Worst{Calls: 1, Header: Unbounded, End: Unbounded}}
+	c := costs{Worst: Worst{Calls: 1, Header: Unbounded, End: Unbounded}, calls: calls{apart: 1}}
 	layers := make([]Explained, len(parts))
 	branches := map[string]*costs{} // by endpoint
 	for i, p := range slices.Backward(parts) {
@@ -113,21 +116,25 @@ const (
 // costs is the worst case of a stack, as it grows from the inside out.
 type costs struct {
 	Worst
+	calls    calls
 	recorded bool // there is the record of a call, here or around
 	judged   bool // a layer inside has looked at error bodies
-	attempts int  // of the retries inside whose attempts count together, else zero
 }
 
 // add puts p around the rest.
 func (c *costs) add(p Part) {
 	switch p.Kind {
 	case KindForeign:
-		c.attempts = 0
+		c.calls.replace()
 	case KindTimeout:
 		c.timeout(p.timeout())
-	case KindCall, KindThrottle, KindBreaker, KindAttempt:
+	case KindCall, KindAttempt:
+		c.judge()
+	case KindThrottle, KindBreaker:
+		c.calls.refuses = true
 		c.judge()
 	case KindLimit:
+		c.calls.refuses = true
 		c.limit(p.limit())
 	case KindHedge:
 		c.hedge(p.hedge())
@@ -217,8 +224,8 @@ func (c *costs) retry(r Retry) {
 	before := plus(times(attempt, n-1), gaps)
 	c.Header, c.End = plus(before, attempt), plus(before, c.End)
 	c.Waiting = plus(times(c.Waiting, n), waits)
-	c.Calls = product(c.Calls/max(1, c.attempts), max(1, n, c.attempts))
-	c.attempts = max(n, c.attempts)
+	c.calls.repeat(n)
+	c.Calls = c.calls.total()
 	if memory, total := r.ReplayLimits(); total > 0 {
 		c.BufferedBytes = plus(c.BufferedBytes, plus(memory, oneRead))
 		if total > memory {
@@ -235,10 +242,8 @@ func (c *costs) retry(r Retry) {
 func (c *costs) hedge(h Hedge) {
 	c.judge()
 	n := 1 + h.Max
-	c.Calls = product(c.Calls/max(1, c.attempts), max(1, c.attempts)+h.Max)
-	if c.attempts > 0 {
-		c.attempts += h.Max
-	}
+	c.calls.hedge(h.Max)
+	c.Calls = c.calls.total()
 	gaps := times(h.DrainTime, n)
 	before := plus(times(c.Header, n-1), gaps)
 	c.Header, c.End = plus(before, c.Header), plus(before, c.End)
@@ -264,11 +269,13 @@ func (c *costs) failover(f Failover, branches map[string]*costs) {
 		return
 	}
 	*c = oneAfterTheOther(asked)
-	if n := len(asked); n > 1 {
-		c.Calls, c.attempts = product(c.Calls, max(n, c.attempts)), max(n, c.attempts)
+	if e := f.Endpoints[0]; len(asked) > 1 {
+		c.Calls = c.calls.total()
 		r := Retry{}.WithDefaults()
 		memory, _ := r.ReplayLimits()
 		c.BufferedBytes = plus(c.BufferedBytes, memory+oneRead+2*r.DrainBytes+1)
+	} else if e.URL != "" || e.Path != nil {
+		c.calls.replace()
 	}
 }
 
@@ -285,7 +292,7 @@ func (c *costs) translate(e Endpoint) {
 
 // oneAfterTheOther returns what it comes to if each of all is tried and the answer
 // is thrown away but for one: the last one's, whichever that is, or one that was
-// kept and comes before it. Its Calls are those of one.
+// kept and comes before it. Its Calls are those of one alone.
 func oneAfterTheOther(all []costs) costs {
 	gaps := times(body.DrainTime, len(all)-1)
 	thrown := gaps
@@ -294,6 +301,7 @@ func oneAfterTheOther(all []costs) costs {
 	}
 	sum := all[0]
 	sum.Worst = Worst{}
+	sent := make([]calls, len(all))
 	for last, c := range all {
 		header, end := thrown, plus(gaps, c.End)
 		for i, other := range all {
@@ -304,9 +312,12 @@ func oneAfterTheOther(all []costs) costs {
 		}
 		sum.Header, sum.End = header, max(sum.End, end, header)
 		sum.Waiting = plus(sum.Waiting, c.Waiting)
-		sum.Calls, sum.attempts = max(sum.Calls, c.Calls), max(sum.attempts, c.attempts)
+		sum.Calls, sent[last] = max(sum.Calls, c.Calls), c.calls
 		sum.BufferedBytes, sum.SpilledBytes = max(sum.BufferedBytes, c.BufferedBytes), max(sum.SpilledBytes, c.SpilledBytes)
 		sum.judged = sum.judged && c.judged
+	}
+	if len(all) > 1 {
+		sum.calls = choose(sent)
 	}
 	return sum
 }
@@ -357,14 +368,6 @@ func plus[T ~int64](a, b T) T {
 		return math.MaxInt64
 	}
 	return a + b
-}
-
-// product returns a × b, of which b is above zero, as far as an int goes.
-func product(a, b int) int {
-	if a > math.MaxInt/b {
-		return math.MaxInt
-	}
-	return a * b
 }
 
 // times returns d × n, of which neither is negative, as far as T goes.

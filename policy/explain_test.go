@@ -205,6 +205,56 @@ func TestExplainWorst(t *testing.T) {
 	}
 }
 
+// TestExplainCalls: attempts at one request count together, those at what others make
+// of it do not.
+func TestExplainCalls(t *testing.T) {
+	again := func(attempts int) policy.Retry { return policy.Retry{Attempts: attempts} }
+	aside := func(beside int) policy.Hedge { return policy.Hedge{Max: beside} }
+	to := func(urls ...string) policy.Failover {
+		var f policy.Failover
+		for i, u := range urls {
+			f.Endpoints = append(f.Endpoints, policy.Endpoint{Name: string(rune('a' + i)), URL: u})
+		}
+		return f
+	}
+	one, two, three := to("https://a.test"), to("https://a.test", "https://b.test"), to("", "https://b.test", "https://c.test")
+	moved := policy.Failover{Endpoints: []policy.Endpoint{{Name: "a", Path: strings.ToUpper}}}
+	tests := []struct {
+		name  string
+		parts []policy.Part
+		want  int
+	}{
+		{"hedge above retries", chain(aside(1), again(3), again(2)), 4},
+		{"hedge between retries", chain(again(5), aside(1), again(2)), 6},
+		{"hedge below a retry", chain(again(3), aside(2)), 5},
+		{"one of two hedges", chain(aside(1), again(3), aside(2)), 5},
+		{"foreign layer around all", chain(foreign, again(3), again(2)), 3},
+		{"foreign layer around two", chain(again(2), foreign, again(3), again(2)), 2 * 3 * 2},
+		{"foreign layer around a hedge and a retry", chain(again(2), foreign, aside(1), again(2)), 2 * 2 * 2},
+		{"foreign layer around endpoints", chain(again(2), foreign, three), 2 * 3},
+		{"one attempt begins a count, too", chain(again(1), foreign, again(3), again(2)), 3 * 2},
+		{"one endpoint", chain(again(2), one, again(3)), 2 * 3},
+		{"one endpoint with another path", chain(again(2), moved, again(3)), 2 * 3},
+		{"one endpoint that changes nothing", chain(again(2), to(""), again(3)), 3},
+		{"one endpoint alone", chain(one, again(3), again(2)), 3},
+		{"two endpoints", chain(two, again(3), again(2)), 2 * 3 * 2},
+		{"two endpoints and a foreign layer", chain(two, again(2), foreign, again(2), again(5)), 2 * 2 * 2 * 5},
+		{"retry around", chain(again(3), two, again(2), again(2)), 3 * 2 * 2},
+		{"retry and hedge around", chain(again(3), aside(1), two, again(2), again(2)), (3 + 1) * 2 * 2},
+		{"refusals around the retry", chain(again(3), three, breaker, again(2)), 3 * 2},
+		{"refusals after some attempts", chain(again(3), three, again(2), breaker), 3*2 + 2*(2-1)},
+		{"of a limit", chain(again(3), three, again(2), fixed), 3*2 + 2*(2-1)},
+		{"of one attempt each", chain(again(3), three, again(1), breaker), 3},
+		{"of requests that go side by side", chain(again(3), aside(1), three, again(2), breaker), (3+1)*2 + 2*2*(2-1)},
+		{"more endpoints than attempts around", chain(three, again(3), breaker), 3 * 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, policy.Explain(tt.parts).Calls)
+		})
+	}
+}
+
 // TestExplainGoesAsFarAsItCan: figures without end add up to no less.
 func TestExplainGoesAsFarAsItCan(t *testing.T) {
 	const most = 1<<63 - 1

@@ -468,7 +468,7 @@ func randomChain(random *rand.Rand, enemy *adversary) http.RoundTripper {
 	return transport.Chain(enemy, layers...)
 }
 
-// randomNest puts hedges, a retry and a failover around and inside each other, as
+// randomNest puts hedges, retries and a failover around and inside each other, as
 // nobody should, each endpoint of which has layers of its own.
 func randomNest(random *rand.Rand, enemy *adversary) http.RoundTripper {
 	retry := valid(random, randomRetry)
@@ -484,9 +484,14 @@ func randomNest(random *rand.Rand, enemy *adversary) http.RoundTripper {
 			Ratio: 1, DrainTime: choice(random, 0, 200*time.Millisecond),
 		}).Wrap
 	}
+	again := func() transport.Layer {
+		retry := retry
+		retry.Attempts = choice(random, 0, 1, 2, 5)
+		return transport.Retry(retry)
+	}
 	inner := func() []transport.Layer {
 		layers := perhaps(
-			hedge(), transport.Timeout(attempt), transport.NewLimiter(randomLimit(random)).Wrap,
+			hedge(), again(), transport.Timeout(attempt), transport.NewLimiter(randomLimit(random)).Wrap,
 			transport.NewThrottle(policy.Throttle{MinCalls: 2}).Wrap, transport.NewBreaker(policy.Breaker{MinCalls: 3}).Wrap,
 			transport.Streams(policy.Streams{HoldBytes: 1000, HoldTime: time.Second}),
 		)
@@ -500,7 +505,7 @@ func randomNest(random *rand.Rand, enemy *adversary) http.RoundTripper {
 		layers := inner()
 		return func(next http.RoundTripper) http.RoundTripper { return transport.Chain(next, layers...) }
 	})
-	layers := perhaps(transport.Timeout(valid(random, randomCallTimeout)), hedge(), transport.Retry(retry), hedge(), endpoints.Wrap)
+	layers := perhaps(transport.Timeout(valid(random, randomCallTimeout)), hedge(), again(), hedge(), endpoints.Wrap)
 	if enemy.recorded && random.IntN(2) == 0 {
 		layers = append([]transport.Layer{telemetry.ObserveCall(telemetry.Config{})}, layers...)
 	}
