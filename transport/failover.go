@@ -277,11 +277,15 @@ func (c *failoverCall) count() {
 // hold takes a token for the next request, which counts from now on: others of the
 // call may be under way beside it.
 func (c *failoverCall) hold(now time.Time) bool {
-	c.held = c.lineage.bucket.Reserve(now)
-	if c.held && c.shared {
-		c.lineage.extra.Add(1)
+	if !c.lineage.bucket.Reserve(now) {
+		return false
 	}
-	return c.held
+	if c.shared && !c.lineage.claim(len(c.endpoints)) {
+		c.lineage.bucket.Refund()
+		return false
+	}
+	c.held = true
+	return true
 }
 
 // release gives back what hold took.

@@ -247,11 +247,11 @@ func (c *retried) plan(v policy.Verdict) (time.Duration, bool) {
 	case !c.replay.prepare():
 		c.refund()
 		reason = telemetry.NoReplay
+	case c.shared && !c.lineage.claim(c.cfg.AttemptsFor(v.Class)):
+		c.refund()
+		reason = telemetry.NoneLeft
 	default:
 		c.extra++
-		if c.shared {
-			c.lineage.extra.Add(1)
-		}
 		c.previous, c.due = wait, now.Add(wait)
 		return wait, true
 	}

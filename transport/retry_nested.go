@@ -69,6 +69,20 @@ func (l *lineage) repeats(req *http.Request) bool {
 		a.Path == b.Path && a.RawPath == b.RawPath && a.RawQuery == b.RawQuery)
 }
 
+// claim counts one more attempt, unless there were most of them: others of the call may
+// be counted at the same time.
+func (l *lineage) claim(most int) bool {
+	for {
+		extra := l.extra.Load()
+		if 1+int(extra) >= most {
+			return false
+		}
+		if l.extra.CompareAndSwap(extra, extra+1) {
+			return true
+		}
+	}
+}
+
 // isSDKRetry reports whether an SDK above says that req repeats an earlier one of
 // its own, for which layers here did what they could.
 func isSDKRetry(req *http.Request) bool {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,35 @@ func TestRetryNestedDoesNotMultiply(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Requests of one call that fail at the same time make no more attempts together than
+// those of one alone.
+func TestRetryNestedCountsSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := policy.NewBucket(policy.Budget{Burst: 10, Ratio: -1, PerSecond: -1})
+		var deciding atomic.Int64
+		together := make(chan struct{})
+		retry := transport.Retry(policy.Retry{Bucket: bucket, Random: func() float64 {
+			switch deciding.Add(1) {
+			case 1:
+				<-together
+			case 2:
+				close(together)
+			}
+			return 0
+		}})
+		steps := []transporttest.Step{transporttest.Reply(200, ""), transporttest.After(time.Minute, transporttest.Fail(errDial))}
+		upstream := transporttest.NewUpstream(steps...)
+		hedge := transport.NewHedge(policy.Hedge{Delay: time.Second, Ratio: 1})
+		rt := transport.Chain(upstream, hedge.Wrap, retry)
+		_, _, err := get(t, rt) // for which there may be a hedge
+		require.NoError(t, err)
+		_, _, err = get(t, rt)
+		require.ErrorIs(t, err, errDial)
+		assert.Equal(t, 1+3, upstream.Calls())
+		assert.Equal(t, 9, bucket.Tokens(time.Now()), "what was not sent is given back")
+	})
 }
 
 // A layer between two retry layers keeps the request that it sends on, as every
