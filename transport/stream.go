@@ -58,9 +58,10 @@ func (s *streams) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// isReadable reports whether resp is a good answer in events that can be read.
+// isReadable reports whether resp is a good answer in events that can be read: one
+// with a body, though that may be empty.
 func isReadable(resp *http.Response) bool {
-	return resp.StatusCode/100 == 2 && isEventStream(resp.Header) && !isEncoded(resp.Header)
+	return resp.StatusCode/100 == 2 && resp.StatusCode != http.StatusNoContent && isEventStream(resp.Header) && !isEncoded(resp.Header)
 }
 
 func isEncoded(header http.Header) bool {

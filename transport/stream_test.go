@@ -95,6 +95,15 @@ func TestStreamsLeaveAlone(t *testing.T) {
 		_, _, err := send(t, rt, newRequest(t, t.Context(), http.MethodHead, ""))
 		assert.NoError(t, err)
 	})
+	t.Run("an answer without a body at a path that is known", func(t *testing.T) {
+		req := newRequest(t, t.Context(), http.MethodPost, "{}")
+		req.URL.Path = "/v1/chat/completions"
+		for _, cfg := range []policy.Streams{{}, {HoldBytes: 10}} {
+			status, _, err := send(t, transport.Streams(cfg)(transporttest.NewUpstream(reply(http.StatusNoContent, "", eventStream...))), req)
+			assert.NoError(t, err)
+			assert.Equal(t, http.StatusNoContent, status)
+		}
+	})
 	t.Run("something else at a path that is known", func(t *testing.T) {
 		req := newRequest(t, t.Context(), http.MethodPost, "{}")
 		req.URL.Path = "/v1/messages"
