@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -172,7 +173,7 @@ func (f *Failover) stripped(req *http.Request, d *rewrittenAttempt) *http.Reques
 	out.Header = f.publicOf(req.Header)
 	for name := range req.Trailer {
 		if f.cfg.IsSecret(name) {
-			out.Trailer = f.publicOf(req.Trailer)
+			f.stripTrailer(out, req.Trailer)
 			break
 		}
 	}
@@ -181,6 +182,31 @@ func (f *Failover) stripped(req *http.Request, d *rewrittenAttempt) *http.Reques
 	u.User, u.Opaque, u.Fragment, u.RawFragment = nil, "", "", "" // an opaque URL says how to get to one place
 	u.RawQuery = f.publicQuery(u.RawQuery)
 	return out
+}
+
+// stripTrailer gives out the trailer without the secrets, also of the values that it
+// gets while the body is read.
+func (f *Failover) stripTrailer(out *http.Request, trailer http.Header) {
+	out.Trailer = f.publicOf(trailer)
+	if hasBody(out) && !new(snapshot).take(out.Body) {
+		out.Body = &trailed{out.Body, trailer, out.Trailer}
+	}
+}
+
+// trailed is a body at whose end a trailer is complete, and is copied.
+type trailed struct {
+	io.ReadCloser
+	from, to http.Header
+}
+
+func (t *trailed) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if err == io.EOF {
+		for name := range t.to {
+			t.to[name] = t.from[name]
+		}
+	}
+	return n, err
 }
 
 // publicOf returns a copy of h without the secrets. The values are the same ones,
