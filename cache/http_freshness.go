@@ -13,8 +13,8 @@ const (
 	maxHeuristic   = 24 * time.Hour
 )
 
-// The statuses that may be given a heuristic freshness (RFC 9110 section 15.1),
-// but for 206, which is not stored.
+// The statuses of answers that may be stored, and given a heuristic freshness, though
+// nothing is said about that (RFC 9110 section 15.1), but for 206, which is not stored.
 var heuristicStatuses = [...]int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 
 // bornAt returns when the origin gave or last confirmed an answer (RFC 9111

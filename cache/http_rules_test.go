@@ -159,7 +159,7 @@ func TestHTTPRules(t *testing.T) {
 		{"two Expires are none", []step{{answer: "200\nEtag: \"a\"\nExpires: {now+60}\nExpires: {now+60}", want: first}, {answer: "200\nEtag: \"a\"", want: proven}}},
 		{"a tenth of its age for one without a lifetime", []step{{answer: "200\nLast-Modified: {now-600}", want: first}, {want: hit(60)}}},
 		{"but not for every status", []step{
-			{answer: "403\nLast-Modified: {now-600}", want: "fwd=uri-miss; fwd-status=403; stored"},
+			{answer: "403\nCache-Control: private\nLast-Modified: {now-600}", want: "fwd=uri-miss; fwd-status=403; stored"},
 			{answer: "200\nLast-Modified: {now-6000}", want: again},
 		}},
 		{"unless it is public", []step{{answer: "403\nCache-Control: public\nLast-Modified: {now-600}", want: "fwd=uri-miss; fwd-status=403; stored"}, {want: hit(60)}}},
@@ -199,7 +199,13 @@ func TestHTTPRules(t *testing.T) {
 			{answer: "299\nCache-Control: must-understand, max-age=60", want: "fwd=uri-miss; fwd-status=299"},
 		}},
 		{"errors with a lifetime", []step{{answer: "500\nCache-Control: max-age=60", want: "fwd=uri-miss; fwd-status=500; stored"}, {want: hit(60), status: 500}}},
-		{"errors without", []step{{answer: "500", want: "fwd=uri-miss; fwd-status=500"}, {answer: "200", want: unkept}}},
+		{"errors without", []step{{answer: "500\nEtag: \"a\"\nCache-Control: stale-if-error=60", want: "fwd=uri-miss; fwd-status=500"}, {want: errDown.Error()}}},
+		{"errors without, which leave what is there", []step{
+			{answer: tagged + ", stale-if-error=60", want: first},
+			{after: 10 * time.Second, answer: "403\nLast-Modified: {now-60}", want: "fwd=stale; fwd-status=403"},
+			{want: staleHit(0, "stale-if-error")},
+		}},
+		{"misses, which every cache may keep", []step{{answer: "404\nEtag: \"a\"", want: "fwd=uri-miss; fwd-status=404; stored"}, {want: staleHit(0, "stale-if-error"), status: 404}}},
 		{"parts", []step{
 			{request: "GET\nRange: bytes=0-1", answer: "206\nCache-Control: max-age=60\nContent-Range: bytes 0-1/9", want: "fwd=bypass"},
 			{answer: "200\nCache-Control: max-age=60", want: first},

@@ -103,6 +103,11 @@ func mayStore(resp *http.Response, h http.Header, cc directives) bool {
 	case http.StatusPartialContent, http.StatusNotModified, http.StatusSwitchingProtocols:
 		return false
 	}
+	_, explicit := h["Expires"]
+	explicit = explicit || cc.maxAge != absent || cc.public || cc.private
+	if !explicit && !slices.Contains(heuristicStatuses[:], resp.StatusCode) {
+		return false
+	}
 	return resp.Body != nil && len(resp.Trailer) == 0 && !endsWithConnection(resp) &&
 		len(h[telemetry.HeaderName]) == 0 && // stands in for a live answer
 		!mentions(h["Content-Type"], "text/event-stream")
