@@ -388,7 +388,7 @@ func (c *httpCache) confirm(req *http.Request, w *wanted, found *stored, resp *h
 	}
 	given := confirmed.response(req, arrived, remark{})
 	h := canonicalNames(resp.Header)
-	news := updates(h)
+	news := updates(h, arrived)
 	for _, name := range confirmed.cc.noCacheFields { // are not stored, and good for this once
 		if values := news[name]; len(values) > 0 {
 			given.Header[name] = values

@@ -41,7 +41,7 @@ func storing(w *wanted, resp *http.Response, asked, arrived time.Time, maxStale 
 	if !ok {
 		return nil, false
 	}
-	s := &stored{message: messageOf(resp), header: storedHeader(h, cc), vary: names}
+	s := &stored{message: messageOf(resp), header: storedHeader(h, cc, arrived), vary: names}
 	s.selected = selectionOf(w.header, names)
 	if languages := h["Content-Language"]; len(languages) == 1 && slices.Contains(names, "Accept-Language") {
 		s.language = languages[0]
@@ -113,11 +113,15 @@ func mayStore(resp *http.Response, h http.Header, cc directives) bool {
 		!mentions(h["Content-Type"], "text/event-stream")
 }
 
-// storedHeader returns what is kept of a header (RFC 9111 section 3.1).
-func storedHeader(h http.Header, cc directives) http.Header {
+// storedHeader returns what is kept of a header (RFC 9111 section 3.1). One without
+// a Date gets that of its arrival (RFC 9110 section 6.6.1).
+func storedHeader(h http.Header, cc directives, arrived time.Time) http.Header {
 	kept := h.Clone()
 	if kept == nil {
 		kept = http.Header{}
+	}
+	if len(kept["Date"]) == 0 {
+		kept["Date"] = []string{arrived.UTC().Format(http.TimeFormat)}
 	}
 	for _, name := range listed(h["Connection"]) {
 		kept.Del(name)

@@ -831,3 +831,39 @@ func TestHTTPNotModified(t *testing.T) {
 		assert.Empty(t, resp.Header[name], name)
 	}
 }
+
+// An answer that does not say when it was made is of the time when it came.
+func TestHTTPDatesWhatHasNoDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := saying("Cache-Control: max-age=10\nEtag: \"a\"", func(*http.Request) string { return "text" })
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		date := func() (date string, code int) {
+			resp, _ := ask(t, rt, get(t))
+			return resp.Header.Get("Date"), resp.StatusCode
+		}
+		now := func() string { return time.Now().UTC().Format(http.TimeFormat) }
+		first := now()
+		ask(t, rt, get(t))
+		time.Sleep(5 * time.Second)
+		given, _ := date()
+		assert.Equal(t, first, given)
+		notSince := get(t)
+		notSince.Header.Set("If-Modified-Since", first)
+		resp, _ := ask(t, rt, notSince)
+		assert.Equal(t, http.StatusNotModified, resp.StatusCode)
+
+		time.Sleep(5 * time.Second)
+		upstream.respond = func(*http.Request) (*http.Response, error) {
+			resp := response(http.StatusNotModified, "")
+			resp.Header = http.Header{}
+			return resp, nil
+		}
+		confirmed := now()
+		for range 2 {
+			given, code := date()
+			assert.Equal(t, confirmed, given)
+			assert.Equal(t, http.StatusOK, code)
+			time.Sleep(5 * time.Second)
+		}
+	})
+}

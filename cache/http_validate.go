@@ -63,8 +63,8 @@ func (s *stored) outdatedBy(resp *http.Response) bool {
 // updates returns what a 304 with the header h says of an answer (RFC 9111 section
 // 3.2). Fields that tell how the body is coded and how long it is stay as they were,
 // since the body does; what stood in for the origin's word is said to one caller only.
-func updates(h http.Header) http.Header {
-	news := storedHeader(h, directives{})
+func updates(h http.Header, arrived time.Time) http.Header {
+	news := storedHeader(h, directives{}, arrived)
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type", telemetry.HeaderName} {
 		delete(news, name)
 	}
@@ -77,15 +77,12 @@ func (s *stored) confirmed(w *wanted, resp *http.Response, asked, arrived time.T
 	h := canonicalNames(resp.Header)
 	merged := *s
 	merged.header = s.header.Clone()
-	maps.Copy(merged.header, updates(h))
+	maps.Copy(merged.header, updates(h, arrived))
 	cc := readDirectives(merged.header["Cache-Control"])
 	for _, name := range cc.noCacheFields {
 		if name != "Content-Length" { // which is written anew
 			delete(merged.header, name)
 		}
-	}
-	if _, dated := h["Date"]; !dated { // it is of now (RFC 9110 section 6.6.1), not as old as the answer
-		merged.header["Date"] = []string{arrived.UTC().Format(http.TimeFormat)}
 	}
 	withAge := merged.header
 	if age := h["Age"]; len(age) > 0 {
