@@ -146,7 +146,6 @@ type httpCache struct {
 	store    *Store
 	next     http.RoundTripper
 	maxStale time.Duration
-	changes  changes
 	flights  *flights
 	renewals renewals
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/sparekey/sparekey/policy/body"
 )
 
-// changes count how often targets were changed by requests through the cache, so
-// that an answer to an earlier request is not stored after that. Targets that
-// share a count are taken for changed together, which costs a chance to store.
+// changes count how often targets were changed by requests through HTTP caches with the
+// same store, so that an answer to an earlier request is not stored after that. Targets
+// that share a count are taken for changed together, which costs a chance to store.
 type changes [256]change
 
 type change struct{ atomic.Uint64 }
@@ -69,7 +69,7 @@ func (c *httpCache) other(req *http.Request) (*http.Response, error) {
 // forget drops the answers to GETs of the target, whoever asked for them, and
 // returns the count of its changes.
 func (c *httpCache) forget(target key) uint64 {
-	changes := c.changes.of(target).Add(1)
+	changes := c.store.changes.of(target).Add(1)
 	now := time.Now()
 	if c.store.peek(target, now) != nil {
 		c.store.update(target, c.store.epoch(), now, func(held) held { return nil })

@@ -53,7 +53,7 @@ func (c *httpCache) want(req *http.Request) (w wanted, ok bool) {
 		var parts [128]byte
 		w.who = sha256.Sum256(keyParts(parts[:0]).addIdentity(identity, req.URL.User, credentials))
 	}
-	w.change = c.changes.of(w.resource)
+	w.change = c.store.changes.of(w.resource)
 	w.seen, w.began = w.change.Load(), c.store.epoch()
 	return w, true
 }

@@ -867,3 +867,25 @@ func TestHTTPDatesWhatHasNoDate(t *testing.T) {
 		}
 	})
 }
+
+// What goes through one transport changes what all have in the store that they share.
+func TestHTTPInvalidatesForAllTransports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := saying("Cache-Control: max-age=60", func(*http.Request) string { time.Sleep(2 * time.Second); return "before" })
+		quick := saying("Cache-Control: max-age=60", func(*http.Request) string { return "after" })
+		one := cache.HTTP(cache.HTTPConfig{})
+		store := cache.NewStore(cache.StoreConfig{})
+		first, second := cache.HTTP(cache.HTTPConfig{Store: store}), cache.HTTP(cache.HTTPConfig{Store: store})
+		for _, layers := range [][2]cache.Layer{{one, one}, {first, second}} {
+			reader, writer := layers[0](slow), layers[1](quick)
+			go func() { ask(t, reader, get(t)) }()
+			time.Sleep(time.Second)
+			post := get(t)
+			post.Method = http.MethodPost
+			ask(t, writer, post)
+			time.Sleep(2 * time.Second)
+			_, text := ask(t, writer, get(t))
+			assert.Equal(t, "after", text)
+		}
+	})
+}

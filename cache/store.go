@@ -63,6 +63,7 @@ type Store struct {
 	layout   atomic.Pointer[layout]
 	resizing sync.Mutex
 	purges   purges
+	changes  changes
 	inFlight atomic.Int64 // bytes
 	watchers watchers
 
