@@ -3,10 +3,12 @@ package cache
 import (
 	"encoding/binary"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
 	"time"
 
+	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/policy/body"
 )
 
@@ -43,11 +45,14 @@ func (c *httpCache) other(req *http.Request) (*http.Response, error) {
 	if known {
 		w.header = w.header.Clone()
 	}
-	resp, err := body.Send(c.next, req)
+	sent, connected := traced(req)
+	resp, err := body.Send(c.next, sent)
 	c.store.report(req, bypass)
 	switch {
-	case err != nil: // it may have arrived
-		c.forget(target)
+	case err != nil:
+		if connected.Load() || policy.Classify(policy.Outcome{Err: err}).Executed != policy.NotExecuted {
+			c.forget(target) // it may have arrived
+		}
 		return nil, err
 	case resp.StatusCode >= http.StatusBadRequest:
 	default:
@@ -64,6 +69,16 @@ func (c *httpCache) other(req *http.Request) (*http.Response, error) {
 	}
 	c.mark(resp, "fwd=method")
 	return resp, nil
+}
+
+// traced returns a copy of req that says when it, or what a layer below makes of it, has
+// got a connection. A refusal tells of the last attempt only, and there may have been others.
+func traced(req *http.Request) (*http.Request, *atomic.Bool) {
+	connected := new(atomic.Bool)
+	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	return req.WithContext(ctx), connected
 }
 
 // forget drops the answers to GETs of the target, whoever asked for them, and

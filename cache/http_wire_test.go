@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/cache"
+	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
@@ -176,6 +179,52 @@ func TestHTTPFirstByte(t *testing.T) {
 				}
 				_, err = io.ReadAll(resp.Body)
 				require.NoError(t, err)
+			})
+		})
+	}
+}
+
+// A request that surely did not reach the origin has changed nothing there. One that was
+// refused may have been sent before, by a layer that repeats it.
+func TestHTTPForgetsWhatMayHaveChanged(t *testing.T) {
+	open := &policy.Refusal{Layer: "breaker", Reason: "breaker_open"}
+	tests := map[string]struct {
+		err     error
+		sent    bool // before
+		forgets bool
+	}{
+		"refused":                    {open, false, false},
+		"nobody there":               {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, false, false},
+		"sent, and then refused":     {open, true, true},
+		"cut off":                    {io.ErrUnexpectedEOF, false, true},
+		"an error that nobody knows": {errDown, false, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := transporttest.NewServer(t, handle(true))
+				origin := server.Transport()
+				rt := cache.HTTP(cache.HTTPConfig{})(transportFunc(func(req *http.Request) (*http.Response, error) {
+					if req.Method == http.MethodGet {
+						return origin.RoundTrip(req)
+					}
+					if tt.sent {
+						resp, err := origin.RoundTrip(req)
+						require.NoError(t, err)
+						require.NoError(t, resp.Body.Close())
+					}
+					return nil, tt.err
+				}))
+				to := func(method string, header ...string) *http.Request {
+					req := get(t, header...)
+					req.Method, req.URL.Scheme = method, "http"
+					return req
+				}
+				ask(t, rt, to(http.MethodGet, fmt.Sprint("Cut: ", wireText)))
+				_, err := rt.RoundTrip(to(http.MethodPut))
+				require.ErrorIs(t, err, tt.err)
+				resp, _ := ask(t, rt, to(http.MethodGet, "Cache-Control: only-if-cached"))
+				assert.Equal(t, tt.forgets, resp.StatusCode == http.StatusGatewayTimeout)
 			})
 		})
 	}
