@@ -26,6 +26,7 @@ func TestHTTPJoinsWhatIsFresh(t *testing.T) {
 		"fresh until then":                       {"Cache-Control: max-age=10", "", 10*time.Second - 1, 1},
 		"fresh no longer when it came":           {"Cache-Control: max-age=10\nAge: 7", "", 5 * time.Second, 2},
 		"never fresh":                            {"Cache-Control: no-cache, max-age=10", "", time.Second, 2},
+		"fresh, but for a field":                 {"Cache-Control: max-age=10, no-cache=a\nA: b", "", 5 * time.Second, 2},
 		"of which nothing is said":               {"A: b", "", time.Second, 2},
 		"of which nothing is known yet":          {"A: b", "", time.Second / 2, 1},
 		"which has to be newer":                  {"Cache-Control: max-age=10", "Cache-Control: max-age=3", 5 * time.Second, 2},

@@ -133,7 +133,8 @@ func (w *wanted) flightKey(method string) key {
 }
 
 // takes reports whether an answer that came before the request did, and whose body is
-// on its way, is one for it: it must be fresh, as if it were stored.
+// on its way, is one for it: it must be fresh, as if it were stored, and have no fields
+// that are good for one use.
 func (w *wanted) takes(head *http.Response, asked, came, now time.Time) bool {
 	h := canonicalNames(head.Header)
 	var s stored
@@ -141,7 +142,7 @@ func (w *wanted) takes(head *http.Response, asked, came, now time.Time) bool {
 	s.born = bornAt(h, asked, came)
 	life, _ := lifetime(head.StatusCode, h, s.cc, came)
 	s.freshUntil = s.born.Add(life)
-	return s.standing(w.cc, now, 0) == fresh
+	return s.standing(w.cc, now, 0) == fresh && len(s.cc.noCacheFields) == 0
 }
 
 // isForAll reports whether an answer may be given to all whose requests have the
