@@ -223,6 +223,11 @@ func TestHTTPRules(t *testing.T) {
 			{after: time.Second, request: "GET\nCookie: b", answer: "200\nCache-Control: public, max-age=60", want: first},
 			{request: "GET\nCookie: a", want: hit(60)},
 		}},
+		{"the later one of two, though the other was stored later", []step{
+			{request: "GET\nFoo: 1\nBar: 1", answer: "200\nCache-Control: max-age=60\nVary: foo", want: first},
+			{request: "GET\nFoo: 2\nBar: 2", answer: "200\nAge: 30\nCache-Control: max-age=60\nVary: bar", want: "fwd=vary-miss; fwd-status=200; stored"},
+			{request: "GET\nFoo: 1\nBar: 2", want: hit(60)},
+		}},
 		{"what has no content", []step{{answer: "204\nCache-Control: max-age=10", want: "fwd=uri-miss; fwd-status=204; stored"}, {want: hit(10), status: 204}}},
 		{"what nobody could ask about", []step{{answer: "200", want: unkept}}},
 		{"what answers to no-store", []step{{request: "GET\nCache-Control: no-store", answer: tagged, want: "fwd=bypass"}, {answer: tagged, want: first}}},

@@ -71,6 +71,7 @@ func (sh *shelf) with(s *stored, w *wanted, now time.Time, maxBytes int64) *shel
 	for len(changed.answers) > 1 && changed.weight() > maxBytes {
 		changed.answers = slices.Delete(changed.answers, len(changed.answers)-1, len(changed.answers))
 	}
+	slices.SortStableFunc(changed.answers, func(a, b *stored) int { return b.born.Compare(a.born) })
 	return changed
 }
 
