@@ -156,6 +156,9 @@ func (c *httpCache) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	w, ok := c.want(req)
 	if !ok || passesBy(req, w.header, w.cc) {
+		if w.cc.onlyIfCached {
+			return c.notCached(req), nil
+		}
 		return c.pass(req, "bypass")
 	}
 	now := time.Now()

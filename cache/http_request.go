@@ -28,9 +28,11 @@ type wanted struct {
 	began    epoch
 }
 
-// want returns what req is about. It reports false if nobody may be told whose it
-// is.
+// want returns what req is about. It reports false if it cannot be told whose it is;
+// then there is no more than the header and what that says.
 func (c *httpCache) want(req *http.Request) (w wanted, ok bool) {
+	w.header = canonicalNames(req.Header)
+	w.cc = requestDirectives(w.header)
 	call := policy.CallOf(req.Context())
 	identity := call.Identity
 	if c.cfg.Identity != nil {
@@ -38,8 +40,6 @@ func (c *httpCache) want(req *http.Request) (w wanted, ok bool) {
 			return w, false
 		}
 	}
-	w.header = canonicalNames(req.Header)
-	w.cc = requestDirectives(w.header)
 	w.resource = resourceKey(req.URL, req.Host)
 	w.of = ownerOf(call.Function, identity)
 	var room [4]field

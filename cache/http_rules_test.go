@@ -283,6 +283,12 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nCache-Control: only-if-cached", want: hit(10)},
 		}},
 
+		{"request: only-if-cached, of what is not looked for", []step{
+			{answer: tagged, want: first},
+			{request: "GET\nCache-Control: only-if-cached, no-store", want: "detail=only-if-cached", status: 504},
+			{request: "GET\nCache-Control: only-if-cached\nIf-Match: \"a\"", want: "detail=only-if-cached", status: 504},
+		}},
+
 		// Vary: section 4.1.
 		{"Vary", []step{
 			{request: "GET\nFoo: 1", answer: tagged + "\nVary: foo", want: first},
