@@ -56,15 +56,17 @@ func (c *httpCache) other(req *http.Request) (*http.Response, error) {
 		return nil, err
 	case resp.StatusCode >= http.StatusBadRequest:
 	default:
+		h := canonicalNames(resp.Header)
 		changes := c.forget(target)
 		for _, name := range []string{"Location", "Content-Location"} {
-			if to := sameOrigin(&url, resp.Header.Get(name)); to != nil && resourceKey(to, host) != target {
-				c.forget(resourceKey(to, host))
+			if place, ok := placeOf(&url, host, h.Get(name)); ok && place != target {
+				c.forget(place)
 			}
 		}
-		if known && changes == w.seen+1 { // else another change may be the later one
+		place, _ := placeOf(&url, host, h.Get("Content-Location"))
+		if place == target && known && changes == w.seen+1 { // else another change may be the later one
 			w.seen = changes // this one is in the answer
-			c.keepPosted(req, &w, &url, resp, asked)
+			c.keepPosted(req, &w, resp, asked)
 		}
 	}
 	c.mark(resp, "fwd=method")
@@ -92,35 +94,28 @@ func (c *httpCache) forget(target key) uint64 {
 	return changes
 }
 
-// sameOrigin returns the URI that a field refers to if it is of the target's
-// origin: of others nobody has to believe it. Else it returns nil.
-func sameOrigin(target *url.URL, reference string) *url.URL {
+// placeOf returns the key of what a field of an answer refers to, if that is of the
+// target's origin: of others nobody has to believe it.
+func placeOf(target *url.URL, host, reference string) (key, bool) {
 	if reference == "" {
-		return nil
+		return key{}, false
 	}
 	to, err := target.Parse(reference)
 	if err != nil || to.Scheme != target.Scheme || plainHost(to.Scheme, to.Host) != plainHost(target.Scheme, target.Host) {
-		return nil
+		return key{}, false
 	}
-	return to
+	return resourceKey(to, host), true
 }
 
 // keepPosted stores the answer to a POST that says that it is what a GET of the
-// target would get (RFC 9110 section 9.3.3), and for how long.
-func (c *httpCache) keepPosted(req *http.Request, w *wanted, target *url.URL, resp *http.Response, asked time.Time) {
-	if req.Method != http.MethodPost || resp.StatusCode != http.StatusOK || w.cc.noStore {
-		return
-	}
-	locations := resp.Header.Values("Content-Location")
-	if len(locations) != 1 {
-		return
-	}
-	to, err := target.Parse(locations[0])
-	if err != nil || to.Scheme != target.Scheme || to.Host != target.Host || to.RequestURI() != target.RequestURI() {
+// target would get (RFC 9110 section 9.3.3), if it says for how long.
+func (c *httpCache) keepPosted(req *http.Request, w *wanted, resp *http.Response, asked time.Time) {
+	h := canonicalNames(resp.Header)
+	if req.Method != http.MethodPost || resp.StatusCode != http.StatusOK || w.cc.noStore || len(h["Content-Location"]) != 1 {
 		return
 	}
 	arrived := time.Now()
-	if _, explicit := lifetime(resp.StatusCode, resp.Header, readDirectives(resp.Header["Cache-Control"]), arrived); explicit {
+	if _, explicit := lifetime(resp.StatusCode, h, readDirectives(h["Cache-Control"]), arrived); explicit {
 		c.record(w, resp, asked, arrived)
 	}
 }

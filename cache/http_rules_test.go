@@ -506,6 +506,7 @@ func TestHTTPRules(t *testing.T) {
 		{"not at another port", []step{{answer: tagged, want: first}, {request: "POST https://api.test:80/v1/other", answer: "201\nLocation: " + thing, want: "fwd=method"}, {want: hit(10)}}},
 		{"not at another origin", []step{{answer: tagged, want: first}, {request: "POST https://evil.test/", answer: "201\nLocation: " + thing, want: "fwd=method"}, {want: hit(10)}}},
 		{"POST that says what GET would get", []step{{request: "POST", answer: tagged + "\nContent-Location: /v1/thing", want: "fwd=method"}, {want: hit(10)}}},
+		{"POST that says so with the port", []step{{request: "POST", answer: tagged + "\nContent-Location: https://API.test:443/v1/thing#part", want: "fwd=method"}, {want: hit(10)}}},
 		{"POST that says so, and not for how long", []step{{request: "POST", answer: "200\nEtag: \"a\"\nContent-Location: /v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
 		{"POST that says so twice", []step{{request: "POST", answer: tagged + "\nContent-Location: /v1/thing\nContent-Location: /v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},
 		{"POST that says so of what it made", []step{{request: "POST", answer: strings.Replace(tagged, "200", "201", 1) + "\nContent-Location: /v1/thing", want: "fwd=method"}, {answer: tagged, want: first}}},

@@ -889,3 +889,27 @@ func TestHTTPInvalidatesForAllTransports(t *testing.T) {
 		}
 	})
 }
+
+// Nor does it matter how they spell where a change has its place.
+func TestHTTPInvalidatesInAnotherSpelling(t *testing.T) {
+	upstream := saying("Cache-Control: max-age=60", func(*http.Request) string { return "" })
+	respond := upstream.respond
+	upstream.respond = func(req *http.Request) (*http.Response, error) {
+		resp, err := respond(req)
+		resp.Header["content-location"] = []string{"/v1/thing"}
+		return resp, err
+	}
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	post := func(path string) {
+		req := get(t)
+		req.Method, req.URL.Path = http.MethodPost, path
+		ask(t, rt, req)
+	}
+	ask(t, rt, get(t))
+	post("/v1/things")
+	ask(t, rt, get(t))
+	assert.Equal(t, int64(3), upstream.calls.Load(), "it was forgotten")
+	post("/v1/thing")
+	ask(t, rt, get(t))
+	assert.Equal(t, int64(4), upstream.calls.Load(), "what POST said is kept")
+}
