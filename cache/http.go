@@ -370,7 +370,8 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 		c.takeOut(w, found)
 	}
 	said := "fwd=" + reason + "; fwd-status=" + strconv.Itoa(resp.StatusCode)
-	if req.Method != http.MethodHead && c.record(w, resp, asked, arrived) {
+	spared := isError(resp.StatusCode) && found != nil && found.covers(w.cc, false, arrived, c.maxStale) // and must stay
+	if req.Method != http.MethodHead && !spared && c.record(w, resp, asked, arrived) {
 		said += "; stored"
 	}
 	c.mark(resp, said)

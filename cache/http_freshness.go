@@ -82,9 +82,9 @@ func (s *stored) standing(cc directives, now time.Time, maxStale time.Duration) 
 // covers reports whether the answer may stand in for one that could not be had
 // (RFC 9111 section 4.2.4, RFC 5861 section 4): for an error that the origin
 // answered only if one side has set a time for that; where nobody could be asked,
-// unless that time is over.
+// unless that time is over. An error stands in for nothing.
 func (s *stored) covers(cc directives, disconnected bool, now time.Time, maxStale time.Duration) bool {
-	if s.cc.noCache || s.cc.mustRevalidate || cc.noCache || cc.minFresh != absent {
+	if isError(s.code) || s.cc.noCache || s.cc.mustRevalidate || cc.noCache || cc.minFresh != absent {
 		return false
 	}
 	if cc.maxAge != absent && now.Sub(s.born) > cc.maxAge {

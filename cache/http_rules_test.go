@@ -467,6 +467,21 @@ func TestHTTPRules(t *testing.T) {
 			{after: 1, answer: "503", want: "fwd=stale; fwd-status=503", status: 503},
 			{want: errDown.Error()},
 		}},
+		{"an error for which another stands in does not take its place", []step{
+			{answer: tagged + ", stale-if-error=60", want: first},
+			{after: 15 * time.Second, answer: "503\nCache-Control: max-age=9", want: staleHit(-5, "stale-if-error"), status: 200},
+			{answer: "503\nCache-Control: max-age=9", want: staleHit(-5, "stale-if-error"), status: 200},
+			{answer: tagged, want: proven},
+		}},
+		{"one for which none may does", []step{
+			{answer: tagged, want: first},
+			{after: 15 * time.Second, answer: "503\nCache-Control: max-age=9", want: "fwd=stale; fwd-status=503; stored"},
+			{want: hit(9), status: 503},
+		}},
+		{"an error stands in for nothing", []step{
+			{answer: "500\nCache-Control: max-age=10, stale-if-error=60", want: "fwd=uri-miss; fwd-status=500; stored"},
+			{after: 11 * time.Second, want: errDown.Error()},
+		}},
 		{"stale-while-revalidate beyond MaxStale", []step{
 			{answer: tagged + ", stale-while-revalidate=99999", want: first},
 			{after: 10*time.Second + time.Hour, answer: tagged, want: proven},
