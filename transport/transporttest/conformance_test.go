@@ -2,13 +2,16 @@ package transporttest_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
@@ -42,7 +45,14 @@ func TestRunSurvives(t *testing.T) {
 	}{
 		{"no transport", func(http.RoundTripper) http.RoundTripper { return nil }, "no transport"},
 		{"a panic in the layer", func(http.RoundTripper) http.RoundTripper { panic("boom") }, "panicked: boom"},
-		{"no outcome at all", layerOf(func(http.RoundTripper, *http.Request) (*http.Response, error) { return nil, nil }), ""},
+		{"no outcome at all", layerOf(func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
+			body.CloseRequest(req)
+			return nil, nil
+		}), "neither an answer nor an error"},
+		{"an error and no more", layerOf(func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
+			body.CloseRequest(req)
+			return nil, errors.New("no credentials")
+		}), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -55,9 +65,35 @@ func TestRunSurvives(t *testing.T) {
 				if !strings.Contains(f.String(), tt.want) || !strings.HasPrefix(f.String(), f.Name) {
 					t.Errorf("%q was seen to break with %v, want %q", f.Name, f, tt.want)
 				}
+				if strings.Contains(f.Got, "runtime error") || strings.Contains(f.Got, "left behind") {
+					t.Errorf("what is the suite's own was blamed on the layer: %v", f)
+				}
 			}
 		})
 	}
+}
+
+// A layer that panics where there are many calls ends neither the program nor the
+// other rules.
+func TestRunSurvivesMany(t *testing.T) {
+	crowded := func(next http.RoundTripper) http.RoundTripper {
+		var inside atomic.Int64
+		return layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+			defer inside.Add(-1)
+			if inside.Add(1) > 55 {
+				panic("too many")
+			}
+			return next.RoundTrip(req)
+		})(next)
+	}
+	var names []string
+	for _, f := range transporttest.Run(crowded) {
+		require.Contains(t, f.Got, "panicked: too many")
+		names = append(names, strings.TrimPrefix(f.Name, "h2/"))
+	}
+	require.Equal(t, []string{
+		"cancellation ends every other wait", "cancellation ends every other wait", "what a call held is free again",
+	}, names)
 }
 
 // upgrading returns a layer that does something with each request for an upgrade,
@@ -72,19 +108,24 @@ func upgrading(do func()) transporttest.Layer {
 
 // A call that never ends fails its rule, and the others are checked all the same.
 func TestRunEndsWaits(t *testing.T) {
-	failures := transporttest.Run(upgrading(func() { select {} }))
+	failures := transporttest.Run(upgrading(lingers))
 	require.Len(t, failures, 1)
 	require.Equal(t, "an upgraded connection works both ways", failures[0].Name)
 	require.Contains(t, failures[0].Got, "everything waits")
+	require.Contains(t, failures[0].Got, "transporttest_test.lingers()", "where it waits")
 }
 
 // What is left behind is found wherever it is, and named.
 func TestRunNamesGoroutines(t *testing.T) {
-	failures := transporttest.Run(upgrading(func() { go lingers() }))
+	failures := transporttest.Run(upgrading(func() {
+		for range 3 {
+			go lingers()
+		}
+	}))
 	require.Len(t, failures, 1)
 	require.Equal(t, "no goroutine outlives its call", failures[0].Name)
 	require.Contains(t, failures[0].Got, `left behind in "an upgraded connection works both ways"`)
-	require.Contains(t, failures[0].Got, "TestRunNamesGoroutines")
+	require.Equal(t, 1, strings.Count(failures[0].Got, "TestRunNamesGoroutines"), failures[0].Got)
 }
 
 func lingers() { select {} }

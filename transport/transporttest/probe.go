@@ -39,13 +39,21 @@ func (p *probe) Fatalf(format string, args ...any) {
 	panic(ended{})
 }
 
-// ended is the panic of a check that has seen enough.
-type ended struct{}
+// ended is the panic of a check that has seen enough. It says why unless the probe
+// knows.
+type ended struct{ why string }
+
+func (e ended) String() string { return e.why }
 
 // recover ends a check that ended early, be it that the layer has panicked.
 func (p *probe) recover() {
-	value := recover()
-	if _, ok := value.(ended); value != nil && !ok {
+	switch value := recover().(type) {
+	case nil:
+	case ended:
+		if value.why != "" {
+			p.Errorf("%s", value.why)
+		}
+	default:
 		p.Errorf("panicked: %v", value)
 	}
 }
@@ -93,11 +101,20 @@ type outcome struct {
 	took time.Duration
 }
 
+// roundTrip sends req, and ends the check if nothing comes of it.
+func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := rt.RoundTrip(req)
+	if resp == nil && err == nil {
+		panic(ended{"a round trip gave neither an answer nor an error"})
+	}
+	return resp, err
+}
+
 // do sends req, reads the answer to its end and closes it.
 func do(rt http.RoundTripper, req *http.Request) outcome {
 	start := time.Now()
 	var o outcome
-	o.resp, o.err = rt.RoundTrip(req) //nolint:bodyclose // it is, below
+	o.resp, o.err = roundTrip(rt, req) //nolint:bodyclose // it is, below
 	if o.err == nil && o.resp.Body != nil {
 		var data []byte
 		data, o.torn = io.ReadAll(o.resp.Body)

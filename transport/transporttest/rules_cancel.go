@@ -136,7 +136,12 @@ func canceledBetween(p *probe) {
 	ended := make(chan outcome, calls)
 	ctx := leave(p.Context(), after)
 	for i := range calls {
-		go func() { ended <- do(full, p.get(ctx, fmt.Sprintf("%s/%d", base, i))) }()
+		go func() {
+			var o outcome
+			defer func() { ended <- o }()
+			defer p.recover()
+			o = do(full, p.get(ctx, fmt.Sprintf("%s/%d", base, i)))
+		}()
 	}
 	for range calls {
 		if o := <-ended; !p.refuse || o.took > 0 {
@@ -149,7 +154,7 @@ func canceledReading(p *probe) {
 	const after = time.Second
 	rt := p.over(p.wire(NewUpstream(Stall(http.StatusOK, "data: 1\n\n", slowly...))))
 	start := time.Now()
-	resp, err := rt.RoundTrip(p.post(leave(p.Context(), after), base, strings.NewReader("hello")))
+	resp, err := roundTrip(rt, p.post(leave(p.Context(), after), base, strings.NewReader("hello")))
 	if err != nil {
 		p.Fatalf("an event stream came to %v", err)
 	}

@@ -104,12 +104,12 @@ func (zeros) Read(b []byte) (int, error) {
 func discardBounded(p *probe) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable} {
 		below := &ledger{next: p.wire(NewUpstream(unannounced(status, endless), Reply(http.StatusOK, "fine")))}
-		resp, err := p.over(below).RoundTrip(p.get(p.Context(), base))
+		resp, err := roundTrip(p.over(below), p.get(p.Context(), base))
 		if err == nil { // the caller does not want it either
 			_ = resp.Body.Close()
 		}
 		synctest.Wait()
-		if got := below.all()[0].taken(); got > maxDrain {
+		if got := below.asked()[0].taken(); got > maxDrain {
 			p.Errorf("%d bytes were read of an endless answer with a status of %d", got, status)
 		}
 	}
@@ -122,12 +122,12 @@ func discardPrompt(p *probe) {
 	} {
 		ctx, cancel := context.WithTimeout(p.Context(), 5*time.Minute)
 		below := &ledger{next: p.wire(NewUpstream(step, Reply(http.StatusOK, "fine")))}
-		resp, err := p.over(below).RoundTrip(p.get(ctx, base))
+		resp, err := roundTrip(p.over(below), p.get(ctx, base))
 		if err == nil { // if it is the slow one the caller drops it at once
 			_ = resp.Body.Close()
 		}
 		synctest.Wait()
-		if stood, closed := below.all()[0].stood(); closed && stood > maxDrainTime {
+		if stood, closed := below.asked()[0].stood(); closed && stood > maxDrainTime {
 			p.Errorf("an answer that %s was kept for %v", name, stood)
 		}
 		cancel()

@@ -54,7 +54,7 @@ func errorsKeep(p *probe) {
 		&private{n: 1},
 	} {
 		rt := p.over(NewUpstream(Fail(fmt.Errorf("below: %w", want))))
-		resp, err := rt.RoundTrip(p.get(p.Context(), base))
+		resp, err := roundTrip(rt, p.get(p.Context(), base))
 		if (outcome{resp: resp, err: err}).replaced(p) {
 			_ = resp.Body.Close() // other rules look into it
 			continue
@@ -83,7 +83,7 @@ func timeoutsTold(p *probe) {
 		io.ErrUnexpectedEOF,
 		errors.New("transporttest: timeout is only a word here"),
 	} {
-		resp, above := p.over(NewUpstream(Fail(err))).RoundTrip(p.get(p.Context(), base))
+		resp, above := roundTrip(p.over(NewUpstream(Fail(err))), p.get(p.Context(), base))
 		if above == nil {
 			_ = resp.Body.Close() // other rules look into it
 			if !p.replace {

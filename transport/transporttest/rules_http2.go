@@ -87,7 +87,7 @@ func uploadBesideAnswer(p *probe) {
 	defer cancel()
 	reader, writer := io.Pipe()
 	context.AfterFunc(ctx, func() { _ = writer.CloseWithError(ctx.Err()) }) // it never fails
-	resp, err := p.over(server.Transport()).RoundTrip(p.post(ctx, server.URL, reader))
+	resp, err := roundTrip(p.over(server.Transport()), p.post(ctx, server.URL, reader))
 	switch {
 	case ctx.Err() != nil:
 		return // the upload is held back, of which another rule speaks
@@ -121,11 +121,8 @@ func earlyAnswer(p *probe) {
 		}))
 		ctx, cancel := context.WithTimeout(p.Context(), 5*time.Second)
 		reader, writer := io.Pipe()
-		go func() { // a little, and no more comes
-			_, _ = io.WriteString(writer, "hello")
-			<-ctx.Done()
-			_ = writer.CloseWithError(ctx.Err()) // it never fails
-		}()
+		context.AfterFunc(ctx, func() { _ = writer.CloseWithError(ctx.Err()) }) // it never fails
+		go func() { _, _ = io.WriteString(writer, "hello") }()                  // a little, and no more comes
 		o := do(p.over(server.Transport()), p.post(ctx, server.URL, reader))
 		if asked.Load() && !o.is(p, status, page) { // else the upload is held back, of which another rule speaks
 			p.Errorf("an upload that was answered with %d before its end came to %v", status, o)

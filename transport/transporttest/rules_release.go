@@ -211,7 +211,10 @@ func heldFreed(p *probe) {
 	ctx := leave(p.Context(), time.Second)
 	var all sync.WaitGroup
 	for i := range calls {
-		all.Go(func() { do(rt, p.get(ctx, fmt.Sprintf("%s/%d", base, i))) })
+		all.Go(func() {
+			defer p.recover()
+			do(rt, p.get(ctx, fmt.Sprintf("%s/%d", base, i)))
+		})
 	}
 	all.Wait()
 	play()

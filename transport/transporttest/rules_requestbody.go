@@ -119,11 +119,13 @@ func helloJSON() io.Reader { return strings.NewReader(`{"data":"hello"}`) }
 func uploadStreams(p *probe) {
 	got := make(chan string)
 	server := p.server(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		defer close(got)
 		for part := make([]byte, 100); ; {
 			n, err := r.Body.Read(part)
 			if n > 0 {
-				got <- string(part[:n])
+				select {
+				case got <- string(part[:n]):
+				case <-p.Context().Done(): // it came too late
+				}
 			}
 			if err != nil {
 				return
@@ -131,6 +133,7 @@ func uploadStreams(p *probe) {
 		}
 	}))
 	reader, writer := io.Pipe()
+	context.AfterFunc(p.Context(), func() { _ = reader.Close() }) // it never fails
 	go func() {
 		defer func() { _ = writer.Close() }() // it never fails
 		for i := range 5 {
@@ -147,11 +150,6 @@ func uploadStreams(p *probe) {
 			case <-time.After(time.Minute): // by now it should have, but the rest may follow
 				p.Errorf("%s did not arrive before there was more", part)
 			}
-		}
-	}()
-	go func() { // what came too late
-		<-p.Context().Done()
-		for range got {
 		}
 	}()
 	if o := do(p.over(server.Transport()), p.post(p.Context(), server.URL, reader)); !o.is(p, http.StatusOK, "") {

@@ -76,7 +76,7 @@ func eventsArrive(p *probe) {
 	}))
 	req := p.get(p.Context(), server.URL)
 	req.Header.Set("Accept", "text/event-stream")
-	resp, err := p.over(server.Transport()).RoundTrip(req)
+	resp, err := roundTrip(p.over(server.Transport()), req)
 	if err != nil {
 		p.Fatalf("an event stream came to %v", err)
 	}
@@ -137,7 +137,7 @@ func upgradeWorks(p *probe) {
 	req := p.get(ctx, server.URL)
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", "echo")
-	resp, err := p.over(server.Transport()).RoundTrip(req)
+	resp, err := roundTrip(p.over(server.Transport()), req)
 	if err != nil {
 		p.Fatalf("an upgrade came to %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -23,23 +24,27 @@ func currentBubble() string {
 }
 
 // goroutines says what the goroutines of a bubble were started by, for whoever
-// has to find them. The form of a trace is nobody's promise: if it cannot be
-// read, so it says.
-func goroutines(bubble string) string {
+// has to find them, and where the one of the check itself is. The form of a trace is
+// nobody's promise: if it cannot be read, so it says.
+func goroutines(bubble string) (started, check string) {
 	var starts []string
 	for trace := range strings.SplitSeq(traces(), "\n\n") {
 		heading := bubbleName.FindStringSubmatch(trace)
 		if heading == nil || heading[1] != bubble {
 			continue
 		}
-		if _, start, ok := strings.Cut(trace, "created by "); ok {
-			start, _, _ = strings.Cut(start, " in goroutine ")
-			if !strings.HasPrefix(start, "testing") { // the check itself
-				starts = append(starts, start)
-			}
+		_, start, _ := strings.Cut(trace, "created by ")
+		start, _, ok := strings.Cut(start, " in goroutine ")
+		switch {
+		case strings.Contains(trace, "testing.tRunner("):
+			_, check, _ = strings.Cut(strings.TrimSpace(trace), "\n")
+		case strings.HasPrefix(start, "testing"): // the bubble itself
+		case ok && !slices.Contains(starts, start):
+			starts = append(starts, start)
 		}
 	}
-	return cmp.Or(strings.Join(starts, ", "), "where cannot be told")
+	const unknown = "where cannot be told"
+	return cmp.Or(strings.Join(starts, ", "), unknown), cmp.Or(check, unknown)
 }
 
 // traces returns the traces of all goroutines, unless there are very many.

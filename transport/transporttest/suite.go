@@ -41,9 +41,11 @@ func (s *suite) run(t *testing.T, r rule, p *probe) {
 		switch text := fmt.Sprint(deadlock); {
 		case deadlock == nil:
 		case strings.Contains(text, "main bubble goroutine has exited"):
-			s.strays[r.proto] = append(s.strays[r.proto], fmt.Sprintf("left behind in %q: %s", r.Name, goroutines(bubble)))
+			started, _ := goroutines(bubble)
+			s.strays[r.proto] = append(s.strays[r.proto], fmt.Sprintf("left behind in %q: %s", r.Name, started))
 		default:
-			p.Errorf("everything waits, for nothing: %s; %s", text, goroutines(bubble))
+			started, check := goroutines(bubble)
+			p.Errorf("everything waits, for nothing: %s\nthe check is here:\n%s\nothers were started by: %s", text, check, started)
 		}
 		if strings.TrimPrefix(r.Name, overHTTP2) == goroutinesEnd {
 			for _, stray := range s.strays[r.proto] {
