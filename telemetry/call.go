@@ -169,7 +169,16 @@ func (c *call) answered(resp *http.Response) {
 	if c.trail.Answer().Source == "" {
 		c.settleAnswer(resp, inner)
 	}
+	c.trail.settle()
 	body.Watch(resp, c)
+}
+
+// settle says that the caller gets the answer as it was told. The request may go on
+// behind him, as when he got an old answer for want of patience.
+func (t *Trail) settle() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.settled = true
 }
 
 // settleAnswer says where an answer came from about which no layer of this stack

@@ -18,7 +18,7 @@ func (t *Trail) Answered(ctx context.Context, a Answer) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.ended {
+	if !t.ended && !t.settled {
 		t.answer = a
 	}
 }
@@ -45,7 +45,9 @@ func (t *Trail) unansweredLocked(b *Branch) {
 		b.answer = Answer{}
 		return
 	}
-	t.answer = Answer{}
+	if !t.settled {
+		t.answer = Answer{}
+	}
 }
 
 // keepFailureLocked notes the error.type of an attempt; "" is no failure, and leaves

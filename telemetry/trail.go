@@ -28,6 +28,7 @@ type Trail struct {
 	duration time.Duration // set when its body ended
 	ended    bool          // the call has: attempts still under way change nothing here
 	answer   Answer        // Source "" until there is one
+	settled  bool          // the answer is: the caller has it, and what goes on behind him changes it no more
 	attempts []*attempt    // at most maxKept
 	dropped  int           // attempts that are not kept
 	late     int           // attempts that began after the end, as for others who joined the call
