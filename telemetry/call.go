@@ -129,6 +129,7 @@ type call struct {
 	span    trace.Span
 	counted *set         // what it counts under among those under way; nil if it does not
 	class   policy.Class // at the header
+	ended   bool
 }
 
 // fail ends the call with an error.
@@ -201,9 +202,15 @@ func (c *call) BodyEnd(err error) error {
 }
 
 // end closes the span and records the duration. Err is what ended the call, nil if that
-// was its answer.
+// was its answer. A call whose end makes a logger panic has ended all the same.
 func (c *call) end(class policy.Class, err error) {
+	if c.ended {
+		return
+	}
+	c.ended = true
 	ctx := c.req.Context()
+	defer c.span.End()
+	defer c.layer.recorder.over(ctx, c.counted)
 	end := c.trail.finish()
 	function, source, duration := end.function, end.answer.Source, end.duration
 	failure := errorType(ctx, 0, class, err, end.reason)
@@ -216,11 +223,9 @@ func (c *call) end(class policy.Class, err error) {
 		c.layer.recorder.fallback(ctx, function, end.answer)
 	}
 	c.layer.recorder.called(ctx, function, duration, end.waited, source, failure, class)
-	c.layer.recorder.over(ctx, c.counted)
 	if c.span.IsRecording() {
 		c.describe(end.answer, failure)
 	}
-	c.span.End()
 }
 
 func (c *call) describe(answer Answer, failure string) {
