@@ -3,6 +3,7 @@ package telemetry
 import (
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -177,4 +178,43 @@ func TestCellKeepsTheLaterPeriod(t *testing.T) {
 	c.add(7, 2)
 	assert.EqualValues(t, 1, c.in(9))
 	assert.Zero(t, c.in(7))
+}
+
+// A cell that is full stays full, and begins no other period.
+func TestCellIsFull(t *testing.T) {
+	var c cell
+	c.n.Store(7<<32 | math.MaxUint32)
+	c.add(7, 2)
+	assert.Equal(t, uint32(math.MaxUint32), c.in(7))
+	assert.Zero(t, c.in(8))
+}
+
+// Who comes late to a cell leaves it to the later period, unless that is so far ahead
+// that the clock was set back.
+func TestCellLateComers(t *testing.T) {
+	const cells = 4
+	for ahead, kept := range map[uint32]bool{cells: true, 2 * cells: true, 3 * cells: false} {
+		var c cell
+		c.add(100+ahead, cells)
+		c.add(100, cells)
+		assert.Equal(t, kept, c.in(100+ahead) == 1, ahead)
+		assert.Equal(t, !kept, c.in(100) == 1, ahead)
+	}
+}
+
+// A call that is over keeps no response of what goes on behind it.
+func TestEndedTrailKeepsNoOutcome(t *testing.T) {
+	_, trail := NewContext(t.Context())
+	trail.finish()
+	trail.keep(judgement{resp: new(http.Response)})
+	assert.Empty(t, trail.judged)
+}
+
+// Of stacks within each other the outermost names the function.
+func TestReportKeepsTheName(t *testing.T) {
+	l := ObserveCall(Config{Function: "inner"})(nil).(*callLayer)
+	outer, alone := FunctionSnapshot{Name: "outer"}, FunctionSnapshot{}
+	l.Report(&outer)
+	l.Report(&alone)
+	assert.Equal(t, []string{"outer", "inner"}, []string{outer.Name, alone.Name})
 }

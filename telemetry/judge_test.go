@@ -295,3 +295,16 @@ type brokenBody struct{ err error }
 func (b brokenBody) Read([]byte) (int, error) { return 0, b.err }
 func (b brokenBody) Close() error             { return nil }
 func (b brokenBody) Broken() error            { return b.err }
+
+// An attempt that something other than the caller canceled can be made again: he still
+// waits for an answer.
+func TestJudgeCanceledByOthers(t *testing.T) {
+	err := fmt.Errorf("below: %w", context.Canceled)
+	v := telemetry.Judge(newRequest(t, t.Context()), nil, err, nil)
+	assert.Equal(t, policy.Verdict{Class: policy.Canceled, Again: policy.Anywhere}, v)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	v = telemetry.Judge(newRequest(t, ctx), nil, err, nil)
+	assert.Equal(t, policy.Verdict{Class: policy.Canceled}, v, "by the caller")
+}
