@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -69,6 +70,9 @@ func parse(out []byte) (round, error) {
 			}
 		}
 		r[parts[1]+"/"+parts[2]] = c
+	}
+	if len(r) == 0 {
+		return nil, errors.New("no row has such a name")
 	}
 	return r, nil
 }
