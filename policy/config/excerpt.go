@@ -98,7 +98,7 @@ var (
 	inBraces = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|["'].*|[\[{][^\]}]*[\]}]?|(?:\$\{[^}]*\}|[^,}])+)`)
 
 	// aReference is a value that only says where it is from.
-	aReference = regexp.MustCompile(`^["']?\$\{(?:file:)?[^{}:]*\}?["']?\s*(?:#.*)?$`)
+	aReference = regexp.MustCompile(`^["']?\$\{(?:file:)?[^{}:#]*\}?["']?(?:\s+#.*|\s*)$`)
 
 	// userInfo finds what stands before the host of a URL, and query its query.
 	userInfo = regexp.MustCompile(`//[^\s/@"']+@`)
@@ -112,20 +112,44 @@ func maskSecrets(line string) string {
 		address, secret, _ := strings.Cut(found, "?")
 		return address + "?" + stars(secret)
 	})
-	for _, at := range slices.Backward(aKey.FindAllStringSubmatchIndex(line, -1)) {
+	inside := strings.IndexAny(line, "{[") // where what is within braces or brackets begins
+	var values []int                       // where those there begin
+	for _, at := range aKey.FindAllStringSubmatchIndex(line, -1) {
 		start, end := max(at[2], at[4]), max(at[3], at[5]) // of the key, the other is -1
-		if !soundsSecret(line[start:end]) {
-			continue
-		}
-		before, value := line[:at[1]], line[at[1]:]
-		if strings.ContainsAny(line[:start], "{[") { // else it goes on to the end of the line
-			value = inBraces.FindString(value)
-		}
-		if !aReference.MatchString(value) {
-			line = before + stars(value) + line[len(before)+len(value):]
+		switch {
+		case !soundsSecret(line[start:end]):
+		case inside >= 0 && inside < start:
+			values = append(values, at[1])
+		case !aReference.MatchString(line[at[1]:]): // it goes on to the end of the line
+			return line[:at[1]] + stars(line[at[1]:])
 		}
 	}
-	return line
+	return maskInside(line, values)
+}
+
+// maskInside masks the values within braces or brackets that begin at those places: the
+// last first, for what is masked ends none that it is a part of.
+func maskInside(line string, values []int) string {
+	room := []byte(line)
+	at, rest := len(line), len(line) // room[at:] is what line[rest:] has become
+	for _, start := range slices.Backward(values) {
+		at -= copy(room[at-(rest-start):], line[start:rest])
+		rest = start
+		if value := inBraces.Find(room[at:]); !aReference.Match(value) {
+			at += mask(value)
+		}
+	}
+	return line[:rest] + string(room[at:])
+}
+
+// mask puts stars at the end of value, one for each character, and returns how many
+// bytes before them are left over.
+func mask(value []byte) (left int) {
+	left = len(value) - utf8.RuneCount(value)
+	for i := range value[left:] {
+		value[left+i] = '*'
+	}
+	return left
 }
 
 func stars(text string) string { return strings.Repeat("*", utf8.RuneCountInString(text)) }
