@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/policy/config"
 )
@@ -16,7 +17,7 @@ type Error struct {
 	Problems []*config.Error
 
 	source *config.Source
-	hide   []string // texts that must not be shown
+	hide   *strings.Replacer // puts stars in the place of texts that must not be shown
 }
 
 // leastSecret is the length from which on a secret is looked for in texts: shorter
@@ -43,19 +44,22 @@ func (e *Error) text(excerpts bool) string {
 		}
 		fmt.Fprintln(&b, p)
 		if excerpts {
-			b.WriteString(e.masked(e.source.Excerpt(p)))
+			b.WriteString(e.hide.Replace(e.source.Excerpt(p)))
 		}
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-func (e *Error) masked(text string) string {
-	for _, secret := range e.hide {
+// hiding returns what puts stars in the place of secrets, in one pass however many there
+// are. Of those that begin at the same place, the one that comes first is taken.
+func hiding(secrets []string) *strings.Replacer {
+	var pairs []string
+	for _, secret := range secrets {
 		if len(secret) >= leastSecret {
-			text = strings.ReplaceAll(text, secret, strings.Repeat("*", len([]rune(secret))))
+			pairs = append(pairs, secret, strings.Repeat("*", utf8.RuneCountInString(secret)))
 		}
 	}
-	return text
+	return strings.NewReplacer(pairs...)
 }
 
 // asInGo spells names for who writes a file in Go.
@@ -83,13 +87,15 @@ func located(problems []problem, f File, source *config.Source) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	e := &Error{Problems: config.Sorted(errs), source: source, hide: f.secrets()}
+	secrets := f.secrets()
 	for _, text := range source.PutIn() {
-		e.hide = append(e.hide, strconv.Quote(text)) // as messages have it; without quotes it may be a part of any word
+		secrets = append(secrets, strconv.Quote(text)) // as messages have it; without quotes it may be a part of any word
 	}
+	e := &Error{Problems: config.Sorted(errs), source: source, hide: hiding(secrets)}
 	for _, p := range e.Problems {
-		if text := p.Err.Error(); e.masked(text) != text {
-			p.Err = errors.New(e.masked(text))
+		text := p.Err.Error()
+		if masked := e.hide.Replace(text); masked != text {
+			p.Err = errors.New(masked)
 		}
 	}
 	return e
