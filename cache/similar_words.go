@@ -75,6 +75,8 @@ func (q *sketch) read(text string) bool {
 // note takes down the traits of a word and reports whether it is a content word.
 func (q *sketch) note(word []byte, hash uint64) bool {
 	m := lexicon[string(word)]
+	q.sides.left |= m.sides.left
+	q.sides.right |= m.sides.right
 	if m.negates || bytes.HasSuffix(word, []byte("'t")) {
 		q.negated = !q.negated
 		return false
@@ -82,8 +84,6 @@ func (q *sketch) note(word []byte, hash uint64) bool {
 	if hasDigit(word) {
 		q.numbers += hash
 	}
-	q.sides.left |= m.sides.left
-	q.sides.right |= m.sides.right
 	return !m.grammar
 }
 

@@ -33,6 +33,7 @@ func TestConflicts(t *testing.T) {
 		{"my card works", "my card does not work", true},
 		{"card didnt work", "card did not work", false},
 		{"I can not not pay", "I can pay", false},
+		{"do I say yes if it was not signed", "do I say no if it was signed", true}, // one negation each
 		{"turn alerts on", "turn alerts off", true},
 		{"turn alerts on", "turn alerts", false},
 		{"turn alerts on or off", "turn alerts off", false},
