@@ -502,6 +502,34 @@ func TestShadowBodyPanics(t *testing.T) {
 	})
 }
 
+// In shadow, a hook that panics ends no program, and takes no live answer.
+func TestShadowHookPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Int32
+		cfg := fallback.LadderConfig{
+			Rungs:    []fallback.Rung{panics("a", "oops"), says("b", "x")},
+			Fidelity: policy.Fidelity{Share: 1},
+			OnPanic: func(string, any) {
+				told.Add(1)
+				panic("hook")
+			},
+		}
+		ladder := fallback.NewLadder(cfg)
+		calls(t, ladder, "x")
+		assert.EqualValues(t, 1, told.Load())
+		assert.Equal(t, fallback.FidelityFigure{Rung: "a", Asked: 1}, ladder.Fidelity()[0])
+		assert.Equal(t, "b", ladder.Fidelity()[2].Rung, "those after it are asked")
+
+		cfg.Codec = brokenCodec{}
+		calls(t, fallback.NewLadder(cfg), "x")
+		assert.EqualValues(t, 4, told.Load(), "the rung, what the other one says, and the live answer")
+	})
+}
+
+type brokenCodec struct{ policy.Codec }
+
+func (brokenCodec) Label([]byte) (string, float64, bool) { panic("oops") }
+
 type brokenBody struct{}
 
 func (brokenBody) Read([]byte) (int, error) { panic("oops") }

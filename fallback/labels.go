@@ -17,7 +17,7 @@ func (l *Ladder) labels(ctx context.Context, document []byte) (all labels, ok bo
 	defer func() {
 		if value := recover(); value != nil {
 			all, ok = nil, false
-			l.panicked(ctx, "codec", value)
+			l.panicked(ctx, "codec", value, true)
 		}
 	}()
 	if label, _, ok := l.cfg.Codec.Label(document); ok && label != "" {

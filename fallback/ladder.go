@@ -37,7 +37,9 @@ type LadderConfig struct {
 	Classify policy.Classifier
 
 	// OnPanic is told of a rung that panicked, and with what. It may be called
-	// concurrently. Nil means that only the trail's metrics and log have it.
+	// concurrently. Should it panic itself, that reaches the caller in an outage;
+	// in shadow, where the caller has a live answer, it ends nothing. Nil means that
+	// only the trail's metrics and log have it.
 	OnPanic func(rung string, value any)
 }
 
@@ -164,7 +166,7 @@ func (l *Ladder) ask(ctx context.Context, r Rung, req *http.Request, read func()
 		}
 		resp, ok = nil, false
 		if value := recover(); value != nil { // else the goroutine is ending
-			l.panicked(ctx, r.Name, value)
+			l.panicked(ctx, r.Name, value, shadow)
 		}
 	}()
 	if r.own != nil {
@@ -188,7 +190,10 @@ func (l *Ladder) ask(ctx context.Context, r Rung, req *http.Request, read func()
 
 // panicked reports a panic. Its value may hold the input, so that only what the
 // runtime itself says is written down.
-func (l *Ladder) panicked(ctx context.Context, rung string, value any) {
+func (l *Ladder) panicked(ctx context.Context, rung string, value any, shadow bool) {
+	if shadow {
+		defer func() { _ = recover() }() // of OnPanic: it may be in a goroutine of ours, or in who reads a live answer
+	}
 	err := fmt.Errorf("panic with a %T", value)
 	if known, ok := value.(runtime.Error); ok {
 		err = fmt.Errorf("panic: %w", known)

@@ -136,7 +136,7 @@ func (l *Ladder) shadowRung(ctx context.Context, i int, req *http.Request, read 
 	defer func() {
 		if value := recover(); value != nil {
 			result = shadowAnswer{rung: i}
-			l.panicked(ctx, l.cfg.Rungs[i].Name, value)
+			l.panicked(ctx, l.cfg.Rungs[i].Name, value, true)
 		}
 	}()
 	result.rung = i
