@@ -3,6 +3,7 @@ package plan_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -302,4 +303,61 @@ func ExampleOpen() {
 	search, _ := live.Plan().Function("search")
 	fmt.Println(search.Total, transport.Snapshot(client.Transport).Functions[0].Name)
 	// Output: 5s search
+}
+
+// A look at a file in which nothing has changed asks once for what it refers to. What
+// is not there is told apart from what is empty.
+func TestLiveLookups(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	put(t, name, withTotal("${TOTAL}"))
+	values, asked := map[string]string{"TOTAL": "5s"}, 0
+	live, err := plan.Open(name, plan.Options{Lookup: func(reference string) (string, bool, error) {
+		asked++
+		value, ok := values[reference]
+		return value, ok, nil
+	}})
+	require.NoError(t, err)
+	asked = 0
+	reload(t, live)
+	assert.Equal(t, 2, asked, "two looks")
+
+	delete(values, "TOTAL")
+	reload(t, live)
+	assert.Contains(t, live.Status().Problems, "${TOTAL}, which is not set")
+	values["TOTAL"] = ""
+	reload(t, live)
+	assert.Contains(t, live.Status().Problems, "${TOTAL}, which is empty")
+	values["TOTAL"] = "5s"
+	reload(t, live)
+	assert.Empty(t, live.Status().Problems)
+}
+
+// Whatever comes in the place of the file, what was in force stays, and is what it was
+// when the file is back.
+func TestLiveFileGone(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "conf")
+	name := filepath.Join(folder, "sparekey.yaml")
+	back := func() {
+		require.NoError(t, os.RemoveAll(folder))
+		require.NoError(t, os.Mkdir(folder, 0o700))
+		put(t, name, withTotal("5s"))
+	}
+	back()
+	live, err := plan.Open(name, plan.Options{})
+	require.NoError(t, err)
+	was := live.Status()
+	for want, gone := range map[string]func() error{
+		"no such file":   func() error { return os.RemoveAll(folder) },
+		"is a directory": func() error { return errors.Join(os.Remove(name), os.Mkdir(name, 0o700)) },
+		"symbolic links": func() error { return errors.Join(os.Remove(name), os.Symlink(name, name)) },
+		"no documents":   func() error { return os.Truncate(name, 0) },
+	} {
+		require.NoError(t, gone())
+		reload(t, live)
+		assert.Contains(t, live.Status().Problems, want)
+		assert.Equal(t, 5*time.Second, total(live), want)
+		back()
+		reload(t, live)
+		assert.Equal(t, was, live.Status(), want)
+	}
 }
