@@ -21,6 +21,7 @@ const (
 	maxBytes  = 1 << 20
 	maxValues = 50_000
 	maxDepth  = 32
+	maxKey    = 256     // characters of a key of a map, which is in the path of all below it
 	maxJSON   = 8 << 20 // bytes of all documents in it, which without aliases are a few times those of the file
 )
 
@@ -307,13 +308,15 @@ func (r Reader) fieldsOf(t reflect.Type) (fields map[string][]int, keys []string
 	return fields, keys
 }
 
-// longest is how many characters of a text are repeated in an error.
-const longest = 100
+const (
+	longest = 100     // how many characters of a text are repeated in an error
+	looked  = 4 << 10 // how many bytes of it are searched for a secret
+)
 
 // clip returns text, or its beginning. It may be a value that was meant to follow a
 // key, as in {token:s3cret} without a space, and what is secret in it is masked.
 func clip(text string) string {
-	text = maskSecrets(text)
+	text = maskSecrets(text[:min(len(text), looked)])
 	if runes := []rune(text); len(runes) > longest {
 		return string(runes[:longest]) + "…"
 	}

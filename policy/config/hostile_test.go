@@ -152,6 +152,19 @@ func TestHostileDocuments(t *testing.T) {
 	}
 }
 
+// A long key is not told again with each problem below it. Of one that is cut, a secret
+// is masked nevertheless.
+func TestHostileKeys(t *testing.T) {
+	name := strings.Repeat("é", 256)
+	_, err := readPlain("deep: {" + name + ": {}}")
+	require.NoError(t, err)
+	_, err = readPlain("deep: {" + name + "é: {x: 1, y: 2}}")
+	require.EqualError(t, err, `f.yaml:1:8: deep: has the key "`+strings.Repeat("é", 100)+`…": want at most 256 characters`)
+
+	_, err = readPlain("deep: {a: {token=" + strings.Repeat("hunter2", 10_000) + ": 1}}")
+	require.ErrorContains(t, err, `has the unknown key "token=`+strings.Repeat("*", 94)+`…"`)
+}
+
 // A value is what people take it for, or none.
 func TestHostileValues(t *testing.T) {
 	for text, want := range map[string]plain{

@@ -114,7 +114,7 @@ func (s *schema) table(t reflect.Type) map[string]any {
 	if isText(t.Key()) {
 		table["propertyNames"] = texts(t.Key())
 	} else {
-		table["propertyNames"] = map[string]any{"pattern": `^[\p{L}\p{Nd}_.:/@-]+$`}
+		table["propertyNames"] = map[string]any{"pattern": `^[\p{L}\p{Nd}_.:/@-]+$`, "maxLength": maxKey}
 	}
 	values := s.of(t.Elem())
 	if t.Elem() == reflect.TypeFor[[]string]() {

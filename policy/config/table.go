@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -77,8 +78,11 @@ func setKey(key string, v reflect.Value) error {
 			return fmt.Errorf("want letters, digits and any of -_.:/@")
 		}
 	}
-	if key == "" {
+	switch {
+	case key == "":
 		return fmt.Errorf("want a name")
+	case utf8.RuneCountInString(key) > maxKey:
+		return fmt.Errorf("want at most %d characters", maxKey)
 	}
 	v.SetString(key)
 	return nil
