@@ -73,3 +73,21 @@ func TestBrokenIsDeterministic(t *testing.T) {
 		require.Equal(t, first.Error(), err.Error())
 	}
 }
+
+// A secret is not shown where it stands by mistake, wherever its own place is.
+func TestBrokenHidesSecretsElsewhere(t *testing.T) {
+	const endpoint = `url: "http://eu.test", header: {Authorization: hunter2}`
+	for _, text := range []string{
+		"accounts: {main: {client_id: me, client_secret: hunter2}}\n",
+		"endpoints: {eu: {" + endpoint + "}}\n",
+		"defaults: {failover: {endpoints: [{name: eu, " + endpoint + "}]}}\n",
+		"functions: {search: {failover: {endpoints: [{name: eu, " + endpoint + "}]}}}\n",
+		"endpoints: {eu: {url: \"http://eu.test\", header: {Authorization: [other, hunter2, hunter22]}}}\n",
+	} {
+		_, err := plan.Parse("f.yaml", []byte("version: 1\nhunter2: 1\nhunter22: 1\n"+text), nil)
+		require.ErrorContains(t, err, `f.yaml:2:1: has the unknown key "*******"`, text)
+		assert.NotContains(t, err.Error()+excerpts(err), "hunter", text)
+	}
+	_, err := plan.Parse("f.yaml", []byte("version: 1\nhunter2: 1\naccounts: {main: {client_id: me, client_secret: hun}}\n"), nil)
+	require.ErrorContains(t, err, `"hunter2"`, "what is too short to be looked for")
+}

@@ -197,9 +197,7 @@ func (l *Live) Model(function string) (model string, ok bool) {
 // stackOf returns the settings of a function's stack.
 func (l *Live) stackOf(p *Plan, function string) policy.Stack {
 	f, _ := p.Function(function)
-	if f.Logger == nil {
-		f.Logger = l.options.Logger
-	}
+	f.Logger = l.options.Logger // a file has none
 	return f.Stack
 }
 

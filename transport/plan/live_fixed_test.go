@@ -124,9 +124,11 @@ func TestLiveFixedFunctions(t *testing.T) {
 	put(t, name, withAccount("function_1", "function_2"))
 	reload(t, live)
 	assert.Contains(t, live.Status().Problems, "functions.search.id: has changed")
+	records.Reset()
 	put(t, name, withAccount())
 	reload(t, live)
 	assert.Empty(t, live.Status().Problems)
+	assert.NotContains(t, records.String(), "function=search", "its client is still the one that was made for it")
 }
 
 // asking is a log handler that looks at the plan, as one that adds something to all

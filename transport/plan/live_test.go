@@ -236,6 +236,9 @@ func TestLiveOtherFunctions(t *testing.T) {
 		assert.Equal(t, 3*time.Second, added.Total)
 		assert.Equal(t, was, transport.Breakers(client.Transport)[0].Snapshot())
 		assert.Zero(t, call(t, client), "it refuses")
+		events := live.Snapshot(client.Transport).Events
+		require.Len(t, events, 2)
+		assert.Equal(t, "config", events[0].Kind, "the newest is the first")
 
 		other := transport.Wrap(&http.Client{Transport: base}, live.Layer("added"))
 		put(t, name, text)
