@@ -82,12 +82,14 @@ func TestBrokenHidesSecretsElsewhere(t *testing.T) {
 		"endpoints: {eu: {" + endpoint + "}}\n",
 		"defaults: {failover: {endpoints: [{name: eu, " + endpoint + "}]}}\n",
 		"functions: {search: {failover: {endpoints: [{name: eu, " + endpoint + "}]}}}\n",
-		"endpoints: {eu: {url: \"http://eu.test\", header: {Authorization: [other, hunter2, hunter22]}}}\n",
 	} {
 		_, err := plan.Parse("f.yaml", []byte("version: 1\nhunter2: 1\nhunter22: 1\n"+text), nil)
 		require.ErrorContains(t, err, `f.yaml:2:1: has the unknown key "*******"`, text)
 		assert.NotContains(t, err.Error()+excerpts(err), "hunter", text)
 	}
-	_, err := plan.Parse("f.yaml", []byte("version: 1\nhunter2: 1\naccounts: {main: {client_id: me, client_secret: hun}}\n"), nil)
+	_, err := plan.Parse("f.yaml", []byte("version: 1\nhunter22: 1\n"+
+		"endpoints: {eu: {url: \"http://eu.test\", header: {Authorization: [hunter2, hunter22]}}}\n"), nil)
+	require.ErrorContains(t, err, `"********"`, "of two, the longer one")
+	_, err = plan.Parse("f.yaml", []byte("version: 1\nhunter2: 1\naccounts: {main: {client_id: me, client_secret: hun}}\n"), nil)
 	require.ErrorContains(t, err, `"hunter2"`, "what is too short to be looked for")
 }
