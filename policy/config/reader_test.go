@@ -290,6 +290,7 @@ func TestExcerptMasks(t *testing.T) {
 		{`{secret: some token: "a, b} c", x: 1}`, `{secret: *********************, x: 1}`},
 		{"{secret: 'hunter é', token: é, x: 1}", "{secret: **********, token: *, x: 1}"},
 		{"secret: ${S} # was token: hunter2", "secret: ${S} # was token: *******"},
+		{"secret: hunter2, {hunter3}", "secret: ******************"},
 		{"secret: ${S#}hunter2", "secret: ************"},
 		{"secret: ${S}#hunter2", "secret: ************"},
 		{"{a: {secret: hunter2}, token: hunter3}", "{a: {secret: *******}, token: *******}"},

@@ -185,3 +185,19 @@ func TestEnvironmentFiles(t *testing.T) {
 	assert.True(t, ok)
 	assert.Equal(t, "${SPAREKEY_TEST}", value, "it is not looked at again")
 }
+
+// New changes nothing in the maps that it is given.
+func TestNewLeavesMaps(t *testing.T) {
+	f := plan.File{
+		Version:   1,
+		Accounts:  map[string]plan.Account{"main": {ClientID: "me", ClientSecret: policy.NewSecret("hunter2")}},
+		Endpoints: map[string]policy.Endpoint{"eu": {URL: "http://eu.test"}},
+		Functions: map[string]plan.Function{"search": {ID: "function_1"}},
+	}
+	p, err := plan.New(f)
+	require.NoError(t, err)
+	assert.Equal(t, "eu", p.File().Endpoints["eu"].Name)
+	assert.Equal(t, "main", p.File().Functions["search"].Account)
+	assert.Empty(t, f.Endpoints["eu"].Name)
+	assert.Empty(t, f.Functions["search"].Account)
+}
