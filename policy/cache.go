@@ -40,7 +40,9 @@ type Cache struct {
 	StaleIfError time.Duration
 
 	// StaleWhileRevalidate is how long past its lifetime an answer is given at
-	// once, while a new one is fetched behind it. Zero means not at all.
+	// once, while a new one is fetched behind it. It is a stale answer to whoever
+	// looks at its source, and counts as one given in the service's place, though
+	// nothing has failed. Zero means not at all.
 	StaleWhileRevalidate time.Duration
 
 	// SoftTimeout is how long a caller waits for a live answer if there is one
