@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -24,6 +26,24 @@ import (
 	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
+
+// A lockedBuffer is a buffer that several goroutines may write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
 
 // TestSecretsStaySecret makes calls that end in every way and looks for the
 // client secret, the access token, the input and the external id wherever
@@ -67,7 +87,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				exporter.Reset()
-				var seen bytes.Buffer // everything that anybody could see
+				var seen lockedBuffer // everything that anybody could see
 				show := func(values ...any) {
 					for _, v := range values {
 						fmt.Fprintf(&seen, "%v %+v %#v %s\n", v, v, v, v)
@@ -97,6 +117,7 @@ func TestSecretsStaySecret(t *testing.T) {
 					prediction.ExternalID = "" // the caller's own
 					show(prediction, *prediction)
 				}
+				time.Sleep(time.Minute) // an exchange for a token outlives the call
 				show(trail, client)
 				logger.Info("called", "trail", trail, "client", client)
 				spans, jsonErr := json.Marshal(exporter.GetSpans().Snapshots())

@@ -66,14 +66,12 @@ type credentials struct {
 	flight   *flight   // the exchange under way, or nil
 }
 
-// A flight is an exchange that callers may wait for. It is cancelled when the last
-// of them leaves.
+// A flight is an exchange that callers may wait for. It outlives them: if all are in
+// a hurry, the next ones have the token.
 type flight struct {
-	done    chan struct{} // closed when token or err is set
-	waiting int
-	cancel  context.CancelFunc
-	token   policy.Secret
-	err     error
+	done  chan struct{} // closed when token or err is set
+	token policy.Secret
+	err   error
 
 	panicked any // what the exchange panicked with, or nil; those who wait pass it on
 }
@@ -102,14 +100,10 @@ func (c *credentials) Token(ctx context.Context, rejected string) (string, error
 	if f == nil {
 		f = c.takeOffLocked(ctx)
 	}
+	c.mu.Unlock()
 	if serves {
-		c.mu.Unlock()
 		return token, nil
 	}
-	f.waiting++
-	c.mu.Unlock()
-	defer c.leave(f)
-
 	select {
 	case <-f.done:
 		if f.panicked != nil {
@@ -121,14 +115,13 @@ func (c *credentials) Token(ctx context.Context, rejected string) (string, error
 	}
 }
 
-// takeOffLocked starts an exchange. It outlives the caller who started it if
-// others wait for it, too, or nobody does.
+// takeOffLocked starts an exchange.
 func (c *credentials) takeOffLocked(ctx context.Context) *flight {
 	// The exchange is not the call: what the call's owner said of it does not hold.
 	ctx, _ = telemetry.NewContext(policy.WithCall(context.WithoutCancel(ctx), policy.Call{}))
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout,
 		&policy.TimeoutError{Scope: "token", Phase: "exchange", Limit: fetchTimeout})
-	f := &flight{done: make(chan struct{}), cancel: cancel}
+	f := &flight{done: make(chan struct{})}
 	c.flight = f
 	go func() {
 		defer cancel()
@@ -155,27 +148,11 @@ func (c *credentials) land(f *flight, token policy.Secret, lifetime time.Duratio
 		c.replaced = c.replaced && c.token.Reveal() == ""
 		c.token, c.born, c.expires = token, now, now.Add(lifetime)
 		c.renewAt = c.expires.Add(-min(renewAhead, lifetime/6))
-	case c.flight == f && c.servesLocked(now):
+	case c.servesLocked(now):
 		c.renewAt = now.Add(renewAgain) // lest every call begin one that fails
 	}
-	if c.flight == f {
-		c.flight = nil
-	}
+	c.flight = nil
 	close(f.done)
-}
-
-// leave takes a caller out of a flight. With the last one the flight ends and
-// nobody can board it any more.
-func (c *credentials) leave(f *flight) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if f.waiting--; f.waiting > 0 {
-		return
-	}
-	f.cancel()
-	if c.flight == f {
-		c.flight = nil
-	}
 }
 
 // servesLocked reports whether there is a token that has not ended yet.

@@ -164,74 +164,41 @@ func TestTokenStarterLeaves(t *testing.T) {
 	})
 }
 
-func TestTokenLastOneOutCancels(t *testing.T) {
+// Callers who cannot wait for the exchange leave it to those who come after them.
+func TestTokenExchangeOutlivesItsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var ended time.Duration
-		start := time.Now()
 		s := newService()
-		s.tokens = transporttest.NewUpstream(func(req *http.Request) (*http.Response, error) {
-			<-req.Context().Done()
-			ended = time.Since(start)
-			return nil, req.Context().Err()
-		}, grant(3600))
+		s.tokens = transporttest.NewUpstream(transporttest.After(2500*time.Millisecond, grant(3600)))
 		client := s.client(t, once)
-
-		var wg sync.WaitGroup
-		for i := range 3 {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
+		hurried := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			wg.Go(func() {
-				_, err := client.Invoke(ctx, "tickets", nyckel.Text("hello"))
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
-			})
+			_, err := client.Invoke(ctx, "tickets", nyckel.Text("hello"))
+			return err
 		}
-		wg.Wait()
-		synctest.Wait()
-		assert.Equal(t, 3*time.Second, ended)
+		require.ErrorIs(t, hurried(), context.DeadlineExceeded)
+		require.ErrorIs(t, hurried(), context.DeadlineExceeded)
+		require.NoError(t, hurried())
 		assert.Equal(t, 1, s.tokens.Calls())
-
-		invoke(t, client) // nobody boards an exchange that is cancelled
-		assert.Equal(t, 2, s.tokens.Calls())
 	})
 }
 
-// An exchange that was left ends when its transport likes. What comes of it then is
-// nobody's: neither those who wait for another one, nor the token that they get.
-func TestTokenExchangeLeftBehind(t *testing.T) {
-	for name, lingers := range map[string]time.Duration{"ends before the next one does": 2 * time.Second, "ends after the next one": 10 * time.Second} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, granted := newService(), grant(3600)
-				s.tokens = transporttest.NewUpstream(func(req *http.Request) (*http.Response, error) {
-					<-req.Context().Done()
-					time.Sleep(lingers)
-					return nil, req.Context().Err()
-				}, func(req *http.Request) (*http.Response, error) {
-					time.Sleep(5 * time.Second)
-					return granted(req)
-				})
-				client := s.client(t, once)
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				defer cancel()
-				_, err := client.Invoke(ctx, "tickets", nyckel.Text("hello"))
-				require.ErrorIs(t, err, context.DeadlineExceeded)
-
-				var wg sync.WaitGroup
-				for i := range 2 {
-					wg.Go(func() {
-						time.Sleep(time.Duration(i) * 4 * time.Second)
-						invoke(t, client)
-					})
-				}
-				wg.Wait()
-				time.Sleep(time.Minute) // the token is not renewed because of it, either
-				invoke(t, client)
-				synctest.Wait()
-				assert.Equal(t, 2, s.tokens.Calls())
-				assert.Equal(t, []string{"token-1", "token-1", "token-1"}, s.bearers())
-			})
-		})
-	}
+// An exchange that hangs is given up after ten seconds, and the next call begins
+// another.
+func TestTokenExchangeHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		s.tokens = transporttest.NewUpstream(transporttest.Hang(), grant(3600))
+		client := s.client(t, once)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.Invoke(ctx, "tickets", nyckel.Text("hello"))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		invoke(t, client)
+		assert.Equal(t, 2, s.tokens.Calls())
+	})
 }
 
 func TestTokenRefused(t *testing.T) {
