@@ -85,6 +85,7 @@ func TestHTTPCacheMetricsAgainstTheTruth(t *testing.T) {
 					time.Sleep(time.Duration(random.IntN(200)) * time.Millisecond)
 				}
 				time.Sleep(10 * time.Minute)
+				synctest.Wait()
 
 				got := measuredLedger(t, sdk)
 				for _, thing := range []string{"call", "attempt", "fallback"} {
