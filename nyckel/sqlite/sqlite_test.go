@@ -107,7 +107,7 @@ func TestOpenRefuses(t *testing.T) {
 // not when the other is about to change how it keeps its journal.
 func TestOpenWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
-	other, err := sql.Open("sqlite", "file:"+path)
+	other, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)") // to end beside one that looks
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, other.Close()) })
 	conn, err := other.Conn(t.Context())
