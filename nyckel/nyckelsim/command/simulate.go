@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sparekey/sparekey/nyckel/internal/files"
 	"github.com/sparekey/sparekey/nyckel/internal/interrupt"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
@@ -86,7 +87,7 @@ func (set *settings) read() (g given, err error) {
 	}
 	if set.save != "" {
 		for _, given := range []string{set.train, set.schedule} {
-			if isSame(set.save, given) {
+			if files.Same(set.save, given) {
 				return g, misuse{fmt.Errorf("-save: would replace %s; want another file", given)}
 			}
 		}
@@ -144,16 +145,6 @@ func load(sim *nyckelsim.Server, path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
-}
-
-// isSame reports whether two names are of one file that is there.
-func isSame(a, b string) bool {
-	one, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	other, err := os.Stat(b)
-	return err == nil && os.SameFile(one, other)
 }
 
 // trySave tells at the beginning, not at the end, whether the account can be saved.

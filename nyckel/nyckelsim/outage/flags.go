@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/sparekey/sparekey/nyckel/internal/files"
 )
 
 // options are the command's flags.
@@ -74,7 +76,7 @@ func (o options) validate(rest []string) error {
 	}
 	for _, given := range []string{o.train, o.input, o.config} {
 		for _, report := range []string{o.json, o.html} {
-			if isSame(report, given) {
+			if files.Same(report, given) {
 				return fmt.Errorf("a report would replace %s; want another file", given)
 			}
 		}
@@ -83,16 +85,6 @@ func (o options) validate(rest []string) error {
 		return fmt.Errorf("-json and -html are both %s; want two files", o.json)
 	}
 	return errors.Join(checkConfig(o.config), tryFile("-json", o.json), tryFile("-html", o.html))
-}
-
-// isSame reports whether two names are of one file that is there.
-func isSame(a, b string) bool {
-	one, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	other, err := os.Stat(b)
-	return err == nil && os.SameFile(one, other)
 }
 
 // tryFile tells before the run, not after it, whether a report can be written.
