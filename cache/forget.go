@@ -1,13 +1,18 @@
 package cache
 
-// Forget forgets what the stack of a function holds: the answers of that function, and
-// those to calls that name none. A stack without a name serves any function: "" forgets
-// all. See transport.Operator.Purge.
-func (p *predictions) Forget(function string) {
+// Forget forgets what the stack of a function holds: see transport.Operator.Purge.
+
+func (p *predictions) Forget(function string) { p.store.forgetFor(function) }
+
+func (c *httpCache) Forget(function string) { c.store.forgetFor(function) }
+
+// forgetFor forgets the answers of a function, and those to calls that name none. A stack
+// without a name serves any function: "" forgets all.
+func (s *Store) forgetFor(function string) {
 	if function == "" {
-		p.Purge()
+		s.Purge()
 		return
 	}
-	p.PurgeFunction(function)
-	p.store.purge(func(_ key, of owner) bool { return of.function == 0 })
+	s.PurgeFunction(function)
+	s.purge(func(_ key, of owner) bool { return of.function == 0 })
 }

@@ -1,0 +1,56 @@
+package cache_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sparekey/sparekey/cache"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport"
+)
+
+// getFor returns a request for the thing whose call names a function, "" for none.
+func getFor(t testing.TB, function string, header ...string) *http.Request {
+	t.Helper()
+	req := get(t, header...)
+	return req.WithContext(policy.WithCall(req.Context(), policy.Call{Function: function}))
+}
+
+// An operator's purge reaches the HTTP cache of a function's stack, whatever other
+// caches it has.
+func TestHTTPForgetsAtAnOperatorsPurge(t *testing.T) {
+	stacks := map[string]func(next http.RoundTripper) http.RoundTripper{
+		"alone": func(next http.RoundTripper) http.RoundTripper { return cache.HTTP(cache.HTTPConfig{})(next) },
+		"below predictions": func(next http.RoundTripper) http.RoundTripper {
+			return cache.Predictions(cache.PredictionsConfig{})(cache.HTTP(cache.HTTPConfig{})(next))
+		},
+	}
+	for name, stack := range stacks {
+		for _, function := range []string{"search", ""} {
+			for _, header := range []string{"", "Authorization: a"} {
+				t.Run(fmt.Sprintf("%s, calls that name %q, %q", name, function, header), func(t *testing.T) {
+					upstream := saying("Cache-Control: max-age=60", authorization)
+					rt := transport.Chain(upstream, telemetry.ObserveCall(telemetry.Config{Function: "search"}), stack)
+					others := getFor(t, "other")
+					others.URL.Path += "/other"
+					for range 2 {
+						ask(t, rt, getFor(t, function, header))
+						ask(t, rt, others)
+					}
+					require.Equal(t, int64(2), upstream.calls.Load(), "the second ones are answered from memory")
+
+					require.True(t, transport.Operator{rt}.Purge("search"))
+					ask(t, rt, getFor(t, function, header))
+					assert.Equal(t, int64(3), upstream.calls.Load())
+					ask(t, rt, others)
+					assert.Equal(t, int64(3), upstream.calls.Load(), "another function's answers stay")
+				})
+			}
+		}
+	}
+}
