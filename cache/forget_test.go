@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"testing"
 
@@ -51,6 +52,39 @@ func TestHTTPForgetsAtAnOperatorsPurge(t *testing.T) {
 					assert.Equal(t, int64(3), upstream.calls.Load(), "another function's answers stay")
 				})
 			}
+		}
+	}
+}
+
+// The answers of a function are forgotten though others asked for the same target, and
+// one that is under way is not kept.
+func TestStorePurgesFunctionWhoseTargetOthersAskedFor(t *testing.T) {
+	const german = "Accept-Language: de"
+	for _, who := range []string{"", "\nAuthorization: a"} {
+		for name, first := range map[string]string{"another function": "other", "none": ""} {
+			t.Run(fmt.Sprintf("%s, %q", name, who), func(t *testing.T) {
+				store := cache.NewStore(cache.StoreConfig{})
+				upstream := saying("Cache-Control: max-age=60\nVary: Accept-Language", authorization)
+				rt := cache.HTTP(cache.HTTPConfig{Store: store})(upstream)
+				ask(t, rt, getFor(t, first, "Accept-Language: fr"+who))
+				for range 2 {
+					ask(t, rt, getFor(t, "search", german+who))
+				}
+				require.Equal(t, int64(2), upstream.calls.Load())
+				store.PurgeFunction("search")
+				resp, err := rt.RoundTrip(getFor(t, "search", german+who))
+				require.NoError(t, err)
+				require.Equal(t, int64(3), upstream.calls.Load())
+
+				ask(t, rt, getFor(t, first, "Accept-Language: fr"+who)) // has a shelf for the target again
+				store.PurgeFunction("search")
+				_, err = io.Copy(io.Discard, resp.Body)
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+				calls := upstream.calls.Load()
+				ask(t, rt, getFor(t, "search", german+who))
+				assert.Equal(t, calls+1, upstream.calls.Load(), "the one under way")
+			})
 		}
 	}
 }

@@ -59,6 +59,9 @@ func (sh *shelf) pick(w *wanted, publicOnly bool) (found *stored, varied bool) {
 // it makes out of date. It keeps the old one if that is later.
 func (sh *shelf) with(s *stored, w *wanted, now time.Time, maxBytes int64) *shelf {
 	changed := &shelf{generation: sh.generation, answers: []*stored{s}, dropAt: later(sh.dropAt, s.dropAt), of: sh.of}
+	if w.of.function != sh.of.function {
+		changed.of.function = several
+	}
 	for _, old := range sh.answers {
 		switch {
 		case old.matches(w.header) && old.born.After(s.born):

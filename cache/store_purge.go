@@ -2,12 +2,17 @@ package cache
 
 import (
 	"hash/fnv"
+	"math"
 	"sync"
 	"sync/atomic"
 )
 
 // An owner is whose an answer is, as hashes; zero is nobody's.
 type owner struct{ function, identity uint64 }
+
+// several is the function of what has answers of more than one, or of one and of calls
+// that name none: it goes with each.
+const several = math.MaxUint64
 
 // ownerOf returns the owner by its names, "" for none.
 func ownerOf(function, identity string) owner {
@@ -44,12 +49,17 @@ func (s *Store) PurgeIdentity(identity string) {
 func (s *Store) PurgeFunction(function string) { s.purgeFunction(nameHash(function)) }
 
 func (s *Store) purgeFunction(id uint64) {
-	s.purges.add(func(_ key, of owner) bool { return id != 0 && of.function == id })
+	if id == 0 {
+		return
+	}
+	s.purges.add(func(_ key, of owner) bool { return of.function == id || of.function == several })
 	s.each(func(sh *shard) {
-		if of := sh.functions[id]; of != nil {
-			of.purged = true
-			sh.purged.add(of.entries, of.bytes)
-			delete(sh.functions, id)
+		for _, id := range [...]uint64{id, several} {
+			if of := sh.functions[id]; of != nil {
+				of.purged = true
+				sh.purged.add(of.entries, of.bytes)
+				delete(sh.functions, id)
+			}
 		}
 	})
 }
