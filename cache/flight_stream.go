@@ -236,7 +236,7 @@ type follower struct {
 	ctx    context.Context
 	resp   *http.Response
 	stop   func() bool      // no longer waits for the end of ctx
-	whole  func(all []byte) // told of all of it, see record
+	whole  func(all []byte) // told of all of it, see keep
 
 	once    sync.Once // gives up the seat
 	closing sync.Once // of closed

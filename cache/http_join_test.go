@@ -3,6 +3,8 @@ package cache_test
 import (
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +62,29 @@ func TestHTTPJoinsWhatIsFresh(t *testing.T) {
 				assert.Equal(t, tt.calls, upstream.calls.Load(), "calls")
 				time.Sleep(time.Minute)
 			})
+		})
+	}
+}
+
+// Where one HTTP cache is below another, each stores what its own bound allows.
+func TestHTTPMaxEntryBytesAboveAnother(t *testing.T) {
+	for _, size := range []int64{100, 101, 300 << 10} {
+		t.Run(strconv.FormatInt(size, 10), func(t *testing.T) {
+			upstream := saying("Cache-Control: max-age=60", func(*http.Request) string { return strings.Repeat("x", int(size)) })
+			respond := upstream.respond
+			upstream.respond = func(req *http.Request) (*http.Response, error) {
+				resp, err := respond(req)
+				resp.ContentLength, resp.TransferEncoding = -1, []string{"chunked"}
+				return resp, err
+			}
+			small, large := cache.NewStore(cache.StoreConfig{}), cache.NewStore(cache.StoreConfig{})
+			below := cache.HTTP(cache.HTTPConfig{})(upstream)
+			ask(t, cache.HTTP(cache.HTTPConfig{Store: small, MaxEntryBytes: 100})(below), get(t))
+			assert.Equal(t, size <= 100, small.Stats().Entries == 1)
+
+			below = cache.HTTP(cache.HTTPConfig{})(upstream)
+			ask(t, cache.HTTP(cache.HTTPConfig{Store: large})(below), get(t))
+			assert.Equal(t, 1, large.Stats().Entries)
 		})
 	}
 }

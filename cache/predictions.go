@@ -254,11 +254,16 @@ func (p *predictions) keep(req *http.Request, q question, resp *http.Response, a
 	e.of = ownerOf(call.Function, call.Identity)
 	e.freshUntil = e.born.Add(p.lifetime(q.pinned))
 	e.dropAt = e.freshUntil.Add(max(p.cfg.StaleIfError, p.cfg.StaleWhileRevalidate, 0))
-	record(resp, p.cfg.MaxEntryBytes, p.store, func(body []byte) {
+	done := func(body []byte) {
 		if e.complete(body) {
 			e.put(p.store, q.key, a.began)
 			p.alike.learn(req, q.key, e, p.store, a.came)
 		}
-	})
+	}
+	if b, ok := resp.Body.(*follower); ok && b.flight.all == p.flights {
+		b.whole = done // what is longer is not there as a whole
+		return true
+	}
+	record(resp, p.cfg.MaxEntryBytes, p.store, done)
 	return true
 }

@@ -7,14 +7,9 @@ import (
 )
 
 // record has done called with all of the body of resp, as [body.RecordWithin] does
-// with the budget of from. A body that many follow is there already: done gets that
-// itself, and is called for the first of its readers who has had all of it. It is not
-// called for a body that came to end in trailers, which its header need not announce.
+// with the budget of from. It is not called for a body that came to end in trailers,
+// which its header need not announce.
 func record(resp *http.Response, maxBytes int64, from home, done func(body []byte)) {
-	if b, ok := resp.Body.(*follower); ok {
-		b.whole = done // what is longer is not there as a whole
-		return
-	}
 	announced := resp.ContentLength > 0 // else it is whole at its end only, when the trailers are there
 	body.RecordWithin(resp, maxBytes, budget{from}, func(data []byte) {
 		if announced || len(resp.Trailer) == 0 {
