@@ -20,8 +20,9 @@ type entry struct {
 // lifetime and owner.
 func newEntry(resp *http.Response, now time.Time) *entry {
 	e := &entry{message: messageOf(resp)}
-	e.setHeader(keptHeader(resp.Header))
-	e.born = now.Add(-statedAge(resp.Header))
+	h := canonicalNames(resp.Header)
+	e.setHeader(keptHeader(h))
+	e.born = now.Add(-statedAge(h))
 	return e
 }
 

@@ -114,7 +114,7 @@ func variesWithin(h http.Header, identified bool) bool {
 // as its header tells. identified says that an identity stands for the
 // credentials in the key.
 func storable(resp *http.Response, maxBytes int64, identified bool) bool {
-	h := resp.Header
+	h := canonicalNames(resp.Header)
 	return resp.StatusCode == http.StatusOK &&
 		resp.Body != nil && resp.Body != http.NoBody &&
 		resp.ContentLength <= maxBytes &&

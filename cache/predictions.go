@@ -188,7 +188,7 @@ func (p *predictions) reportJoined(req *http.Request, q question, s *seat, resp 
 	if v.Class == policy.OK { // of a failure no sample is missed
 		p.uncaptured(req, trail, q)
 	}
-	if resp.Header == nil { // net/http never leaves it out, but other transports do
+	if resp.Header = canonicalNames(resp.Header); resp.Header == nil { // net/http never leaves it out, but other transports do
 		resp.Header = http.Header{}
 	}
 	resp.Header.Del("Set-Cookie") // the other one's
@@ -218,7 +218,7 @@ func (p *predictions) isForAll(req *http.Request, resp *http.Response) bool {
 		return storable(resp, p.cfg.MaxEntryBytes, identified(req))
 	}
 	return resp.StatusCode >= http.StatusBadRequest && resp.ContentLength <= p.cfg.MaxEntryBytes &&
-		len(resp.Trailer) == 0 && !mentions(resp.Header.Values("Content-Type"), "text/event-stream") ||
+		len(resp.Trailer) == 0 && !mentions(canonicalNames(resp.Header)["Content-Type"], "text/event-stream") ||
 		body.Broken(resp) != nil
 }
 

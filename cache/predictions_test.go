@@ -750,3 +750,54 @@ func TestPredictionsVaryingByCredentials(t *testing.T) {
 		}
 	}
 }
+
+// Transports other than that of net/http may spell the names of an answer's fields in any
+// way.
+func TestPredictionsReadFieldNamesInAnyCase(t *testing.T) {
+	tests := []struct {
+		name, value string
+		kept        bool
+	}{
+		{"cache-control", "no-store", false},
+		{"vary", "User-Agent", false},
+		{"content-type", "text/event-stream", false},
+		{"sparekey-answer", "stale", false},
+		{"age", "301", false},
+		{"set-cookie", "a=b", true},
+		{"connection", "X-Odd", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := &service{respond: func(*http.Request) (*http.Response, error) {
+					time.Sleep(time.Second)
+					resp := response(http.StatusOK, answer)
+					resp.Header.Del("Content-Type")
+					resp.Header[tt.name] = []string{tt.value}
+					resp.Header["x-odd"] = []string{"odd"}
+					return resp, nil
+				}}
+				rt := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: 5 * time.Minute, Jitter: -1}})(upstream)
+				for n := range 2 {
+					go func() {
+						time.Sleep(time.Duration(n)) // the first goes first
+						resp, _ := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+						if n == 1 {
+							assert.Empty(t, resp.Header["set-cookie"], "the other one's")
+							assert.Empty(t, resp.Header["Set-Cookie"])
+						}
+					}()
+				}
+				time.Sleep(5 * time.Second)
+				before := upstream.calls.Load()
+				resp, _ := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+				assert.Equal(t, tt.kept, upstream.calls.Load() == before)
+				if tt.kept {
+					assert.Empty(t, resp.Header[tt.name])
+					assert.Empty(t, resp.Header.Values(tt.name))
+					assert.Equal(t, tt.name != "connection", resp.Header.Get("X-Odd") == "odd")
+				}
+			})
+		})
+	}
+}
