@@ -91,7 +91,9 @@ func settingsOf(cfg PredictionsConfig) policy.Cache {
 // holds.
 func (m *Memo) With(cfg PredictionsConfig) *Memo {
 	if cfg.Store != nil || !m.owns {
-		return NewMemo(cfg)
+		other := NewMemo(cfg)
+		m.alike.leave()
+		return other
 	}
 	if err := cfg.Validate(); err != nil {
 		panic("cache: " + err.Error())

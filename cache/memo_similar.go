@@ -54,7 +54,7 @@ func (r *similarRung) with(cfg policy.Cache, codec policy.Codec, store *Store) *
 		return newSimilarRung(cfg, codec, store)
 	}
 	if cfg.Similar == nil || *cfg.Similar != r.cfg {
-		r.unhook()
+		r.leave()
 		return newSimilarRung(cfg, codec, store)
 	}
 	r.resize(textsFor(store.config()))
@@ -63,6 +63,13 @@ func (r *similarRung) with(cfg policy.Cache, codec policy.Codec, store *Store) *
 		other.codec = policy.Classification{}
 	}
 	return &other
+}
+
+// leave has the store tell r of nothing any more.
+func (r *similarRung) leave() {
+	if r != nil {
+		r.unhook()
+	}
 }
 
 // Similar returns the answer to an earlier question that is much like the one of

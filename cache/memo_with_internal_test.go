@@ -34,6 +34,30 @@ func TestMemoWithWatchesOnce(t *testing.T) {
 	assert.Equal(t, 1, watchers(none.With(with(0.9))))
 }
 
+// A store that was given to a Memo tells nobody of whom another has taken the place.
+func TestMemoWithLeavesAStore(t *testing.T) {
+	store, others := NewStore(StoreConfig{}), NewStore(StoreConfig{})
+	with := func(store *Store) PredictionsConfig {
+		return PredictionsConfig{Store: store, Cache: policy.Cache{Similar: &policy.Similar{}}}
+	}
+	watchers := func(s *Store) int { return len(*s.watchers.all.Load()) }
+	m := NewMemo(with(store))
+	NewMemo(with(store)) // is told on
+	for range 3 {
+		m = m.With(with(store))
+		assert.Equal(t, 2, watchers(store))
+	}
+	m = m.With(with(others))
+	assert.Equal(t, 1, watchers(store))
+	assert.Equal(t, 1, watchers(others))
+	m = m.With(with(nil))
+	assert.Zero(t, watchers(others))
+	own := m.store
+	require.Equal(t, 1, watchers(own))
+	m.With(with(others))
+	assert.Zero(t, watchers(own))
+}
+
 // Another codec counts from the next answer on.
 func TestMemoWithAnotherCodec(t *testing.T) {
 	type own struct{ policy.Classification }
