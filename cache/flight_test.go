@@ -405,6 +405,24 @@ func TestFlightOverTheBoundOfTheQuick(t *testing.T) {
 	})
 }
 
+// Who waits for one who does not read goes on as soon as that one leaves.
+func TestFlightOverTheBoundOfOneWhoLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := strings.Repeat("0123456789abcdef", 1<<10)
+		up := transporttest.NewUpstream(transporttest.Stream(200, []transporttest.Chunk{{After: time.Second, Data: text}}))
+		fs := newFlights(1<<10, newPurse())
+		leader, _, err := fs.do(ask(t, t.Context()), key{}, up.RoundTrip, forAll)
+		require.NoError(t, err)
+		time.AfterFunc(time.Second+patience/2, func() { _ = leader.Body.Close() })
+		o := fly(t, fs, t.Context(), up, forAll)
+		assert.True(t, o.joined)
+		assert.NoError(t, o.err)
+		assert.Equal(t, text, o.text)
+		assert.Equal(t, time.Second+patience/2, o.took)
+		requireEmpty(t, fs)
+	})
+}
+
 // One who is alone reads an answer of any length at his own pace.
 func TestFlightAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
