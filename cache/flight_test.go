@@ -440,12 +440,69 @@ func TestFlightAlone(t *testing.T) {
 	})
 }
 
+// lasting is a context that outlives its requests, and counts what waits for its end.
+type lasting struct {
+	context.Context
+	done    chan struct{}
+	waiting atomic.Int64
+}
+
+func (c *lasting) Done() <-chan struct{} { return c.done }
+
+func (c *lasting) AfterFunc(func()) (stop func() bool) {
+	c.waiting.Add(1)
+	return sync.OnceValue(func() bool { c.waiting.Add(-1); return true })
+}
+
+// A body that was read or closed leaves nothing in its caller's context.
+func TestFlightLeavesTheContextAlone(t *testing.T) {
+	for _, shared := range []bool{true, false} {
+		for _, reads := range []bool{true, false} {
+			t.Run(fmt.Sprintf("for all %v, read %v", shared, reads), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					ctx := &lasting{Context: t.Context(), done: make(chan struct{})}
+					fs := newFlights(1<<10, newPurse())
+					up := transporttest.NewUpstream(transporttest.Reply(200, "yes"))
+					resp, _, err := fs.do(ask(t, ctx), key{}, up.RoundTrip, func(*http.Response) bool { return shared })
+					require.NoError(t, err)
+					require.EqualValues(t, 1, ctx.waiting.Load())
+					if reads {
+						_, err = io.ReadAll(resp.Body)
+						require.NoError(t, err)
+					} else {
+						require.NoError(t, resp.Body.Close())
+					}
+					assert.Zero(t, ctx.waiting.Load())
+					requireEmpty(t, fs)
+				})
+			})
+		}
+	}
+}
+
+// What is there of one caller's answer he gets as it is, though his context has ended.
+func TestFlightNotForAllEndsAsItDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		fs := newFlights(1<<10, newPurse())
+		up := transporttest.NewUpstream(transporttest.Reply(200, "yes"))
+		resp, _, err := fs.do(ask(t, ctx), key{}, up.RoundTrip, func(*http.Response) bool { return false })
+		require.NoError(t, err)
+		cancel()
+		synctest.Wait()
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, "yes", string(text))
+		require.NoError(t, resp.Body.Close())
+	})
+}
+
 func TestFlightPanics(t *testing.T) {
 	for _, where := range []string{"send", "share", "body"} {
 		t.Run(where, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fs := newFlights(1<<10, newPurse())
-				var calls atomic.Int64
+				var calls, open atomic.Int64
 				send := func(req *http.Request) (*http.Response, error) {
 					first := calls.Add(1) == 1
 					time.Sleep(time.Second)
@@ -453,8 +510,10 @@ func TestFlightPanics(t *testing.T) {
 						panic("below")
 					}
 					resp, err := transporttest.Reply(200, "yes")(req)
+					open.Add(1)
+					resp.Body = opened{resp.Body, &open}
 					if where == "body" && first {
-						resp.Body = panicking{}
+						resp.Body = opened{panicking{}, &open}
 					}
 					return resp, err
 				}
@@ -492,9 +551,21 @@ func TestFlightPanics(t *testing.T) {
 				}
 				group.Wait()
 				requireEmpty(t, fs)
+				assert.Zero(t, open.Load(), "bodies that nobody closed")
 			})
 		})
 	}
+}
+
+// opened is a body that counts itself out when it is closed.
+type opened struct {
+	io.ReadCloser
+	open *atomic.Int64
+}
+
+func (b opened) Close() error {
+	b.open.Add(-1)
+	return b.ReadCloser.Close()
 }
 
 type panicking struct{}
