@@ -73,6 +73,23 @@ func isBrokenNetHTTP(err error) bool {
 	})
 }
 
+// withoutQuote returns the text of an error, cut off before what net/http quotes of an
+// answer that it cannot read: a line of its header or of its body, however long.
+func withoutQuote(text string) string {
+	for _, complaint := range [...]string{
+		"malformed HTTP response", "malformed HTTP status code", "malformed HTTP version",
+		"malformed MIME header initial line", "malformed MIME header line", "malformed MIME header: missing colon",
+		"invalid empty Content-Length", "bad Content-Length", "http: message cannot contain multiple Content-Length headers",
+		"unsupported transfer encoding", "too many transfer encodings", "bad trailer key",
+		"failed to parse Location header",
+	} {
+		if strings.HasPrefix(text, complaint) {
+			return complaint
+		}
+	}
+	return text
+}
+
 // isLengthMismatch reports whether net/http broke a connection by itself, as the body of
 // the request was not as long as the request said.
 func isLengthMismatch(text string) bool {

@@ -53,7 +53,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %s", e.Verdict.Message)
 	}
 	if e.Err != nil {
-		fmt.Fprintf(&b, ": %s", inLine(withoutURL(e.Err)))
+		fmt.Fprintf(&b, ": %s", inLine(withoutSecrets(e.Err)))
 	}
 	if notes := e.notes(); notes != "" {
 		fmt.Fprintf(&b, " (%s)", notes)
@@ -106,14 +106,14 @@ func (e *Error) Is(target error) bool { return target == context.DeadlineExceede
 // [net.Error] does.
 func (e *Error) Timeout() bool { return e.Verdict.Class == TimedOut || isTimeout(e.Err) }
 
-// withoutURL returns the text of err with every *url.Error in it taken off, since
-// theirs shows the query.
-func withoutURL(err error) string {
-	text := err.Error()
+// withoutSecrets returns the text of err with every *url.Error in it taken off, since
+// theirs shows the query, and without what net/http quotes of an answer.
+func withoutSecrets(err error) string {
+	text := withoutQuote(err.Error())
 	var inner []error
 	switch e := err.(type) { //nolint:errorlint // each error on the way is looked at
 	case *url.Error:
-		return withoutURL(e.Err)
+		return withoutSecrets(e.Err)
 	case interface{ Unwrap() error }:
 		inner = append(inner, e.Unwrap())
 	case interface{ Unwrap() []error }:
@@ -121,7 +121,7 @@ func withoutURL(err error) string {
 	}
 	for _, err := range inner {
 		if err != nil && err.Error() != "" {
-			text = strings.ReplaceAll(text, err.Error(), withoutURL(err))
+			text = strings.ReplaceAll(text, err.Error(), withoutSecrets(err))
 		}
 	}
 	return text

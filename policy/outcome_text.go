@@ -13,7 +13,7 @@ func (o Outcome) String() string {
 		parts = append(parts, fmt.Sprintf("status %d", o.Status))
 	}
 	if o.Err != nil {
-		parts = append(parts, withoutURL(o.Err))
+		parts = append(parts, withoutSecrets(o.Err))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -54,7 +54,7 @@ func (r Responses) Failure(err error, v Verdict, retryAt, now time.Time) (Failur
 	f := Failure{
 		Status:    statusOfClass(v.Class),
 		Code:      v.Class.String(),
-		Message:   oneLine(withoutURL(err)),
+		Message:   oneLine(withoutSecrets(err)),
 		RequestID: v.RequestID,
 	}
 	if refusal := refusalOf(err); refusal != nil {
