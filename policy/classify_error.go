@@ -70,8 +70,11 @@ func ClassifyBody(err error) Verdict {
 	}
 	v := classifyError(err)
 	v.Executed = Executed // the answer had begun
-	if v.Class == Unknown {
+	switch v.Class {
+	case Unknown:
 		v.Class = Interrupted
+	case Unreachable: // what it is before an answer, such as a record that is no TLS
+		v.Class, v.Again = Interrupted, Anywhere
 	}
 	return v
 }

@@ -208,6 +208,8 @@ func TestClassifyBody(t *testing.T) {
 		{"stalled", &policy.TimeoutError{Scope: "attempt", Phase: "idle", Limit: time.Second}, policy.TimedOut, policy.Anywhere},
 		{"the caller gave up", context.Canceled, policy.Canceled, policy.Nobody},
 		{"anything else", errors.New("gzip: invalid checksum"), policy.Interrupted, policy.Nobody},
+		{"bytes that are no TLS", tls.RecordHeaderError{Msg: "unsupported SSLv2 handshake received"}, policy.Interrupted, policy.Anywhere},
+		{"a server that takes back what it answers", errors.New("http2: Transport received Server's graceful shutdown GOAWAY"), policy.Interrupted, policy.Anywhere},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
