@@ -100,8 +100,9 @@ var (
 	// aReference is a value that only says where it is from.
 	aReference = regexp.MustCompile(`^["']?\$\{(?:file:)?[^{}:#]*\}?["']?(?:\s+#.*|\s*)$`)
 
-	// userInfo finds what stands before the host of a URL, and query its query.
-	userInfo = regexp.MustCompile(`//[^\s/@"']+@`)
+	// userInfo finds what stands before the host of a URL, be it with marks in it that
+	// make it none, and query its query.
+	userInfo = regexp.MustCompile(`//[^\s"']+@`)
 	query    = regexp.MustCompile(`//[^\s?"']*\?[^\s"'#]+`)
 )
 
@@ -169,5 +170,5 @@ func soundsSecret(key string) bool {
 			return true
 		}
 	}
-	return slices.Contains(words, "key")
+	return slices.ContainsFunc(words, func(word string) bool { return word == "pass" || strings.HasSuffix(word, "key") })
 }
