@@ -21,7 +21,7 @@ const (
 // check returns everything that is wrong with cfg, whose defaults are filled,
 // with names spelled as spell does.
 func check(cfg policy.Fallback, spell func(string) string) []problem {
-	c := checker{spell: spell, max: cfg.MaxConfidence, labels: cfg.Labels, index: make(map[string]int)}
+	c := checker{spell: spell, max: cfg.MaxConfidence, labels: cfg.Labels, codec: cfg.Codec, index: make(map[string]int)}
 	c.all = cfg.Match == policy.MatchAll
 	c.reach.all = cfg.Match != policy.MatchFirst // of one that is not known, nothing more is said
 	if len(cfg.Rules) == 0 && cfg.Static == nil {
@@ -49,6 +49,7 @@ type checker struct {
 	spell  func(string) string
 	max    float64 // confidence
 	labels []string
+	codec  policy.Codec
 	all    bool           // all rules that match answer
 	index  map[string]int // of rules, by name
 	reach  reach
@@ -225,10 +226,19 @@ func (c *checker) answer(answer policy.Answer) {
 	c.confidence(answer)
 }
 
+// document checks one that is sent as it is, and so says itself what it claims.
 func (c *checker) document(document json.RawMessage) {
 	var value any
 	if err := json.Unmarshal(document, &value); err != nil {
 		c.report("Document", "is no JSON: %w", err)
+		return
+	}
+	label, confidence, ok := c.codec.Label(document)
+	if ok && len(c.labels) > 0 && !slices.Contains(c.labels, label) {
+		c.report("Document", "has the label %q, which %s does not have%s", label, name("Labels"), config.Suggest(label, c.labels)).from = []string{"Labels"}
+	}
+	if confidence > c.max {
+		c.report("Document", "claims a confidence of %v, above %s %v; lower it, or raise that", confidence, name("MaxConfidence"), c.max).from = []string{"MaxConfidence"}
 	}
 }
 

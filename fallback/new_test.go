@@ -208,6 +208,15 @@ func TestNewErrors(t *testing.T) {
 			`fallback: Rules[0] "r": Document is no JSON: unexpected end of JSON input`,
 		},
 		{
+			"a document that is too sure", rules(with(func(r *policy.Rule) { r.Label, r.Document = "", []byte(`{"labelName":"hit","confidence":0.99}`) })),
+			`fallback: Rules[0] "r": Document claims a confidence of 0.99, above MaxConfidence 0.55; lower it, or raise that`,
+		},
+		{
+			"a document with a label that the function does not have",
+			policy.Fallback{Static: &policy.Answer{Document: []byte(`{"labelName":"hit"}`)}, Labels: []string{"hits", "miss"}},
+			`fallback: Static: Document has the label "hit", which Labels does not have; did you mean hits?`,
+		},
+		{
 			"a document of several",
 			policy.Fallback{Match: policy.MatchAll, Rules: []policy.Rule{with(func(r *policy.Rule) { r.Document = []byte("{}") })}},
 			`fallback: Rules[0] "r": Document is set, which cannot be one of several answers; set a Label`,

@@ -26,7 +26,7 @@ type Fallback struct {
 	Match string
 
 	// Labels are the labels of the function. If there are some, a rule or a static
-	// answer with another one is an error.
+	// answer with another one is an error, be it in a Document that Codec reads.
 	Labels []string
 
 	// Static is the answer when no other rung has one. Nil means that the call
@@ -35,8 +35,9 @@ type Fallback struct {
 
 	// MaxConfidence is the greatest confidence that a rule or the static answer
 	// may claim, since theirs is a guess while the service's is measured; one
-	// that claims more is an error. Zero means 0.55, which keeps such answers
-	// below the usual bounds for acting without a person.
+	// that claims more is an error, be it in a Document that Codec reads. Zero means
+	// 0.55, which keeps such answers below the usual bounds for acting without a
+	// person.
 	MaxConfidence float64
 
 	// Codec writes the answers and reads the labels of live ones. Nil means
