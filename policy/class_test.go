@@ -1,7 +1,11 @@
 package policy_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
 
 	"github.com/sparekey/sparekey/policy"
 )
@@ -100,4 +104,13 @@ func TestVerdictWords(t *testing.T) {
 			t.Errorf("BreakerState(%d) = %q, want %q", state, got, want)
 		}
 	}
+}
+
+// What is said of an outcome is ours alone, and a wait only if the server named one.
+func TestVerdictText(t *testing.T) {
+	v := policy.Verdict{Class: policy.Overloaded, Again: policy.Anywhere, Code: "theirs", Message: "theirs", RequestID: "theirs"}
+	assert.Equal(t, "overloaded, anywhere, maybe", v.String())
+	v.Wait = 2 * time.Second
+	assert.Equal(t, "overloaded, anywhere, maybe, wait 2s", v.String())
+	assert.Equal(t, "policy.Verdict("+v.String()+")", fmt.Sprintf("%#v", v))
 }
