@@ -37,9 +37,10 @@ func (l *Ladder) Wrap(next http.RoundTripper) http.RoundTripper {
 // a string; if it is an object, a row, its strings in the order of their names, one
 // a line. Of a body that is no JSON object and whose Content-Type is text it is
 // the body itself. It is read only when it is needed, from the request's
-// GetBody, up to 1 MiB; a longer one is only searched for whether it asks for an event
-// stream. Where there is neither a text nor a row nor an image in a data URI, or where
-// GetBody is nil, there is the static answer only.
+// GetBody, up to 1 MiB: of a longer text that is the beginning, and a longer object is
+// only searched for whether it asks for an event stream. Where there is neither a text
+// nor a row nor an image in a data URI, or where GetBody is nil, there is the static
+// answer only.
 //
 // Transports of the same Fallback share its rules and its figures. Without a rung
 // of its own among [policy.Fallback.Rungs], it is no layer at all.
