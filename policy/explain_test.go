@@ -196,6 +196,10 @@ func TestExplainWorst(t *testing.T) {
 			"bodies that are translated", chain(translated, policy.Timeout{Total: 4 * sec, FirstByte: 2 * sec}),
 			policy.Worst{Calls: 1, Header: 4 * sec, End: 4 * sec, BufferedBytes: 4<<10 + 2*(policy.MapBytes+1)},
 		},
+		{
+			"the body of one after the headers of the others", chain(three, policy.Timeout{Total: 4 * sec, FirstByte: sec}),
+			policy.Worst{Calls: 3, Header: 3*(sec+100*ms) + 150*ms, End: 2*(sec+100*ms) + 100*ms + 4*sec, BufferedBytes: 4<<10 + replays},
+		},
 		{"no endpoint", chain(policy.Failover{}, total(sec)), policy.Worst{Calls: 1, Header: sec, End: sec}},
 	}...)
 	for _, tt := range tests {
