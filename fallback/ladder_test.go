@@ -247,6 +247,17 @@ func TestLayerDocument(t *testing.T) {
 	assert.Equal(t, `[{"labelName":"a"}]`, readAll(t, resp))
 }
 
+// A rung for which nothing is set up is none, in figures as in what the layer tells of itself.
+func TestLayerRungsThatAreSetUp(t *testing.T) {
+	for want, cfg := range map[string]policy.Fallback{
+		policy.RungStatic: {Static: &policy.Answer{Label: "general"}},
+		policy.RungRules:  rules(policy.Rule{Name: "r", Any: list(words("refund")), Answer: policy.Answer{Label: "billing"}}),
+	} {
+		part := mustNew(t, cfg).Wrap(answers(200, "")).(interface{ Part() policy.Part }).Part()
+		assert.Equal(t, []string{want}, part.Settings.(policy.Fallback).Rungs)
+	}
+}
+
 // A codec that cannot write an answer leaves the failure as it is; one that can
 // write none is found out at once.
 func TestLayerCodecFails(t *testing.T) {

@@ -229,6 +229,13 @@ func TestClassifyBodyOfAStream(t *testing.T) {
 	assert.Equal(t, said, policy.Classify(policy.Outcome{Status: 200, Err: err}))
 }
 
+// A body that breaks turns any answer into a failure but one that is a failure already.
+func TestClassifyBrokenAnswer(t *testing.T) {
+	for status, want := range map[int]policy.Class{200: policy.Truncated, 302: policy.Truncated, 399: policy.Truncated, 400: policy.Invalid, 503: policy.Overloaded} {
+		assert.Equal(t, want, policy.Classify(policy.Outcome{Status: status, Err: policy.ErrTruncated}).Class, status)
+	}
+}
+
 // TestClassifyHandshake: a request whose TLS handshake fails was never sent.
 func TestClassifyHandshake(t *testing.T) {
 	slow := policy.Classify(policy.Outcome{Err: errors.New("net/http: TLS handshake timeout")})
