@@ -29,6 +29,7 @@ func TestClassifyEncoded(t *testing.T) {
 	quota := openai("insufficient_quota", "insufficient_quota", "No more.")
 	whole := gzipped(t, quota)
 	bomb := gzipped(t, `{"message":"`+strings.Repeat("a", 10<<20)+`"}`)[:policy.PeekBytes]
+	late := gzipped(t, `{"error":{"message":"No more.","pad":"`+strings.Repeat("a", policy.PeekBytes)+`","code":"insufficient_quota"}}`)
 	tests := []struct {
 		name     string
 		encoding string
@@ -42,6 +43,7 @@ func TestClassifyEncoded(t *testing.T) {
 		{"gzip that is cut", "gzip", whole[:len(whole)-8], policy.QuotaExceeded, "No more."},
 		{"gzip that is none", "gzip", []byte(quota), policy.QuotaExceeded, "No more."},
 		{"gzip of much", "gzip", bomb, policy.RateLimited, strings.Repeat("a", 300)},
+		{"gzip of what comes late", "gzip", late, policy.RateLimited, "No more."},
 		{"gzip of nothing", "gzip", nil, policy.RateLimited, ""},
 		{"another", "br", whole, policy.RateLimited, ""},
 		{"two", "gzip, gzip", whole, policy.RateLimited, ""},
