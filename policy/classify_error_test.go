@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -243,6 +244,20 @@ func TestClassifyHandshake(t *testing.T) {
 	alert := &net.OpError{Op: "remote error", Err: tls.AlertError(40)}
 	no := policy.Classify(policy.Outcome{Err: alert})
 	assert.Equal(t, policy.Verdict{Class: policy.Unreachable, Again: policy.Elsewhere, Executed: policy.NotExecuted}, no)
+}
+
+// TestClassifyAlerts: of the alerts of TLS, some say no to the two ends as they are, for
+// good. The others may be a connection's own trouble.
+func TestClassifyAlerts(t *testing.T) {
+	refusals := []int{40, 42, 43, 44, 45, 46, 48, 49, 70, 71, 109, 110, 112, 113, 115, 116, 120}
+	for alert := range 256 {
+		want := policy.Interrupted
+		if slices.Contains(refusals, alert) {
+			want = policy.Unreachable
+		}
+		err := &net.OpError{Op: "remote error", Err: tls.AlertError(alert)}
+		assert.Equal(t, want, policy.Classify(policy.Outcome{Err: err}).Class, alert)
+	}
 }
 
 // TestClassifyReset: a rate limit that says when it starts afresh says how long
