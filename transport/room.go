@@ -15,8 +15,9 @@ import (
 // It is for those who have work that can wait, and better stays where it is until
 // then.
 //
-// It looks and changes nothing: who asks has no claim to the room. Of a request, it
-// looks at what the keys of [PerKey] are made of. It looks no further than a
+// It lets nothing through: who asks has no claim to the room. What the passing of time
+// has made due in a breaker comes about, and is announced by the next request. Of a
+// request, it looks at what the keys of [PerKey] are made of. It looks no further than a
 // [Failover], as another endpoint may take what the first will not, and is
 // math.MaxInt if nothing stands in the way. A nil rt is [http.DefaultTransport].
 func Room(rt http.RoundTripper, req *http.Request) (n int, wait time.Duration) {
@@ -59,22 +60,17 @@ func (b *breaker) room(now time.Time) (int, time.Duration) { return b.machine.ro
 func (m *machine) room(now time.Time) (int, time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.observesLocked() {
+	m.tickLocked(now) // who asks here sends nothing before that is done
+	switch {
+	case m.observesLocked(), m.state == policy.Closed:
 		return math.MaxInt, 0
+	case m.state != policy.HalfOpen:
+		return 0, timeUntil(m.until, now)
 	}
-	switch m.state {
-	case policy.Open, policy.Isolated:
-		if !isPast(m.until, now) {
-			return 0, timeUntil(m.until, now)
-		}
-		return m.cfg.Probes, 0 // half open as soon as somebody comes
-	case policy.HalfOpen:
-		if n := m.cfg.Probes - m.probes.live(); n > 0 {
-			return n, 0
-		}
-		return 0, timeUntil(m.probes.expiry(), now)
+	if n := m.cfg.Probes - m.probes.live(); n > 0 {
+		return n, 0
 	}
-	return math.MaxInt, 0
+	return 0, timeUntil(m.probes.expiry(), now)
 }
 
 // timeUntil returns how long it is until a time, zero if that is past or not set.

@@ -70,6 +70,40 @@ func TestRoomOfBreakerThatOnlyObserves(t *testing.T) {
 	})
 }
 
+// Once the time to observe is over, an open breaker refuses again.
+func TestRoomOfBreakerThatObservedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newRig(t, policy.Breaker{MinCalls: 2, OpenFor: 20 * time.Second})
+		b.Observe("a test", time.Now().Add(5*time.Second))
+		b.call(fault)
+		b.call(fault)
+		require.Equal(t, policy.Open, b.State())
+		assertRoom(t, b.rt, math.MaxInt, 0)
+		time.Sleep(5 * time.Second)
+		assertRoom(t, b.rt, 0, 15*time.Second)
+	})
+}
+
+// Those who send nothing without room learn that probes which hang have opened the
+// breaker, and when it is worth to ask again: nobody else would come to find out.
+func TestRoomOfBreakerWhoseProbesHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newRig(t, policy.Breaker{MinCalls: 2, OpenFor: 5 * time.Second, Probes: 2, ProbeLease: 3 * time.Second})
+		b.call(fault)
+		b.call(fault)
+		time.Sleep(5 * time.Second)
+		assertRoom(t, b.rt, 2, 0)
+		defer b.begin().Body.Close()
+		defer b.begin().Body.Close()
+		assertRoom(t, b.rt, 0, 3*time.Second)
+		time.Sleep(3 * time.Second)
+		assertRoom(t, b.rt, 0, 10*time.Second) // twice as long as before
+		assert.Equal(t, policy.Open, b.State())
+		time.Sleep(10 * time.Second)
+		assertRoom(t, b.rt, 2, 0)
+	})
+}
+
 func TestRoomOfLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := transport.NewLimiter(policy.Limit{InFlight: 2, PerSecond: 4, Burst: 3}).Wrap(transport.Func(held))
