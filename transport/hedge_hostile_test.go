@@ -315,6 +315,23 @@ func TestHedgeTimeUpBelow(t *testing.T) {
 	})
 }
 
+// A caller whose time is up is told so, though a context that a layer below has derived
+// says no more than that it was canceled.
+func TestHedgeTimeUpSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		rt := eager(hedgeAfter(100 * time.Millisecond))(transport.Func(func(req *http.Request) (*http.Response, error) {
+			ctx, cancel := context.WithCancel(req.Context())
+			defer cancel()
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}))
+		_, _, err := send(t, rt, newRequest(t, ctx, http.MethodGet, ""))
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
 // What a call paid into the shared budget is taken back if its answer breaks.
 func TestHedgeBrokenAnswerPaysNothing(t *testing.T) {
 	for _, tt := range []struct {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -345,7 +346,9 @@ func (c *race) lost(o outcome) (*http.Response, error) {
 	}
 	o.end(nil)
 	if c.caller.Err() != nil {
-		c.err = o.err
+		if c.err = o.err; errors.Is(c.err, context.Canceled) {
+			c.err = context.Cause(c.caller) // a layer below may not know that time was up
+		}
 	}
 	return lastAnswer(c.caller, nil, c.err, c.spare())
 }
