@@ -94,7 +94,7 @@ func (a *ahead) fill(maxBytes int64) {
 		n, err := a.rest.Read(a.head[len(a.head):min(int64(cap(a.head)), oneMore(maxBytes))])
 		a.head = a.head[:len(a.head)+n]
 		if err == io.EOF {
-			a.whole = int64(len(a.head)) <= maxBytes
+			a.whole = true
 			break
 		}
 		if a.err = err; err != nil {
@@ -116,14 +116,11 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return a.rest.Read(p)
 }
 
-// WriteTo implements [io.WriterTo].
+// WriteTo implements [io.WriterTo] for a body that goes on after head.
 func (a *ahead) WriteTo(w io.Writer) (int64, error) {
 	n, err := a.writeHead(w)
-	switch {
-	case err != nil:
+	if err != nil {
 		return n, err
-	case a.inMemory():
-		return n, a.err
 	}
 	m, err := io.Copy(w, a.rest)
 	return n + m, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -203,6 +204,17 @@ func TestBufferedWriteToInParts(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, "cdef", rest.String(), "once")
+}
+
+// What was peeked of a body that was read ahead is written, too.
+func TestBufferedWriteToAfterPeek(t *testing.T) {
+	resp := response(newSource("abcdef", io.EOF))
+	require.NoError(t, body.Buffer(resp, 10))
+	assert.Equal(t, "abc", string(body.Peek(t.Context(), resp, 3, time.Minute)))
+	var got strings.Builder
+	_, err := io.Copy(&got, resp.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "abcdef", got.String())
 }
 
 // TestBufferRoom: what it buffers, it buffers as Buffer does, but for the memory.

@@ -208,6 +208,38 @@ func TestDiscardBodyThatIsSlowToClose(t *testing.T) {
 	}
 }
 
+// An answer that is longer than what may be kept is not kept, be it by one byte that
+// comes beside the end or was peeked at.
+func TestDrainLongerByOne(t *testing.T) {
+	for text, want := range map[string]bool{"hello": true, "hello!": false} {
+		for _, peeked := range []int{0, 10} {
+			src := &source{Reader: &ending{data: []byte(text), err: io.EOF, together: true}}
+			resp := response(src)
+			body.Peek(t.Context(), resp, peeked, time.Minute)
+			_, whole := body.Drain(t.Context(), resp, 5, time.Minute)
+			assert.Equal(t, want, whole, text)
+			assert.Equal(t, 1, src.closed)
+		}
+	}
+}
+
+// What is read on while nobody waits any more ends soon, though the close does not
+// end it.
+func TestDrainReadsNoFurther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0
+		resp := response(io.NopCloser(readFunc(func(p []byte) (int, error) {
+			reads++
+			time.Sleep(time.Second)
+			return copy(p, "."), nil
+		})))
+		_, whole := body.Drain(t.Context(), resp, 100, 50*time.Millisecond)
+		assert.False(t, whole)
+		time.Sleep(time.Hour)
+		assert.Equal(t, 1, reads)
+	})
+}
+
 // A body may be longer than one would guess.
 func TestDrainUnannounced(t *testing.T) {
 	text := strings.Repeat("0123456789abcde\n", 640)

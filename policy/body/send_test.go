@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy/body"
 )
@@ -24,4 +25,11 @@ func TestSendResponseBesideError(t *testing.T) {
 		assert.Equal(t, boom, err)
 	}
 	assert.Equal(t, 1, src.closed)
+}
+
+// Who gets an answer need not ask whether it has a body.
+func TestSendAnswerWithoutBody(t *testing.T) {
+	resp, err := body.Send(tripper(func() (*http.Response, error) { return &http.Response{}, nil }), new(http.Request))
+	require.NoError(t, err)
+	assert.Equal(t, http.NoBody, resp.Body)
 }
