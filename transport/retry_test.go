@@ -393,6 +393,20 @@ func TestRetryCanceledAttempt(t *testing.T) {
 	})
 }
 
+// An answer that comes as the caller gives up is his.
+func TestRetryCanceledAsTheAnswerCame(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ctx, trail := telemetry.NewContext(ctx)
+	rt := transport.Retry(policy.Retry{})(transport.Func(func(req *http.Request) (*http.Response, error) {
+		defer cancel()
+		return transporttest.Reply(503, "why")(req)
+	}))
+	status, _, err := send(t, rt, newRequest(t, ctx, http.MethodGet, ""))
+	require.NoError(t, err)
+	assert.Equal(t, 503, status)
+	assert.Empty(t, notes(trail))
+}
+
 // When the budget is spent the caller gets the server's answer.
 func TestRetryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -753,7 +767,7 @@ func TestRetryTruncated(t *testing.T) {
 				}
 				var bodies transporttest.Bodies
 				upstream := transporttest.NewUpstream(tt.step, transporttest.Reply(200, whole))
-				rt := transport.Chain(upstream, transport.Retry(policy.Retry{BufferBytes: tt.buffer}), bodies.Wrap)
+				rt := transport.Chain(upstream, transport.Retry(policy.Retry{}), bodies.Wrap)
 				_, text, err := send(t, rt, newRequest(t, ctx, http.MethodGet, ""))
 				wantText, wantErr := half, io.ErrUnexpectedEOF
 				if tt.wantAgain {
