@@ -24,7 +24,8 @@ import (
 //
 // A request that lost may go on for [policy.Hedge.DrainTime], so that its
 // connection can be used again if it is answered by then, and is cancelled after
-// that, which is nobody's failure. A panic below is passed on, and so is
+// that, which is nobody's failure. So long it may read the request's body, whose memory
+// must not be used for another meanwhile. A panic below is passed on, and so is
 // [runtime.Goexit], but for one in a request that has lost.
 //
 // It belongs around [Retry], whose attempts then count together and draw on

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,6 +33,24 @@ func TestPlaybackRead(t *testing.T) {
 	require.NoError(t, second.Close())
 	_, err = second.Read(make([]byte, 1))
 	assert.Equal(t, http.ErrBodyReadAfterClose, err)
+}
+
+// A body that was held back for an attempt that does not come after all goes on to its
+// end, as long as it is.
+func TestPlaybackGoesOnOnceTheCallIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecording(io.NopCloser(strings.NewReader("hello, world")), spool{maxMemory: 5, max: 5})
+		last := r.play()
+		_, err := io.ReadFull(last, make([]byte, 3))
+		require.NoError(t, err)
+		require.True(t, r.hold())
+		time.AfterFunc(time.Second, r.settle)
+		rest, err := io.ReadAll(last)
+		require.NoError(t, err)
+		assert.Equal(t, "lo, world", string(rest))
+		assert.Equal(t, int64(5), r.spool.size(), "and is no longer recorded")
+		require.NoError(t, last.Close())
+	})
 }
 
 // The close of the source is reported to who caused it.

@@ -24,3 +24,12 @@ func TestSpoolFileHasNoName(t *testing.T) {
 	assert.Empty(t, names)
 	s.free()
 }
+
+// Where there is to be no file there is none, though a read that was under way brings
+// more than there is room for.
+func TestSpoolWithoutFile(t *testing.T) {
+	s := spool{maxMemory: 3, max: 3}
+	require.NoError(t, s.add([]byte("hello")))
+	assert.Nil(t, s.file)
+	assert.Equal(t, int64(5), s.size())
+}
