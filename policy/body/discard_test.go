@@ -227,16 +227,16 @@ func TestDrainLongerByOne(t *testing.T) {
 // end it.
 func TestDrainReadsNoFurther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		reads := 0
+		var reads atomic.Int32
 		resp := response(io.NopCloser(readFunc(func(p []byte) (int, error) {
-			reads++
+			reads.Add(1)
 			time.Sleep(time.Second)
 			return copy(p, "."), nil
 		})))
 		_, whole := body.Drain(t.Context(), resp, 100, 50*time.Millisecond)
 		assert.False(t, whole)
 		time.Sleep(time.Hour)
-		assert.Equal(t, 1, reads)
+		assert.EqualValues(t, 1, reads.Load())
 	})
 }
 
