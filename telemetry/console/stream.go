@@ -65,15 +65,15 @@ func (s *stream) serve(w http.ResponseWriter, r *http.Request) {
 	v := s.join()
 	defer s.leave(v)
 	for {
+		_ = conn.SetWriteDeadline(time.Time{}) // over HTTP/2, one that passes ends what nobody writes to, too
+		var data []byte
 		select {
-		case data := <-v:
-			_ = conn.SetWriteDeadline(time.Now().Add(maxLag))
-			if send(w, conn, data) != nil {
-				return
-			}
+		case data = <-v:
 		case <-r.Context().Done():
-			return
 		case <-s.over:
+		}
+		_ = conn.SetWriteDeadline(time.Now().Add(maxLag))
+		if data == nil || send(w, conn, data) != nil {
 			return
 		}
 	}

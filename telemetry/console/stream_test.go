@@ -282,3 +282,40 @@ func TestIsolationEndsByItself(t *testing.T) {
 		assert.Equal(t, "closed", snapshotOf(t, watch).Functions[0].Breakers[0].State)
 	})
 }
+
+// While a source takes its time, those who watch wait, however long: they are let go
+// only if they do not read.
+func TestStreamWaitsForSlowSource(t *testing.T) {
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(protocol, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Int64
+				server := transporttest.NewServer(t, console.New(func() telemetry.Snapshot {
+					if asked.Add(1) == 2 {
+						time.Sleep(time.Minute)
+					}
+					return telemetry.Snapshot{At: time.Now()}
+				}, console.Options{Authorize: anybody}))
+				if protocol == "HTTP/2.0" {
+					server.UseHTTP2()
+				}
+				start := time.Now()
+				resp := watchers(t, server, 1)[0]
+				defer func() {
+					_ = resp.Body.Close()
+					time.Sleep(2 * time.Minute) // for a snapshot that is under way
+				}()
+				require.Equal(t, protocol, resp.Proto)
+				lines := bufio.NewReader(resp.Body)
+				for _, at := range []time.Duration{0, time.Second + time.Minute} {
+					line, err := lines.ReadString('\n')
+					require.NoError(t, err)
+					assert.True(t, strings.HasPrefix(line, "data: "))
+					assert.Equal(t, at, time.Since(start))
+					_, err = lines.ReadString('\n')
+					require.NoError(t, err)
+				}
+			})
+		})
+	}
+}
