@@ -162,12 +162,15 @@ type Reporter interface {
 	Report(f *FunctionSnapshot)
 }
 
-// Report implements [Reporter].
+// Report implements [Reporter]. Of stacks within each other it tells the outermost one's
+// calls: one further in may be shared with other functions.
 func (l *callLayer) Report(f *FunctionSnapshot) {
 	if f.Name == "" {
 		f.Name = l.cfg.Function
 	}
-	l.activity.report(time.Now(), f)
+	if f.Calls == nil {
+		l.activity.report(time.Now(), f)
+	}
 }
 
 // Events returns where the stack's events are kept, nil for nowhere.

@@ -140,3 +140,24 @@ func TestEventsTellOfFailuresOnceAMinute(t *testing.T) {
 		assert.Equal(t, "calls fail: quota_exceeded", last[1].Text)
 	})
 }
+
+// Two functions share a stack below theirs, one's is for any function: what each tells of
+// calls are its own.
+func TestSnapshotOfStacksAroundOne(t *testing.T) {
+	base := transport.Func(func(req *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("fine")), Request: req}, nil
+	})
+	account := transport.Chain(base, transport.Standard(policy.Stack{Function: "account"}))
+	search := transport.Chain(account, transport.Standard(policy.Stack{Function: "search"}))
+	unnamed := transport.Chain(account, transport.Standard(policy.Stack{}))
+	for range 3 {
+		ask(t, search, "http://one.test/")
+	}
+	ask(t, unnamed, "http://one.test/")
+
+	s := transport.Snapshot(search, unnamed, account)
+	require.Len(t, s.Functions, 3)
+	assert.Equal(t, map[string]uint64{"live": 3}, s.Functions[0].Calls)
+	assert.Equal(t, map[string]uint64{"live": 1}, s.Functions[1].Calls)
+	assert.Equal(t, map[string]uint64{"live": 4}, s.Functions[2].Calls)
+}
