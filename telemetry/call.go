@@ -79,17 +79,21 @@ func (l *callLayer) CloseIdleConnections() { body.CloseIdle(l.next) }
 func (l *callLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, trail := l.claim(req.Context())
 	call := &call{layer: l, trail: trail}
-	call.counted = l.recorder.began(ctx, trail.function)
-	ctx, call.span = l.recorder.startCall(ctx, trail.start, trail.function)
-	call.req = *req.WithContext(ctx) // is inlined, so that the only copy is the one in call
-
 	done := false
 	defer func() {
-		if !done { // a panic below, or in Classify
+		switch {
+		case done:
+		case call.span == nil: // a panic in a sampler, say: nobody below has the request
+			body.CloseRequest(req)
+			l.recorder.over(ctx, call.counted)
+		default: // a panic below, or in Classify
 			trail.unanswered()
 			call.end(policy.Unknown, nil)
 		}
 	}()
+	call.counted = l.recorder.began(ctx, trail.function)
+	ctx, call.span = l.recorder.startCall(ctx, trail.start, trail.function)
+	call.req = *req.WithContext(ctx) // is inlined, so that the only copy is the one in call
 	resp, err := body.Send(l.next, &call.req)
 	if err != nil {
 		err = call.fail(err)
