@@ -101,7 +101,13 @@ function bytes(n) {
   return (i && n < 10 ? n.toFixed(1) : Math.round(n)) + " " + units[i];
 }
 
-const clock = time => new Date(time).toLocaleTimeString([], { hour12: false });
+// clock says at what time it was, and on what day if that is not today.
+function clock(time) {
+  const when = new Date(time), hour = when.toLocaleTimeString([], { hourCycle: "h23" });
+  if (when.toDateString() === new Date().toDateString()) return hour;
+  return when.toLocaleDateString("en", { month: "short", day: "numeric" }) + ", " + hour;
+}
+
 const until = (time, now) => (Date.parse(time) - Date.parse(now)) / 1000;
 
 // --- figures ---
