@@ -21,14 +21,14 @@ func Behind(ctx context.Context) (behind context.Context, over func(v policy.Ver
 	if caller == nil {
 		return behind, func(policy.Verdict, error) {}
 	}
-	caller.mu.Lock()
-	trail.recorder, trail.function, trail.start = caller.recorder, caller.function, time.Now()
-	caller.mu.Unlock()
-	if trail.recorder == nil { // the trail is no call's
+	recorder := caller.recorder.Load()
+	if recorder == nil { // the trail is no call's
 		return behind, func(policy.Verdict, error) {}
 	}
+	trail.recorder.Store(recorder)
+	trail.function, trail.start = caller.Function(), time.Now()
 	trail.claimed.Store(true)
-	behind, span := trail.recorder.startBehind(behind, trigger, trail.function)
+	behind, span := recorder.startBehind(behind, trigger, trail.function)
 	return behind, func(v policy.Verdict, err error) {
 		end := trail.finish()
 		if span.IsRecording() {

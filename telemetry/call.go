@@ -114,7 +114,7 @@ func (l *callLayer) claim(ctx context.Context) (context.Context, *Trail) {
 	}
 	trail.mu.Lock()
 	defer trail.mu.Unlock()
-	trail.recorder = l.recorder
+	trail.recorder.Store(l.recorder)
 	trail.attempts, trail.judged = trail.attemptRoom[:0], trail.judgedRoom[:0]
 	trail.start = time.Now()
 	trail.function = policy.CallOf(ctx).Function

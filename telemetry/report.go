@@ -36,7 +36,7 @@ func (t *Trail) Waits(ctx context.Context, wait time.Duration, class policy.Clas
 	}
 	failure := t.failureLocked(class)
 	t.mu.Unlock()
-	t.recorder.retrying(ctx, wait, failure)
+	t.recorder.Load().retrying(ctx, wait, failure)
 }
 
 // unansweredLocked says that there is no answer, after all.
@@ -91,7 +91,7 @@ func (t *Trail) Stopped(reason string, retryAt time.Time) {
 	}
 	function := t.function
 	t.mu.Unlock()
-	t.recorder.retrySkipped(context.Background(), function, reason)
+	t.recorder.Load().retrySkipped(context.Background(), function, reason)
 }
 
 // boundedSkip returns the reason for which a retry was not made, as the value of an
@@ -122,13 +122,13 @@ func (t *Trail) Refused(ctx context.Context, r *policy.Refusal) {
 	}
 	function := t.function
 	t.mu.Unlock()
-	t.recorder.refused(ctx, function, r)
+	t.recorder.Load().refused(ctx, function, r)
 }
 
 // Queued says how long a request waited for a limit before it was let through.
 func (t *Trail) Queued(ctx context.Context, wait time.Duration) {
 	if t != nil {
-		t.recorder.queued(ctx, t.Function(), wait)
+		t.recorder.Load().queued(ctx, t.Function(), wait)
 	}
 }
 
@@ -143,7 +143,7 @@ const (
 // [HedgeLost] or [HedgeFailed].
 func (t *Trail) Hedged(ctx context.Context, outcome string) {
 	if t != nil {
-		t.recorder.hedged(ctx, t.Function(), outcome)
+		t.recorder.Load().hedged(ctx, t.Function(), outcome)
 	}
 }
 
@@ -160,7 +160,7 @@ func (t *Trail) LookedUp(ctx context.Context, result string) {
 	}
 	function := t.function
 	t.mu.Unlock()
-	t.recorder.lookedUp(ctx, function, result)
+	t.recorder.Load().lookedUp(ctx, function, result)
 }
 
 // What the comparison of a rung's answer with the live one comes to.
@@ -174,7 +174,7 @@ const (
 // to: [Agreed], [Differed] or [NoAnswer].
 func (t *Trail) Compared(ctx context.Context, rung, result string) {
 	if t != nil {
-		t.recorder.compared(ctx, t.Function(), rung, result)
+		t.recorder.Load().compared(ctx, t.Function(), rung, result)
 	}
 }
 
@@ -182,14 +182,14 @@ func (t *Trail) Compared(ctx context.Context, rung, result string) {
 // of err must hold nothing of the request.
 func (t *Trail) RungFailed(ctx context.Context, rung string, err error) {
 	if t != nil {
-		t.recorder.rungFailed(ctx, t.Function(), rung, err)
+		t.recorder.Load().rungFailed(ctx, t.Function(), rung, err)
 	}
 }
 
 // Changed says that the call changed the state of a breaker.
 func (t *Trail) Changed(ctx context.Context, tr policy.Transition) {
 	if t != nil {
-		t.recorder.changed(ctx, t.Function(), tr)
+		t.recorder.Load().changed(ctx, t.Function(), tr)
 	}
 }
 

@@ -18,9 +18,9 @@ import (
 // its body last and may be read at any time. It is safe for concurrent use; all
 // methods work on a nil Trail, which records nothing.
 type Trail struct {
-	claimed  atomic.Bool // a call is using it, or has used it
-	reserved atomic.Bool // a call is going to use it
-	recorder *recorder   // set when claimed; nil records nowhere else
+	claimed  atomic.Bool              // a call is using it, or has used it
+	reserved atomic.Bool              // a call is going to use it
+	recorder atomic.Pointer[recorder] // set when claimed; nil records nowhere else
 
 	mu       sync.Mutex
 	function string        // guarded by mu, as all below

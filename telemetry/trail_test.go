@@ -348,3 +348,23 @@ func TestTrailConcurrent(t *testing.T) {
 	}
 	assert.Len(t, numbers, attempts)
 }
+
+// Layers that stand around the one which claims the trail, such as a limiter, report to it
+// while another call of the same context begins.
+func TestTrailIsReportedToWhileItIsClaimed(t *testing.T) {
+	rt := stack(routing, upstream(200, "abc"))
+	for range 50 {
+		ctx, trail := telemetry.NewContext(t.Context())
+		var both sync.WaitGroup
+		both.Go(func() {
+			trail.Refused(ctx, &policy.Refusal{Layer: "limit", Reason: "queue_full", Err: errors.New("no")})
+			trail.Queued(ctx, time.Second)
+		})
+		both.Go(func() {
+			_, err := send(t, rt, ctx)
+			assert.NoError(t, err)
+		})
+		both.Wait()
+		assert.Equal(t, 1, trail.AttemptCount())
+	}
+}
