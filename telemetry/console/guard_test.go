@@ -399,3 +399,13 @@ func TestAssets(t *testing.T) {
 	require.NoError(t, w.Close())
 	assert.Less(t, packed.Len(), 30<<10)
 }
+
+// What is exactly as long as it may be is done.
+func TestLongestIsolation(t *testing.T) {
+	h := &hand{}
+	watch := console.New(source, console.Options{Authorize: console.Local, Actions: h})
+	reason := strings.Repeat("x", 200)
+	body := `{"function": "search", "breaker": "one.test:443", "for": "24h", "reason": "` + reason + `"}`
+	require.Equal(t, http.StatusNoContent, answer(watch, request(http.MethodPost, "/isolate", body)).StatusCode)
+	assert.Equal(t, []string{"isolate search one.test:443 " + reason}, h.asked)
+}

@@ -319,3 +319,29 @@ func TestStreamWaitsForSlowSource(t *testing.T) {
 		})
 	}
 }
+
+// Who comes sees nothing of what was taken for those who have gone, be it under way still.
+func TestStreamShowsNothingOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		server := transporttest.NewServer(t, console.New(func() telemetry.Snapshot {
+			at := time.Now()
+			if asked.Add(1) == 2 {
+				time.Sleep(time.Minute)
+			}
+			return telemetry.Snapshot{At: at}
+		}, console.Options{Authorize: anybody}))
+		for range 2 { // the second one does not wait for what he asked for
+			resp := watchers(t, server, 1)[0]
+			time.Sleep(500 * time.Millisecond)
+			_ = resp.Body.Close()
+			synctest.Wait()
+		}
+		for _, resp := range watchers(t, server, 2) {
+			line, err := bufio.NewReader(resp.Body).ReadString('\n')
+			require.NoError(t, err)
+			assert.Contains(t, line, `"at":"`+time.Now().Format(time.RFC3339Nano)+`"`)
+			defer resp.Body.Close()
+		}
+	})
+}
