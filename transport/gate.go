@@ -2,13 +2,13 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
 // gate is what a limiter's requests pass: it counts those inside, spends the
@@ -211,7 +211,7 @@ func (g *gate) leftLocked(ctx context.Context, w *waiter, now time.Time) error {
 	switch wait := g.waitLocked(w.priority, now); {
 	case cause == nil:
 		return g.refuseLocked("queue_timeout", now, wait)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case !telemetry.CallerLeft(ctx):
 		refusal := g.refuseLocked("deadline", now, wait)
 		refusal.Err = fmt.Errorf("%w: %w", refusal.Err, cause)
 		return refusal

@@ -471,3 +471,22 @@ func ExampleNewLimiter_rate() {
 	// 200 OK
 	// deadline true true
 }
+
+// A limit of a layer above on the first byte ends a wait like the caller's deadline: in
+// a refusal, since the request was not sent and no server kept anybody waiting.
+func TestLimiterWaitWithinFirstByte(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		breaker := transport.NewBreaker(policy.Breaker{MinCalls: 1})
+		d := newDoor(t, policy.Limit{InFlight: 1})
+		d.rt = transport.Chain(d.rt, transport.Timeout(policy.Timeout{FirstByte: time.Second}), breaker.Wrap)
+		d.usual()
+		waits := d.usual()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.ErrorIs(t, waits.err(), transport.ErrLimited)
+		assert.Equal(t, "deadline", waits.refusal().Reason)
+		assert.ErrorContains(t, waits.err(), "first byte exceeded 1s")
+		assert.Equal(t, time.Second, waits.took())
+		assert.Equal(t, policy.Closed, breaker.State())
+	})
+}
