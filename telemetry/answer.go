@@ -15,8 +15,9 @@ import (
 type Source string
 
 // The sources. An answer that an endpoint gave in the place of another has its name,
-// unless it is the first of the list, whose answers are live. Which endpoint was asked
-// by each attempt, whoever was to be, is in [Attempt.Endpoint].
+// unless it is the first of the list, of those of our region if there are any: that
+// one's are live. Which endpoint was asked by each attempt, whoever was to be, is in
+// [Attempt.Endpoint].
 const (
 	Live    Source = "live"    // the service, just now
 	Cache   Source = "cache"   // an earlier answer, still fresh

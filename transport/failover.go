@@ -3,6 +3,7 @@ package transport
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
@@ -44,6 +45,7 @@ import (
 type Failover struct {
 	cfg        policy.Failover
 	endpoints  []*endpoint
+	home       int // the index of the endpoint whose answers are always live
 	rotation   *rotation
 	bucket     *policy.Bucket                  // for calls that no retry layer makes
 	limits     policy.Retry                    // of replays and of discarding
@@ -65,7 +67,7 @@ func NewFailover(cfg policy.Failover, newLayer func(name string) Layer) *Failove
 		cfg.Random = rand.Float64
 	}
 	f := &Failover{
-		cfg: cfg, rotation: newRotation(cfg),
+		cfg: cfg, home: homeOf(cfg), rotation: newRotation(cfg),
 		bucket: policy.NewBucket(cfg.Budget), limits: policy.Retry{}.WithDefaults(),
 	}
 	for _, name := range commonNames {
@@ -82,6 +84,12 @@ func NewFailover(cfg policy.Failover, newLayer func(name string) Layer) *Failove
 		f.endpoints = append(f.endpoints, known)
 	}
 	return f
+}
+
+// homeOf returns the index of the first endpoint, of those of our region if there are any.
+func homeOf(cfg policy.Failover) int {
+	ours := func(e policy.Endpoint) bool { return cfg.Region == "" || e.Region == cfg.Region }
+	return max(0, slices.IndexFunc(cfg.Endpoints, ours))
 }
 
 // Wrap is a [Layer].

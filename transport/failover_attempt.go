@@ -125,9 +125,9 @@ func (c *failoverCall) finish(to *endpoint, resp *http.Response, v *failoverAtte
 
 // mark says where an answer came from, if that is not where it was to come from.
 func (c *failoverCall) mark(to *endpoint, resp *http.Response) {
-	standIn := c.tried.askedOthers(to.index) || c.cfg.Strategy == policy.Ordered && to.index > 0
+	standIn := to.index != c.home && (c.cfg.Strategy == policy.Ordered || c.tried.askedOthers(to.index))
 	switch {
-	case standIn && to.index > 0:
+	case standIn:
 		if resp.Header == nil {
 			resp.Header = http.Header{}
 		}

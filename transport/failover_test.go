@@ -267,3 +267,32 @@ func TestFailoverEarliestRefusal(t *testing.T) {
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, later, refusal.RetryAt)
 }
+
+// Of endpoints in order, those of our region are asked first: an answer of the first of
+// them stands in for nobody's, one from elsewhere does.
+func TestFailoverSourceOfOurRegion(t *testing.T) {
+	far := regions()
+	far[0].Region, far[1].Region, far[2].Region = "us", "eu", "eu"
+	for _, tt := range []struct {
+		name   string
+		cfg    policy.Failover
+		status map[string]int
+		want   telemetry.Answer
+	}{
+		{"the first of ours", policy.Failover{Region: "eu"}, nil, telemetry.Answer{}},
+		{"the next of ours", policy.Failover{Region: "eu"}, map[string]int{"b.test": 429}, telemetry.Answer{Source: "c", Cause: policy.RateLimited}},
+		{"the first of all", policy.Failover{}, nil, telemetry.Answer{}},
+		{"the first of theirs", policy.Failover{Region: "eu"}, map[string]int{"b.test": 429, "c.test": 429}, telemetry.Answer{Source: "a", Cause: policy.RateLimited}},
+		{"none is of ours", policy.Failover{Region: "asia"}, nil, telemetry.Answer{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.cfg.Endpoints = far
+			ctx, trail := traced(t)
+			resp, err := over(&sites{status: tt.status}, tt.cfg).RoundTrip(to(t, "GET", "http://a.test/v1/x", "").WithContext(ctx))
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, tt.want, trail.Answer())
+			assert.Equal(t, tt.want.Degraded(), resp.Header.Get(telemetry.HeaderName) != "")
+		})
+	}
+}
