@@ -69,10 +69,7 @@ func (r *rotation) twoChoicesLocked(now time.Time, pool uint64) int {
 func (m *member) costLocked(now time.Time) float64 {
 	waiting := float64(m.inFlight)
 	if m.latency == 0 {
-		if waiting == 0 {
-			return 0
-		}
-		return math.MaxFloat64/2 + waiting
+		return waiting * 1e40 // more than any that is known
 	}
 	latency := m.latencyLocked(now)
 	return latency * latency * (waiting + 1)

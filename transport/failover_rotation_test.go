@@ -484,3 +484,26 @@ func TestFailoverQuickTimeouts(t *testing.T) {
 		assert.Equal(t, int64(3), failover.State()[0].Faults)
 	})
 }
+
+// Of two endpoints of which nothing is known yet, the one with less under way is asked.
+func TestFailoverLeastLatencyFromTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failover := transport.NewFailover(policy.Failover{
+			Endpoints: regions()[:2], Strategy: policy.LeastLatency, Random: func() float64 { return 0 },
+		}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		rt := failover.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+			<-req.Context().Done()
+			return nil, context.Cause(req.Context())
+		}))
+		for range 6 {
+			go func() { _, _ = rt.RoundTrip(newRegional(t).WithContext(ctx)) }()
+			synctest.Wait()
+		}
+		for _, s := range failover.State() {
+			assert.Equal(t, 3, s.InFlight, s.Name)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
