@@ -270,3 +270,29 @@ func TestFailoverHardQuestions(t *testing.T) {
 		}
 	}
 }
+
+// An endpoint that is back on trial and goes out again while the answer to that one
+// request is waited for is back on trial again when its time is up.
+func TestFailoverSlowOnTrial(t *testing.T) {
+	const ms = time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		p := newPageant(t, policy.Failover{Strategy: policy.RoundRobin, Ejection: policy.Ejection{Faults: 1, SlowStart: -1}}, 20*ms, 20*ms)
+		p.ask(2)
+		p.takes["b"] = -1
+		p.ask(2)
+		require.False(t, p.failover.State()[1].Ejected.IsZero())
+		time.Sleep(10 * time.Second)
+		p.takes["b"] = time.Hour
+		for range 2 { // one of them goes to b
+			go func() { _, _, _ = send(t, p.rt, newRegional(t)) }()
+			synctest.Wait()
+		}
+		require.Equal(t, 1, p.failover.State()[1].InFlight)
+		assert.Equal(t, "aaaaaaaaaa", p.ask(10))
+		require.Equal(t, "b", p.slow())
+		p.takes["b"] = 20 * ms
+		time.Sleep(20 * time.Second)
+		assert.Equal(t, 1, strings.Count(p.ask(2), "b"))
+		time.Sleep(time.Hour) // for the late answer
+	})
+}
