@@ -91,6 +91,5 @@ func (r *rotation) rejoin(index int, now time.Time) {
 	defer r.mu.Unlock()
 	if m := r.members[index]; m.failsLocked() {
 		m.rejoinLocked(now, r.cfg.Ejection)
-		m.unproven = false
 	}
 }

@@ -313,9 +313,7 @@ func (m *member) wellLocked(now time.Time, e policy.Ejection) {
 	switch {
 	case !m.ejectedUntil.IsZero(): // it was asked because too few are well
 		m.rejoinLocked(now, e)
-	case m.slowStartAt.IsZero():
-		m.ejections = 0
-	case now.Sub(m.slowStartAt) >= e.SlowStart:
+	case m.slowStartAt.IsZero(), now.Sub(m.slowStartAt) >= e.SlowStart:
 		m.slowStartAt, m.ejections = time.Time{}, 0
 	}
 }

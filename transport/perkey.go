@@ -42,7 +42,7 @@ func perKeyOf(key func(*http.Request) string, newLayer func(key string, known *s
 	}
 }
 
-// newKeyed returns a list of keys in the order of their use. It has no bound of
+// newKeyList returns a list of keys in the order of their use. It has no bound of
 // its own.
 func newKeyList() *simplelru.LRU[string, *keyEntry] {
 	lru, err := simplelru.NewLRU[string, *keyEntry](math.MaxInt, nil)
