@@ -15,7 +15,7 @@ func (h *Handle) Fields(ctx context.Context) iter.Seq2[Field, error] {
 	if err != nil {
 		return failed[Field](err)
 	}
-	return list(ctx, h.c, o, "fields", false, 0, func(f Field) string { return f.ID })
+	return list(ctx, h.c, o, "fields", false, func(f Field) string { return f.ID })
 }
 
 // LearnFields asks for the fields of the function, against which each [Tabular] is

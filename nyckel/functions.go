@@ -62,7 +62,7 @@ type NewFunction struct {
 // names of those that are configured.
 func (c *Client) ListFunctions(ctx context.Context) iter.Seq2[FunctionInfo, error] {
 	o := order{what: "list functions", method: http.MethodGet, url: c.address([]string{apiV1}, nil)}
-	return list(ctx, c, o, "functions", false, 0, func(f FunctionInfo) string { return f.ID })
+	return list(ctx, c, o, "functions", false, func(f FunctionInfo) string { return f.ID })
 }
 
 // CreateFunction makes a function and waits until the service shows it: for 5 s at
@@ -194,7 +194,7 @@ func (h *Handle) Models(ctx context.Context) iter.Seq2[Model, error] {
 	if err != nil {
 		return failed[Model](err)
 	}
-	return list(ctx, h.c, o, "models", false, 0, func(m Model) string { return m.ID })
+	return list(ctx, h.c, o, "models", false, func(m Model) string { return m.ID })
 }
 
 // A Project is a group of functions.
@@ -206,7 +206,7 @@ type Project struct {
 // Projects yields the projects of the account, from the API's version 0.9.
 func (c *Client) Projects(ctx context.Context) iter.Seq2[Project, error] {
 	o := order{what: "list projects", method: http.MethodGet, url: c.address([]string{"v0.9/projects"}, nil)}
-	return list(ctx, c, o, "projects", false, 0, func(p Project) string { return p.ID })
+	return list(ctx, c, o, "projects", false, func(p Project) string { return p.ID })
 }
 
 // CreateProject makes a project, in the API's version 0.9.

@@ -35,7 +35,7 @@ func (h *Handle) Labels(ctx context.Context) iter.Seq2[Label, error] {
 	if err != nil {
 		return failed[Label](err)
 	}
-	return list(ctx, h.c, o, "labels", false, 0, func(l Label) string { return l.ID })
+	return list(ctx, h.c, o, "labels", false, func(l Label) string { return l.ID })
 }
 
 // Label returns one label.

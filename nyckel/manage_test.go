@@ -18,6 +18,7 @@ import (
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
@@ -477,7 +478,7 @@ func TestPages(t *testing.T) {
 		urls    []string // after the first, without the host
 		wantErr string
 	}{
-		{"one page", []transporttest.Step{page("", "a")}, "a", nil, ""},
+		{"one page", []transporttest.Step{page("", "a"), page("")}, "a", []string{first + "&startIndex=1"}, ""},
 		{"none", []transporttest.Step{page("")}, "", nil, ""},
 		{"path without a host", []transporttest.Step{page(`</v1/x?startIndex=2>; rel="next"`, "a", "b"), page("", "c", "d")}, "a b c d", []string{"/v1/x?startIndex=2"}, ""},
 		{"absolute", []transporttest.Step{page(`<https://api.test/v1/x>; rel=next`, "a"), page("", "b")}, "a b", []string{"/v1/x"}, ""},
@@ -486,12 +487,14 @@ func TestPages(t *testing.T) {
 		{"empty page between", []transporttest.Step{page(`</2>; rel="next"`, "a"), page(`</3>; rel="next"`), page("", "b")}, "a b", []string{"/2", "/3"}, ""},
 		{
 			"full pages without links",
-			[]transporttest.Step{page("", "a", "b"), page("", "c", "d"), page("", "e")},
+			[]transporttest.Step{page("", "a", "b"), page("", "c", "d"), page("", "e"), page("")},
 			"a b c d e",
-			[]string{first + "&startIndex=2", first + "&startIndex=4"},
+			[]string{first + "&startIndex=2", first + "&startIndex=4", first + "&startIndex=5"},
 			"",
 		},
 		{"full pages, the last is empty", []transporttest.Step{page("", "a", "b"), page("")}, "a b", []string{first + "&startIndex=2"}, ""},
+		{"pages shorter than was asked for", []transporttest.Step{page("", "a"), page("", "b"), page("")}, "a b", []string{first + "&startIndex=1", first + "&startIndex=2"}, ""},
+		{"startIndex passed over, all on one page", []transporttest.Step{page("", "a")}, "a", []string{first + "&startIndex=1"}, ""},
 		{"startIndex passed over", []transporttest.Step{page("", "a", "b")}, "a b", []string{first + "&startIndex=2"}, ""},
 		{"other host", []transporttest.Step{page(`<https://elsewhere.test/v1/x>; rel="next"`, "a")}, "a", nil, "nyckel: list samples: the link to the next page leads to another host"},
 		{"other host, without a scheme", []transporttest.Step{page(`<//elsewhere.test/v1/x>; rel="next"`, "a")}, "a", nil, "nyckel: list samples: the link to the next page leads to another host"},
@@ -522,6 +525,39 @@ func TestPages(t *testing.T) {
 			assert.Equal(t, tt.urls, urls)
 		})
 	}
+}
+
+// A service that gives fewer items at once than it is asked for, and has no links, is
+// asked until it has no more.
+func TestPagesCapped(t *testing.T) {
+	a := newAccount(t, nyckelsim.Config{Rate: -1})
+	wire, pages := a.server.Client().Transport, 0
+	client := a.client(t, nyckel.WithLimit(policy.Limit{Off: true}), nyckel.WithHTTPClient(&http.Client{Transport: transport.Func(func(req *http.Request) (*http.Response, error) {
+		if query := req.URL.Query(); query.Has("count") {
+			pages++
+			query.Set("count", "4")
+			capped := *req.URL
+			capped.RawQuery = query.Encode()
+			req = req.Clone(req.Context())
+			req.URL = &capped
+		}
+		resp, err := wire.RoundTrip(req)
+		if err == nil {
+			resp.Header.Del("Link")
+		}
+		return resp, err
+	})}))
+	samples, err := collect(handle(t, client).Samples(t.Context(), nyckel.SampleFilter{}))
+	require.NoError(t, err)
+	assert.Len(t, samples, 6, "as many as were imported")
+	assert.Equal(t, 3, pages, "the last is empty")
+
+	pages = 0
+	_, err = handle(t, client).CreateSample(t.Context(), nyckel.NewSample{Input: nyckel.Text("one more"), ExternalID: "a"})
+	require.NoError(t, err)
+	_, err = handle(t, client).SampleByExternalID(t.Context(), "a")
+	require.NoError(t, err)
+	assert.Equal(t, 1, pages, "one page tells")
 }
 
 // Documents of which the form is not known are objects at least.

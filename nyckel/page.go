@@ -15,9 +15,10 @@ import (
 const maxPages = 10_000
 
 // list yields what a list has, page by page. A page's Link field leads to the next.
-// Where pages have none, and byIndex is set, a full one is followed by the one at the
-// next startIndex; count is how many items make it full.
-func list[T any](ctx context.Context, c *Client, o order, what string, byIndex bool, count int, id func(T) string) iter.Seq2[T, error] {
+// Where pages have none, and byIndex is set, each is followed by the one at the next
+// startIndex, until one is empty: a short one need not be the last, since how many
+// items the service gives at once is its own affair.
+func list[T any](ctx context.Context, c *Client, o order, what string, byIndex bool, id func(T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		linked, counted, last := false, false, "" // last: the id of the first item of the page before
@@ -45,7 +46,7 @@ func list[T any](ctx context.Context, c *Client, o order, what string, byIndex b
 			case ok:
 				linked, counted = true, false
 				o.url, err = follow(o.url, target, been)
-			case linked || !byIndex || len(got.value) < count:
+			case linked || !byIndex || len(got.value) == 0:
 				return
 			default:
 				counted = true

@@ -272,8 +272,14 @@ func (f SampleFilter) query() url.Values {
 	return query
 }
 
-// Samples yields the function's samples that pass the filter.
+// Samples yields the function's samples that pass the filter. It asks for pages until
+// the service says that there is no other, or gives one that is empty.
 func (h *Handle) Samples(ctx context.Context, filter SampleFilter) iter.Seq2[Sample, error] {
+	return h.samples(ctx, filter, true)
+}
+
+// samples yields those of the first page only, unless byIndex is set or a link leads on.
+func (h *Handle) samples(ctx context.Context, filter SampleFilter, byIndex bool) iter.Seq2[Sample, error] {
 	const what = "list samples"
 	filter.PageSize = cmp.Or(filter.PageSize, 500)
 	switch {
@@ -286,7 +292,7 @@ func (h *Handle) Samples(ctx context.Context, filter SampleFilter) iter.Seq2[Sam
 	if err != nil {
 		return failed[Sample](err)
 	}
-	return list(ctx, h.c, o, "samples", true, filter.PageSize, func(s Sample) string { return s.ID })
+	return list(ctx, h.c, o, "samples", byIndex, func(s Sample) string { return s.ID })
 }
 
 // Sample returns one sample. One that is not there is asked for once more after a
@@ -311,7 +317,8 @@ func (h *Handle) SampleByExternalID(ctx context.Context, externalID string) (*Sa
 	}
 	for start := time.Now(); ; {
 		var found *Sample
-		for s, err := range h.Samples(ctx, SampleFilter{ExternalID: externalID}) {
+		// The first page is enough to see whether there are several.
+		for s, err := range h.samples(ctx, SampleFilter{ExternalID: externalID}, false) {
 			if err != nil {
 				return nil, err
 			}
