@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -71,13 +72,18 @@ const pageTime = 200 * time.Millisecond
 // gateways' do, loses its body: it would end up in an error. The page may be
 // compressed, or escape what it quotes, so that what can be read of it counts, too;
 // what has not come in time may be the token, and of a long one there may be no more
-// than the beginning.
+// than the beginning. The page of a conflict names the sample that is there already, and
+// is waited for like an answer.
 func (a *authorizer) send(req *http.Request, token string) (*http.Response, error) {
 	resp, err := body.Send(a.next, withToken(req, token))
 	if err != nil || resp.StatusCode < http.StatusBadRequest {
 		return resp, err
 	}
-	page, end := body.PeekUntil(req.Context(), resp, policy.PeekBytes, pageTime, nil)
+	wait := pageTime
+	if resp.StatusCode == http.StatusConflict {
+		wait = math.MaxInt64 // what the attempt has left
+	}
+	page, end := body.PeekUntil(req.Context(), resp, policy.PeekBytes, wait, nil)
 	late := end == nil && len(page) < policy.PeekBytes
 	read := policy.Classify(policy.Outcome{Status: resp.StatusCode, Header: resp.Header, Body: page, Now: time.Now()})
 	begin := token[:min(len(token), 32)]

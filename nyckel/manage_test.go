@@ -344,6 +344,17 @@ func TestCreateSampleExisting(t *testing.T) {
 	}
 }
 
+// A 409 of which the page takes its time, though no longer than an attempt may, tells of
+// the sample all the same.
+func TestCreateSampleExistingSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := transporttest.Stream(http.StatusConflict, []transporttest.Chunk{{Data: `{"message":"there",`}, {After: 9 * time.Second, Data: `"existingSampleId":"sample_1"}`}})
+		sample, err := handle(t, newService(slow).client(t, policy.Stack{})).CreateSample(t.Context(), nyckel.NewSample{Input: nyckel.Text("x")})
+		require.NoError(t, err)
+		assert.Equal(t, &nyckel.Sample{ID: "sample_1", Existing: true}, sample)
+	})
+}
+
 // Another no than a 409 is none of a sample that is there, whatever ids it has.
 func TestCreateSampleRefused(t *testing.T) {
 	h := handle(t, newService(answer(http.StatusBadRequest, `{"message":"no","id":"sample_2"}`)).client(t, once))

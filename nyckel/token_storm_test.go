@@ -115,6 +115,10 @@ func TestSecretEchoed(t *testing.T) {
 		{"the service, slower", grant(3600), transporttest.Stream(http.StatusForbidden, []transporttest.Chunk{
 			{Data: `{"message":"not for `}, {After: 250 * time.Millisecond, Data: `Bearer token-1"}`},
 		})},
+		{"the service, of a conflict", grant(3600), transporttest.Stream(http.StatusConflict, []transporttest.Chunk{
+			{Data: `{"message":"not for `}, {After: 250 * time.Millisecond, Data: `Bearer token-1"}`},
+		})},
+		{"the service, of a conflict that does not end", grant(3600), transporttest.Stall(http.StatusConflict, `{"message":"not for Bearer token-1`)},
 		{"the service, compressed", grant(3600), answer(http.StatusForbidden, gzipped(t, `{"message":"not for Bearer token-1"}`), "Content-Encoding", "gzip")},
 	}
 	long := strings.Repeat("token-1.", 1000) // longer than what is read of a page
