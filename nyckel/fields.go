@@ -65,7 +65,7 @@ func (h *Handle) CreateField(ctx context.Context, name string, kind FieldType) (
 	if err != nil {
 		return nil, err
 	}
-	return made.value, untilVisible(ctx, what, pollPart, func() error {
+	return made.value, untilVisible(ctx, what, pollPart, func(ctx context.Context) error {
 		_, err := h.Field(ctx, made.value.ID)
 		return err
 	})

@@ -88,7 +88,7 @@ func (c *Client) CreateFunction(ctx context.Context, f NewFunction) (*FunctionIn
 	if err != nil {
 		return nil, err
 	}
-	return made.value, untilVisible(ctx, what, pollFunction, func() error {
+	return made.value, untilVisible(ctx, what, pollFunction, func(ctx context.Context) error {
 		_, err := c.FunctionByID(made.value.ID).Info(ctx)
 		return err
 	})

@@ -68,7 +68,7 @@ func (h *Handle) CreateLabel(ctx context.Context, label Label) (*Label, error) {
 	if err != nil {
 		return nil, err
 	}
-	return made.value, untilVisible(ctx, what, pollPart, func() error {
+	return made.value, untilVisible(ctx, what, pollPart, func(ctx context.Context) error {
 		_, err := h.Label(ctx, made.value.ID)
 		return err
 	})

@@ -268,16 +268,19 @@ func onceMore[T any](ctx context.Context, call func() (obtained[T], error)) (obt
 	return got, err
 }
 
-// untilVisible asks look again and again until what it looks for is there.
-func untilVisible(ctx context.Context, what string, every time.Duration, look func() error) error {
+// untilVisible asks look again and again until what it looks for is there. The time that
+// there is bounds a look that hangs, too.
+func untilVisible(ctx context.Context, what string, every time.Duration, look func(context.Context) error) error {
+	within, cancel := context.WithTimeout(ctx, visibleWithin)
+	defer cancel()
 	for start := time.Now(); ; {
-		err := look()
-		switch {
+		err := look(within)
+		switch over := within.Err() != nil && ctx.Err() == nil; {
 		case err == nil:
 			return nil
-		case !errors.Is(err, ErrNotFound): // nobody knows
+		case !over && !errors.Is(err, ErrNotFound): // nobody knows
 			return fmt.Errorf("nyckel: %s: %w: %w", what, ErrNotVisible, err)
-		case time.Since(start)+every > visibleWithin:
+		case over || time.Since(start)+every > visibleWithin:
 			return fmt.Errorf("nyckel: %s: %w (after %v)", what, ErrNotVisible, visibleWithin)
 		}
 		if err := pause(ctx, every); err != nil {

@@ -390,6 +390,8 @@ func TestManageWaits(t *testing.T) {
 		{"label, nobody waits", label, []transporttest.Step{made, missing}, 1700 * time.Millisecond, 1700 * time.Millisecond, context.DeadlineExceeded},
 		{"label, no look", label, []transporttest.Step{made, answer(http.StatusForbidden, "")}, time.Hour, 0, nyckel.ErrNotVisible},
 		{"label, nobody looks", label, []transporttest.Step{made, transporttest.Hang()}, time.Second, time.Second, nyckel.ErrNotVisible},
+		{"label, a look that hangs", label, []transporttest.Step{made, transporttest.Hang()}, time.Hour, 5 * time.Second, nyckel.ErrNotVisible},
+		{"label, looks that hang later", label, []transporttest.Step{made, missing, missing, transporttest.Hang()}, time.Hour, 5 * time.Second, nyckel.ErrNotVisible},
 		{"field, second look", field, []transporttest.Step{made, missing, made}, time.Hour, 500 * time.Millisecond, nil},
 		{"field, never", field, []transporttest.Step{made, missing}, time.Hour, 5 * time.Second, nyckel.ErrNotVisible},
 		{"function, second look", function, []transporttest.Step{made, missing, made}, time.Hour, 250 * time.Millisecond, nil},
@@ -406,6 +408,9 @@ func TestManageWaits(t *testing.T) {
 				assert.ErrorIs(t, err, tt.wantErr)
 				assert.Equal(t, tt.took, time.Since(start))
 				assert.Contains(t, fmt.Sprintf("%+v", got), "x_1", "it was made")
+				if ctx.Err() == nil {
+					assert.NotErrorIs(t, err, context.DeadlineExceeded, "the caller's time is not up")
+				}
 			})
 		})
 	}
