@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
@@ -352,4 +353,29 @@ func TestTabularOf(t *testing.T) {
 		B int `nyckel:"A"`
 	}{})
 	assert.ErrorContains(t, err, `is called "A", which is empty or taken`)
+}
+
+// An embedded struct that is left out is left out whole, and what is embedded but no
+// struct is a field like any other.
+func TestTabularOfEmbedded(t *testing.T) {
+	type Audit struct{ Clerk string }
+	type Log struct{ Line string }
+	type Inner struct {
+		Audit `nyckel:"-"`
+		Floor int
+	}
+	type City string
+	photo := nyckel.ImageURL("https://images.test/1")
+	type house struct {
+		*Log `nyckel:"-"`
+		Inner
+		City
+		nyckel.Image `nyckel:"Photo"`
+	}
+	got, err := nyckel.TabularOf(house{&Log{"x"}, Inner{Audit{"y"}, 2}, "Bern", photo})
+	require.NoError(t, err)
+	assert.Equal(t, "Bern", fmt.Sprint(got["City"]))
+	assert.Equal(t, 2, got["Floor"])
+	assert.IsType(t, photo, got["Photo"])
+	assert.Len(t, got, 3, "%v", got)
 }

@@ -3,6 +3,7 @@ package nyckel
 import (
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // TabularOf makes a [Tabular] of a struct or a pointer to one. The exported fields
@@ -17,12 +18,18 @@ func TabularOf(row any) (Tabular, error) {
 		return nil, fmt.Errorf("nyckel: TabularOf wants a struct, not %T", row)
 	}
 	table := Tabular{}
+	var out [][]int // the fields that are left out, with all in them
 	for _, f := range reflect.VisibleFields(v.Type()) {
 		name, tagged := f.Tag.Lookup("nyckel")
 		if !tagged {
 			name = f.Name
 		}
-		if !f.IsExported() || f.Anonymous || name == "-" {
+		if name == "-" {
+			out = append(out, f.Index)
+		}
+		if !f.IsExported() || isPart(f) || slices.ContainsFunc(out, func(of []int) bool {
+			return len(of) <= len(f.Index) && slices.Equal(of, f.Index[:len(of)])
+		}) {
 			continue
 		}
 		value, err := v.FieldByIndexErr(f.Index)
@@ -41,4 +48,14 @@ func TabularOf(row any) (Tabular, error) {
 		table[name] = value.Interface()
 	}
 	return table, nil
+}
+
+// isPart reports whether a field is an embedded struct of which the fields count, each by
+// itself.
+func isPart(f reflect.StructField) bool {
+	t := f.Type
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return f.Anonymous && t.Kind() == reflect.Struct && t != reflect.TypeFor[Image]()
 }
