@@ -125,15 +125,19 @@ func withToken(req *http.Request, token string) *http.Request {
 // version returns the module's version as the program was built with it, or
 // "devel".
 var version = sync.OnceValue(func() string {
-	const module = "github.com/sparekey/sparekey"
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "devel"
 	}
-	for _, dep := range info.Deps {
-		if dep.Path == module {
-			return dep.Version
+	return versionIn(info)
+})
+
+// versionIn finds the module among those of a program, of which it may be the main one.
+func versionIn(info *debug.BuildInfo) string {
+	for _, m := range append([]*debug.Module{&info.Main}, info.Deps...) {
+		if m.Path == "github.com/sparekey/sparekey" && m.Version != "" {
+			return strings.Trim(m.Version, "()") // "(devel)" is that of a main module without one
 		}
 	}
 	return "devel"
-})
+}

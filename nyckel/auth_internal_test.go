@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -98,5 +99,26 @@ func TestAuthorizeKeepsTokenFromOtherHosts(t *testing.T) {
 			assert.Equal(t, tt.want, up.Requests()[0].Header.Get("Authorization"))
 			assert.Empty(t, req.Header, "the caller's request")
 		})
+	}
+}
+
+// The service is told the version of the module, be it one that the program needs or the
+// one that has the program, as the command sparekey is.
+func TestVersionIn(t *testing.T) {
+	const path = "github.com/sparekey/sparekey"
+	other := &debug.Module{Path: "example.com/other", Version: "v9.0.0"}
+	tests := []struct {
+		name string
+		info debug.BuildInfo
+		want string
+	}{
+		{"needed", debug.BuildInfo{Main: *other, Deps: []*debug.Module{other, {Path: path, Version: "v0.4.0"}}}, "v0.4.0"},
+		{"main", debug.BuildInfo{Main: debug.Module{Path: path, Version: "v0.4.0"}, Deps: []*debug.Module{other}}, "v0.4.0"},
+		{"main, as it lies there", debug.BuildInfo{Main: debug.Module{Path: path, Version: "(devel)"}}, "devel"},
+		{"main of a test", debug.BuildInfo{Main: debug.Module{Path: path}}, "devel"},
+		{"not there", debug.BuildInfo{Main: *other}, "devel"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { assert.Equal(t, tt.want, versionIn(&tt.info)) })
 	}
 }
