@@ -136,7 +136,7 @@ func FuzzDecodeLocations(f *testing.F) {
 }
 
 func FuzzReadLink(f *testing.F) {
-	for _, seed := range []string{`</v1/x?startIndex=1>; rel="next"`, `<a>; rel=prev, <b>; title="x, y"; rel="first next"`, `<`, `<>;rel=next`, `; rel=next`} {
+	for _, seed := range []string{`</v1/x?startIndex=1>; rel="next"`, `<a>; rel=prev, <b>; title="x, y"; rel="first next"`, `<`, `<>;rel=next`, `; rel=next`, `<a <b>; rel=next`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -21,7 +21,7 @@ const maxPages = 10_000
 func list[T any](ctx context.Context, c *Client, o order, what string, byIndex bool, id func(T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		linked, counted, last := false, false, "" // last: the id of the first item of the page before
+		linked, last := false, "" // last: the id of the first item of the page before
 		been := map[string]bool{o.url: true}
 		for range maxPages {
 			got, err := carryOut(ctx, c, o, asJSON[[]T]("a list of "+what, "array"))
@@ -31,7 +31,7 @@ func list[T any](ctx context.Context, c *Client, o order, what string, byIndex b
 			}
 			if len(got.value) > 0 {
 				first := id(got.value[0])
-				if counted && first == last && first != "" { // startIndex was passed over
+				if !linked && first == last && first != "" { // startIndex was passed over
 					return
 				}
 				last = first
@@ -44,12 +44,11 @@ func list[T any](ctx context.Context, c *Client, o order, what string, byIndex b
 			target, ok := nextLink(strings.Join(got.header.Values("Link"), ", "))
 			switch {
 			case ok:
-				linked, counted = true, false
+				linked = true
 				o.url, err = follow(o.url, target, been)
 			case linked || !byIndex || len(got.value) == 0:
 				return
 			default:
-				counted = true
 				o.url, err = nextIndex(o.url, len(got.value))
 			}
 			if err != nil {
