@@ -128,6 +128,22 @@ func TestSubmitGathersBesideABatchThatIsLeft(t *testing.T) {
 	})
 }
 
+// A batch that all leave in the moment in which it goes is none.
+func TestSubmitCountsNoBatchThatIsLeft(t *testing.T) {
+	const delay = 20 * time.Millisecond
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			b := batch.New(batch.Service[int, int]{Each: func(context.Context, int) (int, error) { return 1, nil }}, batch.Config{Delay: delay})
+			ctx, cancel := context.WithTimeout(t.Context(), delay)
+			defer cancel()
+			submitOne(ctx, b, 1)
+			synctest.Wait()
+			stats := b.Stats()
+			require.Equal(t, stats.Items, stats.Batches, "the one who left, or was answered")
+		})
+	}
+}
+
 func TestSubmitSendsAFullBatchAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s scripted
