@@ -94,6 +94,26 @@ func TestMoveOfATruthSaidAgain(t *testing.T) {
 	}
 }
 
+// An empty input and an empty hash are something else than none.
+func TestMoveOfEmptyBytes(t *testing.T) {
+	to, err := openRiverBackend(t.Context(), pgtest.New(t), 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, to.close()) })
+	_, old := openSQLite(t, filepath.Join(t.TempDir(), "old.db"), sqlitejobs.Options{})
+	from, err := predictions.Open(t.Context(), old.DB(), predictions.SQLite, predictions.Options{KeepInputs: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, from.Close()) })
+	require.NoError(t, from.Record(t.Context(),
+		predictions.Prediction{ID: "empty input", Function: "f", Input: []byte{}},
+		predictions.Prediction{ID: "empty hash", Function: "f", InputHash: []byte{}},
+		predictions.Prediction{ID: "none", Function: "f"},
+	))
+	_, err = move.Move(t.Context(), move.Config{From: from, To: to.store})
+	require.NoError(t, err)
+	assert.Equal(t, 1, scalar[int](t, to.store.DB(), "SELECT count(*) FROM sparekey_inputs WHERE input = ''"))
+	assert.Equal(t, "none", scalar[string](t, to.store.DB(), "SELECT id FROM sparekey_predictions WHERE input_hash IS NULL"))
+}
+
 // TestMove moves to PostgreSQL and is killed five times on the way: nothing is
 // missing, nothing is there twice, and the work goes on on the new side.
 func TestMove(t *testing.T) {

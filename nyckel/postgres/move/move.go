@@ -162,6 +162,11 @@ func scan(rows *sql.Rows) (p page, err error) {
 		if err := rows.Scan(pointers...); err != nil {
 			return page{}, err
 		}
+		for i, v := range values {
+			if b, ok := v.([]byte); ok && b == nil { // SQLite's driver says so of bytes that are there, but none
+				values[i] = []byte{}
+			}
+		}
 		if seq >= 0 {
 			p.last, _ = values[seq].(int64)
 			values = append(values[:seq:seq], values[seq+1:]...)
