@@ -66,7 +66,7 @@ type Writer struct {
 	put     int64 // how many have ever been queued
 	closed  bool
 	stats   WriterStats
-	changed chan struct{} // closed, and replaced, when the queue gets shorter
+	changed chan struct{} // closed, and replaced, when the queue gets shorter or takes nothing more
 }
 
 // NewWriter returns a Writer and starts its goroutine, which [Writer.Close] ends.
@@ -201,11 +201,12 @@ func (w *Writer) Close(ctx context.Context) error {
 	return w.lost()
 }
 
-// shut has the writer take nothing more.
+// shut has the writer take nothing more, and tells those who wait for room.
 func (w *Writer) shut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
+	w.changeLocked()
 }
 
 // lost returns the error of what a writer that has ended leaves behind.
@@ -278,6 +279,11 @@ func (w *Writer) account(batch []Prediction, err error) {
 	}
 	w.queue = w.queue[len(batch):]
 	w.stats.Recorded += int64(len(batch))
+	w.changeLocked()
+}
+
+// changeLocked wakes those who wait for a change.
+func (w *Writer) changeLocked() {
 	close(w.changed)
 	w.changed = make(chan struct{})
 }

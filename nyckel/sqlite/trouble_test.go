@@ -198,6 +198,38 @@ func TestWriterBlocks(t *testing.T) {
 	assert.EqualValues(t, 1, w.Stats().Dropped)
 }
 
+// noticed is a context that says when somebody waits for it.
+type noticed struct {
+	context.Context
+	awaited chan struct{} // holds one element
+}
+
+func (n noticed) Done() <-chan struct{} {
+	select {
+	case n.awaited <- struct{}{}:
+	default:
+	}
+	return n.Context.Done()
+}
+
+// Who waits for room in a writer that is closed, and gives up, hears so at once.
+func TestWriterClosedWhileOneWaits(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	stall(t, store)
+	w := predictions.NewWriter(store, predictions.WriterOptions{Queue: 1, Block: time.Hour})
+	ps := batch(0, 2)
+	require.NoError(t, w.Put(t.Context(), ps[0]))
+	patient, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	waiting, result := noticed{patient, make(chan struct{}, 1)}, make(chan error)
+	go func() { result <- w.Put(waiting, ps[1]) }()
+	<-waiting.awaited
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Error(t, w.Close(gone))
+	require.ErrorIs(t, <-result, predictions.ErrClosed)
+}
+
 func TestWriterBoundsBytes(t *testing.T) {
 	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{KeepInputs: true})
 	release := stall(t, store)
