@@ -85,30 +85,22 @@ func newProfile() *profile { return &profile{labels: make(map[string]int)} }
 
 func (s *Store) profiles(ctx context.Context, scope Scope) (map[Group]*profile, error) {
 	profiles := make(map[Group]*profile)
-	of := func(g Group) *profile {
-		if profiles[g] == nil {
-			profiles[g] = newProfile()
-		}
-		return profiles[g]
-	}
-	err := s.eachGroup(ctx, scope, "SELECT p.label, COUNT(*) FROM sparekey_predictions p"+inGroup+" GROUP BY p.label",
+	// In one query: between two of them somebody may record, and then they disagree.
+	err := s.eachGroup(ctx, scope, "SELECT p.label, "+s.dialect.bin(steps)+", COUNT(*) FROM sparekey_predictions p"+inGroup+" GROUP BY 2, 1",
 		func(g Group, scan func(...any) error) error {
 			var label string
-			var n int
-			err := scan(&label, &n)
-			of(g).n += n
-			of(g).labels[label] += n
-			return err
-		})
-	if err != nil {
-		return nil, err
-	}
-	err = s.eachGroup(ctx, scope, "SELECT "+s.dialect.bin(steps)+", COUNT(*) FROM sparekey_predictions p"+inGroup+" GROUP BY 1",
-		func(g Group, scan func(...any) error) error {
 			var step, n int
-			err := scan(&step, &n)
-			of(g).confidences[step] += n
-			return err
+			if err := scan(&label, &step, &n); err != nil {
+				return err
+			}
+			if profiles[g] == nil {
+				profiles[g] = newProfile()
+			}
+			p := profiles[g]
+			p.n += n
+			p.labels[label] += n
+			p.confidences[step] += n
+			return nil
 		})
 	return profiles, err
 }

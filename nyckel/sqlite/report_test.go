@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"flag"
@@ -128,4 +129,33 @@ func TestReportOfNothing(t *testing.T) {
 	require.NoError(t, report.Write(t.Context(), &b, store, report.Options{}))
 	assert.NotContains(t, b.String(), "NaN")
 	assert.Contains(t, b.String(), "0 live predictions")
+}
+
+// busy is a context during which somebody else is at work whenever it is looked at.
+type busy struct {
+	context.Context
+	work func()
+}
+
+func (b busy) Done() <-chan struct{} {
+	b.work()
+	return b.Context.Done()
+}
+
+// What is recorded while drift is worked out is no drift.
+func TestDriftWhileOthersRecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	store, other := openStore(t, openDB(t, path), predictions.Options{}), openStore(t, openDB(t, path), predictions.Options{})
+	const day = 24 * time.Hour
+	record := func(at time.Time) {
+		assert.NoError(t, other.Record(t.Context(), predictions.Prediction{Function: "f", Label: "x", Confidence: 0.5, At: at}))
+	}
+	record(time.Unix(0, 0))
+	record(time.Unix(0, 0).Add(day))
+	ctx := busy{t.Context(), func() { record(time.Unix(0, 0).Add(day)) }}
+	drifts, err := store.Drift(ctx, predictions.Span{To: time.Unix(0, 0).Add(day)}, predictions.Scope{Step: day})
+	require.NoError(t, err)
+	require.Len(t, drifts, 2)
+	assert.Greater(t, drifts[1].N, 1)
+	assert.Zero(t, drifts[1].ConfidenceKS)
 }
