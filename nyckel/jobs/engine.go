@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 	"time"
 )
 
@@ -85,7 +86,8 @@ type Stats struct {
 	OldestReady   time.Duration
 	OldestRunning time.Duration
 
-	// Bound and ByteBound are how many jobs and bytes may wait and run.
+	// Bound and ByteBound are how many jobs and bytes may wait and run, zero if there
+	// is no bound.
 	Bound     int
 	ByteBound int64
 }
@@ -107,7 +109,7 @@ type FullError struct {
 	Queue string
 
 	// Jobs and Bytes are what the queue holds, Bound and ByteBound what it may
-	// hold.
+	// hold, negative if there is no bound.
 	Jobs, Bound      int
 	Bytes, ByteBound int64
 
@@ -117,8 +119,16 @@ type FullError struct {
 
 // Error returns one line.
 func (e *FullError) Error() string {
-	return fmt.Sprintf("%v: %s holds %d of %d jobs, %d of %d bytes; retry after %v",
-		ErrFull, e.Queue, e.Jobs, e.Bound, e.Bytes, e.ByteBound, e.RetryAfter)
+	return fmt.Sprintf("%v: %s holds %s jobs, %s bytes; retry after %v",
+		ErrFull, e.Queue, of(int64(e.Jobs), int64(e.Bound)), of(e.Bytes, e.ByteBound), e.RetryAfter)
+}
+
+// of returns, for example, "5 of 100", and "5" if there is no bound.
+func of(n, bound int64) string {
+	if bound < 0 {
+		return strconv.FormatInt(n, 10)
+	}
+	return fmt.Sprintf("%d of %d", n, bound)
 }
 
 // Unwrap returns [ErrFull].

@@ -188,6 +188,15 @@ func TestEnqueueWait(t *testing.T) {
 	})
 }
 
+func TestFullErrorNamesTheBoundsThereAre(t *testing.T) {
+	err := &jobs.FullError{Queue: "q", Jobs: 7, Bound: 7, Bytes: 40, ByteBound: 100, RetryAfter: time.Second}
+	assert.EqualError(t, err, "jobs: queue is full: q holds 7 of 7 jobs, 40 of 100 bytes; retry after 1s")
+	err.Bound = -1
+	assert.EqualError(t, err, "jobs: queue is full: q holds 7 jobs, 40 of 100 bytes; retry after 1s")
+	err.Bound, err.ByteBound = 7, -1
+	assert.EqualError(t, err, "jobs: queue is full: q holds 7 of 7 jobs, 40 bytes; retry after 1s")
+}
+
 func TestRunConfig(t *testing.T) {
 	c := jobs.RunConfig{}.WithDefaults()
 	assert.Equal(t, []string{jobs.DefaultQueue}, c.Queues)
