@@ -248,6 +248,8 @@ func TestWorkers(t *testing.T) {
 
 func TestBadInput(t *testing.T) {
 	broken := writeFile(t, "text\nhello\n\"a quote that does not end\n")
+	link := filepath.Join(t.TempDir(), "link.csv")
+	require.NoError(t, os.Symlink(broken, link))
 	tests := []struct {
 		args []string
 		want string
@@ -270,6 +272,9 @@ func TestBadInput(t *testing.T) {
 		{[]string{"-db", "texts.db", "-input", "texts-answers.csv"}, "the answers would replace texts-answers.csv"},
 		{[]string{"-input", "texts.csv", "-json", "texts.csv"}, "the figures would replace texts.csv"},
 		{[]string{"-db", "a.db", "-json", "./a-answers.csv"}, "the figures would replace ./a-answers.csv"},
+		{[]string{"-input", broken, "-output", link}, "the answers would replace " + link},
+		{[]string{"-input", broken, "-json", link}, "the figures would replace " + link},
+		{[]string{"-output", broken, "-json", link}, "the figures would replace " + link},
 		{[]string{"-nonsense"}, "flag provided but not defined"},
 	}
 	for _, tt := range tests {

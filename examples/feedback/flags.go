@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 )
@@ -59,6 +60,13 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 // isOneOf reports whether a file that is to be written is one of the others.
 func isOneOf(name string, others ...string) bool {
 	return name != "" && slices.ContainsFunc(others, func(other string) bool {
-		return other != "" && filepath.Clean(other) == filepath.Clean(name)
+		return other != "" && same(other, name)
 	})
+}
+
+// same reports whether two names are of one file, which need not be there yet.
+func same(a, b string) bool {
+	one, err1 := os.Stat(a)
+	other, err2 := os.Stat(b)
+	return filepath.Clean(a) == filepath.Clean(b) || err1 == nil && err2 == nil && os.SameFile(one, other)
 }

@@ -166,10 +166,14 @@ func TestBadInput(t *testing.T) {
 	few := writeCSV(t, []dataset.Row{{Text: "a", Label: "x"}, {Text: "b", Label: "y"}})
 	broken := filepath.Join(t.TempDir(), "broken.csv")
 	require.NoError(t, os.WriteFile(broken, []byte("text,label\nhello,x\nonly one field\n"), 0o600))
+	link := filepath.Join(t.TempDir(), "link.csv")
+	require.NoError(t, os.Symlink(few, link))
 	tests := []struct {
 		args []string
 		want string
 	}{
+		{[]string{"-train", few, "-report", link}, "the page would replace " + link + "; want another -report"},
+		{[]string{"-train", few, "-json", link}, "the figures would replace " + link + "; want another -json"},
 		{[]string{"-learn", "1"}, "-learn is 1, want more than 0 and less than 1"},
 		{[]string{"-truths", "0"}, "-truths is 0"},
 		{[]string{"-confirmations", "2"}, "-confirmations is 2, want 0 to 1"},
