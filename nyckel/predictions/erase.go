@@ -27,8 +27,9 @@ type Erased struct {
 // as well: deleted content is overwritten, and the write-ahead log is emptied. On
 // PostgreSQL it is gone from the file after VACUUM, and from the server's
 // write-ahead log as that is recycled. Of backups nobody here knows, nor of what
-// the service keeps, nor of jobs: one that waits is recorded once it is done, and a
-// dead one keeps its payload until it is discarded.
+// the service keeps, nor of what a [Writer] has queued, which is recorded all the
+// same ([Writer.Flush] before), nor of jobs: one that waits is recorded once it is
+// done, and a dead one keeps its payload until it is discarded.
 func (s *Store) Erase(ctx context.Context, function, externalID string) (Erased, error) {
 	if function == "" || externalID == "" {
 		return Erased{}, errors.New("predictions: erase needs a function and an external id")
