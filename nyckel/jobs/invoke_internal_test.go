@@ -20,5 +20,9 @@ func TestOutcomeWaitsUntilItMakesSense(t *testing.T) {
 			o = outcomeOf(&policy.Error{Verdict: policy.Verdict{Class: class, Wait: time.Hour}, RetryAt: time.Now().Add(time.Minute)})
 			assert.Equal(t, time.Hour, o.After, class)
 		}
+		for after, want := range map[time.Duration]time.Duration{time.Minute: accountTrouble, time.Hour: time.Hour} {
+			o := outcomeOf(&policy.Error{Verdict: policy.Verdict{Class: policy.QuotaExceeded}, RetryAt: time.Now().Add(after)})
+			assert.Equal(t, want, o.After, "the account's trouble takes its time")
+		}
 	})
 }

@@ -42,17 +42,19 @@ func TestOpenSettings(t *testing.T) {
 // promised of it.
 func TestOpenLinkToNewFile(t *testing.T) {
 	folder := t.TempDir()
-	link := filepath.Join(folder, "predictions.db")
 	require.NoError(t, os.Mkdir(filepath.Join(folder, "data"), 0o700))
-	require.NoError(t, os.Symlink(filepath.Join("data", "real.db"), link))
-	openDB(t, link)
-	info, err := os.Stat(filepath.Join(folder, "data", "real.db"))
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "predictions are nobody else's business")
+	for _, target := range []string{filepath.Join("data", "real.db"), filepath.Join(folder, "data", "other.db")} {
+		link := filepath.Join(folder, filepath.Base(target))
+		require.NoError(t, os.Symlink(target, link))
+		openDB(t, link)
+		info, err := os.Stat(filepath.Join(folder, "data", filepath.Base(target)))
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "predictions are nobody else's business")
+	}
 
 	nowhere := filepath.Join(folder, "nowhere.db")
 	require.NoError(t, os.Symlink(filepath.Join("none", "x.db"), nowhere))
-	_, err = sqlite.Open(t.Context(), nowhere, sqlite.Options{})
+	_, err := sqlite.Open(t.Context(), nowhere, sqlite.Options{})
 	require.ErrorIs(t, err, os.ErrNotExist)
 	circle := filepath.Join(folder, "circle.db")
 	require.NoError(t, os.Symlink("circle.db", circle))

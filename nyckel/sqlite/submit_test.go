@@ -216,6 +216,26 @@ func TestSubmitStopsAndGoesOn(t *testing.T) {
 	assert.Len(t, a.labels, 9)
 }
 
+// What is wrong with the account is so for the next truth too; what is wrong with one
+// truth is not.
+func TestSubmitStopsForTheAccount(t *testing.T) {
+	for status, want := range map[int]predictions.Submitted{
+		http.StatusUnauthorized:    {Later: 1},
+		http.StatusPaymentRequired: {Later: 1},
+		http.StatusForbidden:       {Later: 1},
+		http.StatusConflict:        {Refused: 2},
+		http.StatusNotFound:        {Later: 2},
+	} {
+		store, a, submitter := submitting(t, predictions.SubmitOptions{})
+		predict(t, store, "1", "e1", "sample_1", "x", "y")
+		predict(t, store, "2", "e2", "sample_2", "x", "y")
+		a.fail = func(int) int { return status }
+		done, err := submitter.Submit(t.Context(), "f")
+		assert.Equal(t, want, done, status)
+		assert.Equal(t, want == predictions.Submitted{Later: 1}, err != nil, status)
+	}
+}
+
 // Each current truth is put at least once, and the last one put is the last truth,
 // also if the program dies between the call and the note of it.
 func TestSubmitSurvivesItsEnd(t *testing.T) {

@@ -147,9 +147,12 @@ func audit(t *testing.T, s *predictions.Store) {
 		equal(t, "the first", e.ID, "00000")
 		break
 	}
-	for _, err := range s.Audit(t.Context(), predictions.Query{After: "yesterday"}) {
-		if err == nil {
-			t.Error("a wrong cursor was accepted")
+	for _, wrong := range []string{"yesterday", "1", "1.x", "x.1"} {
+		var last error
+		for _, last = range s.Audit(t.Context(), predictions.Query{After: wrong}) {
+		}
+		if last == nil {
+			t.Errorf("the cursor %q was accepted", wrong)
 		}
 	}
 }
