@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -215,4 +216,41 @@ func TestSQLiteFullDisk(t *testing.T) {
 	_, err = engine.Enqueue(ctx, jobs.Job{ID: "more", Payload: payload})
 	assert.NoError(t, err)
 	t.Logf("%d jobs accepted on a disk of 12 MiB before it was full, all done; Run met trouble %d times", accepted, troubles.Load())
+}
+
+// Jobs that end together are written together: one whose prediction makes no sense is a
+// dead letter, and no other. A query keeps the database busy while they end.
+func TestSQLiteOneOfManyIsRefused(t *testing.T) {
+	t.Parallel()
+	const n = 32
+	engine, store := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{})
+	fill(t, engine, n, n)
+	isNonsense := func(id string) bool { return strings.HasSuffix(id, "7") }
+	var together, all sync.WaitGroup
+	together.Add(n)
+	all.Add(n + 1)
+	go func() {
+		defer all.Done()
+		together.Wait()
+		assert.NoError(t, store.Update(context.Background(), func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT count(*) FROM n")
+			return err
+		}))
+	}()
+	work(t, engine, jobs.RunConfig{Workers: n, OnSettled: func(jobs.Settled) { all.Done() }}, func(_ context.Context, d jobs.Delivery) jobs.Outcome {
+		together.Done()
+		together.Wait()
+		p := jobstest.Answer("yes")
+		if isNonsense(d.ID) {
+			p.Confidence = 2
+		}
+		return jobs.Done(p)
+	})
+	all.Wait()
+	for i := range n {
+		id := fmt.Sprintf("job-%09d", i)
+		state, _, err := engine.Find(t.Context(), id)
+		require.NoError(t, err)
+		assert.Equal(t, map[bool]jobs.State{true: jobs.Dead, false: jobs.Recorded}[isNonsense(id)], state, id)
+	}
 }
