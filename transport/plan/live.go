@@ -111,7 +111,11 @@ func (l *Live) Poll(ctx context.Context) {
 	seen := l.last.again(l.name, l.options.Lookup)
 	settled := seen.sum == l.last.sum
 	l.last = seen
-	if !settled || seen.sum == l.decided {
+	if !settled {
+		return
+	}
+	if seen.sum == l.decided {
+		l.restate(seen)
 		return
 	}
 	l.decided = seen.sum
@@ -125,6 +129,16 @@ func (l *Live) Poll(ctx context.Context) {
 	telemetry.Reloaded(ctx, l.options.Logger, l.name, outcome, problems)
 	if outcome == telemetry.ConfigApplied {
 		l.tell(before)
+	}
+}
+
+// restate keeps the problems of a file up to date: the same one may have another reason
+// by now.
+func (l *Live) restate(seen sight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if seen.err != nil {
+		l.status.Problems = seen.err.Error()
 	}
 }
 

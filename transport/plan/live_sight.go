@@ -28,13 +28,13 @@ func look(name string, lookup func(string) (string, bool, error)) sight {
 	return read(name, data, lookup)
 }
 
-// again is look, but what is the same as before is not read twice.
+// again is look, but a plan that is the same as before is not read twice.
 func (s sight) again(name string, lookup func(string) (string, bool, error)) sight {
 	data, err := readUpTo(name, maxFile)
 	if err != nil {
 		return unreadable(err)
 	}
-	if s.text == sha256.Sum256(data) {
+	if s.err == nil && s.text == sha256.Sum256(data) {
 		all := newSummer(s.text, lookup)
 		for _, reference := range s.references {
 			_, _, _ = all.lookup(reference)
@@ -74,7 +74,7 @@ func newSummer(text sum, lookup func(string) (string, bool, error)) *summer {
 func (s *summer) lookup(reference string) (string, bool, error) {
 	value, ok, err := s.inner(reference)
 	s.references = append(s.references, reference)
-	for _, text := range [...]string{reference, value, fmt.Sprint(ok, err)} {
+	for _, text := range [...]string{reference, value, fmt.Sprint(ok, err != nil)} { // the text of an error may be another each time
 		var size [8]byte
 		binary.LittleEndian.PutUint64(size[:], uint64(len(text)))
 		s.hash.Write(size[:])

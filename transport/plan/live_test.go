@@ -335,6 +335,36 @@ func TestLiveLookups(t *testing.T) {
 	assert.Empty(t, live.Status().Problems)
 }
 
+// An error whose text is another each time, with the number of a request in it, is one
+// problem all the same.
+func TestLiveLookupFails(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	put(t, name, withTotal("${TOTAL}"))
+	var records bytes.Buffer
+	asked, down := 0, false
+	live, err := plan.Open(name, plan.Options{
+		Logger: slog.New(slog.NewTextHandler(&records, nil)),
+		Lookup: func(string) (string, bool, error) {
+			if asked++; down {
+				return "", false, fmt.Errorf("request %d was refused", asked)
+			}
+			return "5s", true, nil
+		},
+	})
+	require.NoError(t, err)
+	was := live.Status()
+	down = true
+	for range 5 {
+		reload(t, live)
+		assert.Contains(t, live.Status().Problems, fmt.Sprintf("request %d was refused", asked), "it is the newest")
+	}
+	assert.Equal(t, 1, strings.Count(records.String(), "level=ERROR"), "it is told once")
+	assert.Equal(t, 5*time.Second, total(live))
+	down = false
+	reload(t, live)
+	assert.Equal(t, was, live.Status())
+}
+
 // Whatever comes in the place of the file, what was in force stays, and is what it was
 // when the file is back.
 func TestLiveFileGone(t *testing.T) {
