@@ -3,6 +3,7 @@ package transporttest_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -49,6 +50,12 @@ func TestRunSurvives(t *testing.T) {
 			body.CloseRequest(req)
 			return nil, nil
 		}), "neither an answer nor an error"},
+		{"no body", answers(func(resp *http.Response) {
+			if resp.Body != nil {
+				resp.Body.Close()
+				resp.Body = nil
+			}
+		}), ""},
 		{"an error and no more", layerOf(func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
 			body.CloseRequest(req)
 			return nil, errors.New("no credentials")
@@ -65,12 +72,27 @@ func TestRunSurvives(t *testing.T) {
 				if !strings.Contains(f.String(), tt.want) || !strings.HasPrefix(f.String(), f.Name) {
 					t.Errorf("%q was seen to break with %v, want %q", f.Name, f, tt.want)
 				}
-				if strings.Contains(f.Got, "runtime error") || strings.Contains(f.Got, "left behind") {
+				if strings.Contains(f.Got, "runtime error") || strings.Contains(f.Got, "%!") || strings.Contains(f.Got, "left behind") {
 					t.Errorf("what is the suite's own was blamed on the layer: %v", f)
 				}
 			}
 		})
 	}
+}
+
+// Over HTTP/2 a body that is never read breaks all the same.
+func TestRunMissesNoBreak(t *testing.T) {
+	unread := reads(func(rc io.ReadCloser) io.ReadCloser {
+		rc.Close()
+		return http.NoBody
+	})
+	for _, f := range transporttest.Run(unread) {
+		if f.Name == "h2/the error that ends a body arrives" {
+			require.Equal(t, 4, strings.Count(f.Got, "and then"), f.Got)
+			return
+		}
+	}
+	t.Error("Run() does not notice that the answers have lost their bodies")
 }
 
 // A layer that panics where there are many calls ends neither the program nor the

@@ -101,8 +101,18 @@ type outcome struct {
 	took time.Duration
 }
 
-// roundTrip sends req, and ends the check if nothing comes of it.
+// roundTrip sends req, and ends the check if neither an error nor an answer with a body
+// comes of it.
 func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := outcomeOf(rt, req)
+	if err == nil && resp.Body == nil {
+		panic(ended{"a round trip gave an answer whose body is nil"})
+	}
+	return resp, err
+}
+
+// outcomeOf sends req, and ends the check if nothing comes of it.
+func outcomeOf(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(req)
 	if resp == nil && err == nil {
 		panic(ended{"a round trip gave neither an answer nor an error"})
@@ -114,7 +124,7 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 func do(rt http.RoundTripper, req *http.Request) outcome {
 	start := time.Now()
 	var o outcome
-	o.resp, o.err = roundTrip(rt, req) //nolint:bodyclose // it is, below
+	o.resp, o.err = outcomeOf(rt, req) //nolint:bodyclose // it is, below
 	if o.err == nil && o.resp.Body != nil {
 		var data []byte
 		data, o.torn = io.ReadAll(o.resp.Body)
