@@ -95,6 +95,24 @@ func TestRunMissesNoBreak(t *testing.T) {
 	t.Error("Run() does not notice that the answers have lost their bodies")
 }
 
+// A mistake that shows as a panic is found by where it is, and not blamed on what it
+// ended: the rules that are broken are those in which it happened.
+func TestRunSaysWherePanicked(t *testing.T) {
+	failures := transporttest.Run(layerOf(takesErrorForAnswer))
+	require.Greater(t, len(failures), 10)
+	for _, f := range failures {
+		require.Contains(t, f.Got, "runtime error", f.Name)
+		require.Contains(t, f.Got, "transporttest_test.takesErrorForAnswer\n", f.Name)
+		require.Equal(t, 1, strings.Count(f.Got, "runtime error"), "it is told once")
+	}
+}
+
+func takesErrorForAnswer(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := next.RoundTrip(req)
+	resp.Header.Set("X-Seen", "1")
+	return resp, err
+}
+
 // A layer that panics where there are many calls ends neither the program nor the
 // other rules.
 func TestRunSurvivesMany(t *testing.T) {

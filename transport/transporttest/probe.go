@@ -54,7 +54,7 @@ func (p *probe) recover() {
 			p.Errorf("%s", value.why)
 		}
 	default:
-		p.Errorf("panicked: %v", value)
+		p.Errorf("panicked: %v\n%s", value, panickedAt())
 	}
 }
 

@@ -2,6 +2,8 @@ package transporttest
 
 import (
 	"cmp"
+	"fmt"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -45,6 +47,28 @@ func goroutines(bubble string) (started, check string) {
 	}
 	const unknown = "where cannot be told"
 	return cmp.Or(strings.Join(starts, ", "), unknown), cmp.Or(check, unknown)
+}
+
+// panickedAt returns the trace of a panic, from where it began to where the suite called,
+// for the deferred func that recovers it. It has no addresses, so that the same panic is
+// the same text.
+func panickedAt() string {
+	callers := make([]uintptr, 64)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(0, callers)])
+	own := reflect.TypeFor[probe]().PkgPath() + "."
+	var lines []string
+	for more, ours := true, false; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		switch {
+		case f.Function == "runtime.gopanic": // what is above handles the panic
+			lines, ours = nil, false
+		case !ours && !strings.HasPrefix(f.Function, "runtime."):
+			lines = append(lines, fmt.Sprintf("%s\n\t%s:%d", f.Function, f.File, f.Line))
+			ours = strings.HasPrefix(f.Function, own)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // traces returns the traces of all goroutines, unless there are very many.
