@@ -50,7 +50,11 @@ func (f Failure) String() string { return f.Name + ": " + f.Got }
 // memory; waits cost no time. Limits of its own that end an exchange should be ten
 // seconds or more, and limits on what is in flight should let fifty requests pass
 // within a minute. Panics are a rule's business unless the layer lets one end a
-// goroutine of its own, which ends the program.
+// goroutine of its own, which ends the program. A layer that keeps a mutex locked while
+// it waits stops the clock of the bubble, as soon as another call wants the mutex: the
+// rule ends with the -timeout of the tests, whose traces show both. A goroutine that
+// lasts as long as the layer, which nobody closes here, is found by "no goroutine
+// outlives its call", over either protocol; see [Except].
 //
 // What a layer is there for can look like a fault: to send a request again, to
 // answer without asking. The options say what it may do; without any it must

@@ -155,6 +155,18 @@ func TestRunEndsWaits(t *testing.T) {
 	require.Contains(t, failures[0].Got, "transporttest_test.lingers()", "where it waits")
 }
 
+// Where nobody but the check is left, nobody else is looked for.
+func TestRunEndsWaitsOfOne(t *testing.T) {
+	failures := transporttest.Run(sends(func(req *http.Request) {
+		if req.URL.Fragment != "" { // which one rule has
+			lingers()
+		}
+	}))
+	require.Len(t, failures, 1)
+	require.Contains(t, failures[0].Got, "transporttest_test.lingers(", "where it waits")
+	require.Contains(t, failures[0].Got, "others were started by: nobody")
+}
+
 // What is left behind is found wherever it is, and named.
 func TestRunNamesGoroutines(t *testing.T) {
 	failures := transporttest.Run(upgrading(func() {

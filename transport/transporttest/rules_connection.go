@@ -60,7 +60,7 @@ func connectionReused(p *probe) {
 			do(rt, p.post(p.Context(), server.URL+"/post", strings.NewReader("hello")))
 		}
 		if conns := server.Conns(); conns > 1 {
-			p.Errorf("%d requests, of which each %dth succeeded, took %d connections", requests.Load(), max(every, 1), conns)
+			p.Errorf("%d requests, of which one in %d succeeded, took %d connections", requests.Load(), max(every, 1), conns)
 		}
 	}
 }

@@ -201,7 +201,7 @@ func requestReusable(p *probe) {
 				req.Body = body
 			}
 			if o := do(rt, req); !o.is(p, http.StatusOK, "fine") {
-				p.Errorf("%s %d came to %v, want the answer", req.Method, call+1, o)
+				p.Errorf("%s %d came to %v, want status 200, \"fine\"", req.Method, call+1, o)
 			}
 		}
 		for _, got := range upstream.Requests() {

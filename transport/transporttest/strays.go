@@ -27,7 +27,7 @@ func currentBubble() string {
 
 // goroutines says what the goroutines of a bubble were started by, for whoever
 // has to find them, and where the one of the check itself is. The form of a trace is
-// nobody's promise: if it cannot be read, so it says.
+// nobody's promise: if it cannot be read, it says so.
 func goroutines(bubble string) (started, check string) {
 	var starts []string
 	for trace := range strings.SplitSeq(traces(), "\n\n") {
@@ -46,6 +46,9 @@ func goroutines(bubble string) (started, check string) {
 		}
 	}
 	const unknown = "where cannot be told"
+	if check != "" && starts == nil {
+		return "nobody", check
+	}
 	return cmp.Or(strings.Join(starts, ", "), unknown), cmp.Or(check, unknown)
 }
 

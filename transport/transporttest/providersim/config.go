@@ -60,7 +60,8 @@ type Limit struct {
 // A Completion is what a model says.
 type Completion struct {
 	// Text is the message, for Nyckel the label. A request to Anthropic that brings
-	// tools is answered by the use of a tool if Text is a JSON object.
+	// tools, and asks for no stream, is answered by the use of a tool if Text is a
+	// JSON object.
 	Text string
 
 	// Stop is why the model stopped. "" means that it was done.
