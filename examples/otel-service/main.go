@@ -26,6 +26,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -68,7 +69,11 @@ func run(ctx context.Context, args []string, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	go s.plan.Run(ctx) // changes of the file are put in force
+	ctx, cancel := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	following.Go(func() { s.plan.Run(ctx) }) // changes of the file are put in force
+	defer following.Wait()                   // before s is closed
+	defer cancel()
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -396,6 +397,16 @@ func TestRun(t *testing.T) {
 	assert.Equal(t, http.StatusNoContent, resp.StatusCode)
 	stop()
 	require.NoError(t, <-ended)
+}
+
+// TestRunLeavesNothing: whatever ends the program, nobody reads its file behind it.
+func TestRunLeavesNothing(t *testing.T) {
+	t.Setenv("US_URL", "http://us.test")
+	t.Setenv("EU_URL", "http://eu.test")
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.WithoutCancel(t.Context())
+		assert.ErrorContains(t, run(ctx, []string{"-addr", "127.0.0.1:none"}, io.Discard, io.Discard), "unknown port")
+	})
 }
 
 // TestRunRefuses: a file that cannot be, and an argument that is none.
