@@ -25,7 +25,10 @@ type Options struct {
 	Logger *slog.Logger
 
 	// Lookup says what a reference stands for: see [Parse]. Nil means
-	// [Environment] of the file's folder.
+	// [Environment] of the file's folder. It is asked at each look, and must return
+	// the same as long as nothing has changed: what is another value each time, such
+	// as a token that is made for whoever asks, is never found twice, and no change
+	// put in force. Of errors only that there is one counts, not the text.
 	Lookup func(reference string) (string, bool, error)
 }
 
