@@ -208,6 +208,14 @@ func TestRequests(t *testing.T) {
 	for _, f := range transporttest.Run(unprepared, transporttest.Requests(prepare)) {
 		names = append(names, f.Name)
 	}
+	refusing := layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+		if req.Context().Value(key{}) == nil {
+			body.CloseRequest(req)
+			return nil, errors.New("no credentials")
+		}
+		return next.RoundTrip(req)
+	})
+	require.Empty(t, transporttest.Run(refusing, transporttest.Requests(prepare)), "to refuse is not to repeat")
 	if want := []string{"only what is safe is repeated", "h2/only what is safe is repeated"}; !slices.Equal(names, want) {
 		t.Errorf("the rules %q have requests that were not prepared, want %q", names, want)
 	}

@@ -43,7 +43,8 @@ func MayLinger(d time.Duration) Option {
 
 // Requests says how the suite's requests must be prepared to get the layer's
 // attention: with credentials, say, or a value in the context. The func returns
-// the request itself or a copy.
+// the request itself or a copy. What is safe to repeat is checked without it, since
+// that may be what it says.
 func Requests(prepare func(*http.Request) *http.Request) Option {
 	return func(s *settings) { s.prepare = prepare }
 }
