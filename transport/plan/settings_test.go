@@ -3,6 +3,7 @@ package plan_test
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -84,6 +85,37 @@ functions:
 	assert.NotContains(t, settings, "canary")
 	assert.Equal(t, 6, strings.Count(settings, "********"), settings)
 	assert.Contains(t, settings, "https://${HOST:-c.test}/v1?********")
+}
+
+// What a terminal would obey is quoted.
+func TestSettingsStayOnOneLine(t *testing.T) {
+	for _, region := range []string{"a\nb", "a\x1b[2Jb", "a\x7fb"} {
+		p, err := plan.New(plan.File{Version: 1, Endpoints: map[string]policy.Endpoint{"a": {URL: "https://a.test", Region: region}}})
+		require.NoError(t, err)
+		assert.Contains(t, fmt.Sprint(p.Settings()), strconv.Quote(region))
+	}
+}
+
+// A secret of four letters is hidden wherever it stands; a shorter one is in many words.
+func TestSettingsHideShortSecrets(t *testing.T) {
+	p, err := plan.Parse("short.yaml", []byte(`
+version: 1
+endpoints:
+  a: {url: "https://a.test", region: four, header: {X-Api-Key: four}}
+  b: {url: "https://a.test", region: one, header: {X-Api-Key: one}}
+`), nil)
+	require.NoError(t, err)
+	settings := fmt.Sprint(p.Settings())
+	assert.NotContains(t, settings, "four")
+	assert.Contains(t, settings, "region one")
+
+	_, err = plan.Parse("short.yaml", []byte(`
+version: 1
+endpoints:
+  a: {url: "https://a.test", weight: -1, header: {X-Api-Key: four}}
+functions: {four: {retry: {attempts: -1}}}
+`), nil)
+	require.ErrorContains(t, err, "functions.****.retry.attempts")
 }
 
 // A document reads as in the file, and not at all if it has something from elsewhere.
