@@ -196,7 +196,7 @@ func requestTrailers(p *probe) {
 	req := p.post(p.Context(), server.URL, io.MultiReader(strings.NewReader("hello"), last(func() { trailer.Set("X-Sum", "42") })))
 	req.Trailer = trailer
 	if o := do(p.over(server.Transport()), req); !o.is(p, http.StatusOK, "42") {
-		p.Errorf("the server got the trailer %v, want \"42\"", o)
+		p.Errorf("an answer that says which trailer came with the request came to %v, want status 200, \"42\"", o)
 	}
 }
 
