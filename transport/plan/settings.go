@@ -255,9 +255,6 @@ func (w *walker) shown(path, at, text string) string {
 	}
 	switch {
 	case w.isSecret(path):
-		if text == "" {
-			return ""
-		}
 		return mask
 	case isReference && w.source.Text(at) != "":
 		text = w.source.Text(at) // names where it is from

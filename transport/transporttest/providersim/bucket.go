@@ -28,7 +28,6 @@ func (b *bucket) set(l Limit, now time.Time) {
 		b.level = float64(l.Burst)
 	}
 	b.Limit = l
-	b.level = min(b.level, float64(l.Burst))
 }
 
 func (b *bucket) fill(now time.Time) {

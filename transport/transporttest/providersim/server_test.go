@@ -110,6 +110,13 @@ func TestServerLimit(t *testing.T) {
 		assert.Equal(t, []int{200, 429}, statuses(2))
 		sim.SetLimit(providersim.Limit{})
 		assert.Equal(t, []int{200, 200}, statuses(2))
+		sim.SetLimit(providersim.Limit{PerSecond: 1, Burst: 2})
+		assert.Equal(t, []int{200, 200, 429}, statuses(3), "a new one is full")
+		sim.SetLimit(providersim.Limit{PerSecond: 1, Burst: 4})
+		assert.Equal(t, []int{429}, statuses(1), "one that grows is not")
+		time.Sleep(10 * time.Second)
+		sim.SetLimit(providersim.Limit{PerSecond: 1, Burst: 2})
+		assert.Equal(t, []int{200, 200, 429}, statuses(3), "one that shrinks holds less")
 	})
 }
 
