@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -333,6 +334,29 @@ func TestLiveLookups(t *testing.T) {
 	values["TOTAL"] = "5s"
 	reload(t, live)
 	assert.Empty(t, live.Status().Problems)
+}
+
+// Looks come as often as it says, give or take a tenth, so that many processes do not
+// look at once.
+func TestLiveEvery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		name := filepath.Join(t.TempDir(), "sparekey.yaml")
+		put(t, name, withTotal("${TOTAL}"))
+		var looks []time.Time
+		follow(t, name, plan.Options{Every: 10 * time.Second, Lookup: func(string) (string, bool, error) {
+			looks = append(looks, time.Now())
+			return "5s", true, nil
+		}})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		var waits []time.Duration
+		for i := range looks[1:] {
+			waits = append(waits, looks[i+1].Sub(looks[i]))
+		}
+		assert.GreaterOrEqual(t, slices.Min(waits), 9*time.Second)
+		assert.LessOrEqual(t, slices.Max(waits), 11*time.Second)
+		assert.Greater(t, slices.Max(waits)-slices.Min(waits), time.Second, "of 300 and more")
+	})
 }
 
 // An error whose text is another each time, with the number of a request in it, is one
