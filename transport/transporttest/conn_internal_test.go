@@ -3,8 +3,10 @@ package transporttest
 import (
 	"io"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // Who has closed his end reads no last words that the other end says because of it: they
@@ -27,4 +29,21 @@ func TestConnClosed(t *testing.T) {
 		_ = client.Close()
 		assert.Zero(t, <-read)
 	}
+}
+
+// Who writes to an end that was closed is told, be it in the middle of a write.
+func TestConnClosedByTheReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := newConns()
+		written := make(chan error)
+		go func() {
+			_, err := client.Write(make([]byte, 2*bufferSize))
+			written <- err
+		}()
+		synctest.Wait() // the buffer is full
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, <-written, io.ErrClosedPipe)
+		_, err := client.Write([]byte("x"))
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+	})
 }
