@@ -166,7 +166,7 @@ func (c *checker) queue(path string, f Function) {
 		}
 	}
 	total := f.WithDefaults().Total
-	if err != nil || f.ID == "" || f.Queue.Budget == 0 || total <= 0 || f.Queue.Budget >= total {
+	if err != nil || f.ID == "" || f.Queue.Budget == 0 || f.Queue.Budget >= total {
 		return
 	}
 	c.report(path+".Queue.Budget", "is %v, want at least %s, %v: the call of a job would be cut off before its stack can answer by other means",
