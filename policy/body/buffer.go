@@ -108,6 +108,9 @@ func (a *ahead) Read(p []byte) (int, error) {
 	if a.taken < len(a.head) {
 		n := copy(p, a.head[a.taken:])
 		a.taken += n
+		if a.whole && a.taken == len(a.head) {
+			return n, io.EOF // as net/http does: not all readers ask once more
+		}
 		return n, nil
 	}
 	if a.inMemory() {

@@ -10,8 +10,8 @@ import (
 // Record makes the body of resp copy what its reader gets, up to maxBytes. When
 // the reader has got all of it, done is called with the copy, once and from
 // within the reader's call; it is not called if the body fails, is longer than
-// maxBytes, has another length than announced, or is closed before. The copy belongs
-// to done. The reader gets each byte as it comes and each error as it is. A body that
+// maxBytes, has another length than announced, or is closed before, but for JSON whose
+// value had come to its end: see [WholeJSON]. The copy belongs to done. The reader gets each byte as it comes and each error as it is. A body that
 // is an [io.WriterTo] stays one.
 func Record(resp *http.Response, maxBytes int64, done func(body []byte)) {
 	RecordWithin(resp, maxBytes, nil, done)
@@ -29,7 +29,7 @@ type Budget interface {
 // does not have them. What the copy took is given back before done is called, and
 // when it is not. A nil Budget has all that is asked for.
 func RecordWithin(resp *http.Response, maxBytes int64, budget Budget, done func(body []byte)) {
-	r := &recording{rc: resp.Body, announced: max(resp.ContentLength, 0), max: maxBytes, budget: budget, done: done}
+	r := &recording{rc: resp.Body, header: resp.Header, announced: max(resp.ContentLength, 0), max: maxBytes, budget: budget, done: done}
 	resp.Body = r
 	if wt, ok := r.rc.(io.WriterTo); ok {
 		resp.Body = &recordingWriterTo{r, wt}
@@ -40,7 +40,8 @@ func RecordWithin(resp *http.Response, maxBytes int64, budget Budget, done func(
 // time; Close may come at any time.
 type recording struct {
 	rc        io.ReadCloser
-	announced int64 // its length, zero if it was not announced
+	header    http.Header // the response's
+	announced int64       // its length, zero if it was not announced
 	max       int64
 	budget    Budget
 
@@ -62,8 +63,8 @@ func (r *recording) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the copy. One that has its announced length is whole though the
-// reader did not ask on to see the end, as a JSON decoder does not.
+// Close ends the copy. It may be whole though the reader did not ask on to see the
+// end, as a JSON decoder does not.
 func (r *recording) Close() error {
 	r.end(false)
 	return r.rc.Close()
@@ -138,14 +139,13 @@ func (r *recording) take(eof bool) ([]byte, func([]byte)) {
 		return nil, nil
 	}
 	body, done := r.stopLocked()
-	whole := eof
-	if r.announced > 0 {
-		whole = int64(len(body)) == r.announced
+	switch {
+	case eof && r.announced == 0, r.announced > 0 && int64(len(body)) == r.announced:
+		return body, done
+	case r.announced == 0 && WholeJSON(r.header, body):
+		return body, done
 	}
-	if !whole {
-		return nil, nil
-	}
-	return body, done
+	return nil, nil
 }
 
 // recordingWriterTo is a recording of a body that can write itself.
