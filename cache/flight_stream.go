@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 const (
@@ -376,8 +379,8 @@ func (f *flight) trailerFor(resp *http.Response) http.Header {
 	return f.trailer.Clone()
 }
 
-// Close gives up the reader's seat. A body that has its announced length is whole
-// though the reader did not ask on to see the end, as a JSON decoder does not.
+// Close gives up the reader's seat. He may have had all of the body though he did not
+// ask on to see the end, as a JSON decoder does not.
 func (b *follower) Close() error {
 	b.closing.Do(func() { close(b.closed) })
 	if b.leave(nil) {
@@ -396,7 +399,7 @@ func (b *follower) leave(err error) (last bool) {
 			b.stop()
 			_, last = b.flight.leave(b.seat, err, atAnyTime)
 		}()
-		if all, whole := b.flight.readBy(b.seat, err == io.EOF); whole { //nolint:errorlint // an end is io.EOF itself
+		if all, whole := b.flight.readBy(b.seat, err); whole {
 			if b.whole != nil {
 				b.flight.whole.Do(func() {
 					b.flight.all.home.release(b.flight.takeReserved()) // all is for the store now, to be held or not
@@ -409,16 +412,24 @@ func (b *follower) leave(err error) (last bool) {
 	return last
 }
 
-// readBy returns all of the body if s has had it, which ended, without trailers, or
-// has its announced length.
-func (f *flight) readBy(s *seat, eof bool) (all []byte, whole bool) {
+// readBy returns all of the body if s, who leaves because of err, has had it: to its end
+// without trailers, to its announced length, or to that of JSON that can have no more.
+func (f *flight) readBy(s *seat, err error) (all []byte, whole bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.overlong || s.pos > f.all.maxBytes || len(f.trailer) > 0 {
 		return nil, false
 	}
-	if f.announced > 0 {
-		return f.buf[:s.pos], s.pos == f.announced
+	had := f.buf[:s.pos]
+	switch {
+	case f.announced > 0:
+		return had, s.pos == f.announced
+	case err != nil:
+		return had, err == io.EOF //nolint:errorlint // an end is io.EOF itself
+	case f.ended && f.end != io.EOF: //nolint:errorlint // an end is io.EOF itself
+		return nil, false
+	case !body.WholeJSON(f.resp.Header, had):
+		return nil, false
 	}
-	return f.buf[:s.pos], eof
+	return bytes.Clone(had), true // of the original, more may come
 }

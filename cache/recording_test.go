@@ -126,21 +126,62 @@ func TestRecordingEndsInTrailers(t *testing.T) {
 
 func TestRecordingAbandonedAnswers(t *testing.T) {
 	for name, frame := range framings {
-		for taken := range len(answer) + 1 {
-			t.Run(fmt.Sprintf("%s, after %d", name, taken), func(t *testing.T) {
-				rt, store := answeredBy(answer, frame, func(text string) io.ReadCloser {
-					return io.NopCloser(strings.NewReader(text))
+		for _, contentType := range []string{"text/plain", "application/json"} {
+			for taken := range len(answer) + 1 {
+				t.Run(fmt.Sprintf("%s, %s, after %d", name, contentType, taken), func(t *testing.T) {
+					rt, store := answeredBy(answer, func(resp *http.Response) {
+						frame(resp)
+						resp.Header.Set("Content-Type", contentType)
+					}, func(text string) io.ReadCloser { return io.NopCloser(strings.NewReader(text)) })
+					resp, err := rt.RoundTrip(newCall(t, `{}`, policy.Call{}))
+					require.NoError(t, err)
+					_, err = io.ReadFull(resp.Body, make([]byte, taken))
+					require.NoError(t, err)
+					require.NoError(t, resp.Body.Close())
+					want := 0
+					if taken == len(answer) && (name == "length" || contentType == "application/json") {
+						want = 1 // whole, though nobody looked for the end
+					}
+					assert.Equal(t, want, store.Stats().Entries)
 				})
-				resp, err := rt.RoundTrip(newCall(t, `{}`, policy.Call{}))
-				require.NoError(t, err)
-				_, err = io.ReadFull(resp.Body, make([]byte, taken))
-				require.NoError(t, err)
-				require.NoError(t, resp.Body.Close())
-				want := 0
-				if name == "length" && taken == len(answer) {
-					want = 1 // whole, though nobody looked for the end
-				}
-				assert.Equal(t, want, store.Stats().Entries)
+			}
+		}
+	}
+}
+
+// A JSON decoder reads no further than its value.
+func TestRecordingIsFedByDecoders(t *testing.T) {
+	layers := map[string]func(*cache.Store) cache.Layer{
+		"predictions": func(s *cache.Store) cache.Layer { return cache.Predictions(cache.PredictionsConfig{Store: s}) },
+		"HTTP":        func(s *cache.Store) cache.Layer { return cache.HTTP(cache.HTTPConfig{Store: s}) },
+	}
+	for layerName, newLayer := range layers {
+		for name, frame := range framings {
+			t.Run(layerName+", "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					store := cache.NewStore(cache.StoreConfig{})
+					rt := newLayer(store)(transportFunc(func(*http.Request) (*http.Response, error) {
+						resp := response(http.StatusOK, answer)
+						resp.Header.Set("Cache-Control", "max-age=60")
+						frame(resp)
+						hangs, w := io.Pipe() // where the end, which nobody waits for, does not come
+						resp.Body = &struct {
+							io.Reader
+							io.Closer
+						}{io.MultiReader(strings.NewReader(answer), hangs), w}
+						return resp, nil
+					}))
+					req := get(t)
+					if layerName == "predictions" {
+						req = newCall(t, `{}`, policy.Call{})
+					}
+					resp, err := rt.RoundTrip(req)
+					require.NoError(t, err)
+					require.NoError(t, json.NewDecoder(resp.Body).Decode(new(any)))
+					require.NoError(t, resp.Body.Close())
+					synctest.Wait()
+					assert.Equal(t, 1, store.Stats().Entries)
+				})
 			})
 		}
 	}
