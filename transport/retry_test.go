@@ -767,7 +767,7 @@ func TestRetryTruncated(t *testing.T) {
 				}
 				var bodies transporttest.Bodies
 				upstream := transporttest.NewUpstream(tt.step, transporttest.Reply(200, whole))
-				rt := transport.Chain(upstream, transport.Retry(policy.Retry{}), bodies.Wrap)
+				rt := transport.Chain(upstream, transport.Retry(policy.Retry{BufferBytes: tt.buffer}), bodies.Wrap)
 				_, text, err := send(t, rt, newRequest(t, ctx, http.MethodGet, ""))
 				wantText, wantErr := half, io.ErrUnexpectedEOF
 				if tt.wantAgain {
