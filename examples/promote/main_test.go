@@ -201,6 +201,8 @@ func TestBadInput(t *testing.T) {
 	few := writeCSV(t, []dataset.Row{{Text: "a", Label: "x"}, {Text: "b", Label: "y"}})
 	broken := filepath.Join(t.TempDir(), "broken.csv")
 	require.NoError(t, os.WriteFile(broken, []byte("text,label\nhello,x\nonly one field\n"), 0o600))
+	link := filepath.Join(t.TempDir(), "link.csv")
+	require.NoError(t, os.Symlink(few, link))
 	tests := []struct {
 		args []string
 		want string
@@ -208,6 +210,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"-share", "0"}, "-share is 0, want above 0 to 1"},
 		{[]string{"-input", few}, "-input needs -train"},
 		{[]string{"-train", few, "-json", few}, "the figures would replace " + few + "; want another -json"},
+		{[]string{"-train", few, "-json", link}, "the figures would replace " + link + "; want another -json"},
 		{[]string{few}, "unexpected argument"},
 		{[]string{"-train", "missing.csv"}, "missing.csv"},
 		{[]string{"-train", few}, "labels have enough texts for the first model, expected at least 3"},
