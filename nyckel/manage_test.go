@@ -500,6 +500,8 @@ func TestPages(t *testing.T) {
 		{"absolute", []transporttest.Step{page(`<https://api.test/v1/x>; rel=next`, "a"), page("", "b")}, "a b", []string{"/v1/x"}, ""},
 		{"relative", []transporttest.Step{page(`<?startIndex=1#top>; title="a, b"; REL="last next"`, "a"), page("", "b")}, "a b", []string{"/v1/functions/function_1/samples?startIndex=1"}, ""},
 		{"among others", []transporttest.Step{page(`</first>; rel="first", </next>; rel="next"`, "a"), page(`</first>; rel="first"`, "b")}, "a b", []string{"/next"}, ""},
+		{"quoted marks", []transporttest.Step{page(`</first>; title="a < b \" <c>; d"; rel="first", </next>; title="x > y; rel=prev"; rel="next"`, "a"), page(`</first>; title="; rel=next; "`, "b")}, "a b", []string{"/next"}, ""},
+		{"mark in the title of the next", []transporttest.Step{page(`</next>; title="<"; rel="next"`, "a"), page(`</first>; rel="first"`, "b")}, "a b", []string{"/next"}, ""},
 		{"empty page between", []transporttest.Step{page(`</2>; rel="next"`, "a"), page(`</3>; rel="next"`), page("", "b")}, "a b", []string{"/2", "/3"}, ""},
 		{
 			"full pages without links",
