@@ -17,8 +17,8 @@ import (
 // stacks. "" is the only account that there is. The file's defaults are the stack of
 // [WithStack]. Functions of other accounts, and those without an id, are left out.
 //
-// Options that stand after it go before what the file says; two functions of a name
-// are an error.
+// Options that stand after it go before what the file says. Two functions of a name are
+// an error, and so is [WithTokenSource]: the file has credentials.
 func WithPlan(p *plan.Plan, account string) Option {
 	return clientOption(func(o *clientOptions) {
 		if err := o.takePlan(p, account, nil); err != nil {

@@ -102,4 +102,7 @@ func TestWithPlanErrors(t *testing.T) {
 
 	_, err = nyckel.New(nyckel.WithPlan(planOf(t, a), "main"), nyckel.WithFunction("tickets", nyckel.Function{ID: "x"}))
 	assert.EqualError(t, err, `nyckel: function "tickets" is configured twice`)
+
+	_, err = nyckel.New(nyckel.WithPlan(planOf(t, a), "main"), nyckel.WithTokenSource(fixed("t")))
+	assert.EqualError(t, err, "nyckel: WithCredentials and WithTokenSource exclude each other")
 }
