@@ -325,6 +325,52 @@ func TestACallThatEndsItsGoroutine(t *testing.T) {
 	}
 }
 
+// A panic of Copy or Suspect is the outcome of those who still wait, as that of a call is.
+func TestAPanicAfterTheCall(t *testing.T) {
+	tests := map[string]struct {
+		service  batch.Service[int, int]
+		answered int
+	}{
+		"copy": {batch.Service[int, int]{
+			Each: func(_ context.Context, i int) (int, error) { return 2 * i, nil },
+			Key:  func(i int) any { return i },
+			Copy: func() func(int) int {
+				copies := 0
+				return func(i int) int {
+					if copies++; copies == 2 {
+						panic("oh no")
+					}
+					return i
+				}
+			}(),
+		}, 1},
+		"suspect": {batch.Service[int, int]{
+			All:     func(context.Context, []int) ([]batch.Result[int], error) { return nil, invalid("bad") },
+			Suspect: func(error) bool { panic("oh no") },
+		}, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := batch.New(tt.service, batch.Config{})
+				answered := 0
+				for _, g := range submit(t, b, 1, 1, 1, 1) {
+					if g.err == nil {
+						require.Equal(t, 2, g.value)
+						answered++
+						continue
+					}
+					require.ErrorContains(t, g.err, "batch: the call panicked: oh no")
+				}
+				require.Equal(t, tt.answered, answered)
+				require.NoError(t, b.Close(t.Context()))
+				require.Equal(t, 4-tt.answered, b.Stats().Failed)
+				require.Equal(t, tt.answered, b.Stats().Answered)
+			})
+		})
+	}
+}
+
 func TestACallerLeavesAtOnceAndTheCallGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := scripted{takes: time.Second}

@@ -63,12 +63,16 @@ func (b *Batcher[In, Out]) run(todo *batch[In, Out]) {
 // [runtime.Goexit] does.
 var errEnded = errors.New("batch: the call ended its goroutine")
 
-// settleRest delivers to those who would wait for ever otherwise, and to those whom a
-// Close that gave up left without a call but who have not noticed yet.
+// settleRest delivers to those who would wait for ever otherwise, such as after a panic
+// of Copy or Suspect, and to those whom a Close that gave up left without a call but who
+// have not noticed yet. It must be deferred.
 func (b *Batcher[In, Out]) settleRest(items []*item[In, Out]) {
+	why := errEnded
+	if value := recover(); value != nil {
+		why = panicError(value)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	why := errEnded
 	if b.gaveUp {
 		why = ErrClosed
 	}
@@ -146,6 +150,8 @@ func (b *Batcher[In, Out]) settleLocked(it *item[In, Out], r Result[Out]) {
 	for i, w := range it.waiters {
 		own := r
 		switch {
+		case w.settled: // before Copy panicked for another
+			continue
 		case r.Err == nil && i < len(it.waiters)-1:
 			own.Value = b.service.Copy(r.Value)
 			fallthrough
@@ -177,7 +183,7 @@ func (w *waiter[Out]) late(now time.Time) bool {
 func (b *Batcher[In, Out]) call(ctx context.Context, items []*item[In, Out]) (results []Result[Out], err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			results, err = nil, fmt.Errorf("batch: the call panicked: %v\n%s", value, debug.Stack())
+			results, err = nil, panicError(value)
 		}
 	}()
 	b.metrics.called(ctx)
@@ -194,6 +200,10 @@ func (b *Batcher[In, Out]) call(ctx context.Context, items []*item[In, Out]) (re
 		err = fmt.Errorf("batch: the call gave %d results for %d items", len(results), len(items))
 	}
 	return results, err
+}
+
+func panicError(value any) error {
+	return fmt.Errorf("batch: the call panicked: %v\n%s", value, debug.Stack())
 }
 
 // A flight is one call under way. It is guarded by its batcher's lock.
