@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -165,6 +166,34 @@ func TestSchedule(t *testing.T) {
 			break // the schedule begins once the address is printed
 		}
 	}
+}
+
+// Who listens on the port while the schedule refuses keeps it. The account is saved all
+// the same.
+func TestScheduleLosesPort(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.json")
+	phase := `{"duration":"50ms","faults":{"refuse":true}},{"duration":"1ms"},`
+	phases := write(t, "["+strings.Repeat(phase, 100)+`{"duration":"1h"}]`)
+	out, stdout := io.Pipe()
+	var stderr bytes.Buffer
+	code := make(chan int)
+	go func() {
+		args := []string{"-addr", "127.0.0.1:0", "-train", write(t, tickets), "-schedule", phases, "-save", state}
+		code <- command.Run(t.Context(), "nyckelsim", args, stdout, &stderr)
+	}()
+	addr := regexp.MustCompile(`http://(\S+)`).FindStringSubmatch(readUntil(t, out, "Ctrl-C"))[1]
+	go io.Copy(io.Discard, out)
+	for {
+		if squatter, err := net.Listen("tcp", addr); err == nil {
+			defer squatter.Close()
+			break
+		}
+	}
+	assert.Equal(t, failed, <-code)
+	assert.Contains(t, stderr.String(), "address already in use")
+	saved, err := os.ReadFile(state)
+	require.NoError(t, err)
+	assert.Contains(t, string(saved), "money back")
 }
 
 // Training takes long, and Ctrl-C does not wait for it; what was to be learned is kept.

@@ -52,18 +52,18 @@ func simulate(ctx context.Context, set settings, stdout io.Writer) error {
 		fmt.Fprintln(stdout, "Ctrl-C stops it.")
 	}
 	if len(g.phases) > 0 { // else the faults are those that somebody has put meanwhile
-		if err := nyckelsim.Run(ctx, sim, g.phases, nil); err != nil && ctx.Err() == nil {
-			return err
+		if err = nyckelsim.Run(ctx, sim, g.phases, nil); ctx.Err() != nil {
+			err = nil
 		}
 	}
-	<-ctx.Done()
-	if err := instance.Close(); err != nil {
-		return err
+	if err == nil {
+		<-ctx.Done()
 	}
-	if set.save != "" {
-		return save(sim, set.save)
+	err = errors.Join(err, instance.Close())
+	if set.save != "" { // even if the schedule lost the port
+		err = errors.Join(err, save(sim, set.save))
 	}
-	return nil
+	return err
 }
 
 // given is what the files say.
