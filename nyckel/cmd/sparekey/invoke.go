@@ -51,6 +51,9 @@ func (p *program) invoke(ctx context.Context, args []string) error {
 	prediction, err := client.Invoke(ctx, name, input, nyckel.ModelID(*model), nyckel.LabelCount(*labels), nyckel.Capture(*capture))
 	took := time.Since(start)
 	if err != nil && policy.ErrorOf(err) == nil { // nothing was asked
+		if ctx.Err() != nil {
+			return err
+		}
 		return misuseError{err}
 	}
 	if *asJSON {

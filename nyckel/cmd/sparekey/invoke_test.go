@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"image"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -120,6 +122,21 @@ func TestInvokeInterrupted(t *testing.T) {
 		assert.Equal(t, exitFailed, got.code)
 		assert.Equal(t, time.Millisecond, time.Since(start))
 	})
+}
+
+// Nothing is wrong with an image only because somebody interrupts while it is encoded.
+func TestInvokeInterruptedWhileEncoding(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	size := func(io.Reader) (image.Config, error) { return image.Config{Width: 1, Height: 1}, nil }
+	image.RegisterFormat("interrupted", "INTERRUPTED", func(io.Reader) (image.Image, error) {
+		cancel()
+		return image.NewGray(image.Rect(0, 0, 1, 1)), nil
+	}, size)
+	got := d.runWith(ctx, "invoke", "tickets", "-file", d.file("picture", "INTERRUPTED"), "-config", "CONFIG")
+	assert.Equal(t, exitFailed, got.code)
+	assert.Equal(t, "sparekey: nyckel: context canceled\n", got.errOut)
 }
 
 func TestInvokeMisuse(t *testing.T) {
