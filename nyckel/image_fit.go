@@ -11,6 +11,7 @@ import (
 	_ "image/gif" // read as the other formats are
 	"image/jpeg"
 	_ "image/png" // likewise
+	"io"
 	"math"
 )
 
@@ -84,7 +85,7 @@ func (d *darkroom) fit(ctx context.Context, content []byte, side int) (mediaType
 	if err != nil {
 		return "", nil, err
 	}
-	picture, _, err := image.Decode(bytes.NewReader(content))
+	picture, _, err := image.Decode(readUntil{ctx, bytes.NewReader(content)})
 	if err != nil {
 		return "", nil, fmt.Errorf("it is unreadable: %w", err)
 	}
@@ -107,6 +108,19 @@ func (d *darkroom) fit(ctx context.Context, content []byte, side int) (mediaType
 		return "", nil, fmt.Errorf("cannot be encoded: %w", err)
 	}
 	return "image/jpg", encoded.Bytes(), nil
+}
+
+// readUntil reads until ctx ends: to decode a large image takes seconds.
+type readUntil struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r readUntil) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.from.Read(p)
 }
 
 func isOpaque(picture image.Image) bool {

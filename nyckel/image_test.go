@@ -2,6 +2,7 @@ package nyckel_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -25,6 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/policy"
 )
 
 var red, blue = color.NRGBA{R: 255, A: 255}, color.NRGBA{B: 255, A: 255}
@@ -378,4 +380,20 @@ func TestTabularOfEmbedded(t *testing.T) {
 	assert.Equal(t, 2, got["Floor"])
 	assert.IsType(t, photo, got["Photo"])
 	assert.Len(t, got, 3, "%v", got)
+}
+
+// To decode a large image takes seconds, which nobody waits for whose call has ended.
+func TestImageDecodingEndsWithTheCall(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var err error
+	size := func(io.Reader) (image.Config, error) { return image.Config{Width: 1, Height: 1}, nil }
+	image.RegisterFormat("endless", "ENDLESS", func(r io.Reader) (image.Image, error) {
+		cancel()
+		_, err = io.ReadAll(r)
+		return nil, err
+	}, size)
+	_, invokeErr := newService().client(t, policy.Stack{}).Invoke(ctx, "tickets", nyckel.ImageBytes(append([]byte("ENDLESS"), make([]byte, 1<<20)...)))
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.EqualError(t, invokeErr, "nyckel: context canceled")
 }
