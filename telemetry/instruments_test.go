@@ -105,7 +105,7 @@ func report(ctx context.Context, trail *telemetry.Trail) {
 		trail.Refused(ctx, &policy.Refusal{Layer: "l", Reason: reason, Err: errors.New("no")})
 	}
 	for _, reason := range []string{
-		telemetry.NoBudget, telemetry.NoTime, telemetry.NoPatience, telemetry.NoReplay, telemetry.NotSafe, telemetry.NoneLeft,
+		telemetry.NoBudget, telemetry.NoTime, telemetry.NoPatience, telemetry.NoReplay, telemetry.NotSafe, telemetry.NoneLeft, "made up",
 	} {
 		trail.Stopped(reason, time.Time{})
 	}
@@ -188,7 +188,7 @@ have instruments of their own: see jobs.Measured and package batch.
 		"http.response.status_code": "the status, if an answer came",
 		"http.request.method":       "the method, or _OTHER if it is none of the known", "server.address": "the host", "server.port": "its port",
 		"error.type":              "none for an answer, or a caller who left; a status of an attempt, 400 to 599; dns, connect or tls, where it was not reached; timeout_attempt or timeout_total; the reason of a refusal; else the class of the failure, or _OTHER",
-		"sparekey.fallback.cause": "the class of the failure that the answer makes up for, or _OTHER",
+		"sparekey.fallback.cause": "the class of the failure that the answer makes up for, canceled if somebody other than the caller gave up, or _OTHER",
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		text := names[key]
@@ -227,7 +227,7 @@ var series = map[string]string{
 	"sparekey.client.config.reloads":         "3",
 	"sparekey.client.endpoint.healthy":       "F·E",
 	"sparekey.client.endpoint.usage":         "F·E",
-	"sparekey.client.fallbacks":              "16·F·A",
+	"sparekey.client.fallbacks":              "17·F·A",
 	"sparekey.client.fidelity.comparisons":   "3·F·R",
 	"sparekey.client.hedges":                 "3·F",
 	"sparekey.client.limiter.limit":          "F·B",
