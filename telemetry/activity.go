@@ -66,20 +66,17 @@ type Activity struct {
 // the count its lower.
 type cell struct{ n atomic.Uint64 }
 
-// add counts one in a period. The cell is one of so many in a ring: a count of an
-// earlier period gives way. So does one of a period far ahead, counted before the clock
-// was set back.
-func (c *cell) add(period, cells uint32) {
+// add counts one in a period. A count of another one gives way: that was earlier, or the
+// clock was set back.
+func (c *cell) add(period uint32) {
 	for {
 		old := c.n.Load()
 		next := uint64(period)<<32 | 1
-		switch was := uint32(old >> 32); {
-		case was == period && uint32(old) == math.MaxUint32:
-			return
-		case was == period:
+		if uint32(old>>32) == period {
+			if uint32(old) == math.MaxUint32 {
+				return
+			}
 			next = old + 1
-		case was-period <= 2*cells: // the cell is at a later period already
-			return
 		}
 		if c.n.CompareAndSwap(old, next) {
 			return
@@ -99,11 +96,10 @@ func (c *cell) in(period uint32) uint32 {
 func (a *Activity) ended(now time.Time, o outcome, took time.Duration) {
 	second := uint32(now.Unix())
 	a.total[o].Add(1)
-	seconds := uint32(len(a.seconds))
-	a.seconds[second%seconds][o].add(second, seconds)
+	a.seconds[second%uint32(len(a.seconds))][o].add(second)
 	if o != outcomeCanceled {
 		span := second / latencySpan
-		a.spans[span%2][latencyOf(took)].add(span, 2)
+		a.spans[span%2][latencyOf(took)].add(span)
 	}
 }
 

@@ -115,24 +115,23 @@ func TestActivityForgetsLatencies(t *testing.T) {
 	assert.Zero(t, calls)
 }
 
-// When the clock is set back, what goes on is seen soon, and not only once the clock is
+// When the clock is set back, what goes on is seen at once, and not only when the clock is
 // where it was.
 func TestActivityClockSetBack(t *testing.T) {
-	for _, back := range []time.Duration{time.Second, time.Minute, 2 * time.Minute, time.Hour, 1000 * time.Hour} {
+	for _, back := range []time.Duration{time.Second, time.Minute, 100 * time.Second, 2 * time.Minute, 3 * time.Minute, time.Hour, 1000 * time.Hour} {
 		var a Activity
-		for i := range 120 {
+		for i := range 200 {
 			a.ended(noon.Add(time.Duration(i)*time.Second), outcomeLive, time.Millisecond)
 		}
-		const heals = 3 * 60 // seconds
-		start := noon.Add(2*time.Minute - back)
-		for i := range heals {
-			a.ended(start.Add(time.Duration(i)*time.Second), outcomeLive, time.Millisecond)
+		var last time.Time
+		for i := range recentSeconds {
+			last = noon.Add(200*time.Second - back + time.Duration(i)*time.Second)
+			a.ended(last, outcomeLive, time.Millisecond)
 		}
-		last := start.Add((heals - 1) * time.Second)
 		for i := range uint32(recentSeconds) {
-			assert.Equal(t, uint32(1), a.second(uint32(last.Unix()) - i)[outcomeLive], "%v, second %d", back, i)
+			assert.NotZero(t, a.second(uint32(last.Unix()) - i)[outcomeLive], "%v, second %d", back, i)
 		}
-		_, calls := a.quantiles(last, 0.5)
+		_, calls := a.quantiles(last, 1)
 		assert.GreaterOrEqual(t, calls, uint64(latencySpan), back)
 	}
 }
@@ -171,35 +170,13 @@ func TestActivityLeavesCanceledOutOfLatencies(t *testing.T) {
 	assert.Less(t, took[0], 2*time.Millisecond)
 }
 
-// A call that is counted late does not take the place of later ones.
-func TestCellKeepsTheLaterPeriod(t *testing.T) {
-	var c cell
-	c.add(9, 2)
-	c.add(7, 2)
-	assert.EqualValues(t, 1, c.in(9))
-	assert.Zero(t, c.in(7))
-}
-
 // A cell that is full stays full, and begins no other period.
 func TestCellIsFull(t *testing.T) {
 	var c cell
 	c.n.Store(7<<32 | math.MaxUint32)
-	c.add(7, 2)
+	c.add(7)
 	assert.Equal(t, uint32(math.MaxUint32), c.in(7))
 	assert.Zero(t, c.in(8))
-}
-
-// Who comes late to a cell leaves it to the later period, unless that is so far ahead
-// that the clock was set back.
-func TestCellLateComers(t *testing.T) {
-	const cells = 4
-	for ahead, kept := range map[uint32]bool{cells: true, 2 * cells: true, 3 * cells: false} {
-		var c cell
-		c.add(100+ahead, cells)
-		c.add(100, cells)
-		assert.Equal(t, kept, c.in(100+ahead) == 1, ahead)
-		assert.Equal(t, !kept, c.in(100) == 1, ahead)
-	}
 }
 
 // A call that is over keeps no response of what goes on behind it.

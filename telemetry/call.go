@@ -219,7 +219,7 @@ func (c *call) end(class policy.Class, err error) {
 	function, source, duration := end.function, end.answer.Source, end.duration
 	failure := errorType(ctx, 0, class, err, end.reason)
 	failed := failure != ""
-	c.layer.activity.ended(c.trail.start.Add(duration), outcomeOf(source, failed, class == policy.Canceled), duration)
+	c.layer.activity.ended(end.at, outcomeOf(source, failed, class == policy.Canceled), duration)
 	if failed && (class == policy.QuotaExceeded || class == policy.Unauthenticated) {
 		c.layer.cfg.Events.Failed(function, class)
 	}
@@ -257,6 +257,7 @@ func (c *call) describe(answer Answer, failure string) {
 
 // An ending is what the records of a call that has ended are about.
 type ending struct {
+	at               time.Time // as the clock is then, which may have been set since the call began
 	function         string
 	answer           Answer
 	duration, waited time.Duration
@@ -268,13 +269,14 @@ type ending struct {
 func (t *Trail) finish() ending {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := time.Now()
 	if t.duration == 0 {
-		t.duration = time.Since(t.start)
+		t.duration = now.Sub(t.start)
 	}
 	t.ended = true
 	t.judged = nil // they hold responses and their requests
 	t.judgedRoom = [1]judgement{}
-	t.stopWaitsLocked(t.start.Add(t.duration))
+	t.stopWaitsLocked(now)
 	met := t.troubleLocked()
-	return ending{t.function, t.answer, t.duration, met.waited, met.reason}
+	return ending{now, t.function, t.answer, t.duration, met.waited, met.reason}
 }
