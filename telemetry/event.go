@@ -80,7 +80,7 @@ func (e *Events) Failed(function string, class policy.Class) {
 	e.mu.Lock()
 	last, again := e.failed[what]
 	if again = again && now.Sub(last) < time.Minute; !again {
-		if e.failed == nil || len(e.failed) > keptEvents {
+		if e.failed == nil || len(e.failed) >= maxWarned {
 			e.failed = make(map[failure]time.Time)
 		}
 		e.failed[what] = now

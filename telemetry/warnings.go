@@ -9,7 +9,8 @@ const (
 	// warningInterval is how long there is no second warning about a function.
 	warningInterval = 10 * time.Second
 
-	// maxWarned bounds how many functions are remembered; then all are forgotten.
+	// maxWarned bounds how many functions are remembered, in [Events] how many of their
+	// failures; then all are forgotten.
 	maxWarned = 1024
 )
 

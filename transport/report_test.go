@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -138,6 +139,27 @@ func TestEventsTellOfFailuresOnceAMinute(t *testing.T) {
 		require.Len(t, last, 4)
 		assert.Equal(t, "calls fail: unauthenticated", last[0].Text)
 		assert.Equal(t, "calls fail: quota_exceeded", last[1].Text)
+	})
+}
+
+// Many functions that fail at once, as for an account without credit, do not crowd out the
+// rest.
+func TestEventsTellOfManyFailuresOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events telemetry.Events
+		fail := func() {
+			for i := range 60 {
+				events.Failed(strconv.Itoa(i), policy.QuotaExceeded)
+			}
+		}
+		fail()
+		events.Add(telemetry.Event{Text: "a breaker's"})
+		time.Sleep(time.Minute - 1)
+		fail()
+		assert.Equal(t, "a breaker's", events.Last()[0].Text)
+		time.Sleep(1)
+		fail()
+		assert.Equal(t, "59", events.Last()[0].Function)
 	})
 }
 
