@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -38,18 +39,41 @@ func readInput(req *http.Request) input {
 	if !isObject && len(data) > 0 && declaresText(req.Header) {
 		in.text, in.hasText = string(data), true
 	}
-	in.streams = in.streams || acceptsEvents(req.Header)
-	if id := req.URL.Query().Get("externalId"); id != "" {
+	query := req.URL.Query()
+	in.streams = in.streams || prefersEvents(req.Header) || query.Get("alt") == "sse" // as Gemini has it
+	if id := query.Get("externalId"); id != "" {
 		in.externalID = id
 	}
 	return in
 }
 
-// acceptsEvents reports whether a request asks for an event stream by its header.
-func acceptsEvents(h http.Header) bool {
-	return slices.ContainsFunc(h["Accept"], func(v string) bool {
-		return strings.Contains(strings.ToLower(v), "text/event-stream")
-	})
+// prefersEvents reports whether a request asks for an event stream by its header. One that
+// names JSON as well and likes it no less, as clients of MCP do, takes a document.
+func prefersEvents(h http.Header) bool {
+	var events, document float64
+	for item := range strings.SplitSeq(strings.Join(h["Accept"], ","), ",") {
+		switch name, quality := acceptItem(item); name {
+		case "text/event-stream":
+			events = max(events, quality)
+		case "application/json":
+			document = max(document, quality)
+		}
+	}
+	return events > document
+}
+
+// acceptItem returns the media type of an item of Accept, and how much it is liked: 0 to
+// 1, and 1 if it does not say.
+func acceptItem(item string) (name string, quality float64) {
+	name, params, _ := strings.Cut(item, ";")
+	quality = 1
+	for param := range strings.SplitSeq(params, ";") {
+		key, value, _ := strings.Cut(param, "=")
+		if q, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && strings.EqualFold(strings.TrimSpace(key), "q") {
+			quality = q
+		}
+	}
+	return strings.ToLower(strings.TrimSpace(name)), quality
 }
 
 // readBody returns the beginning of a copy of the body, or nil if there is no

@@ -213,11 +213,24 @@ func TestLayerWantsStream(t *testing.T) {
 		req.Header.Set("Accept", types)
 		return req
 	}
+	twice := func(req *http.Request, types string) *http.Request {
+		req.Header.Add("Accept", types)
+		return req
+	}
+	asked := func(req *http.Request, query string) *http.Request {
+		req.URL.RawQuery = query
+		return req
+	}
 	long := strings.Repeat("A", 3<<20)
 	for name, req := range map[string]*http.Request{
-		"in the body":    invoke(t, `{"data":"refund","stream":true}`),
-		"for the static": invoke(t, `{"data":"hello","stream": true}`),
-		"by the header":  accept(invoke(t, `{"data":"refund"}`), "application/json, Text/Event-Stream"),
+		"in the body":             invoke(t, `{"data":"refund","stream":true}`),
+		"for the static":          invoke(t, `{"data":"hello","stream": true}`),
+		"by the header":           accept(invoke(t, `{"data":"refund"}`), " Text/Event-Stream; charset=utf-8"),
+		"rather than JSON":        accept(invoke(t, `{"data":"refund"}`), "application/json;q=0.9, text/event-stream"),
+		"in another line":         twice(accept(invoke(t, `{"data":"refund"}`), "text/plain"), "text/event-stream"),
+		"beside anything":         accept(invoke(t, `{"data":"refund"}`), "text/event-stream, */*"),
+		"in the query":            asked(invoke(t, `{"data":"refund"}`), "alt=sse"),
+		"in the body beside both": accept(invoke(t, `{"data":"refund","stream":true}`), "application/json, text/event-stream"),
 
 		"at the end of a long body": invoke(t, `{"image":"`+long+`","stream" : true}`),
 		"at the beginning of one":   invoke(t, " {\"stream\":true,\"image\":\""+long+`"}`),
@@ -236,6 +249,10 @@ func TestLayerWantsStream(t *testing.T) {
 	for name, req := range map[string]*http.Request{
 		"not in the body":   invoke(t, `{"data":"refund","stream":false}`),
 		"not by the header": accept(invoke(t, `{"data":"refund"}`), "*/*"),
+		"either":            accept(invoke(t, `{"data":"refund"}`), "application/json, text/event-stream"),
+		"rather JSON":       accept(invoke(t, `{"data":"refund"}`), "text/event-stream;q=0.5, application/json; Q = 0.8"),
+		"never":             accept(invoke(t, `{"data":"refund"}`), "text/event-stream;q=0"),
+		"not in the query":  asked(invoke(t, `{"data":"refund"}`), "alt=json"),
 		"not a long one":    invoke(t, `{"image":"`+long+`","stream":false}`),
 		"in a text of one":  invoke(t, `{"text":"\"stream\":true`+long+`"}`),
 	} {

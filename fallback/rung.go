@@ -42,7 +42,9 @@ type Rung struct {
 }
 
 // Rules returns the rung of the rules. It has no answer to a text that no rule matches,
-// nor to a request for an event stream: what it makes is a document.
+// nor to a request for an event stream: what it makes is a document. For a stream asks a
+// body with "stream": true, a query with alt=sse, and an Accept with text/event-stream
+// unless it has application/json of no lower quality, too.
 func (f *Fallback) Rules() Rung {
 	return ownRung(policy.RungRules, f.answerByRule, func(settings *policy.Fallback) {
 		for _, r := range f.rules {
@@ -52,7 +54,7 @@ func (f *Fallback) Rules() Rung {
 }
 
 // Static returns the rung of the static answer, which answers all requests but those
-// for an event stream.
+// for an event stream, as [Fallback.Rules] has it.
 func (f *Fallback) Static() Rung {
 	return ownRung(policy.RungStatic, f.answerStatically, func(settings *policy.Fallback) {
 		if static, ok := f.staticAnswer(); ok {
