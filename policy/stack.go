@@ -88,7 +88,11 @@ type Stack struct {
 	Classify Classifier
 }
 
-// Default returns the standard stack with every default written out.
+// Default returns the standard stack with every default written out. What follows from
+// another field is written out, too, and does not change with it any more, but for
+// Attempt.FirstByte: the classifiers of the layers stay when Classify is set, and
+// Breaker.TolerateTimeouts when Limit.InFlight is. To set such a field, begin with a
+// Stack that has nothing else, in which the rest follows.
 func Default() Stack { return Stack{}.WithDefaults() }
 
 // WithDefaults returns a copy of s with its zero fields filled.

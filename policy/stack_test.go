@@ -124,6 +124,28 @@ func TestDefaultsKeepTheirOwnBounds(t *testing.T) {
 	}
 }
 
+// What follows from another field does so where the rest is zero, and not where it is
+// written out.
+func TestDefaultIsWrittenOut(t *testing.T) {
+	conflict := func(policy.Outcome) policy.Verdict { return policy.Verdict{Class: policy.Conflict} }
+	for _, tt := range []struct {
+		name         string
+		stack        policy.Stack
+		wantTolerate bool
+		wantClass    policy.Class
+	}{
+		{"zero", policy.Stack{}, false, policy.Conflict},
+		{"written out", policy.Default(), true, policy.OK},
+	} {
+		tt.stack.Limit.InFlight, tt.stack.Classify = 50, conflict
+		tt.stack.Total = 8 * time.Second
+		got := tt.stack.WithDefaults()
+		assert.Equal(t, tt.wantTolerate, got.Breaker.TolerateTimeouts, tt.name)
+		assert.Equal(t, tt.wantClass, got.Retry.Classify(policy.Outcome{Status: 200}).Class, tt.name)
+		assert.Equal(t, 4*time.Second, got.Attempt.FirstByte, tt.name)
+	}
+}
+
 func TestStackClassifiers(t *testing.T) {
 	classifier := func(c policy.Class) policy.Classifier {
 		return func(policy.Outcome) policy.Verdict { return policy.Verdict{Class: c} }
