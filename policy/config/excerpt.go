@@ -21,11 +21,12 @@ func (s *Source) Excerpt(e *Error) string {
 	if e.Line < 1 || e.Line > len(lines) {
 		return ""
 	}
-	text := printable(lines[e.Line-1])
-	if goesOnWithSecret(lines[:e.Line]) {
-		text = stars(text)
+	text, above := printable(lines[e.Line-1]), lines[:e.Line-1]
+	part := goesOnWithSecret(above, text)
+	if endsInSecret(bytes.Join(above, []byte("\n"))) {
+		part = len(text)
 	}
-	line := []rune(maskSecrets(text))
+	line := []rune(stars(text[:part]) + maskSecrets(text[part:]))
 	at := min(max(e.Column-1, 0), len(line))
 	if end := at + shownBeside; end < len(line) {
 		line = append(line[:end:end], '…')
@@ -64,13 +65,17 @@ var (
 	anIndent = regexp.MustCompile(`^\s*(?:- +)*`)
 )
 
-// goesOnWithSecret reports whether the last line goes on with the value of a key above
-// that sounds like a secret's: that of the nearest key, if the line has none, or one
-// that the line is indented below, where what looks like a key is a part of the value.
-func goesOnWithSecret(lines [][]byte) bool {
-	last := lines[len(lines)-1]
-	hasKey, indent := ownKey.Match(last), len(anIndent.Find(last))
-	for _, line := range slices.Backward(lines[:len(lines)-1]) {
+// goesOnWithSecret returns how much of a line goes on with the value of a key above that
+// sounds like a secret's: all up to its own first key if that is of the nearest key, and
+// all of it if the line is indented below the key, where what looks like a key is a part
+// of the value.
+func goesOnWithSecret(above [][]byte, line string) (part int) {
+	whole, first := len(line), len(line)
+	if key := ownKey.FindStringIndex(line); key != nil {
+		first = len(strings.TrimRight(line[:key[0]], " \t-[{\"'"))
+	}
+	nearest, indent := true, len(anIndent.FindString(line))
+	for _, line := range slices.Backward(above) {
 		keys := ownKey.FindAllSubmatchIndex(line, -1)
 		if len(keys) == 0 {
 			continue
@@ -78,24 +83,54 @@ func goesOnWithSecret(lines [][]byte) bool {
 		key := keys[len(keys)-1]
 		isSecret := soundsSecret(string(line[key[2]:key[3]]))
 		below := len(anIndent.Find(line)) < indent
-		if isSecret && (!hasKey || below && aValue.Match(line[key[3]:])) {
-			return true
+		if isSecret && nearest {
+			part = first
 		}
-		hasKey = true // the nearest has been looked at
+		if isSecret && below && aValue.Match(line[key[3]:]) {
+			return whole
+		}
+		nearest = false
 		if below {
 			indent = len(anIndent.Find(line))
 		}
 	}
-	return false
+	return part
+}
+
+// openKey finds a key whose value begins with a bracket or a brace.
+var openKey = regexp.MustCompile(`([\w-]+)["']?\s*:\s*(?:[&!]\S*\s+)*[\[{]`)
+
+// endsInSecret reports whether text ends within the brackets or braces of a value whose
+// key sounds like a secret's.
+func endsInSecret(text []byte) bool {
+	for {
+		key := openKey.FindSubmatchIndex(text)
+		if key == nil {
+			return false
+		}
+		isSecret := soundsSecret(string(text[key[2]:key[3]]))
+		text = text[key[1]-1:]
+		end, closed := 1, true
+		if isSecret {
+			end, closed = nested(text)
+		}
+		if !closed {
+			return true
+		}
+		text = text[end:]
+	}
 }
 
 var (
 	// aKey finds a key and what stands between it and its value, be it something else
 	// than the colon, or nothing where a key may begin.
-	aKey = regexp.MustCompile(`([\w-]+)["']?\s*[:=]\s*|(?:^|[{,])[\s"']*(?:-\s+)*([\w-]+)["']?\s+`)
+	aKey = regexp.MustCompile(`([\w-]+)["']?\s*[:=]\s*|(?:^|[{,]|\s--)[\s"']*(?:-\s+)*([\w-]+)["']?\s+`)
 
-	// inBraces is a value within braces or brackets, up to its end.
-	inBraces = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|["'].*|[\[{][^\]}]*[\]}]?|(?:\$\{[^}]*\}|[^,}])+)`)
+	// quoted is a text in quotes, up to the end of the line if they are not closed.
+	quoted = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|["'].*)`)
+
+	// bare is a text without quotes within braces or brackets, up to its end.
+	bare = regexp.MustCompile(`^(?:\$\{[^}]*\}|[^,}])+`)
 
 	// aReference is a value that only says where it is from.
 	aReference = regexp.MustCompile(`^["']?\$\{(?:file:)?[^{}:#]*\}?["']?(?:\s+#.*|\s*)$`)
@@ -104,6 +139,9 @@ var (
 	// make it none, and query its query.
 	userInfo = regexp.MustCompile(`//[^\s"']+@`)
 	query    = regexp.MustCompile(`//[^\s?"']*\?[^\s"'#]+`)
+
+	// curlUser finds who calls, as curl is told.
+	curlUser = regexp.MustCompile(`\s(?:-u|--user)[\s=]+("[^"]*"|'[^']*'|\S+)`)
 )
 
 // maskSecrets puts stars in the place of values, so that columns stay.
@@ -113,6 +151,9 @@ func maskSecrets(line string) string {
 		address, secret, _ := strings.Cut(found, "?")
 		return address + "?" + stars(secret)
 	})
+	for _, at := range slices.Backward(curlUser.FindAllStringSubmatchIndex(line, -1)) {
+		line = line[:at[2]] + stars(line[at[2]:at[3]]) + line[at[3]:]
+	}
 	inside := strings.IndexAny(line, "{[") // where what is within braces or brackets begins
 	var values []int                       // where those there begin
 	for _, at := range aKey.FindAllStringSubmatchIndex(line, -1) {
@@ -136,11 +177,46 @@ func maskInside(line string, values []int) string {
 	for _, start := range slices.Backward(values) {
 		at -= copy(room[at-(rest-start):], line[start:rest])
 		rest = start
-		if value := inBraces.Find(room[at:]); !aReference.Match(value) {
+		if value := valueInside(room[at:]); !aReference.Match(value) {
 			at += mask(value)
 		}
 	}
 	return line[:rest] + string(room[at:])
+}
+
+// valueInside returns the value that text begins with, within braces or brackets.
+func valueInside(text []byte) []byte {
+	switch {
+	case len(text) == 0:
+		return nil
+	case text[0] == '[' || text[0] == '{':
+		end, _ := nested(text)
+		return text[:end]
+	case text[0] == '"' || text[0] == '\'':
+		return quoted.Find(text)
+	}
+	return bare.Find(text)
+}
+
+// nested returns where the bracket or brace that text begins with is closed, or the end
+// of text if it is not.
+func nested(text []byte) (end int, closed bool) {
+	depth := 0
+	for end < len(text) {
+		switch text[end] {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		case '"', '\'':
+			end += len(quoted.Find(text[end:])) - 1
+		}
+		end++
+		if depth == 0 {
+			return end, true
+		}
+	}
+	return end, false
 }
 
 // mask puts stars at the end of value, one for each character, and returns how many

@@ -260,6 +260,14 @@ func TestHostileExcerpts(t *testing.T) {
 		"client_secret: first\nlist:\n- user: me":        "    3 | - user: me\n      | ^\n",
 		"token_classifier:  # ours\n  user: me":          "    2 |   user: me\n      | ^\n",
 		"token_classifier: &ours\n  user: me":            "    2 |   user: me\n      | ^\n",
+		"header: {token: {a: first,\n b: hunter2}}":      "    2 | *************\n      | ^\n",
+		"token: [\n{a: first},\n{b: hunter2}]":           "    3 | *************\n      | ^\n",
+		"token: [\"]\",\nb: hunter2]":                    "    2 | ***********\n      | ^\n",
+		"token: [first]\nuser: me":                       "    2 | user: me\n      | ^\n",
+		"{token: [[first]],\nuser: me}":                  "    2 | user: me}\n      | ^\n",
+		"{token:\n  hunter2, user: me}":                  "    2 | ********** user: me}\n      | ^\n",
+		"{token:\n\n  hunter2, user: me}":                "    3 | ********** user: me}\n      | ^\n",
+		"tokens:\n  - user: me":                          "    2 |   - user: me\n      | ^\n",
 		"text: \x1b[31m":                                 "    1 | text: \uFFFD[31m\n      | ^\n",
 	} {
 		var p plain
