@@ -9,10 +9,11 @@ import (
 
 // Record makes the body of resp copy what its reader gets, up to maxBytes. When
 // the reader has got all of it, done is called with the copy, once and from
-// within the reader's call; it is not called if the body fails, is longer than
-// maxBytes, has another length than announced, or is closed before, but for JSON whose
-// value had come to its end: see [WholeJSON]. The copy belongs to done. The reader gets each byte as it comes and each error as it is. A body that
-// is an [io.WriterTo] stays one.
+// within the reader's call. Of JSON without an announced length, who closes it has got
+// all of it once its value has come to an end: see [WholeJSON]. Done is not called if
+// the body fails, is longer than maxBytes, has another length than announced, or is
+// closed before. The copy belongs to done. The reader gets each byte as it comes and
+// each error as it is. A body that is an [io.WriterTo] stays one.
 func Record(resp *http.Response, maxBytes int64, done func(body []byte)) {
 	RecordWithin(resp, maxBytes, nil, done)
 }
@@ -139,13 +140,14 @@ func (r *recording) take(eof bool) ([]byte, func([]byte)) {
 		return nil, nil
 	}
 	body, done := r.stopLocked()
-	switch {
-	case eof && r.announced == 0, r.announced > 0 && int64(len(body)) == r.announced:
-		return body, done
-	case r.announced == 0 && WholeJSON(r.header, body):
-		return body, done
+	whole := int64(len(body)) == r.announced
+	if r.announced == 0 {
+		whole = eof || WholeJSON(r.header, body)
 	}
-	return nil, nil
+	if !whole {
+		return nil, nil
+	}
+	return body, done
 }
 
 // recordingWriterTo is a recording of a body that can write itself.
