@@ -126,7 +126,7 @@ func (t *Trail) begin(l *attemptLayer, b *Branch) *attempt {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := &t.first
-	if a.trail != nil || t.ended { // taken, or none of the call's any more
+	if a.trail != nil { // taken
 		a = &attempt{}
 	}
 	a.trail, a.layer = t, l
