@@ -150,6 +150,16 @@ func TestLatencySteps(t *testing.T) {
 	assert.Zero(t, latencyOf(-1))
 }
 
+// What is beyond the steps is in the first and the last.
+func TestLatenciesBeyondTheSteps(t *testing.T) {
+	for d, want := range map[time.Duration]time.Duration{0: 72 * time.Microsecond, time.Hour: 268435456 * time.Microsecond} {
+		var a Activity
+		a.ended(noon, outcomeLive, d)
+		took, _ := a.quantiles(noon, 0.5)
+		assert.Equal(t, []time.Duration{want}, took)
+	}
+}
+
 func BenchmarkActivity(b *testing.B) {
 	var a Activity
 	now := time.Now()

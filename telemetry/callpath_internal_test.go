@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -221,4 +222,13 @@ func TestWarnings(t *testing.T) {
 		w.due(string(rune('a'+i)), start)
 	}
 	assert.LessOrEqual(t, len(w.byFunction), maxWarned)
+}
+
+// TestEventsForget: however many functions fail, only so many are remembered.
+func TestEventsForget(t *testing.T) {
+	var e Events
+	for i := range 2 * maxWarned {
+		e.Failed(strconv.Itoa(i), policy.QuotaExceeded)
+		require.LessOrEqual(t, len(e.failed), maxWarned)
+	}
 }

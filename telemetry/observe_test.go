@@ -464,6 +464,30 @@ func TestObservePanicInClassify(t *testing.T) {
 	}
 }
 
+// TestCallSpanNamesTheModel: the span of a call has the model that was asked for.
+func TestCallSpanNamesTheModel(t *testing.T) {
+	sdk := install(t)
+	_, err := send(t, stack(routing, upstream(200, "")), policy.WithCall(t.Context(), policy.Call{Model: "m-1"}))
+	require.NoError(t, err)
+	assert.Contains(t, sdk.ended(), " sparekey.model.id=m-1")
+}
+
+// TestReportTellsLeaversApart: a caller who leaves is counted as that, and as no failure.
+func TestReportTellsLeaversApart(t *testing.T) {
+	var calls telemetry.Activity
+	cfg := telemetry.Config{Function: "f", Activity: &calls}
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := send(t, stack(cfg, failing(context.Canceled)), ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = send(t, stack(cfg, failing(io.EOF)), t.Context())
+	require.ErrorIs(t, err, io.EOF)
+
+	var seen telemetry.FunctionSnapshot
+	stack(cfg, nil).(telemetry.Reporter).Report(&seen)
+	assert.Equal(t, map[string]uint64{"canceled": 1, "failed": 1}, seen.Calls)
+}
+
 func TestObserveParent(t *testing.T) {
 	sdk := install(t)
 	ctx, root := otel.Tracer("test").Start(t.Context(), "GET /tickets")

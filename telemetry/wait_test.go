@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +58,21 @@ func TestTrailWaitCutShort(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Why there is a wait is known from the header on, before the attempt's body ends.
+func TestTrailWaitsBeforeTheBodyEnds(t *testing.T) {
+	var log strings.Builder
+	waits := func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(req)
+			telemetry.FromContext(req.Context()).Waits(req.Context(), time.Second, policy.Overloaded)
+			return resp, err
+		})
+	}
+	_, err := send(t, stack(telemetry.Config{Logger: newLogger(&log)}, upstream(503, ""), waits), t.Context())
+	require.NoError(t, err)
+	assert.Contains(t, log.String(), "event.name=sparekey.retry wait=1s error.type=503\n")
 }
 
 // The attempt of a hedge did not wait because its neighbour does.
