@@ -260,6 +260,20 @@ func TestDashboardSharedLimiter(t *testing.T) {
 	}
 }
 
+// Where several processes take jobs of a queue, the share of the time for which it was
+// closed is that of the one whose gate was closed for longest, and never above 1.
+func TestDashboardClosedGates(t *testing.T) {
+	dashboard, _ := readDashboard(t)
+	i := slices.IndexFunc(dashboard.Panels, func(p panel) bool { return strings.Contains(p.Title, "closed gate") })
+	require.GreaterOrEqual(t, i, 0)
+	const closed = `sparekey_jobs_gate_closed_seconds_total{sparekey_queue_name="q",instance=`
+	evaluate(t, promTest{
+		"1m",
+		[]series{{closed + `"i"}`, "0+60x20"}, {closed + `"j"}`, "0+30x20"}},
+		[]expectation{{overFiveMinutes(dashboard.Panels[i].Targets[1].Expr), "10m", []sample{{`{sparekey_queue_name="q"}`, 1}}}},
+	})
+}
+
 // A counter is not there until it counts. What begins with 3 is shown as 3, once, and
 // not what was there all the time and comes back after Prometheus was away.
 func TestDashboardShowsFirstEvents(t *testing.T) {
