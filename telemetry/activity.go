@@ -137,7 +137,7 @@ func latencyAt(step int) time.Duration {
 	return leastLatency / 8 * time.Duration(8+eighth+1) << octave
 }
 
-// quantiles returns, for shares from 0 to 1 in rising order, the time within which that
+// quantiles returns, for shares above 0 and in rising order, the time within which that
 // share of the latest calls ended, and how many calls these are.
 func (a *Activity) quantiles(now time.Time, shares ...float64) (took []time.Duration, calls uint64) {
 	span := uint32(now.Unix()) / latencySpan
@@ -149,7 +149,7 @@ func (a *Activity) quantiles(now time.Time, shares ...float64) (took []time.Dura
 	took = make([]time.Duration, len(shares))
 	below, step := uint64(0), 0
 	for i, share := range shares {
-		rank := max(1, uint64(math.Ceil(share*float64(calls))))
+		rank := uint64(math.Ceil(share * float64(calls)))
 		for step < numLatencies-1 && below+counts[step] < rank {
 			below += counts[step]
 			step++

@@ -147,7 +147,7 @@ func TestLatencySteps(t *testing.T) {
 		}
 	}
 	assert.Equal(t, numLatencies-1, last)
-	assert.Zero(t, latencyOf(-1))
+	assert.Zero(t, latencyOf(-time.Second))
 }
 
 // What is beyond the steps is in the first and the last.
