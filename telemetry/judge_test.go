@@ -308,3 +308,37 @@ func TestJudgeCanceledByOthers(t *testing.T) {
 	v = telemetry.Judge(newRequest(t, ctx), nil, err, nil)
 	assert.Equal(t, policy.Verdict{Class: policy.Canceled}, v, "by the caller")
 }
+
+// TestCallerLeft: who cancels once his time is up, as http.Client does, has not left.
+func TestCallerLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, leaveIn := context.WithTimeout(t.Context(), time.Second)
+		leaveIn()
+		assert.True(t, telemetry.CallerLeft(in))
+		at, leaveAt := context.WithCancel(expired{t.Context(), time.Now()})
+		assert.False(t, telemetry.CallerLeft(at), "nobody left")
+		leaveAt()
+		assert.False(t, telemetry.CallerLeft(at), "time is up")
+	})
+}
+
+// expired is a context that has a deadline, and leaves it to others to keep it.
+type expired struct {
+	context.Context
+	deadline time.Time
+}
+
+func (c expired) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// TestWantsSpare: an answer that no rule names is one, an error is none.
+func TestWantsSpare(t *testing.T) {
+	req := newRequest(t, t.Context())
+	for _, class := range []policy.Class{policy.Unknown, policy.Canceled} {
+		assert.False(t, telemetry.WantsSpare(req, nil, policy.Verdict{Class: class}), class)
+		assert.True(t, telemetry.WantsSpare(req, io.EOF, policy.Verdict{Class: class}), class)
+	}
+	assert.True(t, telemetry.WantsSpare(req, nil, policy.Verdict{Class: policy.Overloaded}))
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	assert.False(t, telemetry.WantsSpare(newRequest(t, ctx), io.EOF, policy.Verdict{Class: policy.Overloaded}))
+}
