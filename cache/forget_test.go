@@ -88,3 +88,22 @@ func TestStorePurgesFunctionWhoseTargetOthersAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// A purge of a function takes nothing from the callers of another who have answers of
+// their own for the same target.
+func TestHTTPPurgeLeavesWhatOthersHaveForThemselves(t *testing.T) {
+	store := cache.NewStore(cache.StoreConfig{})
+	upstream := saying("Cache-Control: max-age=60", authorization)
+	rt := cache.HTTP(cache.HTTPConfig{Store: store})(upstream)
+	call := func(function, who string) {
+		req := get(t)
+		ask(t, rt, req.WithContext(policy.WithCall(req.Context(), policy.Call{Function: function, Identity: who})))
+	}
+	call("first", "a")
+	call("second", "b")
+	store.PurgeFunction("first")
+	call("second", "b")
+	assert.Equal(t, int64(2), upstream.calls.Load())
+	call("first", "a")
+	assert.Equal(t, int64(3), upstream.calls.Load())
+}

@@ -59,7 +59,10 @@ func (sh *shelf) pick(w *wanted, publicOnly bool) (found *stored, varied bool) {
 // it makes out of date. It keeps the old one if that is later.
 func (sh *shelf) with(s *stored, w *wanted, now time.Time, maxBytes int64) *shelf {
 	changed := &shelf{generation: sh.generation, answers: []*stored{s}, dropAt: later(sh.dropAt, s.dropAt), of: sh.of}
-	if w.of.function != sh.of.function {
+	switch {
+	case len(sh.answers) == 0:
+		changed.of.function = w.of.function
+	case w.of.function != sh.of.function:
 		changed.of.function = several
 	}
 	for _, old := range sh.answers {
@@ -112,8 +115,7 @@ func (c *httpCache) put(w *wanted, s *stored) {
 	now := time.Now()
 	var generation uint64
 	current := false
-	of := owner{function: w.of.function}
-	most := c.store.heaviest(w.resource, of)
+	most := c.store.heaviest(w.resource, owner{})
 	c.store.update(w.resource, w.began, now, func(old held) held {
 		if w.change.Load() != w.seen {
 			return old
@@ -121,7 +123,7 @@ func (c *httpCache) put(w *wanted, s *stored) {
 		current = true
 		root, _ := old.(*shelf)
 		if root == nil {
-			root = &shelf{generation: rand.Uint64(), of: of}
+			root = &shelf{generation: rand.Uint64()} // nobody's, as long as it has no answers
 		}
 		generation = root.generation
 		if s.public || !w.private {
