@@ -110,12 +110,23 @@ func (c *httpCache) find(w *wanted, now time.Time) (found *stored, varied bool) 
 }
 
 // put stores an answer to a request, unless its target was changed or purged
-// since that came.
+// since that came. One that is too heavy only pushes out what it makes out of date.
 func (c *httpCache) put(w *wanted, s *stored) {
 	now := time.Now()
+	shared := s.public || !w.private
+	var of owner // with whose answers it is to be
+	if !shared {
+		of = w.of
+	}
+	most := c.store.heaviest(w.resource, of)
+	if shelfOverhead+s.weight() > most {
+		if old, _ := c.find(w, now); old != nil && !old.born.After(s.born) {
+			c.takeOut(w, old)
+		}
+		return
+	}
 	var generation uint64
 	current := false
-	most := c.store.heaviest(w.resource, owner{})
 	c.store.update(w.resource, w.began, now, func(old held) held {
 		if w.change.Load() != w.seen {
 			return old
@@ -126,7 +137,7 @@ func (c *httpCache) put(w *wanted, s *stored) {
 			root = &shelf{generation: rand.Uint64()} // nobody's, as long as it has no answers
 		}
 		generation = root.generation
-		if s.public || !w.private {
+		if shared {
 			return root.with(s, w, now, most)
 		}
 		if !root.dropAt.Before(s.dropAt) {
@@ -136,12 +147,10 @@ func (c *httpCache) put(w *wanted, s *stored) {
 		lasting.dropAt = s.dropAt
 		return &lasting
 	})
-	if !current || s.public || !w.private {
+	if !current || shared {
 		return
 	}
-	k := w.ownKey(generation)
-	most = c.store.heaviest(k, w.of)
-	c.store.update(k, w.began, now, func(old held) held {
+	c.store.update(w.ownKey(generation), w.began, now, func(old held) held {
 		own, _ := old.(*shelf)
 		if own == nil {
 			own = &shelf{of: w.of}

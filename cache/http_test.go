@@ -528,6 +528,27 @@ func TestHTTPBounds(t *testing.T) {
 	})
 }
 
+// An answer that is too heavy for the store pushes out what it makes out of date, and
+// nothing else of its target: neither other variants nor what others have for themselves.
+func TestHTTPTooHeavyForTheStore(t *testing.T) {
+	text := map[string]string{"fr": "petit", "de": "klein"}
+	upstream := saying("Cache-Control: max-age=60\nVary: Accept-Language", func(req *http.Request) string { return text[req.Header.Get("Accept-Language")] })
+	rt := cache.HTTP(cache.HTTPConfig{Store: cache.NewStore(cache.StoreConfig{MaxEntryBytes: 8 << 10})})(upstream)
+	french, german, own := "Accept-Language: fr", "Accept-Language: de", "Authorization: a\nAccept-Language: fr"
+	for _, header := range []string{french, german, own} {
+		ask(t, rt, get(t, header))
+	}
+	text["de"] = strings.Repeat("x", 10<<10)
+	ask(t, rt, get(t, german, "Cache-Control: no-cache"))
+	require.Equal(t, int64(4), upstream.calls.Load())
+
+	ask(t, rt, get(t, french))
+	ask(t, rt, get(t, own))
+	assert.Equal(t, int64(4), upstream.calls.Load(), "the others stay")
+	ask(t, rt, get(t, german))
+	assert.Equal(t, int64(5), upstream.calls.Load(), "what it has made out of date is gone")
+}
+
 func TestHTTPTelemetry(t *testing.T) {
 	store := cache.NewStore(cache.StoreConfig{})
 	o := &origin{}
