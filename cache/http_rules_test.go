@@ -157,6 +157,7 @@ func TestHTTPRules(t *testing.T) {
 		{"Expires counts from Date", []step{{answer: "200\nDate: {now+100}\nExpires: {now+160}", want: first}, {want: hit(60)}}},
 		{"Expires that is no date is past", []step{{answer: "200\nEtag: \"a\"\nExpires: 0", want: first}, {answer: "200\nEtag: \"a\"", want: proven}}},
 		{"two Expires are none", []step{{answer: "200\nEtag: \"a\"\nExpires: {now+60}\nExpires: {now+60}", want: first}, {answer: "200\nEtag: \"a\"", want: proven}}},
+		{"Expires counts from its arrival if it has no Date", []step{{answer: "200\nDate: x\nExpires: {now+60}", want: first}, {want: hit(60)}}},
 		{"a tenth of its age for one without a lifetime", []step{{answer: "200\nLast-Modified: {now-600}", want: first}, {want: hit(60)}}},
 		{"but not for every status", []step{
 			{answer: "403\nCache-Control: private\nLast-Modified: {now-600}", want: "fwd=uri-miss; fwd-status=403; stored"},
@@ -229,6 +230,17 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nFoo: 1\nBar: 2", want: hit(60)},
 		}},
 		{"what has no content", []step{{answer: "204\nCache-Control: max-age=10", want: "fwd=uri-miss; fwd-status=204; stored"}, {want: hit(10), status: 204}}},
+		{"errors with an end", []step{{answer: "500\nExpires: {now+60}", want: "fwd=uri-miss; fwd-status=500; stored"}, {want: hit(60), status: 500}}},
+		{"the later one, though it is for one", []step{
+			{answer: "200\nCache-Control: public, max-age=60", want: first},
+			{after: time.Second, request: "GET\nCookie: a\nCache-Control: no-cache", answer: tagged, want: "fwd=request; fwd-status=200; stored"},
+			{request: "GET\nCookie: a", want: hit(10)},
+		}},
+		{"what is for one outlives what is for another", []step{
+			{request: "GET\nCookie: a", answer: "200\nCache-Control: max-age=7200", want: first},
+			{request: "GET\nCookie: b", answer: "200\nCache-Control: max-age=1", want: first},
+			{after: 2*time.Hour - time.Second, request: "GET\nCookie: a", want: hit(1)},
+		}},
 		{"what nobody could ask about", []step{{answer: "200", want: unkept}}},
 		{"what answers to no-store", []step{{request: "GET\nCache-Control: no-store", answer: tagged, want: "fwd=bypass"}, {answer: tagged, want: first}}},
 		{"what stands in for an answer", []step{{answer: "200\nCache-Control: max-age=60\nSparekey-Answer: rule", want: unkept}}},
@@ -302,6 +314,11 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nCookie: a\nFoo: 1", answer: tagged + "\nVary: foo", want: first},
 			{request: "GET\nCookie: a\nFoo: 2", answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
 		}},
+		{"one that is older than another", []step{
+			{request: "GET\nFoo: 1", answer: tagged + "\nVary: foo", want: first},
+			{request: "GET\nFoo: 2", answer: tagged + "\nAge: 5\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
+			{request: "GET\nFoo: 2", want: hit(5)},
+		}},
 		{"one that lasts outlives another", []step{
 			{request: "GET\nFoo: 1", answer: "200\nCache-Control: max-age=7200\nVary: foo", want: first},
 			{request: "GET\nFoo: 2", answer: "200\nCache-Control: max-age=1\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
@@ -319,6 +336,11 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nFoo: \"1, 2\"", answer: tagged + "\nVary: foo", want: first},
 			{request: "GET\nFoo: \"1,2\"", answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
 		}},
+		{"case and order count in all but languages", []step{
+			{request: "GET\nFoo: a, b", answer: tagged + "\nVary: foo", want: first},
+			{request: "GET\nFoo: A, b", answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
+			{request: "GET\nFoo: b, a", answer: tagged + "\nVary: foo", want: "fwd=vary-miss; fwd-status=200; stored"},
+		}},
 		{"languages in another order", []step{
 			{request: "GET\nAccept-Language: en, de;q=0.5", answer: tagged + "\nVary: Accept-Language", want: first},
 			{request: "GET\nAccept-Language: DE;q=0.5, en", want: hit(10)},
@@ -327,6 +349,7 @@ func TestHTTPRules(t *testing.T) {
 		{"the language that is wanted most", []step{
 			{request: "GET\nAccept-Language: en, de", answer: tagged + "\nVary: Accept-Language, Foo\nContent-Language: de", want: first},
 			{request: "GET\nAccept-Language: fr;q=0.5, de", want: hit(10)},
+			{request: "GET\nAccept-Language: fr;q=0.5, de\nFoo: 1", answer: tagged + "\nVary: Accept-Language, Foo", want: "fwd=vary-miss; fwd-status=200; stored"},
 			{request: "GET\nAccept-Language: fr, de", answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"},
 		}},
 		{"codings, though it does not say so", []step{
@@ -334,9 +357,24 @@ func TestHTTPRules(t *testing.T) {
 			{answer: tagged, want: "fwd=vary-miss; fwd-status=200; stored"},
 			{request: "GET\nAccept-Encoding: br", want: hit(10)},
 		}},
+		{"what is not coded is for all codings", []step{{request: "GET\nAccept-Encoding: br", answer: tagged, want: first}, {want: hit(10)}}},
 
 		// Validation: section 4.3.
 		{"by entity tag", []step{{answer: tagged, want: first}, {after: 10 * time.Second, answer: tagged, want: proven}, {after: 9 * time.Second, want: hit(1)}}},
+		{"confirmed a while ago", []step{{answer: tagged, want: first}, {after: 10 * time.Second, answer: tagged + "\nAge: 4", want: proven}, {want: hit(6)}}},
+		{"confirmed by its date, with an entity tag that is new", []step{
+			{answer: "200\nLast-Modified: Sat, 01 Jan 2000 00:00:00 GMT\nCache-Control: max-age=1", want: first},
+			{after: time.Second, answer: "304\nEtag: \"a\"\nCache-Control: max-age=9", want: proven},
+			{want: hit(9)},
+		}},
+		{"what the caller has confirms nothing", []step{
+			{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=1", want: first},
+			{after: time.Second, request: "GET\nIf-None-Match: \"b\"", answer: "200\nEtag: \"b\"", want: again, status: 200},
+		}},
+		{"a condition goes on if there is nothing to confirm", []step{
+			{answer: "200\nCache-Control: max-age=1", want: first},
+			{after: time.Second, request: "GET\nIf-None-Match: \"b\"", answer: "200\nEtag: \"b\"", want: "fwd=stale; fwd-status=304", status: 304},
+		}},
 		{"by date", []step{
 			{answer: "200\nLast-Modified: Sat, 01 Jan 2000 00:00:00 GMT\nCache-Control: max-age=1", want: first},
 			{after: time.Second, answer: "200\nLast-Modified: Sat, 01 Jan 2000 00:00:00 GMT\nCache-Control: max-age=9", want: proven},
@@ -357,6 +395,7 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nIf-Modified-Since: {now-61}", want: hit(9), status: 200},
 		}},
 		{"If-Modified-Since of what says when it was made", []step{{answer: "200\nCache-Control: max-age=9", want: first}, {request: "GET\nIf-Modified-Since: {now}", want: hit(9), status: 304}}},
+		{"but not of what does not say it", []step{{answer: "200\nDate: x\nCache-Control: max-age=9", want: first}, {request: "GET\nIf-Modified-Since: {now}", want: hit(9), status: 200}}},
 		{"conditions are of what was found", []step{
 			{answer: "404\nEtag: \"a\"\nCache-Control: max-age=9", want: "fwd=uri-miss; fwd-status=404; stored"},
 			{request: "GET\nIf-None-Match: \"a\"", want: hit(9), status: 404},
@@ -374,6 +413,7 @@ func TestHTTPRules(t *testing.T) {
 		{"If-Match is for the origin", []step{{answer: tagged, want: first}, {request: "GET\nIf-Match: \"a\"", answer: tagged, want: "fwd=bypass"}}},
 		{"so is If-Unmodified-Since", []step{{answer: tagged, want: first}, {request: "GET\nIf-Unmodified-Since: {now}", answer: tagged, want: "fwd=bypass"}}},
 		{"so is Upgrade", []step{{answer: tagged, want: first}, {request: "GET\nUpgrade: websocket", answer: tagged, want: "fwd=bypass"}}},
+		{"so is a stream", []step{{answer: tagged, want: first}, {request: "GET\nAccept: text/event-stream", answer: tagged, want: "fwd=bypass"}}},
 
 		{"confirmed, and not to be stored any more", []step{
 			{answer: tagged, want: first},
@@ -404,6 +444,16 @@ func TestHTTPRules(t *testing.T) {
 			{answer: tagged, want: first},
 			{after: 10 * time.Second, answer: tagged + ", private\nSet-Cookie: a=b", want: strings.TrimSuffix(proven, "; stored")},
 			{answer: tagged, want: first},
+		}},
+		{"a cookie with the confirmation, and a lifetime", []step{
+			{answer: tagged, want: first},
+			{after: 10 * time.Second, answer: tagged + "\nSet-Cookie: a=b", want: proven},
+			{want: hit(10)},
+		}},
+		{"a cookie with the confirmation, for one who shows himself", []step{
+			{request: "GET\nCookie: a=b", answer: tagged, want: first},
+			{after: 10 * time.Second, request: "GET\nCookie: a=b", answer: tagged + ", private\nSet-Cookie: a=b", want: proven},
+			{request: "GET\nCookie: a=b", want: hit(10)},
 		}},
 
 		// Parts of what is there: RFC 9110 section 14.
@@ -446,6 +496,26 @@ func TestHTTPRules(t *testing.T) {
 			{answer: "200\nEtag: \"a\"\nLast-Modified: {now-60}\nCache-Control: max-age=10", want: first},
 			{request: "HEAD\nCache-Control: no-cache", answer: "200\nEtag: W/\"a\"\nLast-Modified: {now-30}", want: "fwd=request; fwd-status=200"},
 			{want: hit(10)},
+		}},
+		{"HEAD that tells nothing", []step{
+			{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=10", want: first},
+			{request: "HEAD\nCache-Control: no-cache", answer: "200", want: "fwd=request; fwd-status=200"},
+			{want: hit(10)},
+		}},
+		{"HEAD that tells a date of what has none", []step{
+			{answer: "200\nCache-Control: max-age=10", want: first},
+			{request: "HEAD\nCache-Control: no-cache", answer: "200\nLast-Modified: {now-60}", want: "fwd=request; fwd-status=200"},
+			{want: hit(10)},
+		}},
+		{"HEAD that tells another date, and an entity tag of what has none", []step{
+			{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=10", want: first},
+			{request: "HEAD\nCache-Control: no-cache", answer: "200\nEtag: \"b\"\nLast-Modified: {now-30}", want: "fwd=request; fwd-status=200"},
+			{answer: tagged, want: first},
+		}},
+		{"HEAD that tells another date, and no entity tag of what has one", []step{
+			{answer: tagged + "\nLast-Modified: {now-60}", want: first},
+			{request: "HEAD\nCache-Control: no-cache", answer: "200\nLast-Modified: {now-30}", want: "fwd=request; fwd-status=200"},
+			{answer: tagged, want: first},
 		}},
 		{"HEAD that failed says nothing", []step{
 			{answer: tagged, want: first},
@@ -494,6 +564,10 @@ func TestHTTPRules(t *testing.T) {
 			{answer: tagged, want: first},
 			{after: 11 * time.Second, request: "GET\nCache-Control: max-age=5", want: errDown.Error()},
 		}},
+		{"but what is just not too old does", []step{
+			{answer: tagged, want: first},
+			{after: 11 * time.Second, request: "GET\nCache-Control: max-age=11", want: staleHit(-1, "stale-if-error")},
+		}},
 		{"stale-if-error of both", []step{
 			{answer: tagged + ", stale-if-error=5", want: first},
 			{after: 15 * time.Second, request: "GET\nCache-Control: stale-if-error=60", want: errDown.Error()},
@@ -512,6 +586,7 @@ func TestHTTPRules(t *testing.T) {
 		// Invalidation: section 4.4.
 		{"POST", []step{{answer: tagged, want: first}, {request: "POST", answer: "204", want: "fwd=method"}, {answer: tagged, want: first}}},
 		{"POST that failed", []step{{answer: tagged, want: first}, {request: "POST", answer: "500", want: "fwd=method"}, {want: hit(10)}}},
+		{"POST that was wrong", []step{{answer: tagged, want: first}, {request: "POST", answer: "400", want: "fwd=method"}, {want: hit(10)}}},
 		{"POST whose end nobody knows", []step{{answer: tagged, want: first}, {request: "POST", want: errDown.Error()}, {answer: tagged, want: first}}},
 		{"a method nobody knows", []step{{answer: tagged, want: first}, {request: "FROB", answer: "200", want: "fwd=method"}, {answer: tagged, want: first}}},
 		{"OPTIONS", []step{{answer: tagged, want: first}, {request: "OPTIONS", answer: "200", want: "fwd=method"}, {want: hit(10)}}},

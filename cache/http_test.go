@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -549,6 +550,142 @@ func TestHTTPTooHeavyForTheStore(t *testing.T) {
 	assert.Equal(t, int64(5), upstream.calls.Load(), "what it has made out of date is gone")
 }
 
+// What a request that is not sent leaves: a closed body, and a miss in the figures.
+func TestHTTPOnlyIfCached(t *testing.T) {
+	store := cache.NewStore(cache.StoreConfig{})
+	rt := cache.HTTP(cache.HTTPConfig{Store: store})(&service{respond: failing})
+	req := get(t, "Cache-Control: only-if-cached")
+	var closed atomic.Int64
+	req.Body = &countedBody{ReadCloser: io.NopCloser(strings.NewReader("x")), closed: &closed}
+	resp, _ := ask(t, rt, req)
+	assert.Equal(t, http.StatusGatewayTimeout, resp.StatusCode)
+	assert.Equal(t, int64(1), closed.Load(), "request bodies closed")
+	_, _, misses, bypasses := lookups(store)
+	assert.Equal(t, uint64(1), misses)
+	assert.Zero(t, bypasses)
+}
+
+// The responses that nobody is given are closed: a confirmation, and an error that another
+// answer stands in for.
+func TestHTTPClosesWhatItDoesNotGive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status := http.StatusOK
+		long := strings.Repeat("x", 512<<10) // is not read ahead to its end
+		upstream := &service{respond: func(*http.Request) (*http.Response, error) {
+			resp := response(status, long)
+			lines(resp.Header, "Cache-Control: max-age=1, stale-if-error=60\nEtag: \"a\"")
+			return resp, nil
+		}}
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		for _, status = range []int{http.StatusOK, http.StatusNotModified, http.StatusServiceUnavailable} {
+			resp, text := ask(t, rt, get(t))
+			assert.Equal(t, http.StatusOK, resp.StatusCode)
+			assert.Len(t, text, len(long))
+			upstream.requireAllClosed(t)
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, int64(3), upstream.calls.Load())
+	})
+}
+
+// Who joined another's request is told so, and counted as one who did.
+func TestHTTPJoinedSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cache.NewStore(cache.StoreConfig{})
+		upstream := saying("Cache-Control: max-age=60", func(*http.Request) string {
+			time.Sleep(time.Second)
+			return "text"
+		})
+		rt := cache.HTTP(cache.HTTPConfig{Store: store})(upstream)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			resp, _ := ask(t, rt, get(t))
+			assert.Equal(t, "sparekey; "+first, resp.Header.Get("Cache-Status"))
+		})
+		synctest.Wait()
+		resp, _ := ask(t, rt, get(t))
+		assert.Equal(t, "sparekey; "+first+"; collapsed", resp.Header.Get("Cache-Status"))
+		wg.Wait()
+		stats := store.Stats()
+		assert.Equal(t, uint64(1), stats.Joined)
+		assert.Equal(t, uint64(1), stats.Misses)
+	})
+}
+
+// Requests at a time are one only if they agree in all that could make their answers
+// differ, and if the answer is one for several.
+func TestHTTPJoinsEqualRequests(t *testing.T) {
+	const lasting = "Cache-Control: max-age=60\n"
+	for _, tt := range []struct {
+		name          string
+		first, second string // lines of the requests' headers
+		answer        string // lines of the answer's
+		calls         int64
+	}{
+		{"equal", "Foo: 1", "Foo: 1", lasting, 1},
+		{"equal, and what is varied by", "Foo: 1", "Foo: 1", lasting + "Vary: foo", 1},
+		{"another field", "Foo: 1", "Foo: 2", lasting, 2},
+		{"another Cache-Control", "Cache-Control: a", "Cache-Control: b", lasting, 2},
+		{"another Pragma", "Pragma: a", "Pragma: b", lasting, 2},
+		{"another program", "User-Agent: a", "User-Agent: b", lasting, 1},
+		{"another program, and varied by", "User-Agent: a", "User-Agent: b", lasting + "Vary: user-agent", 2},
+		{"varied by anything", "", "", lasting + "Vary: *", 2},
+		{"an event stream", "", "", lasting + "Content-Type: text/event-stream", 2},
+		{"a cookie", "", "", "Set-Cookie: a=b", 2},
+		{"not to be stored", "", "", "Cache-Control: no-store", 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := saying(tt.answer, func(*http.Request) string {
+					time.Sleep(time.Second)
+					return "text"
+				})
+				rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+				var wg sync.WaitGroup
+				wg.Go(func() { ask(t, rt, get(t, tt.first)) })
+				synctest.Wait()
+				ask(t, rt, get(t, tt.second))
+				wg.Wait()
+				assert.Equal(t, tt.calls, upstream.calls.Load())
+			})
+		})
+	}
+}
+
+// A part says which it is.
+func TestHTTPPart(t *testing.T) {
+	upstream := saying("Cache-Control: max-age=60", func(*http.Request) string { return "0123456789" })
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	ask(t, rt, get(t))
+	resp, text := ask(t, rt, get(t, "Range: bytes=2-4"))
+	assert.Equal(t, "234", text)
+	assert.Equal(t, int64(3), resp.ContentLength)
+	assert.Equal(t, []string{"3"}, resp.Header["Content-Length"])
+	assert.Equal(t, []string{"bytes 2-4/10"}, resp.Header["Content-Range"])
+	assert.Equal(t, int64(1), upstream.calls.Load())
+}
+
+// An answer changes nothing of another origin, though the request is without a Host.
+func TestHTTPChangesNothingOfOthers(t *testing.T) {
+	for target, calls := range map[string]int64{
+		"https://evil.test/":         2,
+		"http://api.test/v1/other":   2,
+		"https://api.test/v1/other":  3,
+		"https://api.test:8443/v1/o": 2,
+	} {
+		t.Run(target, func(t *testing.T) {
+			upstream := saying("Cache-Control: max-age=60\nLocation: "+thing, func(*http.Request) string { return "text" })
+			rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+			ask(t, rt, get(t))
+			where, err := url.Parse(target)
+			require.NoError(t, err)
+			ask(t, rt, &http.Request{Method: http.MethodPost, URL: where})
+			ask(t, rt, get(t))
+			assert.Equal(t, calls, upstream.calls.Load())
+		})
+	}
+}
+
 func TestHTTPTelemetry(t *testing.T) {
 	store := cache.NewStore(cache.StoreConfig{})
 	o := &origin{}
@@ -585,6 +722,7 @@ func TestHTTPInvalidSettings(t *testing.T) {
 		"cache: HTTPConfig.MaxRefreshes is -1, want at least 0":     {MaxRefreshes: -1},
 		"cache: HTTPConfig.RefreshBackoff is -1ns, want at least 0": {RefreshBackoff: -1},
 		`cache: HTTPConfig.Name is "a b", want a token`:             {Name: "a b"},
+		`cache: HTTPConfig.Name is "1a", want a token`:              {Name: "1a"},
 	} {
 		assert.PanicsWithValue(t, want, func() { cache.HTTP(cfg) })
 	}
