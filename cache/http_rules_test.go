@@ -470,9 +470,15 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nRange: bytes=1-99", want: hit(10), status: 206},
 			{request: "GET\nRange: bytes=5-2", answer: "200", want: "fwd=bypass"},
 			{request: "GET\nRange: bytes=0-1,3-4", answer: "206", want: "fwd=bypass"},
+			{request: "GET\nRange: bytes=0-1\nRange: bytes=3-4", answer: "206", want: "fwd=bypass"},
 			{request: "GET\nRange: bytes=99-", answer: "416", want: "fwd=bypass"},
 		}},
 
+		{"If-Range by date", []step{
+			{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=10", want: first},
+			{request: "GET\nRange: bytes=0-1\nIf-Range: {now-60}", want: hit(10), status: 206},
+			{request: "GET\nRange: bytes=0-1\nIf-Range: {now-59}", want: hit(10), status: 200},
+		}},
 		{"Range of what is no whole answer", []step{
 			{answer: "404\nCache-Control: max-age=10", want: "fwd=uri-miss; fwd-status=404; stored"},
 			{request: "GET\nRange: bytes=0-1", answer: "404", want: "fwd=bypass"},

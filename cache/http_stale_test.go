@@ -255,6 +255,10 @@ func TestHTTPRefreshesEnd(t *testing.T) {
 	ends := map[string]func(rt http.RoundTripper){
 		"CloseIdleConnections": func(rt http.RoundTripper) { (&http.Client{Transport: rt}).CloseIdleConnections() },
 		"Close":                func(rt http.RoundTripper) { _ = rt.(io.Closer).Close() },
+		"Close, and CloseIdleConnections after it": func(rt http.RoundTripper) {
+			_ = rt.(io.Closer).Close()
+			(&http.Client{Transport: rt}).CloseIdleConnections()
+		},
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
@@ -405,6 +409,45 @@ func TestHTTPSoftTimeout(t *testing.T) {
 			assert.Equal(t, "secret", text)
 		})
 	})
+}
+
+// Who cancels while he waits for the origin gets the cancellation, and who has no more time
+// what is there.
+func TestHTTPSoftTimeoutOfWhoLeaves(t *testing.T) {
+	for name, tt := range map[string]struct {
+		leave func(ctx context.Context) (context.Context, context.CancelFunc)
+		want  error
+	}{
+		"cancels": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		}, context.Canceled},
+		"has no more time": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				upstream := newSlow(0, "Cache-Control: max-age=10\nEtag: \"a\"", func() bool { return false })
+				rt := cache.HTTP(cache.HTTPConfig{SoftTimeout: 5 * time.Second})(upstream)
+				ask(t, rt, get(t))
+				time.Sleep(11 * time.Second)
+				upstream.takes = time.Minute
+				ctx, cancel := tt.leave(t.Context())
+				defer cancel()
+				start := time.Now()
+				resp, err := rt.RoundTrip(get(t).WithContext(ctx))
+				require.ErrorIs(t, err, tt.want)
+				assert.Equal(t, time.Second, time.Since(start))
+				if err == nil {
+					assert.Equal(t, "sparekey; hit; ttl=-2; detail=soft-timeout", resp.Header.Get("Cache-Status"))
+					require.NoError(t, resp.Body.Close())
+				}
+				(&http.Client{Transport: rt}).CloseIdleConnections()
+			})
+		})
+	}
 }
 
 // What was changed or purged while a call was under way does not stand in for its

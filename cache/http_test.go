@@ -652,6 +652,30 @@ func TestHTTPJoinsEqualRequests(t *testing.T) {
 	}
 }
 
+// Requests of other targets and methods at a time are others, whatever else they have in common.
+func TestHTTPJoinsNoOtherTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := saying("Cache-Control: max-age=60", func(req *http.Request) string {
+			time.Sleep(time.Second)
+			return req.Method + " " + req.URL.Path
+		})
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		var wg sync.WaitGroup
+		for _, method := range []string{http.MethodHead, http.MethodGet} {
+			for _, path := range []string{"/a", "/b"} {
+				wg.Go(func() {
+					req := get(t)
+					req.Method, req.URL.Path = method, path
+					_, text := ask(t, rt, req)
+					assert.Equal(t, method+" "+path, text)
+				})
+			}
+		}
+		wg.Wait()
+		assert.Equal(t, int64(4), upstream.calls.Load())
+	})
+}
+
 // A part says which it is.
 func TestHTTPPart(t *testing.T) {
 	upstream := saying("Cache-Control: max-age=60", func(*http.Request) string { return "0123456789" })
