@@ -676,6 +676,18 @@ func TestHTTPJoinsNoOtherTarget(t *testing.T) {
 	})
 }
 
+// A body that says that there is none keeps a request from nothing.
+func TestHTTPRequestWithNoBody(t *testing.T) {
+	upstream := saying("Cache-Control: max-age=60", func(*http.Request) string { return "text" })
+	rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+	for range 2 {
+		req := get(t)
+		req.Body = http.NoBody
+		ask(t, rt, req)
+	}
+	assert.Equal(t, int64(1), upstream.calls.Load())
+}
+
 // A part says which it is.
 func TestHTTPPart(t *testing.T) {
 	upstream := saying("Cache-Control: max-age=60", func(*http.Request) string { return "0123456789" })

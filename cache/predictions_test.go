@@ -801,3 +801,16 @@ func TestPredictionsReadFieldNamesInAnyCase(t *testing.T) {
 		})
 	}
 }
+
+// Who wants a live answer is counted as one for whom there was none in memory.
+func TestPredictionsLiveAnswersAreMisses(t *testing.T) {
+	store := cache.NewStore(cache.StoreConfig{})
+	rt := cache.Predictions(cache.PredictionsConfig{Store: store})(&service{respond: answering(answer)})
+	for range 2 {
+		req := newCall(t, `{"data":"a"}`, policy.Call{})
+		req.Header.Set("Cache-Control", "no-cache")
+		ask(t, rt, req)
+	}
+	hits, stale, misses, bypasses := lookups(store)
+	assert.Equal(t, [4]uint64{0, 0, 2, 0}, [4]uint64{hits, stale, misses, bypasses})
+}
