@@ -67,7 +67,7 @@ func (p Phase) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads what [Phase.MarshalJSON] writes, and fails on fields that
-// it does not know.
+// it does not know, and on a phase that is not valid.
 func (p *Phase) UnmarshalJSON(data []byte) error {
 	var j phaseJSON
 	if err := strictly(data, &j); err != nil {
@@ -78,7 +78,7 @@ func (p *Phase) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("duration: %w", err)
 	}
 	*p = Phase{duration, j.Faults}
-	return nil
+	return p.validate()
 }
 
 // parseDuration is time.ParseDuration that takes "" for 0.

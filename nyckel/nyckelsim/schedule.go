@@ -46,14 +46,18 @@ func Run(ctx context.Context, s *Server, phases []Phase, onPhase func(i int, p P
 
 func validatePhases(phases []Phase) error {
 	for i, p := range phases {
-		if p.Duration < 0 {
-			return fmt.Errorf("phase %d: negative Duration: %v", i, p.Duration)
-		}
-		if err := p.Faults.validate(); err != nil {
+		if err := p.validate(); err != nil {
 			return fmt.Errorf("phase %d: %w", i, err)
 		}
 	}
 	return nil
+}
+
+func (p Phase) validate() error {
+	if p.Duration < 0 {
+		return fmt.Errorf("negative Duration: %v", p.Duration)
+	}
+	return p.Faults.validate()
 }
 
 // sleep returns nil after d, or the context's cause if that ends first.

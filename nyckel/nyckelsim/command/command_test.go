@@ -36,6 +36,8 @@ func write(t *testing.T, content string) string {
 func TestMisuse(t *testing.T) {
 	broken := write(t, "text,label\nonly one field\n")
 	other := write(t, `{"version":1,"seed":"8"}`)
+	impossible := write(t, `[{"duration":"1s"},{"faults":{"internal":2}}]`)
+	backwards := write(t, `[{"duration":"-1s"}]`)
 	tests := []struct {
 		name string
 		args []string
@@ -51,6 +53,8 @@ func TestMisuse(t *testing.T) {
 		{"address of the network", []string{"-addr", "0.0.0.0:0"}, "loopback", misused},
 		{"address out of range", []string{"-addr", "127.0.0.1:99999"}, "99999", failed},
 		{"broken schedule", []string{"-schedule", broken}, "invalid character", misused},
+		{"schedule of impossible faults", []string{"-schedule", impossible}, impossible + `: faults "": probability of internal is 2`, misused},
+		{"schedule of negative time", []string{"-schedule", backwards}, backwards + ": negative Duration: -1s", misused},
 		{"state of another seed", []string{"-load", other, "-seed", "7"}, "seed 8", misused},
 		{"broken tape", []string{"-replay", broken}, "exchange 1", misused},
 		{"no such tape", []string{"-replay", "no-such.jsonl"}, "no-such.jsonl", misused},

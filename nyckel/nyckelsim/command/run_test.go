@@ -100,11 +100,15 @@ func TestFaultsPutAtOnceStay(t *testing.T) {
 
 // That an account cannot be saved is told before there is anything to save.
 func TestSaveToNowhere(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	nowhere := filepath.Join(t.TempDir(), "no", "state.json")
-	assert.Equal(t, misused, command.Run(t.Context(), "nyckelsim", []string{"-addr", "127.0.0.1:0", "-save", nowhere}, &stdout, &stderr))
-	assert.Contains(t, stderr.String(), "-save: ")
-	assert.Empty(t, stdout.String())
+	for _, nowhere := range []string{filepath.Join(t.TempDir(), "no", "state.json"), t.TempDir()} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		stdout := &atText{text: "Ctrl-C", do: interrupt}
+		var stderr bytes.Buffer
+		assert.Equal(t, misused, command.Run(ctx, "nyckelsim", []string{"-addr", "127.0.0.1:0", "-save", nowhere}, stdout, &stderr))
+		assert.Contains(t, stderr.String(), "-save: ")
+		assert.Empty(t, stdout.String())
+		interrupt()
+	}
 }
 
 // A file that is read is not replaced, unless it is an account itself.

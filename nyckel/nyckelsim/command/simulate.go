@@ -149,6 +149,9 @@ func load(sim *nyckelsim.Server, path string) error {
 
 // trySave tells at the beginning, not at the end, whether the account can be saved.
 func trySave(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a folder", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
