@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -161,6 +162,21 @@ func TestDoctorTLS(t *testing.T) {
 	assert.Equal(t, stateFailed, found["tls"].State)
 	assert.Contains(t, found["tls"].Hint, "an authority that this machine does not know")
 	assert.Equal(t, stateSkipped, found["token"].State)
+}
+
+// Through a proxy, it is the proxy's name that is looked up.
+func TestDoctorProxy(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	proxy := httptest.NewServer(d.Server)
+	defer proxy.Close()
+	_, port, err := net.SplitHostPort(proxy.Listener.Addr().String())
+	require.NoError(t, err)
+	d.file("sparekey.yaml", strings.Replace(read(t, d.config()), d.wire.URL, "http://service.test", 1))
+	d.wire = nil
+	way := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: "localhost:" + port})}
+	got := d.runOver(&http.Client{Transport: way}, "doctor", "-config", "CONFIG", "-json")
+	assert.Equal(t, exitOK, got.code, got.out)
+	assert.Regexp(t, `^localhost is (::1, )?127\.0\.0\.1`, states(t, got)["dns"].Text)
 }
 
 func TestDoctorUnreachable(t *testing.T) {

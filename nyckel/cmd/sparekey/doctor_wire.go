@@ -32,6 +32,7 @@ const maxAnswer = 64 << 10
 // A wireTrace is what was seen of the way to the service.
 type wireTrace struct {
 	mu        sync.Mutex // what is dialled goes on in the background
+	host      string     // whose name was looked up: maybe a proxy's
 	dns       *httptrace.DNSDoneInfo
 	connected string // the address, "" if there is no connection
 	tls       *tls.ConnectionState
@@ -45,7 +46,8 @@ func (w *wireTrace) hooks() *httptrace.ClientTrace {
 		f()
 	}
 	return &httptrace.ClientTrace{
-		DNSDone: func(info httptrace.DNSDoneInfo) { locked(func() { w.dns = &info }) },
+		DNSStart: func(info httptrace.DNSStartInfo) { locked(func() { w.host = info.Host }) },
+		DNSDone:  func(info httptrace.DNSDoneInfo) { locked(func() { w.dns = &info }) },
 		ConnectDone: func(_, addr string, err error) {
 			locked(func() {
 				if err == nil {
@@ -101,7 +103,7 @@ func (e *examination) tellDNS(trace *wireTrace, host string) {
 		for _, address := range trace.dns.Addrs {
 			all = append(all, address.String())
 		}
-		e.ok(stepDNS, "%s is %s", host, strings.Join(all, ", "))
+		e.ok(stepDNS, "%s is %s", trace.host, strings.Join(all, ", "))
 	}
 }
 
