@@ -368,6 +368,22 @@ func TestSearch(t *testing.T) {
 	assert.Empty(t, c.must("POST", c.create("Text", "Search")+"/search", `{"data":"x"}`).body["searchSamples"])
 }
 
+// A length rounded up or down moves nothing away from itself, nor nearer than that.
+func TestSearchDistanceIsRounded(t *testing.T) {
+	c := newClient(t, nyckelsim.Config{Rate: -1})
+	path := c.create("Text", "Search")
+	nearest := func(text string) any {
+		return c.must("POST", path+"/search?sampleCount=1", fmt.Sprintf(`{"data":%q}`, text)).body["searchSamples"].([]any)[0].(map[string]any)["distance"]
+	}
+	text := "one"
+	for _, word := range []string{"two", "three", "four", "five", "six", "seven", "eight", "nine"} {
+		text += " " + word
+		c.must("POST", path+"/samples", fmt.Sprintf(`{"data":%q}`, text))
+		assert.Zero(t, nearest(text), text)
+		assert.GreaterOrEqual(t, nearest(text+"!"), 0.0, text)
+	}
+}
+
 func TestImageSearch(t *testing.T) {
 	c := newClient(t, nyckelsim.Config{Rate: -1})
 	path := c.create("Image", "Search")
