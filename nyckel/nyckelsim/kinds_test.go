@@ -382,6 +382,8 @@ func TestSearchDistanceIsRounded(t *testing.T) {
 		assert.Zero(t, nearest(text), text)
 		assert.GreaterOrEqual(t, nearest(text+"!"), 0.0, text)
 	}
+	c.must("POST", path+"/samples", `{"data":"again again"}`)
+	assert.Less(t, nearest("again again again"), 1e-6, "a word counts once")
 }
 
 func TestImageSearch(t *testing.T) {

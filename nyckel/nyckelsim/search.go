@@ -53,7 +53,7 @@ func (s *Server) searchOld(w http.ResponseWriter, r *http.Request) (any, error) 
 
 // fromSample reports whether a content names a sample in place of data.
 func (c content) fromSample() bool {
-	return c.SampleID != "" && c.file == nil && (c.Data == nil || string(c.Data) == "null")
+	return c.SampleID != "" && (c.Data == nil || string(c.Data) == "null")
 }
 
 // inputOf returns the input of a sample that a search starts from.
