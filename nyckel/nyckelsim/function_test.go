@@ -83,6 +83,7 @@ func TestWrongCalls(t *testing.T) {
 		{"root", "GET", "/", "", 404, ""},
 		{"below a function", "GET", "/v1/functions/tickets/nothing", "", 404, ""},
 		{"doubled slash", "GET", "/v1//functions", "", 404, ""},
+		{"nothing but slashes", "GET", "//", "", 404, ""},
 		{"dots", "GET", "/v1/functions/../functions", "", 404, ""},
 		{"unknown function", "POST", "/v1/functions/nobody/invoke", `{"data":"x"}`, 404, ""},
 		{"method of a list", "DELETE", "/v1/functions", "", 405, "GET, HEAD, POST"},
