@@ -90,6 +90,31 @@ func TestDumpAndLoad(t *testing.T) {
 	assert.Equal(t, 3, state.Invokes, "what the quota has been charged")
 }
 
+// A label that went away makes the next model due however few had it, also after a
+// restart.
+func TestDumpKeepsOverdue(t *testing.T) {
+	c := newClient(t, nyckelsim.Config{Rate: -1})
+	function := c.sim.AddFunction("tickets")
+	var samples []nyckelsim.Sample
+	for i := range 40 {
+		samples = append(samples, nyckelsim.Sample{Text: fmt.Sprintf("text %d", i), Label: []string{"even", "odd"}[i%2]})
+	}
+	samples = append(samples, nyckelsim.Sample{Text: "where is it", Label: "lost"})
+	require.NoError(t, c.sim.Import(function, samples))
+	_, err := c.sim.Train(function)
+	require.NoError(t, err)
+	for _, label := range c.must("GET", "/v1/functions/"+function+"/labels", "").list {
+		if label["name"] == "lost" {
+			c.must("DELETE", "/v1/functions/"+function+"/labels/"+label["id"].(string), "")
+		}
+	}
+	var document bytes.Buffer
+	require.NoError(t, c.sim.Dump(&document))
+	loaded := nyckelsim.New(nyckelsim.Config{})
+	require.NoError(t, loaded.Load(&document))
+	assert.Len(t, loaded.Models(function), 2)
+}
+
 func TestLoadRefuses(t *testing.T) {
 	var document bytes.Buffer
 	require.NoError(t, furnished(t).sim.Dump(&document))
@@ -113,6 +138,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"bias missing", strings.Replace(whole, `"bias"`, `"nothing"`, 1), "sizes"},
 		{"annotation", strings.Replace(whole, `"annotation":[{"labelId":"label_`, `"annotation":[{"labelId":"label_x`, 1), "annotation"},
 		{"prediction", strings.Replace(whole, `"prediction":[{"labelId":"label_`, `"prediction":[{"labelId":"label_x`, 1), "prediction"},
+		{"text with another key", `{"version":1,"seed":"7","functions":[{"id":"function_1","input":"Text","output":"Tags","samples":[{"id":"sample_1","data":"x","input":{"key":"y"}}]}]}`, "no text"},
 		{"input", strings.Replace(whole, `"key":`, `"nothing":`, 1), "input"},
 	}
 	for _, tt := range tests {
