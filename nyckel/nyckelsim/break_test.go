@@ -113,6 +113,8 @@ func TestStateAndMetrics(t *testing.T) {
 
 	tags := strings.Replace(c.create("Text", "Tags"), "v1", "v0.9", 1)
 	assert.Equal(t, "Annotating", c.must("GET", tags, "").body["state"])
+	search := strings.Replace(c.create("Text", "Search"), "v1", "v0.9", 1)
+	assert.Equal(t, "Annotating", c.must("GET", search, "").body["state"], "there is nothing to learn")
 	assert.Contains(t, c.must("GET", tags+"/metrics", "").body, "positiveAnnotatedLabelCounts")
 	project := c.must("POST", "/v0.9/projects", `{"name":"mail"}`).body
 	assert.Equal(t, []any{project["id"]}, pluck(c.must("GET", "/v0.9/projects", "").list, "id"))

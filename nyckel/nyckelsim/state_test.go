@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -119,6 +120,9 @@ func TestLoadRefuses(t *testing.T) {
 	var document bytes.Buffer
 	require.NoError(t, furnished(t).sim.Dump(&document))
 	whole := document.String()
+	zeros := func(list string) string { // "rarity":"gIA/gA=="
+		return list[:10] + regexp.MustCompile(`[^="]`).ReplaceAllString(list[10:], "A")
+	}
 	tests := []struct {
 		name     string
 		document string
@@ -135,6 +139,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"id twice", strings.Replace(whole, `"labels":[{`, `"labels":[{"id":"label_x"},{"id":"label_x"},{`, 1), "twice"},
 		{"no classifier", strings.ReplaceAll(whole, `"classifier"`, `"nothing"`), "classifier"},
 		{"weights shifted", strings.Replace(whole, `"weights":"`, `"weights":"AAAA`, 1), "cut off"},
+		{"rarity of nothing", regexp.MustCompile(`"rarity":"[^"]+"`).ReplaceAllStringFunc(whole, zeros), "less than common"},
 		{"bias missing", strings.Replace(whole, `"bias"`, `"nothing"`, 1), "sizes"},
 		{"annotation", strings.Replace(whole, `"annotation":[{"labelId":"label_`, `"annotation":[{"labelId":"label_x`, 1), "annotation"},
 		{"prediction", strings.Replace(whole, `"prediction":[{"labelId":"label_`, `"prediction":[{"labelId":"label_x`, 1), "prediction"},

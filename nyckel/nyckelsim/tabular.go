@@ -68,14 +68,14 @@ func (s *Server) readValue(ctx context.Context, in *input, f field, value json.R
 	salt := hash("field", f.id)
 	if f.kind == numberField {
 		var n float64
-		if value[0] == '"' || json.Unmarshal(value, &n) != nil {
+		if json.Unmarshal(value, &n) != nil {
 			return nil, badRequest("The field %q takes a number.", f.name)
 		}
 		in.numbers = append(in.numbers, number{salt, float32(max(-math.MaxFloat32, min(n, math.MaxFloat32)))})
 		return n, nil
 	}
 	var text string
-	if value[0] != '"' || json.Unmarshal(value, &text) != nil {
+	if json.Unmarshal(value, &text) != nil {
 		return nil, badRequest("The field %q takes a string.", f.name)
 	}
 	if f.kind == textField {
