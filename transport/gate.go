@@ -188,7 +188,6 @@ func (g *gate) await(ctx context.Context, w *waiter) (admission, error) {
 		g.dispatchLocked(now) // a token may be due by now
 	}
 	if g.queue.remove(w) {
-		g.dispatchLocked(now) // for the timer
 		return admission{}, g.leftLocked(ctx, w, now)
 	}
 	// It came up, or had to make room, at the same moment.

@@ -29,7 +29,7 @@ func (b *breaker) Refuse(req *http.Request) error {
 func (m *machine) refused(now time.Time) *policy.Refusal {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.refusal == nil || isPast(m.until, now) || m.order.observe || m.observesLocked() {
+	if m.refusal == nil || isPast(m.until, now) || m.observesLocked() {
 		return nil
 	}
 	return m.refusal

@@ -147,7 +147,7 @@ func (b *streamBody) Broken() error { return b.broken }
 // BodyEnd implements [body.Watcher]. Clients leave a stream after an error event,
 // which does not make it a good one.
 func (b *streamBody) BodyEnd(err error) error {
-	if failure := b.state.failure.Load(); failure != nil && !broken(err) {
+	if failure := b.state.failure.Load(); failure != nil {
 		return failure
 	}
 	return err

@@ -107,7 +107,6 @@ var byteOrderMark, colon, space, lineFeed = []byte("\ufeff"), []byte(":"), []byt
 func (e *sseParser) rest() (policy.Event, bool) {
 	if len(e.line) > 0 {
 		e.takeLine(e.line, func(policy.Event) {})
-		e.line = nil
 	}
 	return policy.Event{Name: e.name, Data: e.data}, e.hasData
 }
