@@ -177,6 +177,64 @@ func TestFailoverReturn(t *testing.T) {
 	})
 }
 
+// A request from before an endpoint went out does not end the trial of one from after.
+func TestFailoverTrialGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failover := transport.NewFailover(policy.Failover{
+			Endpoints: regions(), Ejection: policy.Ejection{Faults: 1, SlowStart: -1},
+		}, nil)
+		rt := failover.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+			if d, _ := time.ParseDuration(req.URL.RawQuery); req.URL.Host == "a.test" && d > 0 {
+				time.Sleep(d)
+				return nil, errDial
+			}
+			return replied(req, 200, req.URL.Host), nil
+		}))
+		ask := func(query string) string {
+			_, text, err := send(t, rt, to(t, "GET", "http://a.test/v1/x?"+query, ""))
+			require.NoError(t, err)
+			return text
+		}
+		go ask("13s")
+		go ask("1s")
+		time.Sleep(12 * time.Second)
+		go ask("5s")
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, "b.test", ask(""))
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// An endpoint that is out is not on trial any more: when too few are well, it is asked as
+// often as the others.
+func TestFailoverTrialEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := transport.NewFailover(policy.Failover{
+			Endpoints: regions()[:2], Budget: policy.Budget{Off: true}, Ejection: policy.Ejection{Faults: 1, SlowStart: -1},
+		}, nil).Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+			switch {
+			case strings.Contains(req.URL.RawQuery, req.URL.Host):
+				return nil, errDial
+			case req.URL.RawQuery == "slowly":
+				time.Sleep(time.Second)
+			}
+			return replied(req, 200, req.URL.Host), nil
+		}))
+		ask := func(failing string) string {
+			_, text, _ := send(t, rt, to(t, "GET", "http://a.test/v1/x?"+failing, ""))
+			return text
+		}
+		require.Equal(t, "b.test", ask("a.test"))
+		time.Sleep(10 * time.Second)
+		require.Equal(t, "b.test", ask("a.test"), "a is back, and out again")
+		require.Empty(t, ask("a.test,b.test"))
+		go ask("slowly")
+		synctest.Wait()
+		assert.Equal(t, "a.test", ask(""))
+		time.Sleep(time.Second)
+	})
+}
+
 // An endpoint that is back is asked by others, too, once it has begun to answer.
 func TestFailoverReturnsWithAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

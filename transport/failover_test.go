@@ -176,6 +176,26 @@ func TestFailoverExcludesWhatFailed(t *testing.T) {
 	})
 }
 
+// An endpoint that one of our own layers said no to may be asked by the next attempt.
+func TestFailoverRefusalsPass(t *testing.T) {
+	var asked []string
+	failover := transport.NewFailover(policy.Failover{Endpoints: regions()[:2]}, nil)
+	rt := transport.Chain(transport.Func(func(req *http.Request) (*http.Response, error) {
+		asked = append(asked, req.URL.Host)
+		switch {
+		case req.URL.Host == "b.test":
+			return replied(req, 500, "oops"), nil
+		case len(asked) == 1:
+			return nil, &policy.Refusal{Layer: "breaker", Reason: "breaker_open", Err: transport.ErrOpen}
+		}
+		return replied(req, 200, "fine"), nil
+	}), transport.Retry(policy.Retry{Backoff: policy.Backoff{Base: -1}}), failover.Wrap)
+	status, _, err := send(t, rt, to(t, "GET", "http://a.test/v1/x", ""))
+	require.NoError(t, err)
+	assert.Equal(t, 200, status)
+	assert.Equal(t, []string{"a.test", "b.test", "a.test"}, asked)
+}
+
 func TestFailoverDrawsOnTheBudget(t *testing.T) {
 	empty := policy.Budget{Ratio: -1, PerSecond: -1, Burst: 1}
 	for name, rt := range map[string]func(*sites) http.RoundTripper{

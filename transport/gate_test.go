@@ -138,6 +138,22 @@ func TestLimiterCanceledInQueue(t *testing.T) {
 	})
 }
 
+// The turn of a caller who gives up as it comes is the next one's.
+func TestLimiterTurnOfOneWhoLeft(t *testing.T) {
+	for range 20 { // he may have gone before his turn came
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoor(t, policy.Limit{InFlight: 1})
+			inside, leaver, next := d.usual(), d.usual(), d.usual()
+			leaver.cancel(context.Canceled)
+			inside.leave() // most likely before he has run
+			require.ErrorIs(t, leaver.err(), context.Canceled)
+			require.True(t, next.isInside())
+			next.leave()
+			assert.Equal(t, transport.LimiterState{Bound: 1}, d.State())
+		})
+	}
+}
+
 // A request that nobody waits for any more takes no turn and no token.
 func TestLimiterCanceledBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

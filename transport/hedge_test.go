@@ -457,6 +457,59 @@ func TestHedgeAroundRetry(t *testing.T) {
 	})
 }
 
+// A request that a layer around repeats is hedged each time.
+func TestHedgeInsideRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := transporttest.NewUpstream(transporttest.Reply(503, "busy"), transporttest.Hang(), well)
+		retry := policy.Retry{Attempts: 3, Backoff: policy.Backoff{Base: -1}, Throttled: policy.Backoff{Base: -1}}
+		rt := transport.Chain(upstream, transport.Retry(retry), eager(hedgeAfter(50*time.Millisecond)))
+		took := elapsed()
+		status, _, err := get(t, rt)
+		require.NoError(t, err)
+		assert.Equal(t, 200, status)
+		assert.Equal(t, 50*time.Millisecond, took())
+		assert.Equal(t, 3, upstream.Calls())
+		time.Sleep(time.Second) // the loser leaves
+	})
+}
+
+// A hedge that a budget forbids costs nothing, neither of the allowance nor of another
+// budget.
+func TestHedgeWithoutBudget(t *testing.T) {
+	const delay = 50 * time.Millisecond
+	bucket := func(tokens int) *policy.Bucket {
+		b := policy.NewBucket(policy.Budget{Burst: 2, PerSecond: -1, Ratio: -1})
+		for range 2 - tokens {
+			b.Reserve(time.Now())
+		}
+		return b
+	}
+	for name, tokens := range map[string]struct{ own, around int }{
+		"its own":                {0, 2},
+		"that of a layer around": {2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				own, around := bucket(tokens.own), bucket(tokens.around)
+				h := transport.NewHedge(policy.Hedge{Delay: delay, Bucket: own})
+				payFor(h, 1)
+				slow := transporttest.NewUpstream(transporttest.After(time.Second, well))
+				_, _, err := get(t, transport.Chain(slow, transport.Retry(policy.Retry{Bucket: around}), h.Wrap))
+				require.NoError(t, err)
+				assert.Equal(t, 1, slow.Calls())
+				assert.InDelta(t, tokens.own, own.Tokens(time.Now()), 0)
+				assert.InDelta(t, tokens.around, around.Tokens(time.Now()), 0)
+
+				took := elapsed()
+				_, _, err = get(t, h.With(hedgeAfter(delay)).Wrap(transporttest.NewUpstream(transporttest.Hang(), well)))
+				require.NoError(t, err)
+				assert.Equal(t, delay, took(), "the allowance is still there")
+				time.Sleep(time.Second) // the loser leaves
+			})
+		})
+	}
+}
+
 // Once a call has its answer, what lost is not repeated.
 func TestHedgeLoserIsNotRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -521,6 +574,30 @@ func TestHedgeDelay(t *testing.T) {
 		ask(6000, 20*time.Millisecond)
 		assert.InDelta(t, 20*time.Millisecond, h.Delay(), float64(2*time.Millisecond))
 		time.Sleep(time.Hour)
+	})
+}
+
+// What a call took whose first request failed tells nothing of how long one takes.
+func TestHedgeDelayAfterFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := transport.NewHedge(policy.Hedge{Quantile: 0.99, Classify: func(o policy.Outcome) policy.Verdict {
+			if o.Err != nil {
+				return policy.Verdict{Class: policy.Conflict, Again: policy.Anywhere} // costs no hedge
+			}
+			return policy.Classify(o)
+		}})
+		for range 60 {
+			_, _, err := get(t, h.Wrap(transport.Func(transporttest.After(100*time.Millisecond, well))))
+			require.NoError(t, err)
+		}
+		known := h.Delay()
+		for range 3 {
+			upstream := transporttest.NewUpstream(transporttest.Fail(errReset), transporttest.After(5*time.Second, well))
+			_, _, err := get(t, h.Wrap(upstream))
+			require.NoError(t, err)
+			assert.Equal(t, 2, upstream.Calls())
+		}
+		assert.Equal(t, known, h.Delay())
 	})
 }
 

@@ -271,6 +271,18 @@ func TestLimiterQuotaRetryAfter(t *testing.T) {
 	})
 }
 
+// A wait that has nothing to do with the rate holds up nobody else.
+func TestLimiterQuotaRetryAfterOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, policy.Limit{InFlight: -1}, transporttest.Reply(503, "", "Retry-After", "9",
+			"X-Ratelimit-Limit", "9", "X-Ratelimit-Remaining", "8", "X-Ratelimit-Reset", "3"), fine)
+		d.usual()
+		v := d.usual()
+		require.True(t, v.isInside())
+		assert.Zero(t, v.took())
+	})
+}
+
 // A request that gives up at its turn was never sent: what the next answer says is
 // left is left.
 func TestLimiterQuotaCanceledAtHisTurn(t *testing.T) {

@@ -257,6 +257,32 @@ func TestResponsesWaitOfTheTrail(t *testing.T) {
 	})
 }
 
+// An error that does not know when to come back leaves that to the trail.
+func TestResponsesWaitBesideTheError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := transport.Responses(policy.Responses{Errors: true})(transport.Func(func(req *http.Request) (*http.Response, error) {
+			telemetry.FromContext(req.Context()).Stopped(telemetry.NoPatience, time.Now().Add(7*time.Second))
+			return nil, &policy.Error{Verdict: policy.Verdict{Class: policy.Internal}, Err: errReset}
+		}))
+		ctx, _ := traced(t)
+		resp, err := rt.RoundTrip(newRequest(t, ctx, http.MethodGet, ""))
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, "7", resp.Header.Get("Retry-After"))
+	})
+}
+
+// What the layers inside have given up on, a retry layer around does not repeat either.
+func TestResponsesInsideRetry(t *testing.T) {
+	upstream := transporttest.NewUpstream(transporttest.Fail(errDial))
+	rt := transport.Chain(upstream, transport.Retry(policy.Retry{}), transport.Responses(policy.Responses{Errors: true}))
+	ctx, _ := traced(t) // in which the verdict is kept
+	status, _, err := send(t, rt, newRequest(t, ctx, http.MethodGet, ""))
+	require.NoError(t, err)
+	assert.Equal(t, 502, status)
+	assert.Equal(t, 1, upstream.Calls())
+}
+
 // A stack tells of the layer, and it is where it should be.
 func TestResponsesInspect(t *testing.T) {
 	rt := transport.Chain(nil, transport.Standard(policy.Stack{Responses: &policy.Responses{}, Cache: &policy.Cache{}}))
