@@ -36,7 +36,7 @@ type race struct {
 	outcomes chan outcome
 	over     chan struct{} // closed when nobody takes an outcome any more
 	decided  bool
-	barred   bool // no more hedges: somebody said so, or the caller has left
+	barred   bool // no more hedges: somebody said so
 	left     bool // the caller has
 
 	kept      chan spare // gets the last answer that was a failure, nil if there was none
@@ -76,8 +76,7 @@ func (h *hedge) begin(req *http.Request, content snapshot) *race {
 	if h.cfg.IdempotencyKey {
 		mintIdempotencyKey(c.req)
 	}
-	if c.body.taken() {
-		body.CloseRequest(req) // its reader is not used: others may hold it, as a GetBody does
+	if c.body.taken() { // its reader is not used: others may hold it, as a GetBody does
 		c.req.GetBody = func() (io.ReadCloser, error) { return c.body.open(), nil }
 	}
 	c.shared = c.lineage.repeats(c.req)
@@ -111,7 +110,7 @@ func (c *race) race(delay time.Duration) (*http.Response, error) {
 				c.run()
 			}
 		case <-gone:
-			gone, c.left, c.barred = nil, true, true
+			gone, c.left = nil, true
 			c.timer.Reset(leaveGrace)
 		}
 	}
