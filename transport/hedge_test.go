@@ -262,6 +262,103 @@ func TestHedgeCancelsLosers(t *testing.T) {
 	})
 }
 
+// A loser that is answered holds its context no longer than that.
+func TestHedgeLoserLetsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		losers := make(chan context.Context, 1)
+		upstream := transporttest.NewUpstream(func(req *http.Request) (*http.Response, error) {
+			losers <- req.Context()
+			return transporttest.After(110*time.Millisecond, well)(req)
+		}, well)
+		_, _, err := get(t, eager(hedgeAfter(100*time.Millisecond))(upstream))
+		require.NoError(t, err)
+		loser := <-losers
+		require.NoError(t, loser.Err())
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		assert.ErrorIs(t, loser.Err(), context.Canceled)
+	})
+}
+
+// What comes after the caller has left costs no hedge, and starts none.
+func TestHedgeFailureAfterTheCallerLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := transport.NewHedge(hedgeAfter(100 * time.Millisecond))
+		payFor(h, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		upstream := transporttest.NewUpstream(func(req *http.Request) (*http.Response, error) {
+			cancel()
+			synctest.Wait() // he has left
+			return again(req)
+		}, well)
+		_, _, _ = send(t, h.Wrap(upstream), newRequest(t, ctx, http.MethodGet, ""))
+		assert.Equal(t, 1, upstream.Calls())
+
+		took := elapsed()
+		_, _, err := get(t, h.Wrap(transporttest.NewUpstream(transporttest.Hang(), well)))
+		require.NoError(t, err)
+		assert.Equal(t, 100*time.Millisecond, took())
+		time.Sleep(time.Second) // the loser leaves
+	})
+}
+
+// An answer that says no ends the call, and pays nothing.
+func TestHedgeRejectionPaysNothing(t *testing.T) {
+	bucket := policy.NewBucket(policy.Budget{Burst: 1, PerSecond: -1, Ratio: 1})
+	cfg := hedgeAfter(time.Hour)
+	cfg.Bucket = bucket
+	rt := eager(cfg)
+	require.True(t, bucket.Reserve(time.Now()))
+	_, _, err := get(t, rt(transport.Func(missing)))
+	require.NoError(t, err)
+	assert.Zero(t, bucket.Tokens(time.Now()))
+	_, _, err = get(t, rt(transport.Func(well)))
+	require.NoError(t, err)
+	assert.InDelta(t, 1, bucket.Tokens(time.Now()), 0)
+}
+
+// From the eleventh in a row on, a hedge that was of no use costs more, whatever became
+// of its call.
+func TestHedgesOfNoUse(t *testing.T) {
+	const ms = time.Millisecond
+	fails := transporttest.After(60*ms, transporttest.Fail(errReset))
+	late := func(req *http.Request) (*http.Response, error) { // whether or not anybody waits
+		time.Sleep(500 * ms)
+		return well(req)
+	}
+	for name, play := range map[string][]transporttest.Step{
+		"the first is sooner": steps(transporttest.After(60*ms, well), transporttest.Hang()),
+		"both fail":           steps(fails, fails),
+		"the caller leaves":   steps(late, late),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := hedgeAfter(50 * ms)
+				cfg.Classify = func(o policy.Outcome) policy.Verdict {
+					if o.Err != nil {
+						return policy.Verdict{Class: policy.Conflict, Again: policy.Anywhere} // costs no hedge
+					}
+					return policy.Classify(o)
+				}
+				h := transport.NewHedge(cfg)
+				for i := range 12 {
+					payFor(h, 1)
+					upstream := transporttest.NewUpstream(play...)
+					ctx, cancel := context.WithCancel(t.Context())
+					time.AfterFunc(200*ms, cancel)
+					_, _, _ = send(t, h.Wrap(upstream), newRequest(t, ctx, http.MethodGet, ""))
+					want := 2
+					if i == 11 {
+						want = 1
+					}
+					assert.Equal(t, want, upstream.Calls(), "call %d", i)
+					time.Sleep(time.Second) // the losers leave
+				}
+			})
+		})
+	}
+}
+
 // When the caller leaves or his time is up, all requests end at once, under his
 // name.
 func TestHedgeCallerLeaves(t *testing.T) {
