@@ -3,9 +3,11 @@ package plan
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,12 +50,12 @@ type Live struct {
 	events  telemetry.Events
 
 	polling sync.Mutex // held while the file is read, which may take its time
-	last    sight      // of the file; guarded by polling, as the next
+	last    sight      // of the file; guarded by polling, as the next two
 	decided sum        // of what was put in force, or was not
+	inForce sum        // of what the plan was read from
 
 	mu      sync.Mutex
 	plan    *Plan // in force; guarded by mu, as all below
-	inForce sum   // of what the plan was read from
 	status  telemetry.ConfigSnapshot
 	stacks  map[string]*transport.Live // by function
 	fixed   map[string]any             // what settings must stay, by path
@@ -147,49 +149,62 @@ func (l *Live) restate(seen sight) {
 
 // decide puts what was seen in force, unless it has problems or is in force already.
 func (l *Live) decide(seen sight) (outcome, problems string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	err, outcome := seen.err, telemetry.ConfigUnchanged
 	if err == nil && seen.sum != l.inForce { // else it is as it was
-		if err = l.applyLocked(seen.plan); err == nil {
-			l.inForce, l.status.AppliedAt = seen.sum, time.Now()
-			outcome = telemetry.ConfigApplied
+		if err = l.apply(seen.plan); err == nil {
+			l.inForce, outcome = seen.sum, telemetry.ConfigApplied
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.status.Problems = ""
 	if err != nil {
 		l.status.Problems, outcome = err.Error(), telemetry.ConfigRejected
 	}
+	if outcome == telemetry.ConfigApplied {
+		l.status.AppliedAt = time.Now()
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}
 	return outcome, l.status.Problems
 }
 
-// applyLocked puts a plan in force, all of it or nothing.
-func (l *Live) applyLocked(p *Plan) error {
-	if err := l.refusedLocked(p); err != nil {
-		return err
-	}
-	names := p.Functions()
-	for name := range l.stacks {
-		names = append(names, name)
-	}
+// apply puts a plan in force, all of it or nothing. Stacks are built without the lock,
+// which many of them take long for: calls that ask for their model do not wait for it.
+func (l *Live) apply(p *Plan) error {
+	names := slices.AppendSeq(p.Functions(), maps.Keys(l.known()))
 	for _, name := range names {
 		if _, err := transport.Build(l.stackOf(p, name)); err != nil {
 			return err
 		}
 	}
-	l.plan = p
-	l.rememberLocked()
-	for _, name := range names {
-		stack, err := l.stackLocked(name)
-		if err == nil {
-			err = stack.Apply(l.stackOf(p, name))
-		}
-		if err != nil {
+	if err := l.take(p); err != nil {
+		return err
+	}
+	for name, stack := range l.known() {
+		if err := stack.Apply(l.stackOf(p, name)); err != nil {
 			return err // it cannot be: it was built already
 		}
 	}
-	close(l.changed)
-	l.changed = make(chan struct{})
+	return nil
+}
+
+// known returns the stacks that were made.
+func (l *Live) known() map[string]*transport.Live {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.stacks)
+}
+
+// take makes a plan the one that stacks are made by, unless it changes what is fixed.
+func (l *Live) take(p *Plan) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.refusedLocked(p); err != nil {
+		return err
+	}
+	l.plan = p
+	l.rememberLocked()
 	return nil
 }
 
