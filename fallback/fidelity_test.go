@@ -145,14 +145,38 @@ func TestFidelityNotCompared(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ladder := compared(says("mine", "a"))
+				asked := 0
+				mine := says("mine", "a")
+				says := mine.Answer
+				mine.Answer = func(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
+					asked++
+					return says(req, shadow)
+				}
+				ladder := compared(mine)
 				resp, err := ladder.Wrap(tt.next).RoundTrip(invoke(t, `{}`))
 				require.NoError(t, err)
 				_, _ = io.CopyN(io.Discard, resp.Body, tt.read)
 				require.NoError(t, resp.Body.Close())
 				assert.Equal(t, tt.want, len(ladder.Fidelity()) > 0, "%+v", ladder.Fidelity())
+				if resp.Body == http.NoBody || resp.ContentLength > 64<<10 {
+					assert.Zero(t, asked, "for what is known not to be compared")
+				}
 			})
 		})
+	}
+}
+
+// An answer with the status 200 that is a failure to the classifier is not compared.
+func TestFidelityOfAFailure(t *testing.T) {
+	for class, want := range map[policy.Class]int{policy.OK: 1, policy.Filtered: 0} {
+		ladder := fallback.NewLadder(fallback.LadderConfig{
+			Rungs: []fallback.Rung{says("mine", "a")}, Fidelity: policy.Fidelity{Share: 1},
+			Classify: func(policy.Outcome) policy.Verdict { return policy.Verdict{Class: class} },
+		})
+		resp, err := ladder.Wrap(answers(200, `{"labelName":"a"}`)).RoundTrip(invoke(t, `{}`))
+		require.NoError(t, err)
+		readAll(t, resp)
+		assert.Len(t, ladder.Fidelity(), 2*want)
 	}
 }
 

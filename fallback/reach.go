@@ -107,7 +107,7 @@ func fieldTest(c policy.Condition) string {
 		in[i] = fmt.Sprintf("%#v", v)
 	}
 	slices.Sort(in)
-	return fmt.Sprintf("field %q %t %q %#v %v %v %v %v", c.Field, b.in == nil, in, b.ne, b.lt, b.le, b.gt, b.ge)
+	return fmt.Sprintf("field %q %q %#v %v %v %v %v", c.Field, in, b.ne, b.lt, b.le, b.gt, b.ge)
 }
 
 // groupText is fieldTest for a group.
