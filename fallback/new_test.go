@@ -158,6 +158,10 @@ func TestNewErrors(t *testing.T) {
 			`fallback: Rules[0] "r": Any[0] can never hold: no value meets all its tests; widen them`,
 		},
 		{
+			"equal to what is not in the list", rules(onAny(policy.Condition{Field: "a", Eq: 3, In: []any{1, 2}})),
+			`fallback: Rules[0] "r": Any[0] can never hold: no value meets all its tests; widen them`,
+		},
+		{
 			"a length of at most less than zero", rules(onAny(policy.Condition{Field: "text.length", Le: -1})),
 			`fallback: Rules[0] "r": Any[0] can never hold: text.length is 0 or more; widen it`,
 		},
