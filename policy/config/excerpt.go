@@ -97,11 +97,11 @@ func goesOnWithSecret(above [][]byte, line string) (part int) {
 	return part
 }
 
-// openKey finds a key whose value begins with a bracket or a brace.
-var openKey = regexp.MustCompile(`([\w-]+)["']?\s*:\s*(?:[&!]\S*\s+)*[\[{]`)
+// openKey finds a key whose value begins with what is closed at its end.
+var openKey = regexp.MustCompile(`([\w-]+)["']?\s*:\s*(?:[&!]\S*\s+)*[\[{"']`)
 
-// endsInSecret reports whether text ends within the brackets or braces of a value whose
-// key sounds like a secret's.
+// endsInSecret reports whether text ends within the brackets, braces or quotes of a value
+// whose key sounds like a secret's.
 func endsInSecret(text []byte) bool {
 	for {
 		key := openKey.FindSubmatchIndex(text)
@@ -111,13 +111,17 @@ func endsInSecret(text []byte) bool {
 		isSecret := soundsSecret(string(text[key[2]:key[3]]))
 		text = text[key[1]-1:]
 		end, closed := 1, true
-		if isSecret {
+		if isSecret || text[0] == '"' || text[0] == '\'' { // in others there may be keys
 			end, closed = nested(text)
 		}
-		if !closed {
+		switch {
+		case closed:
+			text = text[end:]
+		case isSecret:
 			return true
+		default: // it is broken, and what follows may be a secret
+			text = text[1:]
 		}
-		text = text[end:]
 	}
 }
 
@@ -126,8 +130,8 @@ var (
 	// than the colon, or nothing where a key may begin.
 	aKey = regexp.MustCompile(`([\w-]+)["']?\s*[:=]\s*|(?:^|[{,]|\s--)[\s"']*(?:-\s+)*([\w-]+)["']?\s+`)
 
-	// quoted is a text in quotes, up to the end of the line if they are not closed.
-	quoted = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|["'].*)`)
+	// quoted is a text in quotes that are closed.
+	quoted = regexp.MustCompile(`(?s)^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')`)
 
 	// bare is a text without quotes within braces or brackets, up to its end.
 	bare = regexp.MustCompile(`^(?:\$\{[^}]*\}|[^,}])+`)
@@ -186,20 +190,15 @@ func maskInside(line string, values []int) string {
 
 // valueInside returns the value that text begins with, within braces or brackets.
 func valueInside(text []byte) []byte {
-	switch {
-	case len(text) == 0:
-		return nil
-	case text[0] == '[' || text[0] == '{':
+	if len(text) > 0 && strings.ContainsRune("[{\"'", rune(text[0])) {
 		end, _ := nested(text)
 		return text[:end]
-	case text[0] == '"' || text[0] == '\'':
-		return quoted.Find(text)
 	}
 	return bare.Find(text)
 }
 
-// nested returns where the bracket or brace that text begins with is closed, or the end
-// of text if it is not.
+// nested returns where the bracket, brace or quote that text begins with is closed, or the
+// end of text if it is not.
 func nested(text []byte) (end int, closed bool) {
 	depth := 0
 	for end < len(text) {
@@ -209,7 +208,14 @@ func nested(text []byte) (end int, closed bool) {
 		case ']', '}':
 			depth--
 		case '"', '\'':
-			end += len(quoted.Find(text[end:])) - 1
+			if end > 0 && !bytes.ContainsAny(text[end-1:end], " \t\r\n,:[{") {
+				break // it is a part of a text without quotes
+			}
+			whole := quoted.Find(text[end:])
+			if whole == nil {
+				return len(text), false
+			}
+			end += len(whole) - 1
 		}
 		end++
 		if depth == 0 {
