@@ -58,6 +58,7 @@ func TestHostileFiles(t *testing.T) {
 		{"UTF-16 the other way", "\xfe\xff\x00c", "f.yaml: is UTF-16, want UTF-8"},
 		{"no UTF-8", "count: 1\ntext: é\xffx", "f.yaml:2:8: is not UTF-8 from here on"},
 		{"a zero byte", "count: 1\n\ntext: a\x00b", `f.yaml:3:8: has the control character U+0000; in a text between quotes it can be written as \x00`},
+		{"a delete", "text: a\x7f", `f.yaml:1:8: has the control character U+007F; in a text between quotes it can be written as \x7F`},
 		{"an escape", "text: \x1b[31m", `f.yaml:1:7: has the control character U+001B; in a text between quotes it can be written as \x1B`},
 		{"a line break that nobody sees", "count: 1 # one\u2028text: x\n", `f.yaml:1:15: has the line break U+2028, which is not seen as one; in a text between double quotes it can be written as \u2028`},
 		{"another one", "count: 1\ntext: \"a\u0085b\"", `f.yaml:2:9: has the line break U+0085, which is not seen as one; in a text between double quotes it can be written as \u0085`},
@@ -238,6 +239,31 @@ func TestHostileValues(t *testing.T) {
 	} {
 		_, err := readPlain(text)
 		assert.EqualError(t, err, "f.yaml:"+want, text)
+	}
+}
+
+// A file may be as large as the bound.
+func TestHostileLargestFile(t *testing.T) {
+	const text = "count: 7 #"
+	p, err := readPlain(text + strings.Repeat("x", 1<<20-len(text)))
+	require.NoError(t, err)
+	assert.Equal(t, 7, p.Count)
+}
+
+// A zero before a number with a point does not make it an octal one.
+func TestHostileZeroBeforeAFraction(t *testing.T) {
+	p, err := readPlain("share: 00.5")
+	require.NoError(t, err)
+	assert.Equal(t, 0.5, p.Share)
+}
+
+// What is put in is no YAML: a number with more beside it is a text.
+func TestHostileNumberFromElsewhere(t *testing.T) {
+	for _, text := range []string{"5 # five", " 5", "5\n"} {
+		reader := config.Reader{Lookup: func(string) (string, bool, error) { return text, true, nil }}
+		var p plain
+		require.Empty(t, reader.Decode("f.yaml", []byte("any: ${FIVE}"), &p).Errors(), "%q", text)
+		assert.Equal(t, text, p.Any)
 	}
 }
 
