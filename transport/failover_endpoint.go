@@ -260,25 +260,33 @@ func (f *Failover) publicQuery(query string) string {
 	if query == "" {
 		return ""
 	}
-	return filterQuery(query, func(name string) bool { return !f.cfg.IsSecret(name) })
+	return filterQuery(query, func(parameter string) bool {
+		name, sure := parameterName(parameter)
+		return sure && !f.cfg.IsSecret(name)
+	})
 }
 
-// filterQuery returns the parameters of a query whose names keep accepts, as they
-// are written.
-func filterQuery(query string, keep func(name string) bool) string {
+// filterQuery returns the parameters of a query that keep accepts, as they are written.
+func filterQuery(query string, keep func(parameter string) bool) string {
 	var b strings.Builder
-	for part := range strings.SplitSeq(query, "&") {
-		escaped, _, _ := strings.Cut(part, "=")
-		name, err := url.QueryUnescape(escaped)
-		if err != nil || strings.Contains(part, ";") || !keep(name) {
+	for parameter := range strings.SplitSeq(query, "&") {
+		if !keep(parameter) {
 			continue
 		}
 		if b.Len() > 0 {
 			b.WriteByte('&')
 		}
-		b.WriteString(part)
+		b.WriteString(parameter)
 	}
 	return b.String()
+}
+
+// parameterName returns the name of a parameter of a query, and whether that surely is
+// the only one: some servers take a semicolon for the beginning of another.
+func parameterName(parameter string) (name string, sure bool) {
+	escaped, _, _ := strings.Cut(parameter, "=")
+	name, err := url.QueryUnescape(escaped)
+	return name, err == nil && !strings.Contains(parameter, ";")
 }
 
 // relocate gives out, which is ours, the URL that it has at an endpoint.
@@ -327,7 +335,10 @@ func (e *endpoint) moveTo(at, from *endpoint, u *url.URL) {
 // the same names.
 func (e *endpoint) addQuery(query string) string {
 	ours := e.base.Query()
-	query = filterQuery(query, func(name string) bool { return name != "" && !ours.Has(name) })
+	query = filterQuery(query, func(parameter string) bool {
+		name, _ := parameterName(parameter)
+		return parameter != "" && !ours.Has(name)
+	})
 	if query == "" {
 		return e.base.RawQuery
 	}

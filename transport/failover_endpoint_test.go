@@ -59,6 +59,28 @@ func TestFailoverURLs(t *testing.T) {
 	}
 }
 
+// What the caller of an endpoint asks stays as he wrote it beside the endpoint's own
+// parameters, be it in a form that can be read in two ways or in none.
+func TestFailoverAddsQuery(t *testing.T) {
+	tests := []struct{ name, asked, sent string }{
+		{"none", "", "api-version=2"},
+		{"the same name", "api-version=1&q=1", "q=1&api-version=2"},
+		{"the same name, escaped", "api%2Dversion=1&q=1", "q=1&api-version=2"},
+		{"a semicolon", "columns=a;b&q=1", "columns=a;b&q=1&api-version=2"},
+		{"a percent sign", "100%=yes&q=5%", "100%=yes&q=5%&api-version=2"},
+		{"no name", "=x&&q=1&", "=x&q=1&api-version=2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &sites{}
+			rt := over(s, policy.Failover{Endpoints: []policy.Endpoint{{Name: "a", URL: "http://a.test?api-version=2"}}})
+			_, _, err := send(t, rt, to(t, "GET", "http://a.test/x?"+tt.asked, ""))
+			require.NoError(t, err)
+			assert.Equal(t, tt.sent, s.last.URL.RawQuery)
+		})
+	}
+}
+
 // An endpoint gets its own header, token and host; the caller's request stays as it
 // is, and so do the endpoint's settings.
 func TestFailoverHeaders(t *testing.T) {
