@@ -88,12 +88,15 @@ type Stack struct {
 	Classify Classifier
 }
 
-// Default returns the standard stack with every default written out. What follows from
-// another field is written out, too, and does not change with it any more, but for
-// Attempt.FirstByte: the classifiers of the layers stay when Classify is set, and
-// Breaker.TolerateTimeouts when Limit.InFlight is. To set such a field, begin with a
-// Stack that has nothing else, in which the rest follows.
-func Default() Stack { return Stack{}.WithDefaults() }
+// Default returns the standard stack with its defaults written out, to change some of
+// them. Not written out is what is to follow when others are changed: the classifiers of
+// the layers, and Breaker.TolerateTimeouts.
+func Default() Stack {
+	s := Stack{}.WithDefaults()
+	s.Retry.Classify, s.Breaker.Classify, s.Limit.Classify = nil, nil, nil
+	s.Breaker.TolerateTimeouts = false
+	return s
+}
 
 // WithDefaults returns a copy of s with its zero fields filled.
 func (s Stack) WithDefaults() Stack {

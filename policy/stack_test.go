@@ -51,10 +51,11 @@ func TestDefault(t *testing.T) {
 		Streams: &policy.Streams{HoldTime: 5 * s},
 		Attempt: policy.Timeout{Scope: "attempt", FirstByte: 10 * s, Idle: 30 * s},
 	}
-	assert.Equal(t, want, withoutFuncs(policy.Default()))
 	assert.Equal(t, want, withoutFuncs(policy.Stack{}.WithDefaults()))
 	assert.Equal(t, want, withoutFuncs(policy.Default().WithDefaults()), "defaults are filled once")
 	assert.NoError(t, policy.Default().Validate())
+	want.Breaker.TolerateTimeouts = false // follows from the limit
+	assert.Equal(t, want, withoutFuncs(policy.Default()))
 }
 
 func TestStackDerivedDefaults(t *testing.T) {
@@ -124,25 +125,20 @@ func TestDefaultsKeepTheirOwnBounds(t *testing.T) {
 	}
 }
 
-// What follows from another field does so where the rest is zero, and not where it is
-// written out.
-func TestDefaultIsWrittenOut(t *testing.T) {
+// What follows from another field does so in a stack that began as the default one, too.
+func TestDefaultFollows(t *testing.T) {
 	conflict := func(policy.Outcome) policy.Verdict { return policy.Verdict{Class: policy.Conflict} }
-	for _, tt := range []struct {
-		name         string
-		stack        policy.Stack
-		wantTolerate bool
-		wantClass    policy.Class
-	}{
-		{"zero", policy.Stack{}, false, policy.Conflict},
-		{"written out", policy.Default(), true, policy.OK},
-	} {
-		tt.stack.Limit.InFlight, tt.stack.Classify = 50, conflict
-		tt.stack.Total = 8 * time.Second
-		got := tt.stack.WithDefaults()
-		assert.Equal(t, tt.wantTolerate, got.Breaker.TolerateTimeouts, tt.name)
-		assert.Equal(t, tt.wantClass, got.Retry.Classify(policy.Outcome{Status: 200}).Class, tt.name)
-		assert.Equal(t, 4*time.Second, got.Attempt.FirstByte, tt.name)
+	for name, stack := range map[string]policy.Stack{"zero": {}, "default": policy.Default()} {
+		assert.True(t, stack.WithDefaults().Breaker.TolerateTimeouts, name)
+		stack.Limit.InFlight, stack.Classify, stack.Total = 50, conflict, 8*time.Second
+		got := stack.WithDefaults()
+		assert.False(t, got.Breaker.TolerateTimeouts, name)
+		assert.Equal(t, 4*time.Second, got.Attempt.FirstByte, name)
+		for layer, classify := range map[string]policy.Classifier{
+			"retry": got.Retry.Classify, "breaker": got.Breaker.Classify, "limit": got.Limit.Classify,
+		} {
+			assert.Equal(t, policy.Conflict, classify(policy.Outcome{Status: 200}).Class, "%s: %s", name, layer)
+		}
 	}
 }
 
