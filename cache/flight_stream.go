@@ -73,6 +73,9 @@ func (f *flight) pump() {
 		f.add(n)
 		if err != nil {
 			end = err
+			if cause := context.Cause(f.ctx); cause != nil && err != io.EOF {
+				end = cause // the body was closed for that, which is what err says
+			}
 			return
 		}
 	}
