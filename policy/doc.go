@@ -12,7 +12,7 @@
 // holds all but the last. In each of them a zero field means the
 // documented default, so the zero Stack is the standard one; a negative number
 // or an Off field switches the thing off. [Default] returns the same stack with
-// every default written out.
+// its defaults written out.
 //
 // # Verdicts
 //
