@@ -11,8 +11,7 @@
 // [Failover], [Throttle], [Breaker], [Limit], [Streams], [Timeout], [Faults]. [Stack]
 // holds all but the last. In each of them a zero field means the
 // documented default, so the zero Stack is the standard one; a negative number
-// or an Off field switches the thing off. [Default] returns the same stack with
-// its defaults written out.
+// or an Off field switches the thing off. [Stack.WithDefaults] writes the defaults out.
 //
 // # Verdicts
 //

@@ -67,7 +67,7 @@ func ExampleBackoff_Delay() {
 }
 
 func ExampleDefault() {
-	s := policy.Default()
+	s := policy.Default().WithDefaults()
 	fmt.Println(s.Total, s.Retry.Attempts, s.Breaker.OpenFor, s.Attempt.FirstByte)
 	// Output: 30s 3 5s 10s
 }

@@ -79,8 +79,8 @@ type Stack struct {
 	// [Streams], which sees to it that none that was cut short looks whole.
 	Streams *Streams
 
-	// Attempt bounds each attempt. Its FirstByte, if it is zero or the 10 s that
-	// zero stands for, is half of Total if that is less.
+	// Attempt bounds each attempt. Its FirstByte, if it is zero, is half of Total if
+	// that is less than the 10 s that zero stands for.
 	Attempt Timeout
 
 	// Classify decides what an outcome means for those layers that have no
@@ -88,15 +88,10 @@ type Stack struct {
 	Classify Classifier
 }
 
-// Default returns the standard stack with its defaults written out, to change some of
-// them. Not written out is what is to follow when others are changed: the classifiers of
-// the layers, and Breaker.TolerateTimeouts.
-func Default() Stack {
-	s := Stack{}.WithDefaults()
-	s.Retry.Classify, s.Breaker.Classify, s.Limit.Classify = nil, nil, nil
-	s.Breaker.TolerateTimeouts = false
-	return s
-}
+// Default returns the standard stack, to change some of it: that of zero fields, so that
+// what follows from a field does so when it is changed. [Stack.WithDefaults] writes all of
+// it out.
+func Default() Stack { return Stack{} }
 
 // WithDefaults returns a copy of s with its zero fields filled.
 func (s Stack) WithDefaults() Stack {
@@ -104,11 +99,11 @@ func (s Stack) WithDefaults() Stack {
 	if s.Classify == nil {
 		s.Classify = Classify
 	}
-	if unset := s.Attempt.FirstByte == 0 || s.Attempt.FirstByte == defaultFirstByte; unset && s.Total > 0 {
-		own := Timeout{Total: s.Attempt.Total}.WithDefaults().FirstByte
-		s.Attempt.FirstByte = min(own, s.Total/2)
-	}
+	givenFirstByte := s.Attempt.FirstByte != 0
 	s.Attempt = s.Attempt.WithDefaults()
+	if !givenFirstByte && s.Total > 0 {
+		s.Attempt.FirstByte = min(s.Attempt.FirstByte, s.Total/2)
+	}
 	if s.Breaker.Window == 0 {
 		s.Breaker.Window = max(defaultWindow, times(s.Attempt.FirstByte, 2))
 	}

@@ -13,7 +13,7 @@ import (
 // A request that is under way while settings change may be the first to a host: what
 // it finds out there is known to those who come by the new settings.
 func TestServersMetUnderWay(t *testing.T) {
-	stack := policy.Default()
+	stack := policy.Default().WithDefaults()
 	base := Func(func(*http.Request) (*http.Response, error) { return nil, http.ErrServerClosed })
 	layers := func() *perKey { return toEndpoints(stack)(base).(*perKey) }
 	first, second, third := layers(), layers(), layers()
