@@ -64,6 +64,7 @@ type Function struct {
 	Stack *policy.Stack
 
 	layer transport.Layer // in place of one built of Stack, if it is set
+	model func() string   // in place of Model, if it is set
 }
 
 // function is a Function that is ready to be called.

@@ -31,5 +31,9 @@ func (c *Client) modelOf(f *function) string {
 			return model
 		}
 	}
-	return cmp.Or(f.Model, c.defaults.model)
+	own := f.Model
+	if f.model != nil {
+		own = f.model()
+	}
+	return cmp.Or(own, c.defaults.model)
 }

@@ -44,7 +44,7 @@ func WithLive(live *plan.Live, account string) Option {
 		if err := o.takePlan(inForce, account, live); err != nil {
 			o.errs = append(o.errs, fmt.Errorf("nyckel: WithLive: %w", err))
 		}
-		o.live, o.pins = live, livePins{live}
+		o.live = live
 	})
 }
 
@@ -65,12 +65,6 @@ func fixedIn(p *plan.Plan, name string) (paths []string) {
 	}
 	return paths
 }
-
-// livePins are those of a file that may change.
-type livePins struct{ live *plan.Live }
-
-// Pin implements [Pins].
-func (p livePins) Pin(function string) (model string, ok bool) { return p.live.Model(function) }
 
 // takePlan takes what p says of an account. What may change is asked of live, unless
 // that is nil.
@@ -98,6 +92,7 @@ func (o *clientOptions) takePlan(p *plan.Plan, name string, live *plan.Live) err
 			own := Function{ID: f.ID, Model: f.Model, Stack: &stack}
 			if live != nil {
 				own.layer = live.Layer(called)
+				own.model = func() string { model, _ := live.Model(called); return model }
 			}
 			options = append(options, WithFunction(called, own))
 		}

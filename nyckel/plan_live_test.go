@@ -161,3 +161,51 @@ func TestWithLiveSecret(t *testing.T) {
 		})
 	}
 }
+
+// The file says the models of its own functions, and of no others: what the program says
+// of those that the file leaves open, of others and by pins holds in any order.
+func TestWithLiveModels(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparekey.yaml")
+	write := func(model string) {
+		text := "version: 1\naccounts: {main: {client_id: me, client_secret: s}, other: {client_id: you, client_secret: s}}\n" +
+			"functions: {open: {id: f1, account: main}, pinned: {id: f2, account: main" + model + "}, theirs: {id: f3, account: other, model: of_theirs}}\n"
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+	}
+	write(", model: first")
+	live, err := plan.Open(name, plan.Options{})
+	require.NoError(t, err)
+	base := transport.Func(transporttest.Reply(http.StatusOK, `{"labelName":"a","confidence":0.9,"access_token":"t","token_type":"Bearer","expires_in":60}`,
+		"Content-Type", "application/json"))
+	source := &pins{}
+	options := []nyckel.Option{
+		nyckel.WithHTTPClient(&http.Client{Transport: base}),
+		nyckel.ModelID("of_client"), nyckel.WithPins(source),
+		nyckel.WithFunction("theirs", nyckel.Function{ID: "f4", Model: "of_program"}),
+	}
+	before, err := nyckel.New(append([]nyckel.Option{nyckel.WithLive(live, "main")}, options...)...)
+	require.NoError(t, err)
+	after, err := nyckel.New(append(options, nyckel.WithLive(live, "main"))...)
+	require.NoError(t, err)
+	check := func(function, want string) {
+		t.Helper()
+		for _, client := range []*nyckel.Client{before, after} {
+			p, err := client.Invoke(t.Context(), function, nyckel.Text("x"))
+			require.NoError(t, err)
+			assert.Equal(t, want, p.Model)
+		}
+	}
+	check("open", "of_client")
+	check("theirs", "of_program")
+	check("pinned", "first")
+	write(", model: second")
+	live.Poll(t.Context())
+	live.Poll(t.Context())
+	check("pinned", "second")
+	source.Store("pinned", "by_pin")
+	check("pinned", "by_pin")
+	source.Clear()
+	write("")
+	live.Poll(t.Context())
+	live.Poll(t.Context())
+	check("pinned", "of_client")
+}
