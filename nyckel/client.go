@@ -36,7 +36,7 @@ type Client struct {
 	http       *http.Client
 	limiter    *transport.Limiter
 	management *http.Client // with the stack for managing calls
-	inFlight   int          // how many calls the limiter lets through at once
+	inFlight   int          // how many calls the limiter lets through at once, not above zero for any number
 	images     *darkroom
 	recorder   Recorder // may be nil
 }
@@ -99,6 +99,9 @@ func New(options ...Option) (*Client, error) {
 		inFlight:  accountLimit(o.limit).InFlight,
 		images:    newDarkroom(),
 		recorder:  o.recorder,
+	}
+	if o.limit.Off {
+		c.inFlight = -1
 	}
 	source := o.source
 	if source == nil {

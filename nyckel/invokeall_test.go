@@ -22,6 +22,7 @@ import (
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 func texts(n int) []nyckel.Input {
@@ -54,6 +55,25 @@ func TestInvokeAllUsesTheRate(t *testing.T) {
 		assert.GreaterOrEqual(t, used, 0.95)
 		t.Logf("%d texts in %v: %.1f %% of the allowed rate; %v", n, took, 100*used, a.Stats().ByStatus)
 	})
+}
+
+// An account without a limit may have any number in flight, however that is said.
+func TestInvokeAllWithoutLimit(t *testing.T) {
+	for name, limit := range map[string]policy.Limit{"off": {Off: true}, "no bounds": {PerSecond: -1, InFlight: -1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newService(transporttest.Hang())
+				client := s.client(t, policy.Stack{Retry: policy.Retry{Off: true}, Limit: policy.Limit{Off: true}}, nyckel.WithLimit(limit))
+				ctx, cancel := context.WithCancel(t.Context())
+				var all sync.WaitGroup
+				all.Go(func() { _, _ = client.InvokeAll(ctx, "tickets", texts(100)) })
+				synctest.Wait()
+				assert.Equal(t, 100, s.calls.Calls())
+				cancel()
+				all.Wait()
+			})
+		})
+	}
 }
 
 // The service knows best: it allows less than the client was told.
