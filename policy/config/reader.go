@@ -29,7 +29,8 @@ type Reader struct {
 // as the func [Decode] does. Besides, there may be maps whose keys are texts,
 // durations such as 1m30s, values that go by a name, and whatever implements
 // [encoding.TextUnmarshaler]. What is behind a pointer, or in a map, keeps what
-// it has for keys that the file leaves out; null takes the whole of it away.
+// it has for keys that the file leaves out; null takes away the whole of what is
+// behind a pointer.
 //
 // A field with the tag config:"-" cannot be set.
 func (r Reader) Decode(name string, data []byte, into any) *Source {

@@ -23,11 +23,11 @@
 // [policy.Stack].
 //
 // A function has what [File.Defaults] say where it says nothing itself, key by key;
-// lists are taken as a whole, and null takes away what the defaults have. Funcs and
-// interfaces go by a name: classify is one of the providers (nyckel, openai,
-// anthropic, azure, gemini, cohere, generic), body of responses too, codec is
-// classification. An item of failover.endpoints is the name of one of the
-// endpoints, or an endpoint written out.
+// lists are taken as a whole, and null takes away a part that need not be there, such
+// as cache or hedge, which the defaults have. Funcs and interfaces go by a name:
+// classify is one of the providers (nyckel, openai, anthropic, azure, gemini, cohere,
+// generic), body of responses too, codec is classification. An item of
+// failover.endpoints is the name of one of the endpoints, or an endpoint written out.
 //
 // # Queue
 //
@@ -47,7 +47,8 @@
 // for what is in a file, without the line break at its end; a relative name is
 // below the folder of the configuration file. ${NAME:-text} has a text for when
 // there is no such variable, or an empty one. A "$${" stands for "${". What was put
-// in this way is never shown.
+// in this way is never shown. In quotes it is a text: what is to be a number or a
+// boolean stands without, and so not between braces.
 //
 // # Errors
 //

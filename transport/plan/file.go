@@ -41,7 +41,8 @@ type Account struct {
 	BaseURL string
 
 	// Limit bounds the traffic of all functions of the account together. Nil means
-	// the limits that the service has by default.
+	// the limits that the service has by default, 25 per second and 25 in flight, and
+	// so does what is zero in it: no bound of it adapts.
 	Limit *policy.Limit
 }
 
