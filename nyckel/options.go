@@ -141,7 +141,8 @@ func WithLimit(limit policy.Limit) Option {
 
 // ModelID pins the model that answers. For one call it takes the place of the
 // function's own pin; given to [New] it is for the functions that have none. An
-// empty id changes nothing: a pin is never lifted by a setting that is missing.
+// empty id changes nothing: a pin is never lifted by a setting that is missing. The
+// API takes none for [Client.Search], [Client.ReadText] and [Client.Locate].
 func ModelID(id string) InvokeOption {
 	return callOption(func(o *callOptions) { o.model = cmp.Or(id, o.model) })
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -187,5 +188,26 @@ func TestTagDegraded(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, []nyckel.LabelConfidence{{LabelName: "refund", Confidence: 0.5}, {LabelName: "delay", Confidence: 0.25}}, tags.Labels)
 		assert.Equal(t, telemetry.Rule, tags.Answer.Source)
+	})
+}
+
+// A question that can name no model is not taken for one that did: a cache keeps its
+// answer for as long as that of the newest.
+func TestOutputsWithoutModels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(answer(http.StatusOK, `[]`))
+		stack := policy.Stack{Cache: &policy.Cache{Jitter: -1}}
+		client := s.client(t, stack, nyckel.WithFunction("pinned", nyckel.Function{ID: "function_2", Model: "m"}))
+		search := func(options ...nyckel.InvokeOption) {
+			_, err := client.Search(t.Context(), "pinned", nyckel.Text("x"), options...)
+			require.NoError(t, err)
+		}
+		search()
+		time.Sleep(4 * time.Minute)
+		search(nyckel.ModelID("other"))
+		require.Equal(t, 1, s.calls.Calls())
+		time.Sleep(2 * time.Minute)
+		search()
+		assert.Equal(t, 2, s.calls.Calls())
 	})
 }

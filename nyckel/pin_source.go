@@ -19,7 +19,8 @@ func WithPins(pins Pins) Option {
 	return clientOption(func(o *clientOptions) { o.pins = pins })
 }
 
-// NewestModel makes the newest model answer a call, whatever is pinned.
+// NewestModel makes the newest model answer a call, whatever is pinned. Given to [New]
+// it lifts no pin, but takes back a [ModelID] before it.
 func NewestModel() InvokeOption {
 	return callOption(func(o *callOptions) { o.model = "" })
 }

@@ -59,6 +59,17 @@ func TestWithPinsChangesWithoutRestart(t *testing.T) {
 	require.Equal(t, "client", p.Model, "another function keeps its own")
 }
 
+// A client's wish for the newest is for functions without a pin.
+func TestNewestModelOfTheClientLiftsNoPin(t *testing.T) {
+	client := newService().client(t, once, nyckel.ModelID("client"), nyckel.NewestModel(),
+		nyckel.WithFunction("pinned", nyckel.Function{ID: "function_2", Model: "function"}))
+	for function, want := range map[string]string{"pinned": "function", "tickets": ""} {
+		p, err := client.Invoke(t.Context(), function, nyckel.Text("hello"))
+		require.NoError(t, err)
+		require.Equal(t, want, p.Model, function)
+	}
+}
+
 func TestInvokeKeepsTheCallersPriority(t *testing.T) {
 	got := make(chan int, 1)
 	s := newService(func(req *http.Request) (*http.Response, error) {

@@ -36,6 +36,9 @@ func (c *Client) newQuestion(ctx context.Context, k *kind, name string, input In
 	if err := call.validate(); err != nil {
 		return nil, err
 	}
+	if !k.models { // so nobody takes its answer for that of a model which stays the same
+		call.model = ""
+	}
 	q := &question{kind: k, function: f, call: call}
 	q.url = c.address(append([]string{k.root, f.ID}, k.call...), k.query(call))
 	member := "data"
