@@ -105,8 +105,8 @@ func WithFunction(name string, f Function) Option {
 
 // WithStack sets the stack of the functions that have none of their own. The
 // zero Stack, the standard one, is the default. Managing calls go through it, too,
-// but for what stands for an answer: its cache, its fallback, and the endpoints of
-// its failover that translate answers.
+// but for its hedges and what stands for an answer: its cache, its fallback, its
+// responses, and the endpoints of its failover that translate answers.
 func WithStack(stack policy.Stack) Option {
 	return clientOption(func(o *clientOptions) { o.stack = stack })
 }
