@@ -6,6 +6,7 @@
 //	  main: {client_id: "${NYCKEL_CLIENT_ID}", client_secret: "${NYCKEL_CLIENT_SECRET}"}
 //	endpoints:
 //	  eu: {url: https://eu.example.com, header: {Authorization: "Bearer ${EU_TOKEN}"}, region: eu}
+//	  us: {url: https://us.example.com, header: {Authorization: "Bearer ${US_TOKEN}"}, region: us}
 //	defaults:
 //	  total: 10s
 //	  retry: {attempts: 3}
@@ -16,6 +17,8 @@
 //	    fallback:
 //	      rules:
 //	        - {name: refunds, any: [words: [refund]], label: billing, confidence: 0.5}
+//	  search:
+//	    failover: {endpoints: [eu, us], region: eu}
 //
 // The keys are the names of the Go fields of [File], and of [policy.Stack] within
 // it, in lower case with underscores. Durations are written as 1m30s. The order of
