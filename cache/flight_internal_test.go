@@ -36,7 +36,7 @@ func TestPumpStopsWithTheLastOneOut(t *testing.T) {
 	f.rc = f.resp.Body
 	f.pump()
 	assert.Equal(t, 3, read)
-	assert.Equal(t, context.Canceled, f.end)
+	assert.Equal(t, errLeft, f.end)
 }
 
 // TestFlightOfOneWithoutADeadline: a flight has none as soon as one of those who came

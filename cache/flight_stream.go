@@ -24,6 +24,10 @@ const (
 // errLagging ends the body of one who does not keep up with the others.
 var errLagging = errors.New("cache: reader of a shared answer fell behind the others")
 
+// errLeft says that a body goes on, but nobody waits for the rest. Whoever reads on
+// gets the reason that he himself has none any more.
+var errLeft = errors.New("cache: all readers have left")
+
 // stream is the body of a flight's response: what of it has come and is kept for
 // the readers. All but the first two fields is guarded by the flight's lock.
 type stream struct {
@@ -66,15 +70,14 @@ func (f *flight) pump() {
 	for {
 		room := f.room()
 		if room == nil {
-			end = cmp.Or(context.Cause(f.ctx), context.Canceled)
+			end = errLeft
 			return
 		}
 		n, err := f.rc.Read(room)
 		f.add(n)
 		if err != nil {
-			end = err
-			if cause := context.Cause(f.ctx); cause != nil && err != io.EOF {
-				end = cause // the body was closed for that, which is what err says
+			if end = err; f.ctx.Err() != nil && err != io.EOF {
+				end = errLeft // the body was closed for that, which is what err says
 			}
 			return
 		}
@@ -329,19 +332,16 @@ func (b *follower) rest() []byte {
 
 // next returns what there is, or a channel that tells of more.
 func (b *follower) next(p []byte) (n int, more <-chan struct{}, err error) {
-	select {
-	case <-b.closed:
-		return 0, nil, http.ErrBodyReadAfterClose
-	default:
-	}
 	f := b.flight
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	select {
+	case <-b.closed: // before the flight learns of it
+		return 0, nil, http.ErrBodyReadAfterClose
+	default:
+	}
 	if b.seat.pos < f.base { // he has no seat any more
-		if err := context.Cause(b.ctx); err != nil {
-			return 0, nil, err
-		}
-		return 0, nil, errLagging
+		return 0, nil, b.lost()
 	}
 	if left := f.buf[b.seat.pos-f.base:]; len(left) > 0 {
 		n = copy(p, left)
@@ -349,14 +349,19 @@ func (b *follower) next(p []byte) (n int, more <-chan struct{}, err error) {
 		f.movedLocked()
 		return n, nil, nil
 	}
-	if f.ended {
+	switch {
+	case f.ended && f.end == errLeft: //nolint:errorlint // ours
+		return 0, nil, b.lost()
+	case f.ended:
 		return 0, nil, f.end
-	}
-	if f.more == nil {
+	case f.more == nil:
 		f.more = make(chan struct{})
 	}
 	return 0, f.more, nil
 }
+
+// lost returns why the reader has no seat any more, though he did not close the body.
+func (b *follower) lost() error { return cmp.Or(context.Cause(b.ctx), errLagging) }
 
 // ending returns how the body ends for this reader. A panic is the first caller's;
 // to the others the body is cut short.

@@ -497,6 +497,43 @@ func TestFlightNotForAllEndsAsItDoes(t *testing.T) {
 	})
 }
 
+// Who reads on after his context has ended gets the reason of that, and not the one of
+// whoever was the last to leave.
+func TestFlightLeftForOnesOwnReason(t *testing.T) {
+	for _, closes := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the last one closes %v", closes), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				text, w := io.Pipe()
+				up := func(req *http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 200, ContentLength: 100, Body: text, Request: req}, nil
+				}
+				fs := newFlights(1<<10, newPurse())
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				others, leave := context.WithCancel(t.Context())
+				defer leave()
+				one, _, err := fs.do(ask(t, ctx), key{}, up, forAll)
+				require.NoError(t, err)
+				last, _, err := fs.do(ask(t, others), key{}, up, forAll)
+				require.NoError(t, err)
+				_, err = io.WriteString(w, "begun")
+				require.NoError(t, err)
+				time.Sleep(2 * time.Second)
+				if closes {
+					require.NoError(t, last.Body.Close())
+				}
+				leave()
+				synctest.Wait()
+				_, err = io.ReadAll(one.Body)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.NoError(t, one.Body.Close())
+				require.NoError(t, last.Body.Close())
+				requireEmpty(t, fs)
+			})
+		})
+	}
+}
+
 func TestFlightPanics(t *testing.T) {
 	for _, where := range []string{"send", "share", "body"} {
 		t.Run(where, func(t *testing.T) {
