@@ -37,7 +37,7 @@ func TestHTTPForgetsAtAnOperatorsPurge(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, calls that name %q, %q", name, function, header), func(t *testing.T) {
 					upstream := saying("Cache-Control: max-age=60", authorization)
 					rt := transport.Chain(upstream, telemetry.ObserveCall(telemetry.Config{Function: "search"}), stack)
-					others := getFor(t, "other")
+					others := getFor(t, "other", header)
 					others.URL.Path += "/other"
 					for range 2 {
 						ask(t, rt, getFor(t, function, header))

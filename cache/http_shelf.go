@@ -134,7 +134,7 @@ func (c *httpCache) put(w *wanted, s *stored) {
 		current = true
 		root, _ := old.(*shelf)
 		if root == nil {
-			root = &shelf{generation: rand.Uint64()} // nobody's, as long as it has no answers
+			root = &shelf{generation: rand.Uint64(), of: owner{function: vacant}}
 		}
 		generation = root.generation
 		if shared {

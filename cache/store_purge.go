@@ -10,9 +10,15 @@ import (
 // An owner is whose an answer is, as hashes; zero is nobody's.
 type owner struct{ function, identity uint64 }
 
-// several is the function of what has answers of more than one, or of one and of calls
-// that name none: it goes with each.
-const several = math.MaxUint64
+// Functions of what has not the answers of one.
+const (
+	// several is that of what has answers of more than one, or of one and of calls that
+	// name none: it goes with each.
+	several = math.MaxUint64
+
+	// vacant is that of what has no answers: it goes with none.
+	vacant = several - 1
+)
 
 // ownerOf returns the owner by its names, "" for none.
 func ownerOf(function, identity string) owner {
