@@ -155,9 +155,10 @@ func maskSecrets(line string) string {
 		address, secret, _ := strings.Cut(found, "?")
 		return address + "?" + stars(secret)
 	})
-	for _, at := range slices.Backward(curlUser.FindAllStringSubmatchIndex(line, -1)) {
-		line = line[:at[2]] + stars(line[at[2]:at[3]]) + line[at[3]:]
-	}
+	line = curlUser.ReplaceAllStringFunc(line, func(found string) string {
+		at := curlUser.FindStringSubmatchIndex(found)
+		return found[:at[2]] + stars(found[at[2]:])
+	})
 	inside := strings.IndexAny(line, "{[") // where what is within braces or brackets begins
 	var values []int                       // where those there begin
 	for _, at := range aKey.FindAllStringSubmatchIndex(line, -1) {
@@ -174,18 +175,36 @@ func maskSecrets(line string) string {
 }
 
 // maskInside masks the values within braces or brackets that begin at those places: the
-// last first, for what is masked ends none that it is a part of.
+// last first, for what is masked ends none that it is a part of. Until the end there is
+// one star for each that is masked, so that those around it need not read it again.
 func maskInside(line string, values []int) string {
+	type run struct{ at, width int }
+	var runs []run // of stars in room, the last first
 	room := []byte(line)
 	at, rest := len(line), len(line) // room[at:] is what line[rest:] has become
 	for _, start := range slices.Backward(values) {
 		at -= copy(room[at-(rest-start):], line[start:rest])
 		rest = start
-		if value := valueInside(room[at:]); !aReference.Match(value) {
-			at += mask(value)
+		value := valueInside(room[at:])
+		if len(value) == 0 || aReference.Match(value) {
+			continue
 		}
+		end, width := at+len(value), utf8.RuneCount(value)
+		for len(runs) > 0 && runs[len(runs)-1].at < end {
+			width += runs[len(runs)-1].width - 1
+			runs = runs[:len(runs)-1]
+		}
+		at = end - 1
+		room[at] = '*'
+		runs = append(runs, run{at, width})
 	}
-	return line[:rest] + string(room[at:])
+	masked := []byte(line[:rest])
+	for _, r := range slices.Backward(runs) {
+		masked = append(masked, room[at:r.at]...)
+		masked = append(masked, strings.Repeat("*", r.width)...)
+		at = r.at + 1
+	}
+	return string(append(masked, room[at:]...))
 }
 
 // valueInside returns the value that text begins with, within braces or brackets.
@@ -223,16 +242,6 @@ func nested(text []byte) (end int, closed bool) {
 		}
 	}
 	return end, false
-}
-
-// mask puts stars at the end of value, one for each character, and returns how many
-// bytes before them are left over.
-func mask(value []byte) (left int) {
-	left = len(value) - utf8.RuneCount(value)
-	for i := range value[left:] {
-		value[left+i] = '*'
-	}
-	return left
 }
 
 func stars(text string) string { return strings.Repeat("*", utf8.RuneCountInString(text)) }

@@ -267,6 +267,20 @@ func TestHostileNumberFromElsewhere(t *testing.T) {
 	}
 }
 
+// Secrets within secrets are not read again for each of them, which of a line as long as
+// a file may be would take hours.
+func TestHostileExcerptsOfLongLines(t *testing.T) {
+	for text, secret := range map[string]string{
+		"{token: ": "token", "{token: '": "token", "{token: [a, ": "token", " -u me:hunter2": "hunter2",
+	} {
+		line := "text" + strings.Repeat(text, 1<<20/len(text)-1)
+		var p plain
+		shown := config.Decode("f.yaml", []byte(line), &p).Excerpt(&config.Error{Line: 1, Column: 1_000_000})
+		require.Contains(t, shown, "…", text)
+		require.NotContains(t, shown, secret, text)
+	}
+}
+
 // The lines that are shown have no secret in them, wherever it stands, and nothing
 // that a terminal would obey.
 func TestHostileExcerpts(t *testing.T) {
