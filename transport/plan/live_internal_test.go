@@ -16,33 +16,27 @@ import (
 func TestLiveStackMadeWhileApplying(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "sparekey.yaml")
 	write := func(seconds int) {
-		text := fmt.Sprintf("version: 1\ndefaults: {total: %ds}\nfunctions: {search: {id: function_1, model: m%d}}\naccounts: {main: {client_id: a, client_secret: bcde}}\n", seconds, seconds)
+		text := fmt.Sprintf("version: 1\ndefaults: {total: %ds}\naccounts: {main: {client_id: a, client_secret: bcde}}\nfunctions:\n  search: {id: function_1, model: m%d}\n", seconds, seconds)
+		for i := range 200 { // they take their time
+			text += fmt.Sprintf("  one%d: {}\n", i)
+		}
 		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 	}
 	write(1)
 	live, err := Open(name, Options{})
 	require.NoError(t, err)
 
-	var others sync.WaitGroup
-	stop := make(chan struct{})
-	others.Go(func() {
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-				live.Layer(fmt.Sprintf("other%d", i%20))
-				live.Model("search")
-			}
-		}
-	})
 	for seconds := 2; seconds < 6; seconds++ {
 		write(seconds)
 		live.Poll(t.Context())
-		live.Poll(t.Context())
+		var others sync.WaitGroup
+		others.Go(func() { live.Poll(t.Context()) })
+		for i := range 300 {
+			live.Layer(fmt.Sprintf("other%d.%d", seconds, i))
+			live.Model("search")
+		}
+		others.Wait()
 	}
-	close(stop)
-	others.Wait()
 	require.Empty(t, live.Status().Problems)
 	model, _ := live.Model("search")
 	assert.Equal(t, "m5", model)
