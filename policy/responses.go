@@ -17,7 +17,7 @@ type Responses struct {
 	Body ErrorBody
 
 	// Errors makes responses of all errors, not of refusals alone: 504 if time ran
-	// out, 502 for what else went wrong on the way.
+	// out, 502 for what else went wrong on the way. Without it the SDK repeats those.
 	Errors bool
 
 	// MaxWait is the most that Retry-After says, since some SDKs sleep for as long
