@@ -421,7 +421,7 @@ func (c *httpCache) record(w *wanted, resp *http.Response, asked, arrived time.T
 		c.put(w, s.complete(nil))
 		return true
 	}
-	record(resp, c.cfg.MaxEntryBytes, c.store, func(data []byte) { c.put(w, s.complete(data)) })
+	body.RecordWithin(resp, c.cfg.MaxEntryBytes, budget{c.store}, func(data []byte) { c.put(w, s.complete(data)) })
 	return true
 }
 

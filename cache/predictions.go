@@ -264,6 +264,6 @@ func (p *predictions) keep(req *http.Request, q question, resp *http.Response, a
 		b.whole = done // what is longer is not there as a whole
 		return true
 	}
-	record(resp, p.cfg.MaxEntryBytes, p.store, done)
+	body.RecordWithin(resp, p.cfg.MaxEntryBytes, budget{p.store}, done)
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -70,6 +71,41 @@ func TestRecordIsFedByDecoders(t *testing.T) {
 			require.NoError(t, resp.Body.Close())
 			assert.Equal(t, tt.want, got)
 		})
+	}
+}
+
+// The trailers are there when a body has come to its end. Who closes it before does not
+// look at them: they may come just then.
+func TestRecordAndTrailers(t *testing.T) {
+	for _, length := range []int64{-1, 7} {
+		for _, ends := range []bool{true, false} {
+			resp, begun, hangs := response(nil), make(chan struct{}), make(chan struct{})
+			resp.Header, resp.ContentLength = http.Header{"Content-Type": {"application/json"}}, length
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"a":1}`), readFunc(func([]byte) (int, error) {
+				resp.Trailer = http.Header{"X-Sum": {"42"}}
+				close(begun)
+				if !ends {
+					<-hangs
+				}
+				return 0, io.EOF
+			})))
+			told := 0
+			body.Record(resp, 100, func([]byte) { told++ })
+			var reading sync.WaitGroup
+			reading.Go(func() { _, _ = io.ReadAll(resp.Body) })
+			<-begun
+			if ends {
+				reading.Wait()
+			}
+			require.NoError(t, resp.Body.Close())
+			want := 1
+			if ends && length < 0 {
+				want = 0
+			}
+			assert.Equal(t, want, told, "announced %d, ended %v", length, ends)
+			close(hangs)
+			reading.Wait()
+		}
 	}
 }
 

@@ -11,9 +11,10 @@ import (
 // the reader has got all of it, done is called with the copy, once and from
 // within the reader's call. Of JSON without an announced length, who closes it has got
 // all of it once its value has come to an end: see [WholeJSON]. Done is not called if
-// the body fails, is longer than maxBytes, has another length than announced, or is
-// closed before. The copy belongs to done. The reader gets each byte as it comes and
-// each error as it is. A body that is an [io.WriterTo] stays one.
+// the body fails, is longer than maxBytes, has another length than announced or, without
+// one, ends in trailers, or is closed before. The copy belongs to done. The reader gets
+// each byte as it comes and each error as it is. A body that is an [io.WriterTo] stays
+// one.
 func Record(resp *http.Response, maxBytes int64, done func(body []byte)) {
 	RecordWithin(resp, maxBytes, nil, done)
 }
@@ -30,7 +31,7 @@ type Budget interface {
 // does not have them. What the copy took is given back before done is called, and
 // when it is not. A nil Budget has all that is asked for.
 func RecordWithin(resp *http.Response, maxBytes int64, budget Budget, done func(body []byte)) {
-	r := &recording{rc: resp.Body, header: resp.Header, announced: max(resp.ContentLength, 0), max: maxBytes, budget: budget, done: done}
+	r := &recording{rc: resp.Body, resp: resp, announced: max(resp.ContentLength, 0), max: maxBytes, budget: budget, done: done}
 	resp.Body = r
 	if wt, ok := r.rc.(io.WriterTo); ok {
 		resp.Body = &recordingWriterTo{r, wt}
@@ -41,8 +42,8 @@ func RecordWithin(resp *http.Response, maxBytes int64, budget Budget, done func(
 // time; Close may come at any time.
 type recording struct {
 	rc        io.ReadCloser
-	header    http.Header // the response's
-	announced int64       // its length, zero if it was not announced
+	resp      *http.Response
+	announced int64 // its length, zero if it was not announced
 	max       int64
 	budget    Budget
 
@@ -141,8 +142,12 @@ func (r *recording) take(eof bool) ([]byte, func([]byte)) {
 	}
 	body, done := r.stopLocked()
 	whole := int64(len(body)) == r.announced
-	if r.announced == 0 {
-		whole = eof || WholeJSON(r.header, body)
+	switch {
+	case r.announced > 0:
+	case eof:
+		whole = len(r.resp.Trailer) == 0
+	default: // the trailers may be set just now
+		whole = WholeJSON(r.resp.Header, body)
 	}
 	if !whole {
 		return nil, nil
