@@ -436,7 +436,7 @@ func (f *flight) readBy(s *seat, err error) (all []byte, whole bool) {
 		return had, err == io.EOF //nolint:errorlint // an end is io.EOF itself
 	case f.ended && f.end != io.EOF: //nolint:errorlint // an end is io.EOF itself
 		return nil, false
-	case !body.WholeJSON(f.resp.Header, had):
+	case !body.WholeJSON(f.resp.Header.Get("Content-Type"), had):
 		return nil, false
 	}
 	return bytes.Clone(had), true // of the original, more may come

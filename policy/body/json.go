@@ -4,20 +4,19 @@ import (
 	"bytes"
 	"encoding/json"
 	"mime"
-	"net/http"
 	"strings"
 )
 
-// WholeJSON reports whether data, the beginning of a body with that header, is all of
-// it, by what it says: of JSON, one object or array that has come to its end. Nothing
+// WholeJSON reports whether data, the beginning of a body of that Content-Type, is all
+// of it, by what it says: of JSON, one object or array that has come to its end. Nothing
 // but white space may follow that (RFC 8259 section 2), so its readers mostly do not
 // ask whether there is more. It is false for kinds of JSON that hold several values.
-func WholeJSON(header http.Header, data []byte) bool {
+func WholeJSON(contentType string, data []byte) bool {
 	data = bytes.TrimRight(data, " \t\r\n")
 	if !bytes.HasSuffix(data, []byte("}")) && !bytes.HasSuffix(data, []byte("]")) {
 		return false
 	}
-	kind, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
+	kind, parameters, err := mime.ParseMediaType(contentType)
 	switch {
 	case err != nil, parameters["stream"] != "": // as Kubernetes marks what it lets one watch
 		return false

@@ -31,7 +31,10 @@ type Budget interface {
 // does not have them. What the copy took is given back before done is called, and
 // when it is not. A nil Budget has all that is asked for.
 func RecordWithin(resp *http.Response, maxBytes int64, budget Budget, done func(body []byte)) {
-	r := &recording{rc: resp.Body, resp: resp, announced: max(resp.ContentLength, 0), max: maxBytes, budget: budget, done: done}
+	r := &recording{
+		rc: resp.Body, resp: resp, kind: resp.Header.Get("Content-Type"),
+		announced: max(resp.ContentLength, 0), max: maxBytes, budget: budget, done: done,
+	}
 	resp.Body = r
 	if wt, ok := r.rc.(io.WriterTo); ok {
 		resp.Body = &recordingWriterTo{r, wt}
@@ -43,7 +46,8 @@ func RecordWithin(resp *http.Response, maxBytes int64, budget Budget, done func(
 type recording struct {
 	rc        io.ReadCloser
 	resp      *http.Response
-	announced int64 // its length, zero if it was not announced
+	kind      string // its Content-Type, while nobody else had the header
+	announced int64  // its length, zero if it was not announced
 	max       int64
 	budget    Budget
 
@@ -141,13 +145,14 @@ func (r *recording) take(eof bool) ([]byte, func([]byte)) {
 		return nil, nil
 	}
 	body, done := r.stopLocked()
-	whole := int64(len(body)) == r.announced
+	whole := false
 	switch {
 	case r.announced > 0:
+		whole = int64(len(body)) == r.announced
 	case eof:
 		whole = len(r.resp.Trailer) == 0
 	default: // the trailers may be set just now
-		whole = WholeJSON(r.resp.Header, body)
+		whole = WholeJSON(r.kind, body)
 	}
 	if !whole {
 		return nil, nil
