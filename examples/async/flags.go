@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sparekey/sparekey/examples/internal/files"
 	"github.com/sparekey/sparekey/transport/plan"
 )
 
@@ -90,7 +91,7 @@ func (o options) validate(rest []string) error {
 		return errors.New("-json and -output cannot both be standard output")
 	case o.given(o.answers()):
 		return fmt.Errorf("the answers would replace %s; want another -output", o.answers())
-	case o.given(o.json), o.json != "" && same(o.json, o.answers()):
+	case o.given(o.json), files.IsOneOf(o.json, o.answers()):
 		return fmt.Errorf("the figures would replace %s; want another -json", o.json)
 	}
 	return nil
@@ -98,19 +99,7 @@ func (o options) validate(rest []string) error {
 
 // given reports whether a file is one of those that are read.
 func (o options) given(name string) bool {
-	for _, other := range []string{o.input, o.db, o.config, o.train} {
-		if other != "" && name != "" && same(name, other) {
-			return true
-		}
-	}
-	return false
-}
-
-// same reports whether two names are of one file, which need not be there yet.
-func same(a, b string) bool {
-	one, err1 := os.Stat(a)
-	other, err2 := os.Stat(b)
-	return filepath.Clean(a) == filepath.Clean(b) || err1 == nil && err2 == nil && os.SameFile(one, other)
+	return files.IsOneOf(name, o.input, o.db, o.config, o.train)
 }
 
 // answers returns the name of the file that the answers go to.

@@ -5,9 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"slices"
+
+	"github.com/sparekey/sparekey/examples/internal/files"
 )
 
 // options are the command's flags.
@@ -38,24 +37,10 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q; texts are given with -train and -input", flags.Arg(0))
 	case o.input != "" && o.train == "":
 		return o, errors.New("-input needs -train: the demo's own texts have other labels")
-	case isOneOf(o.json, o.train, o.input):
+	case files.IsOneOf(o.json, o.train, o.input):
 		return o, fmt.Errorf("the figures would replace %s; want another -json", o.json)
 	case !(o.share > 0 && o.share <= 1):
 		return o, fmt.Errorf("-share is %v, want above 0 to 1", o.share)
 	}
 	return o, nil
-}
-
-// isOneOf reports whether a file that is to be written is one of the others.
-func isOneOf(name string, others ...string) bool {
-	return name != "" && slices.ContainsFunc(others, func(other string) bool {
-		return other != "" && same(other, name)
-	})
-}
-
-// same reports whether two names are of one file, which need not be there yet.
-func same(a, b string) bool {
-	one, err1 := os.Stat(a)
-	other, err2 := os.Stat(b)
-	return filepath.Clean(a) == filepath.Clean(b) || err1 == nil && err2 == nil && os.SameFile(one, other)
 }
