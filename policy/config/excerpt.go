@@ -22,7 +22,7 @@ func (s *Source) Excerpt(e *Error) string {
 		return ""
 	}
 	text, above := printable(lines[e.Line-1]), lines[:e.Line-1]
-	part := goesOnWithSecret(above, text)
+	part := secretPart(above, text)
 	if endsInSecret(bytes.Join(above, []byte("\n"))) {
 		part = len(text)
 	}
@@ -65,11 +65,11 @@ var (
 	anIndent = regexp.MustCompile(`^\s*(?:- +)*`)
 )
 
-// goesOnWithSecret returns how much of a line goes on with the value of a key above that
+// secretPart returns how much of a line goes on with the value of a key above that
 // sounds like a secret's: all up to its own first key if that is of the nearest key, and
 // all of it if the line is indented below the key, where what looks like a key is a part
 // of the value.
-func goesOnWithSecret(above [][]byte, line string) (part int) {
+func secretPart(above [][]byte, line string) (part int) {
 	whole, first := len(line), len(line)
 	if key := ownKey.FindStringIndex(line); key != nil {
 		first = len(strings.TrimRight(line[:key[0]], " \t-[{\"'"))
