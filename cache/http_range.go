@@ -59,14 +59,18 @@ func (s *stored) partOf(resp *http.Response, h http.Header) bool {
 }
 
 // unchanged reports whether an If-Range field names this answer, which it must do
-// exactly (RFC 9110 section 13.1.5).
+// exactly (RFC 9110 section 13.1.5). A date does so only if the answer was made in a
+// later second: there may have been two in that one (section 8.8.2.2).
 func (s *stored) unchanged(condition []string) bool {
 	if len(condition) != 1 || strings.HasPrefix(condition[0], "W/") {
 		return false
 	}
-	own := s.header["Last-Modified"]
 	if strings.HasPrefix(condition[0], `"`) {
-		own = s.header["Etag"]
+		own := s.header["Etag"]
+		return len(own) == 1 && own[0] == condition[0]
 	}
-	return len(own) == 1 && own[0] == condition[0]
+	own := s.header["Last-Modified"]
+	changed, dated := dateOf(s.header, "Last-Modified")
+	made, known := dateOf(s.header, "Date")
+	return dated && known && changed.Before(made) && own[0] == condition[0]
 }

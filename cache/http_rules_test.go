@@ -479,6 +479,10 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nRange: bytes=0-1\nIf-Range: {now-60}", want: hit(10), status: 206},
 			{request: "GET\nRange: bytes=0-1\nIf-Range: {now-59}", want: hit(10), status: 200},
 		}},
+		{"If-Range by a date of the second in which the answer was made", []step{
+			{answer: "200\nLast-Modified: {now}\nCache-Control: max-age=10", want: first},
+			{request: "GET\nRange: bytes=0-1\nIf-Range: {now}", want: hit(10), status: 200},
+		}},
 		{"Range of what is no whole answer", []step{
 			{answer: "404\nCache-Control: max-age=10", want: "fwd=uri-miss; fwd-status=404; stored"},
 			{request: "GET\nRange: bytes=0-1", answer: "404", want: "fwd=bypass"},
