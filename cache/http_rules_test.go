@@ -367,6 +367,11 @@ func TestHTTPRules(t *testing.T) {
 			{after: time.Second, answer: "304\nEtag: \"a\"\nCache-Control: max-age=9", want: proven},
 			{want: hit(9)},
 		}},
+		{"of an earlier date, which is not what was asked about", []step{
+			{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=1", want: first},
+			{after: time.Second, answer: "304\nLast-Modified: {now-90}\nCache-Control: max-age=9", want: "fwd=stale; fwd-status=304"},
+			{request: "GET\nCache-Control: only-if-cached", want: "detail=only-if-cached", status: 504},
+		}},
 		{"what the caller has confirms nothing", []step{
 			{answer: "200\nLast-Modified: {now-60}\nCache-Control: max-age=1", want: first},
 			{after: time.Second, request: "GET\nIf-None-Match: \"b\"", answer: "200\nEtag: \"b\"", want: again, status: 200},

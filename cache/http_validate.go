@@ -39,11 +39,16 @@ func (s *stored) validation(req *http.Request, h http.Header) *http.Request {
 	return asking
 }
 
-// confirms reports whether a 304 is about this answer: its entity tag, if it has
-// one, must be the one that was asked about (RFC 9111 section 4.3.4).
+// confirms reports whether a 304 is about this answer: its entity tag must be the one
+// that was asked about, or its date if one side has no tag (RFC 9111 section 4.3.4). What
+// only one side has tells nothing.
 func (s *stored) confirms(h http.Header) bool {
 	tags, own := h["Etag"], s.header["Etag"]
-	return len(tags) == 0 || len(own) == 0 || opaque(tags[0]) == opaque(own[0])
+	if len(tags) > 0 && len(own) > 0 {
+		return opaque(tags[0]) == opaque(own[0])
+	}
+	dates, own := h["Last-Modified"], s.header["Last-Modified"]
+	return len(dates) == 0 || len(own) == 0 || slices.Equal(dates, own)
 }
 
 // outdatedBy reports whether the answer to a HEAD is about something else than this
@@ -52,12 +57,7 @@ func (s *stored) outdatedBy(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusOK || s.code != http.StatusOK {
 		return false
 	}
-	h := canonicalNames(resp.Header)
-	if len(h["Etag"]) > 0 && len(s.header["Etag"]) > 0 {
-		return !s.confirms(h)
-	}
-	now, own := h["Last-Modified"], s.header["Last-Modified"]
-	return len(now) > 0 && len(own) > 0 && !slices.Equal(now, own)
+	return !s.confirms(canonicalNames(resp.Header))
 }
 
 // updates returns what a 304 with the header h says of an answer (RFC 9111 section
