@@ -366,13 +366,13 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 		}
 		return c.confirm(req, w, found, resp, asked, arrived, reason), nil
 	}
-	if req.Method == http.MethodHead && found != nil && found.outdatedBy(resp) {
-		c.takeOut(w, found)
-	}
 	said := "fwd=" + reason + "; fwd-status=" + strconv.Itoa(resp.StatusCode)
 	spared := isError(resp.StatusCode) && found != nil && found.covers(w.cc, false, arrived, c.maxStale) // and must stay
-	if req.Method != http.MethodHead && !spared && c.record(w, resp, asked, arrived) {
+	switch {
+	case req.Method != http.MethodHead && !spared && c.record(w, resp, asked, arrived):
 		said += "; stored"
+	case found != nil && found.outdatedBy(resp):
+		c.takeOut(w, found)
 	}
 	c.mark(resp, said)
 	return resp, nil

@@ -386,6 +386,16 @@ func TestHTTPRules(t *testing.T) {
 			{want: hit(9)},
 		}},
 		{"replaced", []step{{answer: tagged, want: first}, {after: 10 * time.Second, answer: "200\nEtag: \"b\"\nCache-Control: max-age=10", want: again}, {want: hit(10)}}},
+		{"replaced by what is not to be stored", []step{
+			{answer: tagged, want: first},
+			{request: "GET\nCache-Control: no-cache", answer: "200\nEtag: \"b\"\nCache-Control: no-store", want: "fwd=request; fwd-status=200"},
+			{answer: tagged, want: first},
+		}},
+		{"not replaced by what stands in", []step{
+			{answer: tagged, want: first},
+			{request: "GET\nCache-Control: no-cache", answer: "200\nSparekey-Answer: static\nContent-Length: 99", want: "fwd=request; fwd-status=200"},
+			{want: hit(10)},
+		}},
 		{"If-None-Match", []step{
 			{answer: tagged, want: first},
 			{request: "GET\nIf-None-Match: \"b,\", W/\"a\"", want: hit(10), status: 304},
@@ -530,6 +540,11 @@ func TestHTTPRules(t *testing.T) {
 		{"HEAD that tells another date, and no entity tag of what has one", []step{
 			{answer: tagged + "\nLast-Modified: {now-60}", want: first},
 			{request: "HEAD\nCache-Control: no-cache", answer: "200\nLast-Modified: {now-30}", want: "fwd=request; fwd-status=200"},
+			{answer: tagged, want: first},
+		}},
+		{"HEAD that tells another length", []step{
+			{answer: tagged, want: first},
+			{request: "HEAD\nCache-Control: no-cache", answer: "200\nContent-Length: 99", want: "fwd=request; fwd-status=200"},
 			{answer: tagged, want: first},
 		}},
 		{"HEAD that failed says nothing", []step{

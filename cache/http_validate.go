@@ -51,13 +51,16 @@ func (s *stored) confirms(h http.Header) bool {
 	return len(dates) == 0 || len(own) == 0 || slices.Equal(dates, own)
 }
 
-// outdatedBy reports whether the answer to a HEAD is about something else than this
-// one (RFC 9111 section 4.3.5).
+// outdatedBy reports whether an answer that is not stored, to a HEAD or because it must
+// not be, is about something else than this one (RFC 9111 section 4.3.5). What stands in
+// for a live answer tells nothing.
 func (s *stored) outdatedBy(resp *http.Response) bool {
-	if resp.StatusCode != http.StatusOK || s.code != http.StatusOK {
+	h := canonicalNames(resp.Header)
+	if resp.StatusCode != http.StatusOK || s.code != http.StatusOK || len(h[telemetry.HeaderName]) > 0 {
 		return false
 	}
-	return !s.confirms(canonicalNames(resp.Header))
+	length := h["Content-Length"]
+	return !s.confirms(h) || len(length) > 0 && !slices.Equal(length, s.header["Content-Length"])
 }
 
 // updates returns what a 304 with the header h says of an answer (RFC 9111 section
