@@ -75,3 +75,48 @@ func TestClientTimeout(t *testing.T) {
 		})
 	}
 }
+
+// A caller who can leave by Cancel only does so, before the header and after it.
+func TestRequestCancel(t *testing.T) {
+	layers := map[string]struct {
+		layer   cache.Layer
+		request func() *http.Request
+	}{
+		"predictions": {
+			cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Minute}}),
+			func() *http.Request { return newCall(t, `{}`, policy.Call{}) },
+		},
+		"http": {
+			cache.HTTP(cache.HTTPConfig{}),
+			func() *http.Request { return get(t) },
+		},
+	}
+	for name, tt := range layers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					time.Sleep(2 * time.Second)
+					_ = http.NewResponseController(w).Flush()
+					<-r.Context().Done()
+				}))
+				client := &http.Client{Transport: tt.layer(server.Transport())}
+				for _, after := range []time.Duration{time.Second, 3 * time.Second} {
+					req := tt.request()
+					req.URL.Scheme = "http"
+					left := make(chan struct{})
+					req.Cancel = left //nolint:staticcheck // deprecated, but heeded
+					start := time.Now()
+					time.AfterFunc(after, func() { close(left) })
+					resp, err := client.Do(req)
+					if err == nil {
+						_, err = io.Copy(io.Discard, resp.Body)
+						_ = resp.Body.Close()
+					}
+					assert.Error(t, err)
+					assert.Equal(t, after, time.Since(start))
+				}
+			})
+		})
+	}
+}

@@ -74,7 +74,7 @@ func newFlights(maxBytes int64, home home) *flights {
 // seconds to come; those in loose seats look again instead. If send returns
 // errSettled, each of them gets it and keeps the body of his request. A panic in send
 // or share is passed on to the first caller and leaves the others to send their own,
-// too.
+// too. Who can leave by his request's Cancel only sends his own as well.
 func (fs *flights) board(s *seat, k key, share shareFunc) *seat {
 	if fs.assign(s, k) {
 		go s.flight.fly(s.flight.request(s.req), s.send, share)
@@ -87,6 +87,9 @@ func (fs *flights) board(s *seat, k key, share shareFunc) *seat {
 func (fs *flights) assign(s *seat, k key) (starts bool) {
 	now := time.Now()
 	s.began = fs.home.epoch()
+	if !s.loose && endsByCancelOnly(s.req) {
+		return false
+	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.table[k]; f != nil && !f.carries(s.req) && f.take(s, now) {
@@ -103,6 +106,13 @@ func (fs *flights) assign(s *seat, k key) (starts bool) {
 		fs.table[k] = f
 	}
 	return true
+}
+
+// endsByCancelOnly reports whether nothing but Cancel tells when the caller's time is up.
+// Where the context has a deadline, Cancel is that of [http.Client], to the same end.
+func endsByCancelOnly(req *http.Request) bool {
+	_, bounded := req.Context().Deadline()
+	return req.Cancel != nil && !bounded //nolint:staticcheck // deprecated, but heeded
 }
 
 // areApartLocked reports whether requests for k are not to be merged.
@@ -282,8 +292,7 @@ func (f *flight) request(req *http.Request) *http.Request {
 }
 
 // copyOf returns a copy of req that lasts as long as ctx does. Cancel says that the
-// caller's time is up, which has no meaning for others; [http.Client] sets it, to the
-// same end as the deadline of his context.
+// caller's time is up, which has no meaning for others.
 func copyOf(req *http.Request, ctx context.Context) *http.Request {
 	own := req.Clone(ctx)
 	own.Cancel = nil //nolint:staticcheck // deprecated, but heeded
