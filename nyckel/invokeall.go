@@ -178,7 +178,7 @@ func (c *Client) checkAll(name string, o allOptions) error {
 	if o.concurrency < 0 {
 		return fmt.Errorf("Concurrency is %d, want at least 0", o.concurrency)
 	}
-	var call callOptions
+	call := c.defaults
 	for _, option := range o.call {
 		option.applyToCall(&call)
 	}

@@ -363,6 +363,8 @@ func TestInvokeAllNonsense(t *testing.T) {
 	outcomes, err := client.InvokeAll(t.Context(), "tickets", nil)
 	assert.NoError(t, err)
 	assert.Empty(t, outcomes)
+	_, err = newService().client(t, once, nyckel.ExternalID("order-1")).InvokeAll(t.Context(), "tickets", texts(2))
+	assert.EqualError(t, err, "nyckel: all inputs would get the same ExternalID; give each its own by Each", "that of the client")
 }
 
 // A picture is read when its turn comes, and once only.
