@@ -40,8 +40,8 @@ type Prediction struct {
 	// service does not say which one answered.
 	Model string
 
-	// ServiceTime is how long the service took to begin its answer to the last
-	// attempt, without waits for retries and limits. Zero if it was not asked.
+	// ServiceTime is how long the service took to begin its last answer, be it an
+	// error, without waits for retries and limits. Zero if it gave none to this call.
 	ServiceTime time.Duration
 
 	// Answer says where the answer came from.

@@ -12,8 +12,8 @@ import (
 
 type stopwatchKey struct{}
 
-// withStopwatch returns a context in which timed notes how long the service took,
-// in nanoseconds; of several attempts, for the last that ended.
+// withStopwatch returns a context in which timed notes how long the service took to
+// begin an answer, in nanoseconds; of several answers, that of the last.
 func withStopwatch(ctx context.Context) (context.Context, *atomic.Int64) {
 	elapsed := new(atomic.Int64)
 	return context.WithValue(ctx, stopwatchKey{}, elapsed), elapsed
@@ -25,7 +25,7 @@ func timed(next http.RoundTripper) http.RoundTripper {
 	return transport.Func(func(req *http.Request) (*http.Response, error) {
 		start := time.Now()
 		resp, err := body.Send(next, req)
-		if elapsed, ok := req.Context().Value(stopwatchKey{}).(*atomic.Int64); ok {
+		if elapsed, ok := req.Context().Value(stopwatchKey{}).(*atomic.Int64); ok && err == nil {
 			elapsed.Store(int64(time.Since(start)))
 		}
 		return resp, err

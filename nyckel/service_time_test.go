@@ -10,6 +10,7 @@ import (
 
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 func TestServiceTimeHasNoWaitsOfOurs(t *testing.T) {
@@ -31,5 +32,19 @@ func TestServiceTimeHasNoWaitsOfOurs(t *testing.T) {
 		again, err := client.Invoke(t.Context(), "tickets", nyckel.Text("hello"))
 		require.NoError(t, err)
 		require.Zero(t, again.ServiceTime, "from the cache")
+	})
+}
+
+// The time of an attempt that brought no answer says nothing of the service's.
+func TestServiceTimeIsOfAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(transporttest.Hang())
+		stack := once
+		stack.Attempt.FirstByte = time.Second
+		stack.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "triage"}}
+		p, err := s.client(t, stack).Invoke(t.Context(), "tickets", nyckel.Text("hello"))
+		require.NoError(t, err)
+		require.Equal(t, "triage", p.LabelName)
+		require.Zero(t, p.ServiceTime)
 	})
 }
