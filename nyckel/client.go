@@ -36,7 +36,7 @@ type Client struct {
 	http       *http.Client
 	limiter    *transport.Limiter
 	management *http.Client // with the stack for managing calls
-	inFlight   int          // how many calls the limiter lets through at once, not above zero for any number
+	inFlight   int          // how many calls the limiter lets through at once, 0 for any number
 	images     *darkroom
 	recorder   Recorder // may be nil
 }
@@ -94,15 +94,14 @@ func New(options ...Option) (*Client, error) {
 		pins:      o.pins,
 		live:      o.live,
 		identity:  identity(base, o),
-		http:      httpClient(o.httpClient),
 		limiter:   transport.NewLimiter(accountLimit(o.limit, o.stacks()...)),
-		inFlight:  accountLimit(o.limit).InFlight,
 		images:    newDarkroom(),
 		recorder:  o.recorder,
 	}
-	if o.limit.Off {
-		c.inFlight = -1
+	if !o.limit.Off {
+		c.inFlight = max(0, accountLimit(o.limit).InFlight)
 	}
+	c.http = httpClient(o.httpClient, c.inFlight)
 	source := o.source
 	if source == nil {
 		source = newCredentials(base, o.clientID, o.secret, c.http.Transport)
@@ -214,8 +213,10 @@ func identity(base *url.URL, o clientOptions) string {
 }
 
 // httpClient returns a copy of the caller's client, or a new one, which follows
-// no redirect: the API sends none, and the token must not travel.
-func httpClient(given *http.Client) *http.Client {
+// no redirect: the API sends none, and the token must not travel. A transport of our
+// own keeps as many connections open as calls may be in flight, at least
+// accountInFlight.
+func httpClient(given *http.Client, inFlight int) *http.Client {
 	var client http.Client
 	if given != nil {
 		client = *given
@@ -224,7 +225,10 @@ func httpClient(given *http.Client) *http.Client {
 		client.Transport = http.DefaultTransport
 		if shared, ok := client.Transport.(*http.Transport); ok { // else the program has put its own there
 			own := shared.Clone()
-			own.MaxIdleConnsPerHost = accountInFlight
+			own.MaxIdleConnsPerHost = max(accountInFlight, inFlight)
+			if own.MaxIdleConns > 0 {
+				own.MaxIdleConns = max(own.MaxIdleConns, own.MaxIdleConnsPerHost)
+			}
 			client.Transport = own
 		}
 	}

@@ -127,7 +127,7 @@ type allRun struct {
 // start sets the workers going.
 func (r *allRun) start(ctx context.Context) {
 	const mostAtOnce = 1000 // where the account has no limit
-	workers := cmp.Or(r.options.concurrency, max(r.c.inFlight, 0), mostAtOnce)
+	workers := cmp.Or(r.options.concurrency, r.c.inFlight, mostAtOnce)
 	var wg sync.WaitGroup
 	for range min(workers, len(r.inputs)) {
 		wg.Go(func() { r.work(ctx) })
