@@ -15,11 +15,10 @@ import (
 
 // A kind is one kind of question: where it is put, and how its answer is read.
 type kind struct {
-	root      string   // of the path, before the function's id
-	call      []string // what follows the id
+	root      string // of the path, before the function's id
+	call      string // what follows the id
 	query     func(callOptions) url.Values
-	captures  bool // the input may become a sample
-	models    bool // the question can name the model that answers
+	predicts  bool // by a model, which can be named, and the input may become a sample
 	decode    func(content []byte) (result, error)
 	maxAnswer int64 // bytes of an answer that are read
 }
@@ -42,12 +41,12 @@ const (
 
 // The kinds. Where sources disagree about the form of an answer, each is read.
 var (
-	classification = &kind{apiV1, []string{"invoke"}, invokeQuery, true, true, decodePrediction, maxAnswer}
-	tags           = &kind{apiV09, []string{"invoke"}, invokeQuery, true, true, decodeTags, maxAnswer}
-	detection      = &kind{apiV1, []string{"invoke"}, invokeQuery, true, true, decodeDetections, maxAnswer}
-	search         = &kind{"v1/search-functions", []string{"invoke"}, searchQuery, false, false, decodeMatches, maxSearchAnswer}
-	ocr            = &kind{apiV09, []string{"ocr"}, ocrQuery, false, false, decodeReading, maxAnswer}
-	localization   = &kind{apiV09, []string{"locate"}, noQuery, false, false, decodeLocations, maxAnswer}
+	classification = &kind{apiV1, "invoke", invokeQuery, true, decodePrediction, maxAnswer}
+	tags           = &kind{apiV09, "invoke", invokeQuery, true, decodeTags, maxAnswer}
+	detection      = &kind{apiV1, "invoke", invokeQuery, true, decodeDetections, maxAnswer}
+	search         = &kind{"v1/search-functions", "invoke", searchQuery, false, decodeMatches, maxSearchAnswer}
+	ocr            = &kind{apiV09, "ocr", ocrQuery, false, decodeReading, maxAnswer}
+	localization   = &kind{apiV09, "locate", noQuery, false, decodeLocations, maxAnswer}
 )
 
 // read returns the result that an answer is. What is no JSON did not come from the

@@ -36,11 +36,11 @@ func (c *Client) newQuestion(ctx context.Context, k *kind, name string, input In
 	if err := call.validate(); err != nil {
 		return nil, err
 	}
-	if !k.models { // so nobody takes its answer for that of a model which stays the same
+	if !k.predicts { // so nobody takes its answer for that of a model which stays the same
 		call.model = ""
 	}
 	q := &question{kind: k, function: f, call: call}
-	q.url = c.address(append([]string{k.root, f.ID}, k.call...), k.query(call))
+	q.url = c.address([]string{k.root, f.ID, k.call}, k.query(call))
 	member := "data"
 	if _, ok := input.(SampleID); ok {
 		if member = "sampleId"; k != search {
@@ -62,7 +62,7 @@ func (q *question) write(member string, data []byte) error {
 	start := len(body)
 	body = append(body, data...)
 	q.data = body[start:len(body):len(body)]
-	if q.call.externalID != "" && q.kind.captures {
+	if q.call.externalID != "" && q.kind.predicts {
 		id, err := toJSON(q.call.externalID)
 		if err != nil {
 			return err
