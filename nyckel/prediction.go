@@ -64,14 +64,6 @@ func (p *Prediction) came(trail *telemetry.Trail) { p.Trail, p.Answer = trail, t
 // passed over, as are labels of the list that cannot be used, and only the label
 // itself must be there.
 func decodePrediction(content []byte) (result, error) {
-	p, err := decode(content)
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-func decode(content []byte) (*Prediction, error) {
 	var answer struct {
 		LabelName        optional[string]            `json:"labelName"`
 		LabelID          optional[string]            `json:"labelId"`

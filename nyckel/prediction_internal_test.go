@@ -63,7 +63,7 @@ func TestDecode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := decode([]byte(tt.content))
+			got, err := decodePrediction([]byte(tt.content))
 			if tt.wantErr != "" {
 				assert.ErrorContains(t, err, tt.wantErr)
 				assert.Less(t, len(err.Error()), 200)
@@ -76,30 +76,16 @@ func TestDecode(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{
+	fuzzDecoder(f, decodePrediction, func(t *testing.T, p *Prediction) {
+		for _, l := range append([]LabelConfidence{{p.LabelName, p.LabelID, p.Confidence}}, p.Labels...) {
+			checkLabel(t, l)
+		}
+	},
 		`{"labelName":"Cat","labelId":"label_1","confidence":0.5,"labelConfidences":[{"labelName":"Dog","confidence":1.00000001}]}`,
 		`{"labelId":"label_1","labelMetadata":{"a":"b","c":[1]},"confidence":-0}`,
 		`{"LABELNAME":"x","labelname":"","confidence":1e-400}`,
-		`[{"labelName":"x"}]`, `null`, `"\ud800"`, "{\"labelName\":\"\xff\"}", `{"labelConfidences":[null]}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, content []byte) {
-		p, err := decode(content)
-		if err != nil {
-			assert.Nil(t, p)
-			return
-		}
-		all := append([]LabelConfidence{{p.LabelName, p.LabelID, p.Confidence}}, p.Labels...)
-		for _, l := range all {
-			if l.LabelName == "" && l.LabelID == "" {
-				t.Errorf("no label in %+v", l)
-			}
-			if !(l.Confidence >= 0 && l.Confidence <= 1) {
-				t.Errorf("confidence of %+v is not between 0 and 1", l)
-			}
-		}
-	})
+		`[{"labelName":"x"}]`, `"\ud800"`, "{\"labelName\":\"\xff\"}", `{"labelConfidences":[null]}`,
+	)
 }
 
 func FuzzReadToken(f *testing.F) {
