@@ -44,6 +44,16 @@ type FunctionInfo struct {
 	Output    Modality `json:"output"`
 }
 
+// writableFunction is what can be set of a function; what is "" is left out.
+type writableFunction struct {
+	ProjectID string   `json:"projectId,omitempty"`
+	Name      string   `json:"name,omitempty"`
+	Input     Modality `json:"input"`
+	Output    Modality `json:"output"`
+}
+
+var readFunction = identified("a function", func(f *FunctionInfo) string { return f.ID })
+
 // A NewFunction is a function to be made.
 type NewFunction struct {
 	// Name and ProjectID may be "".
@@ -78,13 +88,8 @@ func (c *Client) CreateFunction(ctx context.Context, f NewFunction) (*FunctionIn
 		query.Set("waitUntilReady", "true")
 	}
 	o := order{what: what, method: http.MethodPost, url: c.address([]string{apiV1}, query)}
-	o.body = struct {
-		ProjectID string   `json:"projectId,omitempty"`
-		Name      string   `json:"name,omitempty"`
-		Input     Modality `json:"input"`
-		Output    Modality `json:"output"`
-	}{f.ProjectID, strings.TrimSpace(f.Name), f.Input, f.Output}
-	made, err := carryOut(ctx, c, o, identified("a function", func(f *FunctionInfo) string { return f.ID }))
+	o.body = writableFunction{f.ProjectID, strings.TrimSpace(f.Name), f.Input, f.Output}
+	made, err := carryOut(ctx, c, o, readFunction)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +105,7 @@ func (h *Handle) Info(ctx context.Context) (*FunctionInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := carryOut(ctx, h.c, o, identified("a function", func(f *FunctionInfo) string { return f.ID }))
+	got, err := carryOut(ctx, h.c, o, readFunction)
 	return got.value, err
 }
 
@@ -132,13 +137,8 @@ func (h *Handle) Update(ctx context.Context, name, projectID string) (*FunctionI
 	if err != nil {
 		return nil, err
 	}
-	o.body = struct {
-		ProjectID string   `json:"projectId,omitempty"`
-		Name      string   `json:"name,omitempty"`
-		Input     Modality `json:"input"`
-		Output    Modality `json:"output"`
-	}{projectID, strings.TrimSpace(name), info.Input, info.Output}
-	got, err := carryOut(ctx, h.c, o, identified("a function", func(f *FunctionInfo) string { return f.ID }))
+	o.body = writableFunction{projectID, strings.TrimSpace(name), info.Input, info.Output}
+	got, err := carryOut(ctx, h.c, o, readFunction)
 	return got.value, err
 }
 

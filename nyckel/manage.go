@@ -196,10 +196,9 @@ func (o order) request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// remove deletes something. That it is gone after a first request may have deleted
-// it is what was wanted.
+// remove carries out an order to delete something. That it is gone after a first
+// request may have deleted it is what was wanted.
 func remove(ctx context.Context, c *Client, o order) error {
-	o.method = http.MethodDelete
 	_, err := carryOut(ctx, c, o, unread)
 	d, ok := errors.AsType[*declined](err)
 	if !ok || d.err.Status != http.StatusNotFound {
