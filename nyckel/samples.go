@@ -9,7 +9,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -37,16 +36,6 @@ type Sample struct {
 	// Existing says that [Handle.CreateSample] found the sample there already. Only ID
 	// is set then.
 	Existing bool
-}
-
-// An Annotation says what a sample is, by the name of a label or by its id.
-type Annotation struct {
-	LabelName string
-	LabelID   string
-
-	// Absent says that the label does not apply. It is for functions with the output
-	// Tags.
-	Absent bool
 }
 
 // UnmarshalJSON reads a sample as the service writes it; absent and null are the same.
@@ -203,75 +192,6 @@ func existing(err error) string {
 	return cmp.Or(answer.Existing.value, answer.ID.value)
 }
 
-// A Flag is a condition that may be left open.
-type Flag int8
-
-// Either leaves it open.
-const (
-	Either Flag = iota
-	Yes
-	No
-)
-
-// A SampleFilter says which samples to list, and how. Its zero value lists all.
-type SampleFilter struct {
-	ExternalID        string
-	Annotated         Flag
-	Predicted         Flag
-	Agree             Flag // prediction and annotation do
-	InTrainSet        Flag
-	AnnotationLabelID string
-	PredictionLabelID string
-	CaptureReason     string
-	Origin            string // "InvokeCapture", for one
-	SearchText        string
-	SampleIDs         []string
-	SampleSetID       string
-	CreatedAfter      time.Time // zero for no bound; both bounds are in
-	CreatedBefore     time.Time
-	SortBy            string // "creation", for one
-	SortOrder         string // "descending", for one; only with SortBy
-
-	// NoData leaves the data of the samples out.
-	NoData bool
-
-	// PageSize is how many samples are asked for at once. Zero means 500.
-	PageSize int
-}
-
-func (f SampleFilter) query() url.Values {
-	query := url.Values{}
-	for name, value := range map[string]string{
-		"externalId": f.ExternalID, "annotationLabelId": f.AnnotationLabelID, "predictionLabelId": f.PredictionLabelID,
-		"captureReason": f.CaptureReason, "origin": f.Origin, "searchText": f.SearchText, "sampleSetId": f.SampleSetID,
-		"sortBy": f.SortBy, "sortOrder": f.SortOrder,
-	} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	for name, flag := range map[string]Flag{
-		"annotated": f.Annotated, "predicted": f.Predicted, "predictionAndAnnotationAgree": f.Agree, "inTrainSet": f.InTrainSet,
-	} {
-		if flag != Either {
-			query.Set(name, strconv.FormatBool(flag == Yes))
-		}
-	}
-	for name, at := range map[string]time.Time{"createdAfter": f.CreatedAfter, "createdBefore": f.CreatedBefore} {
-		if !at.IsZero() {
-			query.Set(name, at.UTC().Format(time.RFC3339Nano))
-		}
-	}
-	for _, id := range f.SampleIDs {
-		query.Add("sampleIds", id)
-	}
-	if f.NoData {
-		query.Set("includeData", "false")
-	}
-	query.Set("count", strconv.Itoa(f.PageSize))
-	return query
-}
-
 // Samples yields the function's samples that pass the filter. It asks for pages until
 // the service says that there is no other, or gives one that is empty.
 func (h *Handle) Samples(ctx context.Context, filter SampleFilter) iter.Seq2[Sample, error] {
@@ -359,82 +279,4 @@ func (h *Handle) DeleteSamples(ctx context.Context, externalID string) error {
 		return err
 	}
 	return remove(ctx, h.c, o)
-}
-
-// Annotate says what a sample is, in place of what was said before. The label must
-// be there: see [Handle.EnsureLabels]. If the sample is not, it is asked for once more
-// after a second.
-func (h *Handle) Annotate(ctx context.Context, sampleID string, a Annotation) error {
-	const what = "annotate a sample"
-	body, err := a.write()
-	if err != nil {
-		return fmt.Errorf("nyckel: %s: %w", what, err)
-	}
-	o, err := h.order(what, http.MethodPut, nil, "samples", sampleID, "annotation")
-	if err != nil {
-		return err
-	}
-	o.body = body
-	_, err = onceMore(ctx, func() (obtained[struct{}], error) { return carryOut(ctx, h.c, o, unread) })
-	return err
-}
-
-// AnnotateTags does what [Handle.Annotate] does for a function with the output Tags,
-// in the API's version 0.9.
-func (h *Handle) AnnotateTags(ctx context.Context, sampleID string, tags ...Annotation) error {
-	const what = "annotate a sample"
-	body, err := writeTags(tags)
-	if err != nil {
-		return fmt.Errorf("nyckel: %s: %w", what, err)
-	}
-	o, err := h.orderOf(apiV09, what, http.MethodPut, nil, "samples", sampleID, "annotation")
-	if err != nil {
-		return err
-	}
-	o.body = body
-	_, err = onceMore(ctx, func() (obtained[struct{}], error) { return carryOut(ctx, h.c, o, unread) })
-	return err
-}
-
-// DeleteAnnotation takes back what was said of a sample.
-func (h *Handle) DeleteAnnotation(ctx context.Context, sampleID string) error {
-	o, err := h.order("delete an annotation", http.MethodDelete, nil, "samples", sampleID, "annotation")
-	if err != nil {
-		return err
-	}
-	return remove(ctx, h.c, o)
-}
-
-// write returns what is sent of an annotation.
-func (a Annotation) write() (map[string]any, error) {
-	switch {
-	case a.Absent:
-		return nil, errors.New("only a tag can be absent")
-	case a.LabelName == "" && a.LabelID == "":
-		return nil, errNoLabel
-	case !utf8.ValidString(a.LabelName):
-		return nil, errors.New("LabelName is not valid UTF-8")
-	}
-	written := map[string]any{}
-	if a.LabelID != "" {
-		written["labelId"] = a.LabelID
-	} else {
-		written["labelName"] = a.LabelName
-	}
-	return written, nil
-}
-
-func writeTags(tags []Annotation) ([]map[string]any, error) {
-	list := make([]map[string]any, len(tags))
-	for i, tag := range tags {
-		present := !tag.Absent
-		tag.Absent = false
-		written, err := tag.write()
-		if err != nil {
-			return nil, fmt.Errorf("tag %d: %w", i, err)
-		}
-		written["present"] = present
-		list[i] = written
-	}
-	return list, nil
 }
