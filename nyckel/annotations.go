@@ -22,29 +22,24 @@ type Annotation struct {
 // be there: see [Handle.EnsureLabels]. If the sample is not, it is asked for once more
 // after a second.
 func (h *Handle) Annotate(ctx context.Context, sampleID string, a Annotation) error {
-	const what = "annotate a sample"
 	body, err := a.write()
-	if err != nil {
-		return fmt.Errorf("nyckel: %s: %w", what, err)
-	}
-	o, err := h.order(what, http.MethodPut, nil, "samples", sampleID, "annotation")
-	if err != nil {
-		return err
-	}
-	o.body = body
-	_, err = onceMore(ctx, func() (obtained[struct{}], error) { return carryOut(ctx, h.c, o, unread) })
-	return err
+	return h.annotate(ctx, apiV1, sampleID, body, err)
 }
 
 // AnnotateTags does what [Handle.Annotate] does for a function with the output Tags,
 // in the API's version 0.9.
 func (h *Handle) AnnotateTags(ctx context.Context, sampleID string, tags ...Annotation) error {
-	const what = "annotate a sample"
 	body, err := writeTags(tags)
+	return h.annotate(ctx, apiV09, sampleID, body, err)
+}
+
+// annotate sends what was written of an annotation, if that went well.
+func (h *Handle) annotate(ctx context.Context, root, sampleID string, body any, err error) error {
+	const what = "annotate a sample"
 	if err != nil {
 		return fmt.Errorf("nyckel: %s: %w", what, err)
 	}
-	o, err := h.orderOf(apiV09, what, http.MethodPut, nil, "samples", sampleID, "annotation")
+	o, err := h.orderOf(root, what, http.MethodPut, nil, "samples", sampleID, "annotation")
 	if err != nil {
 		return err
 	}

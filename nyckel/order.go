@@ -78,6 +78,9 @@ func (d *declined) Is(target error) bool {
 // A reading is how an answer to an order is read.
 type reading[T any] func(content []byte) (T, error)
 
+// maxDeclined bounds what is kept of the body of a no.
+const maxDeclined = 64 << 10
+
 // maxManaged bounds an answer to an order, which may be a page with data.
 const maxManaged = 32 << 20
 
@@ -117,6 +120,7 @@ func carryOut[T any](ctx context.Context, c *Client, o order, read reading[T]) (
 	return got, nil
 }
 
+// attempt is carryOut, with errors that do not say yet what was to be done.
 func attempt[T any](ctx context.Context, c *Client, o order, read reading[T]) (got obtained[T], err error) {
 	ctx, trail := telemetry.NewContext(ctx)
 	ctx = policy.WithCall(ctx, policy.Call{Identity: c.identity, Priority: policy.CallOf(ctx).Priority, Replayable: o.replayable})
@@ -131,7 +135,7 @@ func attempt[T any](ctx context.Context, c *Client, o order, read reading[T]) (g
 	if resp.StatusCode != http.StatusOK {
 		defer discard(req, resp)
 		e := policy.ErrorOf(describe(refusedBy(resp), o.function, trail))
-		content, _ := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer)) // what there is
+		content, _ := io.ReadAll(io.LimitReader(resp.Body, maxDeclined)) // what there is
 		return got, &declined{err: e, body: content, attempts: trail.Attempts()}
 	}
 	got.header, got.attempts = resp.Header, trail.Attempts()
