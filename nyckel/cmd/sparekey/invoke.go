@@ -80,7 +80,7 @@ func (p *program) invoke(ctx context.Context, args []string) error {
 
 func degradation(prediction *nyckel.Prediction) error {
 	if prediction.Answer.Degraded() {
-		return errDegraded
+		return codeError(exitDegraded)
 	}
 	return nil
 }

@@ -115,28 +115,18 @@ func (p *program) usage(w io.Writer) {
 
 // code prints an error and returns the exit code that goes with it.
 func (p *program) code(err error) int {
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
+	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exitOK
-	case errors.Is(err, errDegraded):
-		return exitDegraded
-	}
-	if _, told := errors.AsType[codeError](err); !told {
-		fmt.Fprintln(p.stderr, "sparekey:", strings.TrimPrefix(err.Error(), "sparekey: "))
 	}
 	if code, ok := errors.AsType[codeError](err); ok {
 		return int(code)
 	}
-	if errors.Is(err, errMisuse) {
+	fmt.Fprintln(p.stderr, "sparekey:", strings.TrimPrefix(err.Error(), "sparekey: "))
+	if _, ok := errors.AsType[misuseError](err); ok {
 		return exitMisuse
 	}
 	return exitFailed
 }
-
-var (
-	errMisuse   = errors.New("misuse")
-	errDegraded = errors.New("answered, but not by the service")
-)
 
 // A codeError is an exit code of which nothing is left to say.
 type codeError int
@@ -146,8 +136,7 @@ func (e codeError) Error() string { return fmt.Sprint("exit code ", int(e)) }
 // A misuseError is an error of arguments, or of files that they name.
 type misuseError struct{ error }
 
-func (misuseError) Is(target error) bool { return target == errMisuse }
-func (e misuseError) Unwrap() error      { return e.error }
+func (e misuseError) Unwrap() error { return e.error }
 
 func misuse(format string, args ...any) error {
 	return misuseError{fmt.Errorf(format, args...)}

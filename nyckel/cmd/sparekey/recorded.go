@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -30,10 +31,7 @@ type recorded struct {
 
 // rightLabel is the label that counts as right.
 func (r recorded) rightLabel() string {
-	if r.truth != "" {
-		return r.truth
-	}
-	return r.label
+	return cmp.Or(r.truth, r.label)
 }
 
 // readRecorded reads a file of recorded inputs. Its errors name the line.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -64,10 +65,7 @@ func reportOf(r *replaying) replayReport {
 			out.Right += oneIf(a.Label == input.truth)
 			out.WasRight += oneIf(input.label == input.truth)
 		}
-		before := input.label
-		if before == "" {
-			before = input.truth
-		}
+		before := cmp.Or(input.label, input.truth)
 		if a.Label == before {
 			out.Agreed++
 			continue

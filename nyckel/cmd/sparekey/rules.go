@@ -14,7 +14,7 @@ import (
 func (p *program) rules(_ context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "test" {
 		args = args[1:]
-	} else if len(args) == 0 || !strings.HasPrefix(args[0], "-h") && args[0] != "--help" {
+	} else if !isHelp(args) {
 		return misuse("want sparekey rules test; see sparekey rules test -h")
 	}
 	flags := p.flags("rules test [flags]", "Asks the rules of a fallback about labelled inputs, and tells for each how often it\nanswers, how often that is right, and what confidence that supports: the bound that\nthe truth is above 19 times in 20. A rule is shadowed by those before it that take\nwhat it would match. Use inputs that the rules were not written from.")
