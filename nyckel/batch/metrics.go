@@ -24,10 +24,10 @@ type metrics struct {
 	size     metric.Int64Histogram
 	wait     metric.Float64Histogram
 
-	name                    []attribute.KeyValue
-	answered, failed        []metric.AddOption
-	gone, refusal, perCall  []metric.AddOption
-	perBatch, perWaitOption []metric.RecordOption
+	name                   []attribute.KeyValue
+	answered, failed       []metric.AddOption
+	gone, refusal, perCall []metric.AddOption
+	recorded               []metric.RecordOption // of size and wait
 }
 
 func newMetrics(name string) *metrics {
@@ -55,7 +55,7 @@ func newMetrics(name string) *metrics {
 	m.gone, m.refusal = m.result("left"), m.result("refused")
 	plain := metric.WithAttributeSet(attribute.NewSet(m.name...)) //nolint:forbidigo // made once
 	m.perCall = []metric.AddOption{plain}
-	m.perBatch, m.perWaitOption = []metric.RecordOption{plain}, []metric.RecordOption{plain}
+	m.recorded = []metric.RecordOption{plain}
 	return m
 }
 
@@ -77,9 +77,9 @@ func (m *metrics) settled(ctx context.Context, err error) {
 }
 
 func (m *metrics) batched(size int) {
-	m.size.Record(context.Background(), int64(size), m.perBatch...)
+	m.size.Record(context.Background(), int64(size), m.recorded...)
 }
 
 func (m *metrics) waited(ctx context.Context, d time.Duration) {
-	m.wait.Record(ctx, d.Seconds(), m.perWaitOption...)
+	m.wait.Record(ctx, d.Seconds(), m.recorded...)
 }
