@@ -50,7 +50,7 @@ func Custom(path string, labels []string, ask func(text string) ([]byte, error),
 	if ask == nil || read == nil {
 		panic("chat: a custom provider needs both its funcs")
 	}
-	q := Question{Model: "custom", Labels: labels, MaxConfidence: 1}
+	q := Question{Model: "custom", Labels: labels, MaxConfidence: 1}.withDefaults()
 	return newModel(q, "custom", path, ask, func(body []byte) (guess, error) {
 		label, confidence, err := read(body)
 		return guess{&label, &confidence}, err
@@ -65,11 +65,12 @@ type model struct {
 	read       func(body []byte) (guess, error)
 }
 
+// newModel checks the question, whose defaults are filled.
 func newModel(q Question, kind, path string, ask func(string) ([]byte, error), read func([]byte) (guess, error)) (Provider, error) {
 	if err := q.validate(); err != nil {
 		return nil, err
 	}
-	return &model{q.withDefaults(), kind, path, ask, read}, nil
+	return &model{q, kind, path, ask, read}, nil
 }
 
 func (m *model) Type() string       { return m.kind }
