@@ -322,6 +322,62 @@ func TestHandlerThatDoesNotReturn(t *testing.T) {
 	assert.EqualValues(t, 4, calls.Load())
 }
 
+// TestLateOutcomeOfAJobGivenBack has a handler return long after its job was given back,
+// while another worker is at it: that one keeps it.
+func TestLateOutcomeOfAJobGivenBack(t *testing.T) {
+	for name, late := range map[string]jobs.Outcome{
+		"done": jobs.Done(jobstest.Answer("late")), "retried": jobs.Retry(0, errors.New("late")), "dead": jobs.DeadLetter(errors.New("late")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.New(t)
+			first, _, _ := open(t, dsn, riverjobs.Options{})
+			second, store, _ := open(t, dsn, riverjobs.Options{})
+			_, err := first.Enqueue(t.Context(), jobs.Job{ID: "job"})
+			require.NoError(t, err)
+
+			ctx, cancel := context.WithCancel(t.Context())
+			begun, release, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			ended := make(chan error, 1)
+			go func() {
+				config := jobs.RunConfig{Drain: -1, OnError: func(err error) { assert.NoError(t, err) }}
+				ended <- first.Run(ctx, config, func(context.Context, jobs.Delivery) jobs.Outcome {
+					defer close(returned)
+					close(begun)
+					<-release
+					return late
+				})
+			}()
+			<-begun
+			cancel()
+			require.NoError(t, <-ended)
+
+			var calls atomic.Int64
+			again, finish := make(chan jobs.Delivery, 8), make(chan struct{})
+			start(t, second, jobs.RunConfig{}, func(ctx context.Context, d jobs.Delivery) jobs.Outcome {
+				calls.Add(1)
+				again <- d
+				<-finish
+				return done(ctx, d)
+			})
+			assert.Equal(t, 1, (<-again).Attempt)
+			close(release)
+			<-returned
+			assert.Never(t, func() bool {
+				state, _, err := second.Find(t.Context(), "job")
+				return err != nil || state != jobs.Running
+			}, time.Second/2, 5*time.Millisecond, "it is the second worker's")
+			close(finish)
+			awaitState(t, second, "job", jobs.Recorded)
+			assert.EqualValues(t, 1, calls.Load())
+			for e, err := range store.Audit(t.Context(), predictions.Query{ID: "job"}) {
+				require.NoError(t, err)
+				assert.Equal(t, "yes", e.Label)
+			}
+		})
+	}
+}
+
 // TestKnownDuringTrouble takes a job again whose prediction was recorded since, while
 // the predictions cannot be read: it waits for them, and is done without a call.
 func TestKnownDuringTrouble(t *testing.T) {

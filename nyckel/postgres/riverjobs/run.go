@@ -185,7 +185,8 @@ func (r *run) drain(ctx context.Context) error {
 }
 
 // giveBack makes the jobs wait whose handlers do not return. River has no way to
-// do so from outside of the handler.
+// do so from outside of the handler, and would take what such a handler says at last
+// for the word of whoever has the job by then: the job gets another id.
 func (r *run) giveBack(ctx context.Context) error {
 	r.mu.Lock()
 	var ids []int64
@@ -196,8 +197,12 @@ func (r *run) giveBack(ctx context.Context) error {
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, r.settle)
 	defer cancel()
-	_, err := r.db.Pool.Exec(ctx, `UPDATE `+r.table+` SET state = 'available', attempt = greatest(attempt - 1, 0), scheduled_at = now()
-		WHERE id = ANY ($1) AND state = 'running' AND attempted_by[array_upper(attempted_by, 1)] = $2`, ids, r.name)
+	_, err := r.db.Pool.Exec(ctx, `WITH back AS (
+			UPDATE `+r.table+` SET id = nextval(pg_get_serial_sequence($3, 'id')),
+				state = 'available', attempt = greatest(attempt - 1, 0), scheduled_at = now()
+			WHERE id = ANY ($1) AND state = 'running' AND attempted_by[array_upper(attempted_by, 1)] = $2
+			RETURNING id, args->>'id' AS job)
+		UPDATE sparekey_river_inputs i SET job = back.id FROM back WHERE i.id = back.job`, ids, r.name, r.table)
 	if err != nil {
 		return fmt.Errorf("riverjobs: jobs that were not given back wait until they are rescued: %w", err)
 	}

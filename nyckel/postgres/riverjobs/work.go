@@ -288,15 +288,12 @@ func (r *run) commit(ctx context.Context, job *river.Job[work], d jobs.Delivery,
 			_, err := river.JobCompleteTx[*riverpgxv5.Driver](ctx, px, job)
 			return err
 		})
-		if err != nil {
-			return err
-		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if h.lost {
+		if h.lost { // and has another id, by which River may not have found it
 			return errLost
 		}
-		return nil
+		return err
 	})
 }
 
