@@ -45,7 +45,8 @@ func (s *Store) Erase(ctx context.Context, function, externalID string) (Erased,
 		}{
 			{"INSERT INTO sparekey_erasing (external_id) VALUES ($1)", []any{externalID}, nil},
 			{"DELETE FROM sparekey_inputs WHERE prediction IN (SELECT seq " + these + ")", []any{function, externalID}, &e.Inputs},
-			{"DELETE " + these, []any{function, externalID}, &e.Predictions},
+			// One that still has an input was recorded since.
+			{"DELETE " + these + " AND NOT EXISTS (SELECT 1 FROM sparekey_inputs WHERE prediction = seq)", []any{function, externalID}, &e.Predictions},
 			{"DELETE FROM sparekey_truths WHERE function = $1 AND sample = $2", []any{function, externalID}, &e.Truths},
 			{"DELETE FROM sparekey_erasing", nil, nil},
 		} {
