@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	driver "modernc.org/sqlite"
@@ -151,7 +152,7 @@ func explain(err error) error {
 	switch {
 	case code == notADatabase:
 		return fmt.Errorf("%w: %w", ErrNoDatabase, err)
-	case code == readOnly, errors.Is(err, fs.ErrPermission):
+	case code == readOnly, errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w: %w", ErrReadOnly, err)
 	}
 	return err
