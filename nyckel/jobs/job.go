@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -62,39 +63,36 @@ func (j Job) WithDefaults(now time.Time) Job {
 
 // Validate reports everything that is wrong with the job.
 func (j Job) Validate() error {
+	year := j.RunAt.UTC().Year()
 	return errors.Join(
 		check(j.ID != "", j.ID, "ID is empty"),
-		check(len(j.ID) <= MaxID, j.ID, fmt.Sprintf("ID has %d bytes, want at most %d", len(j.ID), MaxID)),
+		check(len(j.ID) <= MaxID, j.ID, "ID has %d bytes, want at most %d", len(j.ID), MaxID),
 		checkText(j.ID, "ID", j.ID),
-		check(len(j.Queue) <= MaxName, j.ID, fmt.Sprintf("Queue has %d bytes, want at most %d", len(j.Queue), MaxName)),
+		check(len(j.Queue) <= MaxName, j.ID, "Queue has %d bytes, want at most %d", len(j.Queue), MaxName),
 		checkText(j.ID, "Queue", j.Queue),
-		check(len(j.Kind) <= MaxName, j.ID, fmt.Sprintf("Kind has %d bytes, want at most %d", len(j.Kind), MaxName)),
+		check(len(j.Kind) <= MaxName, j.ID, "Kind has %d bytes, want at most %d", len(j.Kind), MaxName),
 		checkText(j.ID, "Kind", j.Kind),
-		check(len(j.Payload) <= MaxPayload, j.ID, fmt.Sprintf("Payload has %d bytes, want at most %d", len(j.Payload), MaxPayload)),
-		check(j.Priority >= MinPriority && j.Priority <= MaxPriority, j.ID,
-			fmt.Sprintf("Priority is %d, want %d to %d", j.Priority, MinPriority, MaxPriority)),
-		check(j.RunAt.IsZero() || j.RunAt.UTC().Year() >= 1 && j.RunAt.UTC().Year() <= 9999, j.ID,
-			fmt.Sprintf("RunAt is in the year %d, want 1 to 9999", j.RunAt.UTC().Year())),
-		check(j.MaxAttempts >= 0, j.ID, fmt.Sprintf("MaxAttempts is %d, want at least 0", j.MaxAttempts)),
+		check(len(j.Payload) <= MaxPayload, j.ID, "Payload has %d bytes, want at most %d", len(j.Payload), MaxPayload),
+		check(j.Priority >= MinPriority && j.Priority <= MaxPriority, j.ID, "Priority is %d, want %d to %d", j.Priority, MinPriority, MaxPriority),
+		check(j.RunAt.IsZero() || year >= 1 && year <= 9999, j.ID, "RunAt is in the year %d, want 1 to 9999", year),
+		check(j.MaxAttempts >= 0, j.ID, "MaxAttempts is %d, want at least 0", j.MaxAttempts),
 	)
 }
 
 // check returns an error that names the job unless ok.
-func check(ok bool, id, text string) error {
+func check(ok bool, id, format string, args ...any) error {
 	if ok {
 		return nil
 	}
-	return fmt.Errorf("jobs: job %.50q: %s", id, text)
+	return fmt.Errorf("jobs: job %.50q: "+format, append([]any{id}, args...)...)
 }
 
 // checkText refuses what a database would not give back as it was.
 func checkText(id, field, text string) error {
-	for i := range len(text) {
-		if text[i] == 0 {
-			return check(false, id, field+" has a zero byte")
-		}
-	}
-	return check(utf8.ValidString(text), id, field+" is not valid UTF-8")
+	return errors.Join(
+		check(!strings.ContainsRune(text, 0), id, "%s has a zero byte", field),
+		check(utf8.ValidString(text), id, "%s is not valid UTF-8", field),
+	)
 }
 
 // A State says where a job stands.
