@@ -98,7 +98,6 @@ type outage struct {
 	after    int64 // how many texts
 
 	done  atomic.Int64
-	begin sync.Once
 	ended sync.WaitGroup
 
 	down   atomic.Bool
@@ -112,7 +111,7 @@ func (d *outage) settled(ctx context.Context) {
 	if d.service.sim == nil || d.options.outage == 0 || d.done.Add(1) != d.after {
 		return
 	}
-	d.begin.Do(func() { d.ended.Go(func() { d.run(ctx) }) })
+	d.ended.Go(func() { d.run(ctx) })
 }
 
 func (d *outage) run(ctx context.Context) {
