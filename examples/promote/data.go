@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -27,13 +28,12 @@ const (
 )
 
 func loadData(o options) (*data, error) {
-	rows, err := readTrain(o.train)
+	learned, err := readTrain(o.train)
 	if err != nil {
 		return nil, err
 	}
-	d := &data{source: rows.name}
+	d := &data{source: cmp.Or(o.train, tickets.Name)}
 	random := rand.New(rand.NewPCG(o.seed, 1))
-	learned := rows.rows
 	if o.input == "" {
 		d.ask, learned = dataset.Split(random, learned, heldBack, 0)
 	} else if d.ask, err = dataset.ReadFile(o.input); err != nil {
@@ -45,18 +45,12 @@ func loadData(o options) (*data, error) {
 	return d, d.check()
 }
 
-type named struct {
-	name string
-	rows []dataset.Row
-}
-
-func readTrain(name string) (named, error) {
+// readTrain reads a file, or the texts of the demos if it has no name.
+func readTrain(name string) ([]dataset.Row, error) {
 	if name == "" {
-		rows, err := tickets.Rows()
-		return named{tickets.Name, rows}, err
+		return tickets.Rows()
 	}
-	rows, err := dataset.ReadFile(name)
-	return named{name, rows}, err
+	return dataset.ReadFile(name)
 }
 
 // check refuses data from which no demo can be made.
