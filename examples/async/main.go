@@ -29,7 +29,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -37,6 +36,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/sparekey/sparekey/examples/internal/files"
 )
 
 func main() {
@@ -86,29 +87,11 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		return fail(exitFailed, err)
 	}
 	f.print(text)
-	if err := f.writeJSON(o.json, stdout); err != nil {
+	if err := files.WriteJSON(o.json, stdout, f); err != nil {
 		return fail(exitFailed, err)
 	}
 	if !f.kept() {
 		return exitFailed
 	}
 	return 0
-}
-
-// writeJSON writes the figures to the file of that name, if there is one; "-" is
-// stdout.
-func (f *figures) writeJSON(name string, stdout io.Writer) error {
-	if name == "" {
-		return nil
-	}
-	content, err := json.MarshalIndent(f, "", "\t")
-	if err != nil {
-		return err
-	}
-	content = append(content, '\n')
-	if name == "-" {
-		_, err = stdout.Write(content)
-		return err
-	}
-	return os.WriteFile(name, content, 0o644)
 }

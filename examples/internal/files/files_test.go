@@ -1,6 +1,7 @@
 package files_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,4 +25,20 @@ func TestIsOneOf(t *testing.T) {
 	assert.False(t, files.IsOneOf(there, other, "none", ""))
 	assert.False(t, files.IsOneOf("", ""))
 	assert.False(t, files.IsOneOf("", "."), "no file is not this folder")
+}
+
+func TestWriteJSON(t *testing.T) {
+	const want = "{\n\t\"a\": 1\n}\n"
+	var out bytes.Buffer
+	value := map[string]int{"a": 1}
+	require.NoError(t, files.WriteJSON("", &out, value))
+	assert.Empty(t, out.String(), "there is no file")
+	require.NoError(t, files.WriteJSON("-", &out, value))
+	assert.Equal(t, want, out.String())
+	name := filepath.Join(t.TempDir(), "figures.json")
+	require.NoError(t, files.WriteJSON(name, nil, value))
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, want, string(content))
+	assert.Error(t, files.WriteJSON(filepath.Join(name, "none"), nil, value))
 }
