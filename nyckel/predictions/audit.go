@@ -54,7 +54,9 @@ const pageSize = 500
 // Audit returns the predictions that a query selects: those of one function in
 // the order of At, those of all in the order in which they were recorded. It
 // reads page by page, so that a slow consumer keeps nobody waiting and sees what
-// is recorded meanwhile. The sequence ends after an error.
+// is recorded meanwhile behind the page that it is at. On PostgreSQL those that are
+// recorded by several at once may become visible in another order: who follows the
+// record by cursors may miss some. The sequence ends after an error.
 func (s *Store) Audit(ctx context.Context, q Query) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for left := q.Limit; ; {
