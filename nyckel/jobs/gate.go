@@ -11,7 +11,9 @@ import (
 )
 
 // A Rationed gate says also how many jobs may be taken at once: a breaker that is
-// half open lets a few probes through and refuses the rest.
+// half open lets a few probes through and refuses the rest. Engines that take jobs
+// themselves heed it, as sqlitejobs does. River hands jobs out, so that riverjobs
+// asks Ready alone: a job that is refused then is snoozed by [Invoke].
 type Rationed interface {
 	Gate
 
