@@ -29,6 +29,18 @@ func TestRun(t *testing.T) {
 	assert.Regexp(t, `(?m)^us is dead.* 100\.0 % .* 0 %`, out.String())
 }
 
+func TestRegionsDiffer(t *testing.T) {
+	seen := map[time.Duration]string{}
+	for _, name := range names {
+		r, err := startRegion(name, 1)
+		require.NoError(t, err)
+		defer r.close()
+		_, takes := r.mood()
+		assert.Empty(t, seen[takes], "%s takes as long", name)
+		seen[takes] = name
+	}
+}
+
 func TestRunInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())

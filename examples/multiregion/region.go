@@ -30,7 +30,7 @@ func startRegion(name string, seed uint64) (*region, error) {
 	if err != nil {
 		return nil, fmt.Errorf("region %s: %w", name, err)
 	}
-	r := &region{name: name, addr: listener.Addr().String(), random: rand.New(rand.NewPCG(seed, uint64(len(name)))), slower: 1}
+	r := &region{name: name, addr: listener.Addr().String(), random: rand.New(rand.NewPCG(seed, uint64(name[0]))), slower: 1}
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: time.Second}
 	go func() { _ = r.server.Serve(listener) }() // until close
 	return r, nil
