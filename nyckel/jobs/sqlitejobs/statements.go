@@ -12,6 +12,8 @@ type statements struct {
 	insert, payload, state, counts      *sql.Stmt
 	finish, putBack, bury, renew, lapse *sql.Stmt
 	due, claim                          *sql.Stmt
+
+	all []*sql.Stmt // those that were prepared
 }
 
 const (
@@ -80,18 +82,15 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		if err != nil {
 			return errors.Join(err, s.close())
 		}
-		*one.to = stmt
+		*one.to, s.all = stmt, append(s.all, stmt)
 	}
 	return nil
 }
 
 func (s *statements) close() error {
 	var errs []error
-	all := []*sql.Stmt{s.insert, s.payload, s.state, s.counts, s.finish, s.putBack, s.bury, s.renew, s.lapse, s.due, s.claim}
-	for _, stmt := range all {
-		if stmt != nil {
-			errs = append(errs, stmt.Close())
-		}
+	for _, stmt := range s.all {
+		errs = append(errs, stmt.Close())
 	}
 	return errors.Join(errs...)
 }
