@@ -59,8 +59,8 @@ func (s *stored) outdatedBy(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusOK || s.code != http.StatusOK || len(h[telemetry.HeaderName]) > 0 {
 		return false
 	}
-	length := h["Content-Length"]
-	return !s.confirms(h) || len(length) > 0 && !slices.Equal(length, s.header["Content-Length"])
+	length, own := h["Content-Length"], s.header["Content-Length"]
+	return !s.confirms(h) || len(length) > 0 && len(own) > 0 && !slices.Equal(length, own)
 }
 
 // updates returns what a 304 with the header h says of an answer (RFC 9111 section
