@@ -33,8 +33,8 @@
 // # What is asked
 //
 // Two requests are the same question if they agree in method, scheme, host and
-// path; in query, whatever the order of its names; in function, model and
-// identity, or in credentials where there is none; in all other fields of the
+// path; in query, whatever the order of its names unless there is a semicolon in it; in
+// function, model and identity, or in credentials where there is none; in all other fields of the
 // header but those that are known to change from call to call, as User-Agent,
 // X-Request-Id, Idempotency-Key, Traceparent, Baggage and the tracing fields of
 // other systems do; and in body. JSON bodies are compared by their meaning: the

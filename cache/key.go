@@ -81,6 +81,9 @@ func sortedQuery(raw string) []string {
 	if raw == "" {
 		return nil
 	}
+	if strings.Contains(raw, ";") {
+		return []string{raw} // some servers end a pair there, too: they see names that we do not
+	}
 	pairs := strings.Split(raw, "&")
 	slices.SortStableFunc(pairs, func(a, b string) int {
 		return strings.Compare(queryName(a), queryName(b))

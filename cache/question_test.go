@@ -113,6 +113,7 @@ func TestQuestionRequest(t *testing.T) {
 		{"order of one query name", query("a=1&a=2"), query("a=2&a=1"), false},
 		{"order of one query name, spelled apart", query("a=1&%61=2"), query("%61=2&a=1"), false},
 		{"query", query("labelCount=3"), query("labelCount=4"), false},
+		{"order of one query name, to servers that part at semicolons", query("a=1;b=1&b=2"), query("b=2&a=1;b=1"), false},
 		{"query that does not parse", query("a;b"), query("a;c"), false},
 		{"capture", query("capture=false"), none, false},
 		{"fragment", func(r *http.Request) { r.URL.Fragment = "x" }, none, true},
