@@ -232,7 +232,7 @@ func TestMemoSimilarReplacedByAnother(t *testing.T) {
 // As many questions are remembered as the bounds of now allow, whatever they were when
 // the first of them was asked.
 func TestMemoSimilarWithOtherBounds(t *testing.T) {
-	cfg := cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}}
+	cfg := cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}, MaxEntries: 5}}
 	memo := cache.NewMemo(cfg)
 	from := 0
 	for _, most := range []int{10, 120, 20} {

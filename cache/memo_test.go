@@ -322,7 +322,13 @@ func TestMemoStale(t *testing.T) {
 		ask(t, rt, call())
 		_, _, ok = memo.Stale(call(), true)
 		assert.False(t, ok, "what is fresh may be the live answer itself")
-		time.Sleep(time.Hour)
+		_, about, ok := memo.Stale(call(), false)
+		assert.True(t, ok, "it came while the live one was waited for")
+		assert.Zero(t, about.Age)
+		time.Sleep(5 * time.Minute)
+		_, _, ok = memo.Stale(call(), true)
+		assert.True(t, ok, "it is past its lifetime")
+		time.Sleep(55 * time.Minute)
 
 		upstream.respond = failing
 		_, err := rt.RoundTrip(call())

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -414,7 +415,8 @@ func TestPredictionsRefresh(t *testing.T) {
 }
 
 func TestPredictionsBypass(t *testing.T) {
-	large := `{"data":"` + strings.Repeat("x", 1<<20) + `"}`
+	largest := `{"data":"` + strings.Repeat("x", 1<<20-len(`{"data":""}`)) + `"}`
+	large := largest + " "
 	deep := strings.Repeat("[", 65) + strings.Repeat("]", 65)
 	tests := []struct {
 		name   string
@@ -433,6 +435,12 @@ func TestPredictionsBypass(t *testing.T) {
 		{name: "GetBody gives another body", body: `{}`, change: func(r *http.Request) {
 			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(`{"data":"y"}`)), nil }
 		}, want: true},
+		{name: "no body at all", change: func(r *http.Request) { r.Body, r.GetBody = nil, nil }, want: false},
+		{name: "the copy of the body breaks off", body: `{}`, change: func(r *http.Request) {
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(iotest.ErrReader(errDown)), nil }
+		}, want: true},
+		{name: "largest", body: largest, want: false},
+		{name: "largest, length unknown", body: largest, change: func(r *http.Request) { r.ContentLength = -1 }, want: false},
 		{name: "large", body: large, want: true},
 		{name: "large, length unknown", body: large, change: func(r *http.Request) { r.ContentLength = -1 }, want: true},
 		{name: "length unknown", body: `{}`, change: func(r *http.Request) { r.ContentLength = -1 }, want: false},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,6 +79,23 @@ func TestRefreshOneAtATime(t *testing.T) {
 		assert.Equal(t, "2", text)
 		synctest.Wait()
 		assert.EqualValues(t, 2, upstream.calls.Load(), "none begins after Close")
+	})
+}
+
+// Who is given the old answer sends nothing: the body of his request is closed.
+func TestRefreshClosesTheCallersBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memo := swr(policy.Cache{})
+		rt := memo.Wrap(newSlowService())
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(2 * time.Minute)
+		req := newCall(t, `{}`, policy.Call{})
+		own := &requestBody{Reader: strings.NewReader(`{}`)}
+		req.Body = own
+		ask(t, rt, req)
+		require.NoError(t, memo.Close())
+		assert.True(t, own.closed, "closed")
+		assert.False(t, own.read, "read")
 	})
 }
 

@@ -73,3 +73,20 @@ func TestMemoAsksWhetherItIsRefused(t *testing.T) {
 		upstream.requireAllClosed(t)
 	})
 }
+
+// A refusal that is handed on is a miss, though nothing was sent.
+func TestMemoHandsOnARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := &refusing{service: service{respond: answering(answer)}}
+		memo := cache.NewMemo(cache.PredictionsConfig{HandOnFailures: true})
+		rt := memo.Wrap(upstream)
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(time.Hour)
+		upstream.refusal = &policy.Refusal{Layer: "breaker", Reason: "breaker_open"}
+		_, err := rt.RoundTrip(newCall(t, `{}`, policy.Call{}))
+		assert.Same(t, upstream.refusal, err)
+		assert.EqualValues(t, 1, upstream.calls.Load(), "requests sent")
+		assert.EqualValues(t, 2, memo.Stats().Misses)
+		assert.Zero(t, memo.Stats().Stale)
+	})
+}

@@ -17,6 +17,7 @@ func TestReadQuery(t *testing.T) {
 		{"externalId=", queryFacts{}},
 		{"externalId=a", queryFacts{ownRecord: true}},
 		{"EXTERNALID=&externalid=a", queryFacts{ownRecord: true}},
+		{"externalId=a&externalId=", queryFacts{ownRecord: true}},
 		{"external%49d=a", queryFacts{ownRecord: true}},
 		{"externalId=a;b", queryFacts{ownRecord: true}},
 		{"a=1;externalId=b", queryFacts{ownRecord: true}},
