@@ -135,7 +135,7 @@ func (t *Trail) begin(l *attemptLayer, b *Branch) *attempt {
 	a.Hedge, a.Endpoint = b.isHedge(), l.cfg.Endpoint
 	a.kind = l.kindLocked(t, a)
 	if !a.Hedge {
-		t.endpoint = a.Endpoint
+		t.begun, t.endpoint = true, a.Endpoint
 	}
 	if t.ended {
 		t.late++
@@ -197,7 +197,7 @@ const (
 	kindFirst    = "first"
 	kindRetry    = "retry"
 	kindHedge    = "hedge"
-	kindFailover = "failover" // at another endpoint than the one before it
+	kindFailover = "failover" // at another endpoint than the one before it that was no hedge
 	kindProbe    = "probe"    // whether an endpoint is back
 )
 
@@ -208,7 +208,7 @@ func (l *attemptLayer) kindLocked(t *Trail, a *attempt) string {
 		return kindProbe
 	case a.Hedge:
 		return kindHedge
-	case a.Number == 1:
+	case !t.begun: // a hedge may have gone out before it
 		return kindFirst
 	case a.Endpoint != t.endpoint:
 		return kindFailover

@@ -1,12 +1,14 @@
 package telemetry_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
@@ -43,6 +45,36 @@ func TestBranch(t *testing.T) {
 	assert.True(t, trail.Attempts()[1].Hedge)
 	assert.Contains(t, trail.String(), "| #2 hedge 200 ok")
 	assert.Contains(t, sdk.measured(t), "kind=hedge")
+}
+
+// A request whose turn comes after that of its hedge, as it waited for a limiter longer, is
+// still the call's first, and its retry a retry.
+func TestHedgeBeforeTheFirst(t *testing.T) {
+	sdk := install(t)
+	beside := func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			first, _ := telemetry.NewBranch(req.Context(), false)
+			hedge, _ := telemetry.NewBranch(req.Context(), true)
+			for _, ctx := range []context.Context{hedge, first} {
+				resp, err := next.RoundTrip(req.WithContext(ctx))
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+			}
+			return next.RoundTrip(req.WithContext(first))
+		})
+	}
+	_, err := send(t, stack(telemetry.Config{Endpoint: "a"}, upstream(200, ""), beside), t.Context())
+	require.NoError(t, err)
+	var kinds []string
+	for _, span := range sdk.spans.GetSpans()[:3] {
+		attributes := attribute.NewSet(span.Attributes...)
+		kind, _ := attributes.Value("sparekey.attempt.kind")
+		kinds = append(kinds, kind.AsString())
+	}
+	assert.Equal(t, []string{"hedge", "", "retry"}, kinds, "the first has none")
+	for _, kind := range []string{"hedge", "first", "retry"} {
+		assert.Contains(t, sdk.measured(t), "kind="+kind)
+	}
 }
 
 // TestBranchThatRepeats: an answer of a branch that was no good is not the call's when the

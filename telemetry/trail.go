@@ -34,7 +34,8 @@ type Trail struct {
 	late     int           // attempts that began after the end, as for others who joined the call
 	judged   []judgement   // verdicts of the latest outcomes, at most maxJudged
 	looked   string        // what the first cache lookup came to
-	endpoint string        // of the last attempt that was no hedge
+	begun    bool          // an attempt that is no hedge did
+	endpoint string        // of the last such attempt
 	troubles *trouble      // nil if the call met none
 
 	// The first memory of the lists and of the first attempt, so that a call that goes
