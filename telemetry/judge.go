@@ -171,9 +171,8 @@ func (t *Trail) keep(j judgement) {
 
 // sameError compares two errors that may be of a type that cannot be compared.
 func sameError(a, b error) bool {
-	if a == nil || b == nil {
-		return a == b //nolint:errorlint // one of them is nil
+	if a == nil {
+		return b == nil
 	}
-	//nolint:errorlint // the very same error
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+	return reflect.ValueOf(a).Comparable() && a == b //nolint:errorlint // the very same error
 }
