@@ -71,6 +71,10 @@ func TestJudgeOutcome(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, long, string(text))
 
+		resp = answer(400, "abc")
+		telemetry.Judge(req, resp, nil, classify)
+		assert.Equal(t, policy.Outcome{Status: 400, Header: resp.Header, Body: []byte("abc"), Now: time.Now()}, got, "the first status of an error")
+
 		resp = answer(200, "abc")
 		rc := resp.Body
 		telemetry.Judge(req, resp, nil, classify)
@@ -231,6 +235,9 @@ func TestJudgeBufferedError(t *testing.T) {
 	resp.Body = io.NopCloser(readFunc(func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }))
 	require.Error(t, body.Buffer(resp, 1<<10))
 	assert.Equal(t, policy.RateLimited, telemetry.Judge(newRequest(t, t.Context()), resp, nil, nil).Class)
+
+	resp.StatusCode = 400
+	assert.Equal(t, policy.Invalid, telemetry.Judge(newRequest(t, t.Context()), resp, nil, nil).Class)
 }
 
 // unhashable is an error that cannot be compared.
@@ -259,21 +266,30 @@ func TestJudgeForgets(t *testing.T) {
 	telemetry.Judge(req, nil, unhashable{"a"}, classify)
 	telemetry.Judge(req, nil, unhashable{"a"}, classify)
 	assert.Equal(t, 12, calls, "errors that cannot be compared are decided each time")
+	telemetry.Judge(req, nil, io.EOF, classify)
+	telemetry.Judge(req, nil, io.ErrUnexpectedEOF, classify)
+	telemetry.Judge(req, nil, io.EOF, classify)
+	assert.Equal(t, 14, calls, "each error has a verdict of its own")
 	telemetry.Judge(newRequest(t, t.Context()), outcomes[0], nil, classify)
 	telemetry.Judge(newRequest(t, t.Context()), outcomes[0], nil, classify)
-	assert.Equal(t, 14, calls, "so is all without a trail")
+	assert.Equal(t, 16, calls, "all without a trail is decided each time")
 }
 
 // TestJudgeSameErrorTwice: a sentinel that ends two attempts is one error, but
-// the second time the caller may have left.
+// the second time the caller may have left; an answer means the same then.
 func TestJudgeSameErrorTwice(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ctx, _ = telemetry.NewContext(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://up.test/", http.NoBody)
 	require.NoError(t, err)
 	assert.Equal(t, policy.Interrupted, telemetry.Judge(req, nil, io.EOF, nil).Class)
+	resp := answer(503, "")
+	assert.Equal(t, policy.Overloaded, telemetry.Judge(req, resp, nil, nil).Class)
 	cancel()
 	assert.Equal(t, policy.Canceled, telemetry.Judge(req, nil, io.EOF, nil).Class)
+	asked := 0
+	assert.Equal(t, policy.Overloaded, telemetry.Judge(req, resp, nil, counting(&asked)).Class)
+	assert.Zero(t, asked, "an answer means what it did")
 }
 
 // An error event in a stream is what its verdict says, before the body is read and
@@ -337,6 +353,7 @@ func TestWantsSpare(t *testing.T) {
 		assert.False(t, telemetry.WantsSpare(req, nil, policy.Verdict{Class: class}), class)
 		assert.True(t, telemetry.WantsSpare(req, io.EOF, policy.Verdict{Class: class}), class)
 	}
+	assert.False(t, telemetry.WantsSpare(req, io.EOF, policy.Verdict{Class: policy.Invalid}), "nothing makes up for a wrong request")
 	assert.True(t, telemetry.WantsSpare(req, nil, policy.Verdict{Class: policy.Overloaded}))
 	ctx, leave := context.WithCancel(t.Context())
 	leave()

@@ -121,8 +121,25 @@ func TestTrailWaitOfABranchThatLost(t *testing.T) {
 		require.NoError(t, err)
 		resp, err := stack(routing, upstream(200, "fine"), beside).RoundTrip(req)
 		require.NoError(t, err)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Second) // less than is left of that wait
 		require.NoError(t, resp.Body.Close())
 		assert.Equal(t, 3*time.Second, trail.Waited())
 	})
+}
+
+// A wait after which the attempt was refused counts as waited, but the next attempt came
+// after the next wait only.
+func TestTrailWaitBeforeARefusal(t *testing.T) {
+	ctx, trail := telemetry.NewContext(t.Context())
+	waits := func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			trail.Waits(req.Context(), time.Minute, policy.Overloaded)
+			trail.Waits(req.Context(), time.Hour, policy.Refused)
+			return next.RoundTrip(req)
+		})
+	}
+	_, err := send(t, stack(routing, upstream(200, ""), waits), ctx)
+	require.NoError(t, err)
+	assert.Equal(t, time.Hour, trail.Attempts()[0].Waited)
+	assert.Equal(t, time.Hour+time.Minute, trail.Waited())
 }
