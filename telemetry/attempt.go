@@ -49,14 +49,19 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return body.Send(l.next, req)
 	}
 	a := trail.begin(l, trail.branchOf(req.Context()))
-	req = a.startSpan(req)
-	target := l.recorder.requests.targetOf(req)
+	var target httpTarget
 	done := false
 	defer func() {
-		if !done { // a panic below, or in Classify
+		switch {
+		case done:
+		case a.span == nil: // a panic in a sampler, say: nobody below has the request
+			body.CloseRequest(req)
+		default: // a panic below, or in Classify
 			l.over(a, target, policy.Verdict{Class: policy.Unknown}, nil)
 		}
 	}()
+	req = a.startSpan(req)
+	target = l.recorder.requests.targetOf(req)
 	resp, err := body.Send(l.next, req)
 	v := Judge(req, resp, err, l.cfg.Classify)
 	done = true
@@ -83,8 +88,8 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 // call's span is none, for want of an SDK, so would this one be.
 func (a *attempt) startSpan(req *http.Request) *http.Request {
 	a.ctx = req.Context()
-	a.span = trace.SpanFromContext(a.ctx)
-	if a.trail.claimed.Load() && !a.span.SpanContext().IsValid() {
+	if span := trace.SpanFromContext(a.ctx); a.trail.claimed.Load() && !span.SpanContext().IsValid() {
+		a.span = span
 		return req
 	}
 	recorder := a.layer.recorder

@@ -44,3 +44,16 @@ func TestSamplerPanics(t *testing.T) {
 	assert.Equal(t, 1, sent.closed)
 	assert.NotContains(t, sdk.measured(t), "sparekey.client.prediction.active")
 }
+
+// So does one that panics over an attempt, which may be no call's.
+func TestSamplerPanicsOverAttempt(t *testing.T) {
+	sdk := install(t)
+	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSampler(brokenSampler{})))
+	probe := telemetry.ObserveAttempt(telemetry.Config{Probe: true})(upstream(200, "x"))
+	sent := &upload{Reader: strings.NewReader("question")}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, sent)
+	require.NoError(t, err)
+	assert.PanicsWithValue(t, "no rate for this", func() { _, _ = probe.RoundTrip(req) })
+	assert.Equal(t, 1, sent.closed)
+	assert.NotContains(t, sdk.measured(t), "sparekey.client.attempt.duration", "there was none")
+}
