@@ -27,6 +27,8 @@ func TestSDKInstalledLater(t *testing.T) {
 	rt := stack(routing, upstream(200, "abc"))
 	_, err := send(t, rt, t.Context())
 	require.NoError(t, err)
+	underWay, err := rt.RoundTrip(newRequest(t, t.Context()))
+	require.NoError(t, err)
 
 	sdk := install(t)
 	assert.Empty(t, sdk.ended())
@@ -37,4 +39,7 @@ func TestSDKInstalledLater(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(measured, "sparekey.client.attempt.duration s "), measured)
 	assert.Equal(t, 1, strings.Count(measured, "sparekey.client.prediction.duration s "), measured)
 	assert.NotContains(t, measured, " 2 in ", "what came before is not counted")
+
+	require.NoError(t, underWay.Body.Close())
+	assert.NotContains(t, sdk.measured(t), "sparekey.client.prediction.active", "nor is the end of what began before")
 }

@@ -60,6 +60,9 @@ func TestLogRecords(t *testing.T) {
 		{"rung that fails", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
 			trail.RungFailed(req.Context(), "mine", errors.New("panic with a string"))
 		}), `level=ERROR msg="rung failed" event.name=sparekey.rung.failed function=ticket_routing rung=mine error="panic with a string"`},
+		{"hedge", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
+			trail.Hedged(req.Context(), telemetry.HedgeWon)
+		}), `level=DEBUG msg=hedged event.name=sparekey.hedge outcome=won`},
 		{"comparison", upstream(200, ""), report(func(req *http.Request, trail *telemetry.Trail) {
 			trail.Compared(req.Context(), "mine", telemetry.Agreed)
 		}), ""},
@@ -94,4 +97,25 @@ func TestLogRecords(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Of the fallbacks that follow a warning each is a record, but none a warning; the next one
+// says how many there were.
+func TestLogRecordsOfFallbacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		cfg := telemetry.Config{Function: "f", Logger: newLogger(&log)}
+		rt := telemetry.ObserveCall(cfg)(roundTrip(func(req *http.Request) (*http.Response, error) {
+			resp := answer(200, "")
+			telemetry.Mark(req, resp.Header, telemetry.Answer{Source: telemetry.Static, Cause: policy.Internal})
+			return resp, nil
+		}))
+		for _, after := range []time.Duration{0, 9 * time.Second, time.Second} {
+			time.Sleep(after)
+			_, err := send(t, rt, t.Context())
+			assert.NoError(t, err)
+		}
+		const text = ` msg="answered in the service's place" event.name=sparekey.fallback function=f source=static cause=internal rule=""`
+		assert.Equal(t, "level=WARN"+text+" count=1\nlevel=DEBUG"+text+"\nlevel=WARN"+text+" count=2\n", log.String())
+	})
 }
