@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
-	"net/url"
 	"unicode/utf8"
 )
 
@@ -17,20 +16,18 @@ func newPayload(contentType string, body []byte, own secrets) Payload {
 	if len(body) == 0 {
 		return Payload{}
 	}
+	if canonical, ok := canonicalJSON(body, own); ok { // whatever it is said to be: a form to curl, unless told otherwise
+		return Payload{JSON: canonical}
+	}
 	kind, parameters, _ := mime.ParseMediaType(contentType)
 	switch kind {
 	case "multipart/form-data":
 		if parts, ok := newParts(body, parameters["boundary"], own); ok {
 			return Payload{Parts: parts}
 		}
+		return Payload{Text: removed} // it broke off: no secret would be found in it
 	case "application/x-www-form-urlencoded":
-		if values, err := url.ParseQuery(string(body)); err == nil {
-			redactValues(values)
-			return Payload{Text: own.hide(values.Encode())}
-		}
-	}
-	if canonical, ok := canonicalJSON(body, own); ok {
-		return Payload{JSON: canonical}
+		return Payload{Text: own.hide(canonicalQuery(string(body)))}
 	}
 	if utf8.Valid(body) {
 		return Payload{Text: own.hide(redactText(string(body)))}

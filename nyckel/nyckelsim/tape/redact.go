@@ -42,7 +42,7 @@ func redactValues(values url.Values) {
 			if isSecret(name) {
 				list[i] = removed
 			} else {
-				list[i] = redactURLs(list[i])
+				list[i] = redactText(list[i])
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 // Secrets hide in places where nobody looks.
 func TestNoHiddenSecretIsRecorded(t *testing.T) {
 	kind, withURL := form(t, "data", "https://ann:"+secret+"@host.test/")
+	cutKind, cut := form(t, "password", secret)
 	tests := map[string]*http.Request{
 		"user of a URL":            request("POST", "/x", "application/json", `{"data":"https://ann:`+secret+`@host.test/a.png"}`),
 		"user of a URL in a form":  request("POST", "/x", kind, withURL),
@@ -37,6 +38,12 @@ func TestNoHiddenSecretIsRecorded(t *testing.T) {
 		"JSON after a mark":        request("POST", "/x", "application/json", "\ufeff"+`{"password":"`+secret+`"}`),
 		"JSON that breaks off":     request("POST", "/x", "application/json", `{"password":"`+secret),
 		"lines in a form":          request("POST", "/x", kind, strings.ReplaceAll(withURL, `https://ann:`+secret+`@host.test/`, `{} {"password":"`+secret+`"}`)),
+		"form":                     request("POST", "/x", "application/x-www-form-urlencoded", "a=b&password="+secret),
+		"part of a form":           request("POST", "/x", cutKind, cut),
+		"form that is broken":      request("POST", "/x", "application/x-www-form-urlencoded", "password="+secret+"&data=100%"),
+		"JSON said to be a form":   request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"`+secret+`"}`),
+		"form that breaks off":     request("POST", "/x", cutKind, strings.TrimRight(cut, "-\r\n")),
+		"JSON in a form":           request("POST", "/x", "application/x-www-form-urlencoded", "data=%7B%22password%22%3A%22"+secret+"%22%7D"),
 		"URL in the query":         request("GET", "/x?at=https%3A%2F%2Fhost.test%2F%3Fsig%3D"+secret, "", ""),
 	}
 	for name, req := range tests {
