@@ -179,6 +179,16 @@ func TestPlayInOrder(t *testing.T) {
 	}
 }
 
+// A file that was edited by hand need not be in the form in which it was written.
+func TestPlayWhatWasEdited(t *testing.T) {
+	p, err := tape.NewPlayer(strings.NewReader(`{"method":"POST","path":"/x","query":"b=2&a=1","body":{"json":{ "b": 2, "a": 1 }},"status":201}`))
+	require.NoError(t, err)
+	assert.Equal(t, 201, play(p, request("POST", "/x?a=1&b=2", "application/json", `{"a":1,"b":2}`)).Code)
+	got := play(p, request("GET", "/connect/token", "", ""))
+	assert.Equal(t, 501, got.Code, "a token wants a POST")
+	assert.Equal(t, "application/json", got.Header().Get("Content-Type"))
+}
+
 func TestWrongFiles(t *testing.T) {
 	for file, want := range map[string]string{
 		`{"method":"GET","path":"/","status":200}` + "\nhello":  "exchange 2",
@@ -231,6 +241,78 @@ func TestCompressedAnswersAreNotRecorded(t *testing.T) {
 	_, err := tape.NewRecorder(zipped, &file).RoundTrip(request("GET", "/x", "", ""))
 	require.NoError(t, err)
 	assert.Empty(t, file.String())
+
+	asked := request("POST", "/x", "", "zipped")
+	asked.Header.Set("Content-Encoding", "gzip")
+	_, recorded := record(t, asked)
+	assert.Empty(t, recorded, "nor are compressed questions")
+}
+
+// closing is a body that counts how often it is closed.
+type closing struct {
+	io.Reader
+	times int
+}
+
+func (c *closing) Close() error {
+	c.times++
+	return nil
+}
+
+// Bodies that are read are closed, be they whole or not, and there may be none.
+func TestBodiesAreClosed(t *testing.T) {
+	for name, sent := range map[string]io.Reader{"whole": strings.NewReader("sent"), "broken": brokenReader{}} {
+		asked, answered := &closing{Reader: sent}, &closing{Reader: strings.NewReader("got")}
+		r := tape.NewRecorder(transport(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: answered}, nil
+		}), io.Discard)
+		req := request("POST", "/x", "", "")
+		req.Body = asked
+		_, err := r.RoundTrip(req)
+		assert.Equal(t, 1, asked.times, name)
+		if err == nil {
+			assert.Equal(t, 1, answered.times, name)
+		}
+		req.Body = nil
+		_, err = r.RoundTrip(req)
+		assert.NoError(t, err)
+	}
+}
+
+// Bodies that are too large pass, and are not recorded.
+func TestLargeBodiesAreNotRecorded(t *testing.T) {
+	const size = 32<<20 + 1
+	large := func() io.ReadCloser { return io.NopCloser(io.LimitReader(zeros{}, size)) }
+	var file bytes.Buffer
+	var sent int64
+	r := tape.NewRecorder(transport(func(req *http.Request) (resp *http.Response, err error) {
+		resp = &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody}
+		if req.Method == http.MethodGet {
+			resp.Body = large()
+			return resp, nil
+		}
+		sent, err = io.Copy(io.Discard, req.Body)
+		return resp, err
+	}), &file)
+	req := request("POST", "/x", "", "")
+	req.Body = large()
+	_, err := r.RoundTrip(req)
+	require.NoError(t, err)
+	assert.EqualValues(t, size, sent)
+
+	resp, err := r.RoundTrip(request("GET", "/x", "", ""))
+	require.NoError(t, err)
+	got, err := io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	assert.EqualValues(t, size, got)
+	assert.Empty(t, file.String())
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // Whatever was recorded can be played, and whatever can be answered passes.
