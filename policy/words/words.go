@@ -19,7 +19,7 @@ type Scanner struct {
 	Text string
 
 	// Max is how many bytes of a word are wanted: of a longer one, more than that
-	// and not all is returned. Zero means all of each.
+	// is returned, but maybe not all. Zero means all of each.
 	Max int
 
 	pos int
@@ -45,7 +45,6 @@ func (s *Scanner) Next(word []byte) []byte {
 			word = s.take(word, r, size)
 		case !alone && isApostrophe(r) && isNegation(s.Text[s.pos+size:]):
 			word = s.take(word, '\'', size)
-			word = s.take(word, 't', 1)
 		default:
 			return word
 		}
