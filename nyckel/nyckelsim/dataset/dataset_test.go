@@ -63,6 +63,7 @@ func TestReadErrors(t *testing.T) {
 		{"not UTF-8", "text,label\nx,y\ncaf\xe9,z\n", "f.csv:3: field 1 is not valid UTF-8, expected the file to be UTF-8"},
 		{"empty text", "text,label\n ,y\n", "f.csv:2: empty text, expected one in each row"},
 		{"empty label", "text,label\nx,\n", "f.csv:2: empty label, expected one in each row"},
+		{"empty label in front", "label,text\n,x\n", "f.csv:2: empty label, expected one in each row"},
 		{"too few fields", "text,label\nx,y\nx\n", "f.csv:3: 1 fields, expected 2 as in the header"},
 		{"too many fields", "text,label\nx,y,z\n", "f.csv:2: 3 fields, expected 2 as in the header"},
 	}

@@ -37,6 +37,23 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// Which rows are taken follows from the random numbers, and not from where they stand.
+func TestSplitIsRandom(t *testing.T) {
+	rows := make([]dataset.Row, 100)
+	for i := range rows {
+		rows[i].Line = i
+	}
+	taken := func(seed uint64) []dataset.Row {
+		taken, _ := dataset.Split(rand.New(rand.NewPCG(seed, 1)), rows, 0.5, 0)
+		return taken
+	}
+	assert.Equal(t, taken(1), taken(1))
+	assert.NotEqual(t, taken(1), taken(2))
+	for i, row := range rows {
+		assert.Equal(t, i, row.Line, "the rows given stay as they are")
+	}
+}
+
 func ExampleUnseen() {
 	learned := []dataset.Row{{Text: "Where is my order?", Label: "shipping"}}
 	asked := []dataset.Row{{Text: "where is  MY order?", Label: "shipping"}, {Text: "Where is it?", Label: "shipping"}}
