@@ -81,6 +81,18 @@ func TestLogRecords(t *testing.T) {
 			"breaker closes", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.HalfOpen, To: policy.Closed}),
 			`level=INFO msg="breaker closed" event.name=sparekey.breaker.closed breaker=api.test from=half_open`,
 		},
+		{
+			"breaker is isolated", upstream(200, ""), transition(policy.Transition{Name: "api.test", To: policy.Isolated, Reason: "moving house"}),
+			`level=WARN msg="breaker isolated" event.name=sparekey.breaker.isolated breaker=api.test from=closed reason="moving house"`,
+		},
+		{
+			"breaker is released by hand", upstream(200, ""), transition(policy.Transition{Name: "api.test", From: policy.Isolated, To: policy.Closed, Trigger: policy.ByHand}),
+			`level=WARN msg="breaker closed" event.name=sparekey.breaker.closed breaker=api.test from=isolated trigger=manual`,
+		},
+		{
+			"breaker that refuses nobody opens", upstream(200, ""), transition(policy.Transition{Name: "api.test", To: policy.Open, MetricsOnly: true}),
+			`level=WARN msg="breaker open" event.name=sparekey.breaker.open breaker=api.test from=closed metrics_only=true`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -117,5 +129,31 @@ func TestLogRecordsOfFallbacks(t *testing.T) {
 		}
 		const text = ` msg="answered in the service's place" event.name=sparekey.fallback function=f source=static cause=internal rule=""`
 		assert.Equal(t, "level=WARN"+text+" count=1\nlevel=DEBUG"+text+"\nlevel=WARN"+text+" count=2\n", log.String())
+	})
+}
+
+// Of calls that fail until somebody does something about it an event tells, once a minute for
+// each function and class.
+func TestEventsOfCallsThatFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events := new(telemetry.Events)
+		start := time.Now()
+		for _, status := range []int{200, 402, 500, 401, 402} {
+			_, err := send(t, stack(telemetry.Config{Function: "f", Events: events}, upstream(status, "")), t.Context())
+			assert.NoError(t, err)
+		}
+		_, err := send(t, stack(telemetry.Config{Function: "g", Events: events}, upstream(402, "")), t.Context())
+		assert.NoError(t, err)
+		for _, after := range []time.Duration{time.Minute - 1, 1} {
+			time.Sleep(after)
+			_, err := send(t, stack(telemetry.Config{Function: "f", Events: events}, upstream(402, "")), t.Context())
+			assert.NoError(t, err)
+		}
+		assert.Equal(t, []telemetry.Event{
+			{At: start.Add(time.Minute), Function: "f", Kind: "call", Text: "calls fail: quota_exceeded"},
+			{At: start, Function: "g", Kind: "call", Text: "calls fail: quota_exceeded"},
+			{At: start, Function: "f", Kind: "call", Text: "calls fail: unauthenticated"},
+			{At: start, Function: "f", Kind: "call", Text: "calls fail: quota_exceeded"},
+		}, events.Last())
 	})
 }
