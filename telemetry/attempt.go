@@ -175,7 +175,7 @@ func (a *attempt) end(v policy.Verdict, err error) (duration time.Duration, fail
 	duration = time.Since(a.Start)
 	if !a.trail.ended {
 		a.Duration = duration
-		if a.status == 0 || v != a.header() { // else it is as it was
+		if v != a.header() { // else it is as it was
 			a.Verdict = v
 		}
 	}

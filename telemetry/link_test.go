@@ -13,6 +13,19 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
+// TestProbeIsOfNoCall: what layers report below a probe is none of the call's that is in its
+// context.
+func TestProbeIsOfNoCall(t *testing.T) {
+	ctx, trail := telemetry.NewContext(t.Context())
+	probe := telemetry.ObserveAttempt(telemetry.Config{Probe: true})(roundTrip(func(req *http.Request) (*http.Response, error) {
+		assert.NotSame(t, trail, telemetry.FromContext(req.Context()))
+		return answer(200, ""), nil
+	}))
+	_, err := send(t, probe, ctx)
+	require.NoError(t, err)
+	assert.Zero(t, trail.AttemptCount())
+}
+
 // TestBehindNobody: what is done behind nobody's call has a trail of its own, and no
 // span.
 func TestBehindNobody(t *testing.T) {
