@@ -31,13 +31,13 @@ var update = flag.Bool("update", false, "write INSTRUMENTS.md as it comes now")
 // happens once.
 func TestInstruments(t *testing.T) {
 	sdk := install(t)
-	var active metricdata.ResourceMetrics
-	synctest.Test(t, func(t *testing.T) { happen(t, func() { require.NoError(t, sdk.reader.Collect(t.Context(), &active)) }) })
+	synctest.Test(t, happen)
+	var counted, all metricdata.ResourceMetrics
+	require.NoError(t, sdk.reader.Collect(t.Context(), &counted))
 	stop := telemetry.Measure(fullSnapshot)
 	defer stop()
-	var got metricdata.ResourceMetrics
-	require.NoError(t, sdk.reader.Collect(t.Context(), &got))
-	text := document(t, got)
+	require.NoError(t, sdk.reader.Collect(t.Context(), &all))
+	text := document(t, counted, all)
 	if *update {
 		require.NoError(t, os.WriteFile("INSTRUMENTS.md", []byte(text), 0o600))
 	}
@@ -48,7 +48,7 @@ func TestInstruments(t *testing.T) {
 
 // happen makes everything happen that is counted: calls with every kind of attempt,
 // outcome and source, and what layers report.
-func happen(t *testing.T, between func()) {
+func happen(t *testing.T) {
 	named := telemetry.Config{Function: "f"}
 	at := func(name string) http.RoundTripper {
 		n := 0
@@ -71,7 +71,6 @@ func happen(t *testing.T, between func()) {
 			ctx, branch := telemetry.NewBranch(req.Context(), true)
 			resp, err := b.RoundTrip(req.Clone(ctx))
 			branch.Chosen(ctx)
-			between()
 			return resp, err
 		})
 	}
@@ -141,8 +140,9 @@ func fullSnapshot() telemetry.Snapshot {
 	}}}
 }
 
-// document writes what a reader has seen.
-func document(t *testing.T, got metricdata.ResourceMetrics) string {
+// document writes what a reader has seen: what was counted, and all once that is observed,
+// too, which Measure has it.
+func document(t *testing.T, counted, all metricdata.ResourceMetrics) string {
 	var b strings.Builder
 	b.WriteString(`# Instruments
 
@@ -151,17 +151,21 @@ github.com/sparekey/sparekey. Prometheus writes dots as underscores and adds the
 for counters, _total: sparekey_client_attempt_duration_seconds_count.
 
 http.client.request.duration is there if Config.RequestDuration asks for it.
-The observable ones are there once telemetry.Measure was called. Queues of jobs and batches
-have instruments of their own: see jobs.Measured and package batch.
+The observable ones are there once telemetry.Measure was called, for the layers that there
+are; limiter.limit is for those limiters only that bound how many are in flight. Queues of
+jobs and batches have instruments of their own: see jobs.Measured and package batch.
 
 | Instrument | Kind | Unit | Attributes | Series at most | What |
 |---|---|---|---|---|---|
 `)
 	values := map[attribute.Key]map[string]bool{}
-	metrics := got.ScopeMetrics[0].Metrics
+	metrics := all.ScopeMetrics[0].Metrics
 	slices.SortFunc(metrics, func(a, b metricdata.Metrics) int { return cmp.Compare(a.Name, b.Name) })
 	for _, m := range metrics {
 		kind, sets := kindOf(t, m)
+		if !slices.ContainsFunc(counted.ScopeMetrics[0].Metrics, func(c metricdata.Metrics) bool { return c.Name == m.Name }) {
+			kind = "observable " + kind
+		}
 		keys := map[attribute.Key]bool{}
 		for _, set := range sets {
 			for _, a := range set.ToSlice() {
@@ -195,7 +199,7 @@ have instruments of their own: see jobs.Measured and package batch.
 		if text == "" {
 			seen := slices.Sorted(maps.Keys(values[key]))
 			if key == "sparekey.answer.source" {
-				seen = append(slices.DeleteFunc(seen, func(v string) bool { return v == "eu" }), "an endpoint's name")
+				seen = append(slices.DeleteFunc(seen, func(v string) bool { return v == "eu" }), "an endpoint's name; none if there was no answer")
 			}
 			text = strings.Join(seen, ", ")
 		}
