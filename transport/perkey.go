@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -78,7 +79,7 @@ type keyEntry struct {
 	owner *perKey
 	known *server // may be nil
 	rt    http.RoundTripper
-	busy  int // requests under way; guarded by owner.mu
+	busy  *atomic.Int64 // requests under way, by these settings and by earlier ones
 }
 
 // CloseIdleConnections forwards to the transport below.
@@ -111,7 +112,7 @@ func (p *perKey) begin(key string) *keyEntry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.findLocked(key)
-	k.busy++
+	k.busy.Add(1)
 	p.trimLocked()
 	return k
 }
@@ -136,18 +137,24 @@ func (p *perKey) findLocked(key string) *keyEntry {
 	if k != nil {
 		return k
 	}
-	var known *server
+	var heir *keyEntry
 	if p.successor != nil {
-		known = p.successor.server(key)
+		heir = p.successor.entry(key)
 	}
-	k = p.newEntry(key, known)
+	k = p.newEntry(key, heir)
 	p.once.Add(key, k)
 	return k
 }
 
-// newEntry makes the layer of a key.
-func (p *perKey) newEntry(key string, known *server) *keyEntry {
+// newEntry makes the layer of a key, for which another perKey may have an entry.
+func (p *perKey) newEntry(key string, other *keyEntry) *keyEntry {
 	k := &keyEntry{owner: p, rt: p.next}
+	var known *server
+	if other != nil {
+		known, k.busy = other.known, other.busy
+	} else {
+		k.busy = new(atomic.Int64)
+	}
 	var layer Layer
 	if layer, k.known = p.newLayer(key, known); layer != nil {
 		k.rt = layer(p.next)
@@ -155,12 +162,12 @@ func (p *perKey) newEntry(key string, known *server) *keyEntry {
 	return k
 }
 
-// server returns the server that key stands for.
-func (p *perKey) server(key string) *server {
+// entry returns what key stands for.
+func (p *perKey) entry(key string) *keyEntry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.trimLocked()
-	return p.findLocked(key).known
+	return p.findLocked(key)
 }
 
 // inherit takes over the keys of another layer, which must not have a successor yet. For
@@ -175,7 +182,7 @@ func (p *perKey) inherit(from *perKey) {
 	}{{p.once, from.once}, {p.again, from.again}} {
 		for _, key := range keys.from.Keys() {
 			k, _ := keys.from.Peek(key)
-			taken := p.newEntry(key, k.known)
+			taken := p.newEntry(key, k)
 			taken.known.takeOver()
 			keys.to.Add(key, taken)
 		}
@@ -190,7 +197,7 @@ func (p *perKey) trimLocked() {
 			return
 		}
 		from, other := p.again, p.once
-		if p.once.Len() > maxNewKeys || p.again.Len() == 0 {
+		if p.once.Len() > maxNewKeys {
 			from, other = p.once, p.again
 		}
 		if !dropIdle(from) {
@@ -208,7 +215,7 @@ func dropIdle(lru *simplelru.LRU[string, *keyEntry]) bool {
 		if !ok {
 			return false
 		}
-		if k.busy == 0 {
+		if k.busy.Load() == 0 {
 			return lru.Remove(key)
 		}
 		lru.Get(key)
@@ -226,6 +233,6 @@ func (k *keyEntry) BodyEnd(err error) error {
 func (k *keyEntry) end() {
 	k.owner.mu.Lock()
 	defer k.owner.mu.Unlock()
-	k.busy--
+	k.busy.Add(-1)
 	k.owner.trimLocked()
 }

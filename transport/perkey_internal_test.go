@@ -1,10 +1,13 @@
 package transport
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/sparekey/sparekey/policy"
 )
 
 // A key that a call meets first while it is under way by earlier settings stands for
@@ -39,4 +42,65 @@ func TestPerKeyHeirKnowsNewKeys(t *testing.T) {
 		first.end()
 	}
 	assert.Len(t, made, 2)
+}
+
+// A key with a request under way by earlier settings stays by those in force, too, and
+// goes when its time has come. Keys that the request brings up count.
+func TestPerKeyHeirKeepsKeysInUse(t *testing.T) {
+	newPerKey := func() *perKey {
+		return perKeyOf(Authority, func(_ string, known *server) (Layer, *server) {
+			return nil, newServer(policy.Stack{}, known)
+		})(http.DefaultTransport).(*perKey)
+	}
+	earlier, later := newPerKey(), newPerKey()
+	inUse := map[string]*keyEntry{"met before": earlier.begin("met before")}
+	later.inherit(earlier)
+	inUse["met since"] = earlier.begin("met since")
+	flood := func(p *perKey) {
+		for i := range 2 * maxKeys {
+			key := fmt.Sprint("flood ", i)
+			p.begin(key).end()
+			p.begin(key).end()
+		}
+	}
+	flood(earlier)
+	assert.LessOrEqual(t, later.once.Len()+later.again.Len(), maxKeys)
+	flood(later)
+	for key, k := range inUse {
+		again := later.begin(key)
+		assert.Same(t, k.known.limiter.gate, again.known.limiter.gate, "%s, in use", key)
+		again.end()
+		k.end()
+	}
+	flood(later)
+	for key, k := range inUse {
+		assert.NotSame(t, k.known.limiter.gate, later.begin(key).known.limiter.gate, "%s, out of use", key)
+	}
+}
+
+// Whichever keys are in use, idle ones go for them; a few too many may stay for a while.
+func TestPerKeyKeepsItsBound(t *testing.T) {
+	const slack = maxKeys / 8
+	for _, again := range []int{0, maxKeys - maxNewKeys} { // idle keys used more than once
+		for _, busy := range []int{10, maxKeys} { // keys used once
+			p := PerKey(Authority, func(string) Layer { return nil })(http.DefaultTransport).(*perKey)
+			for i := range again {
+				p.begin(fmt.Sprint("again ", i)).end()
+				p.begin(fmt.Sprint("again ", i)).end()
+			}
+			var inUse []*keyEntry
+			for i := range busy {
+				inUse = append(inUse, p.begin(fmt.Sprint("busy ", i)))
+			}
+			assert.LessOrEqual(t, p.once.Len()+p.again.Len(), maxKeys+slack, "%d used again, %d in use", again, busy)
+			for i := range 2 * maxKeys {
+				p.begin(fmt.Sprint("once ", i)).end()
+			}
+			assert.LessOrEqual(t, p.once.Len()+p.again.Len(), maxKeys+slack, "%d used again, %d in use, others once", again, busy)
+			for _, k := range inUse {
+				k.end()
+			}
+			assert.LessOrEqual(t, p.once.Len()+p.again.Len(), maxKeys, "%d used again, none in use any more", again)
+		}
+	}
 }
