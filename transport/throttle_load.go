@@ -60,7 +60,7 @@ func (l *load) change(to policy.Throttle, now time.Time) {
 // excess returns the share of requests that should not be sent now.
 func (l *load) excess(now time.Time) float64 {
 	l.mu.Lock()
-	calm := l.rejected.IsZero() || now.Sub(l.rejected) >= l.cfg.Window
+	calm := now.Sub(l.rejected) >= l.cfg.Window
 	throttler := l.throttler
 	l.mu.Unlock()
 	if calm {
