@@ -163,6 +163,21 @@ func TestStreamsEnds(t *testing.T) {
 	}
 }
 
+// A rule of one's own is asked about each event, be it more of a chat completion.
+func TestStreamsJudgeOfChat(t *testing.T) {
+	cfg := policy.Streams{Judge: func(e policy.Event) (policy.EventKind, policy.Verdict) {
+		if strings.Contains(string(e.Data), `"finish_reason":"stop"`) {
+			return policy.EventEnd, policy.Verdict{} // with this server there is no [DONE]
+		}
+		return policy.JudgeEvent(e)
+	}}
+	const part, last = `data: {"choices":[{"delta":{"content":"a"}}]}` + "\n\n", `data: {"choices":[{"finish_reason":"stop"}]}` + "\n\n"
+	_, _, err := get(t, streamsOver(cfg, part+part+last))
+	require.NoError(t, err)
+	_, _, err = get(t, streamsOver(cfg, part+part))
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
 // A rule of one's own holds from the first byte.
 func TestStreamsJudge(t *testing.T) {
 	cfg := policy.Streams{Judge: func(e policy.Event) (policy.EventKind, policy.Verdict) {
