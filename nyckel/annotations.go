@@ -22,28 +22,32 @@ type Annotation struct {
 // be there: see [Handle.EnsureLabels]. If the sample is not, it is asked for once more
 // after a second.
 func (h *Handle) Annotate(ctx context.Context, sampleID string, a Annotation) error {
-	body, err := a.write()
-	return h.annotate(ctx, apiV1, sampleID, body, err)
+	written, err := a.write()
+	if err != nil {
+		return fmt.Errorf("nyckel: %s: %w", annotating, err)
+	}
+	return h.annotate(ctx, apiV1, sampleID, written)
 }
 
 // AnnotateTags does what [Handle.Annotate] does for a function with the output Tags,
 // in the API's version 0.9.
 func (h *Handle) AnnotateTags(ctx context.Context, sampleID string, tags ...Annotation) error {
-	body, err := writeTags(tags)
-	return h.annotate(ctx, apiV09, sampleID, body, err)
+	written, err := writeTags(tags)
+	if err != nil {
+		return fmt.Errorf("nyckel: %s: %w", annotating, err)
+	}
+	return h.annotate(ctx, apiV09, sampleID, written)
 }
 
-// annotate sends what was written of an annotation, if that went well.
-func (h *Handle) annotate(ctx context.Context, root, sampleID string, body any, err error) error {
-	const what = "annotate a sample"
-	if err != nil {
-		return fmt.Errorf("nyckel: %s: %w", what, err)
-	}
-	o, err := h.orderOf(root, what, http.MethodPut, nil, "samples", sampleID, "annotation")
+const annotating = "annotate a sample"
+
+// annotate sends what was written of an annotation.
+func (h *Handle) annotate(ctx context.Context, root, sampleID string, written any) error {
+	o, err := h.orderOf(root, annotating, http.MethodPut, nil, "samples", sampleID, "annotation")
 	if err != nil {
 		return err
 	}
-	o.body = body
+	o.body = written
 	_, err = onceMore(ctx, func() (obtained[struct{}], error) { return carryOut(ctx, h.c, o, unread) })
 	return err
 }

@@ -1,8 +1,6 @@
 package nyckel
 
-import (
-	"strings"
-)
+import "strings"
 
 // nextLink returns the target of the link to the next page in a Link field (RFC
 // 8288 section 3).
