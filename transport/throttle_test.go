@@ -99,6 +99,8 @@ func TestThrottleCounts(t *testing.T) {
 		{"a caller who gives up", transporttest.Hang(), ignored},
 		{"a caller who gives up in the body", held, ignored},
 		{"a panic", transporttest.Panic("boom"), ignored},
+		{"200 that comes once the caller has left", afterAll(fine), accepted},
+		{"503 that comes once the caller has left", afterAll(busy), rejected},
 	}
 	shares := map[float64]string{0: accepted, 0.5: ignored, 2.0 / 3: rejected}
 	for _, tt := range tests {
@@ -116,6 +118,14 @@ func TestThrottleCounts(t *testing.T) {
 				assert.Equal(t, tt.want, shares[throttle.Refusing()])
 			})
 		})
+	}
+}
+
+// afterAll is a step that comes after the caller of [TestThrottleCounts] has left.
+func afterAll(step transporttest.Step) transporttest.Step {
+	return func(req *http.Request) (*http.Response, error) {
+		time.Sleep(2 * time.Second)
+		return step(req)
 	}
 }
 
@@ -242,6 +252,73 @@ func TestThrottleForgets(t *testing.T) {
 		require.NoError(t, err)
 		assert.Zero(t, throttle.Refusing(), "one call is too few, and the fifty are long gone")
 	})
+}
+
+// Other settings judge what was counted, for who still holds the earlier throttle, too.
+func TestThrottleWith(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  policy.Throttle
+		want float64
+	}{
+		{"as it was", policy.Throttle{MinCalls: 4}, 2.0 / 5},
+		{"another Ratio", policy.Throttle{MinCalls: 4, Ratio: 0.25}, (4 - 1/0.75) / 5},
+		{"another MinCalls", policy.Throttle{MinCalls: 5}, 0},
+		{"another MaxRefused", policy.Throttle{MinCalls: 4, MaxRefused: 0.25}, 0.25},
+		{"another Window", policy.Throttle{MinCalls: 4, Window: time.Minute}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			earlier := transport.NewThrottle(policy.Throttle{MinCalls: 4, Random: refuseNone})
+			for _, step := range []transporttest.Step{fine, busy, busy, busy} {
+				_, _, err := get(t, earlier.Wrap(transport.Func(step)))
+				require.NoError(t, err)
+			}
+			require.InDelta(t, 2.0/5, earlier.Refusing(), 1e-9)
+			tt.cfg.Random = refuseNone
+			other := earlier.With(tt.cfg)
+			assert.InDelta(t, tt.want, other.Refusing(), 1e-9)
+			assert.InDelta(t, tt.want, earlier.Refusing(), 1e-9)
+		})
+	}
+	text := fmt.Sprint(mustPanic(t, func() {
+		transport.NewThrottle(policy.Throttle{}).With(policy.Throttle{MaxRefused: 1})
+	}))
+	assert.Contains(t, text, "Throttle.MaxRefused")
+}
+
+// Another Window counts from its start, and for as long as it says.
+func TestThrottleWithAnotherWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		throttle := transport.NewThrottle(policy.Throttle{MinCalls: 1, Random: refuseNone})
+		reject := func() {
+			_, _, err := get(t, throttle.Wrap(transport.Func(busy)))
+			require.NoError(t, err)
+		}
+		reject()
+		throttle = throttle.With(policy.Throttle{MinCalls: 1, Window: time.Hour, Random: refuseNone})
+		reject()
+		assert.InDelta(t, 1.0/2, throttle.Refusing(), 1e-9, "the one before is not counted")
+		time.Sleep(time.Hour - 1)
+		throttle = throttle.With(policy.Throttle{MinCalls: 1, Window: time.Hour, Ratio: 0.9, Random: refuseNone})
+		assert.InDelta(t, 1.0/2, throttle.Refusing(), 1e-9, "nor is it by what judges the other one")
+		time.Sleep(time.Nanosecond)
+		assert.Zero(t, throttle.Refusing())
+	})
+}
+
+// Without a Random of one's own, chance still decides.
+func TestThrottleRandom(t *testing.T) {
+	const calls = 1000
+	throttle := transport.NewThrottle(policy.Throttle{})
+	refused := 0
+	for range calls {
+		if _, _, err := get(t, throttle.Wrap(transport.Func(busy))); errors.Is(err, transport.ErrThrottled) {
+			refused++
+		}
+	}
+	assert.NotZero(t, refused)
+	assert.Less(t, refused, calls-10, "calls but those before MinCalls")
 }
 
 // traffic is a steady stream of calls through a throttle, a hundred a second.
