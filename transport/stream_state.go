@@ -54,7 +54,7 @@ func (s *streamState) settled() bool { return s.output || s.failure.Load() != ni
 
 // read handles the next bytes of the stream.
 func (s *streamState) read(p []byte) {
-	if len(p) > 0 && s.failure.Load() == nil {
+	if s.failure.Load() == nil {
 		s.events.read(p, s.onEvent)
 	}
 }
