@@ -81,6 +81,7 @@ func TestRecordingLosesBody(t *testing.T) {
 		_, err = first.Read(make([]byte, 1)) // is sent, but not recorded
 		require.NoError(t, err)
 		require.False(t, r.playable())
+		assert.Zero(t, r.spool.size(), "bytes held that nobody asks for")
 		_, err = r.play().Read(make([]byte, 1))
 		assert.Equal(t, errNotRecorded, err)
 	})
@@ -113,6 +114,7 @@ func TestRecordingKeepsReadUnderWay(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, "hello there", string(text))
 			assert.False(t, r.playable(), "it is too long for one more")
+			assert.Zero(t, r.spool.size(), "bytes held that nobody asks for")
 		})
 	}
 }
@@ -127,6 +129,78 @@ func TestRecordingEndsWithTheCall(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "llo", string(rest))
 	assert.EqualValues(t, 2, r.spool.size(), "bytes recorded")
+}
+
+// What waits for room or for another's read goes on as soon as it can, by itself.
+func TestPlaybackWaits(t *testing.T) {
+	tests := []struct {
+		name string
+		then func(t *testing.T, r *recording, first io.ReadCloser)
+		want error
+	}{
+		{"sent again", func(_ *testing.T, r *recording, _ io.ReadCloser) { r.play() }, errSuperseded},
+		{"closed", func(t *testing.T, _ *recording, first io.ReadCloser) { require.NoError(t, first.Close()) }, http.ErrBodyReadAfterClose},
+		{"the call is over", func(_ *testing.T, r *recording, _ io.ReadCloser) { r.settle() }, nil},
+	}
+	for _, tt := range tests {
+		t.Run("for room, "+tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRecording(io.NopCloser(strings.NewReader("hello, world")), spool{maxMemory: 5, max: 5})
+				first := r.play()
+				_, err := io.ReadFull(first, make([]byte, 5))
+				require.NoError(t, err)
+				require.True(t, r.hold())
+				time.AfterFunc(time.Second, func() { tt.then(t, r, first) })
+				start := time.Now()
+				_, err = first.Read(make([]byte, 1))
+				assert.Equal(t, tt.want, err)
+				assert.Equal(t, time.Second, time.Since(start))
+			})
+		})
+	}
+	t.Run("for another's read", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			source, sink := io.Pipe()
+			r := newRecording(source, spool{maxMemory: 5, max: 5})
+			first := r.play()
+			go func() { _, _ = first.Read(make([]byte, 5)) }()
+			synctest.Wait()
+			second := r.play()
+			time.AfterFunc(time.Second, func() { _, _ = sink.Write([]byte("hello")) })
+			p := make([]byte, 5)
+			_, err := second.Read(p)
+			require.NoError(t, err)
+			assert.Equal(t, "hello", string(p))
+		})
+	})
+}
+
+// Nothing is held once the call is over and its body closed, not even by a read for an
+// earlier attempt that ends later.
+func TestRecordingIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, sink := io.Pipe()
+		r := newRecording(io.NopCloser(source), spool{maxMemory: 1, max: 20})
+		go func() { _, _ = sink.Write([]byte("hello")) }()
+		first := r.play()
+		_, err := io.ReadFull(first, make([]byte, 5))
+		require.NoError(t, err)
+		file := r.spool.file
+		go func() { _, _ = first.Read(make([]byte, 5)) }()
+		synctest.Wait()
+		last := r.play()
+		r.settle()
+		require.NoError(t, last.Close())
+		assert.Zero(t, r.spool.size())
+		_, err = file.Stat()
+		require.ErrorIs(t, err, os.ErrClosed)
+
+		_, err = sink.Write([]byte("late"))
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Zero(t, r.spool.size())
+		assert.Nil(t, r.spool.file)
+	})
 }
 
 // onFullDisk returns a recording that cannot make a file.

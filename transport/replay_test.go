@@ -93,10 +93,7 @@ type replays struct {
 
 func (r *replays) getBody() (io.ReadCloser, error) {
 	r.calls.Add(1)
-	if r.err != nil {
-		return nil, r.err
-	}
-	return foreign(r.body), nil
+	return foreign(r.body), r.err // both, as some SDKs have it
 }
 
 // GetBody is asked when there is a retry, not before.
