@@ -120,7 +120,7 @@ func (p *predictions) ask(req *http.Request, q question, known *entry, found epo
 		}
 	}()
 	s := p.board(sent, q, sent != req)
-	if spare != nil && p.softTimedOut(s, came) && p.stillUsable(spare, q, found) && p.goOnBehind(s, q) {
+	if p.softTimedOut(s, came) && p.stillUsable(spare, q, found) && p.goOnBehind(s, q) {
 		return p.stale(req, spare, softTimeout, policy.TimedOut), nil
 	}
 	resp, joined, err := s.wait(req.Context())
