@@ -3,6 +3,7 @@ package cache_test
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -115,14 +116,42 @@ type explosive struct{ policy.Classification }
 
 func (explosive) Label([]byte) (string, float64, bool) { panic("boom") }
 
-// A codec that panics does not break a live answer, nor that it is kept.
+// A codec that panics does not break a live answer, nor that it is kept. It is told of,
+// and of what it panicked with the type only.
 func TestMemoSimilarCodecPanics(t *testing.T) {
+	var log strings.Builder
+	observe := telemetry.ObserveCall(telemetry.Config{Function: "tickets", Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}, Codec: explosive{}})
-	rt := memo.Wrap(&service{respond: answering(answer)})
+	rt := observe(memo.Wrap(&service{respond: answering(answer)}))
 	for _, want := range []string{"", "cache"} {
 		resp, text := ask(t, rt, newCall(t, `{"data":"a text"}`, policy.Call{}))
 		assert.Equal(t, answer, text)
 		assert.Equal(t, want, sourceOf(resp))
+	}
+	assert.Equal(t, 1, strings.Count(log.String(), "rung failed"))
+	assert.Contains(t, log.String(), `function=tickets rung=similar error="codec: panic with a string"`)
+	assert.NotContains(t, log.String(), "boom")
+}
+
+// oneLabel is a codec that reads the same everywhere.
+type oneLabel struct {
+	policy.Classification
+	label string
+	ok    bool
+}
+
+func (o oneLabel) Label([]byte) (string, float64, bool) { return o.label, 1, o.ok }
+
+// What the codec knows no label of is not remembered.
+func TestMemoSimilarWithoutALabel(t *testing.T) {
+	for codec, want := range map[oneLabel]int{{label: "billing", ok: true}: 1, {label: "billing"}: 0, {ok: true}: 0} {
+		memo := cache.NewMemo(cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}, Codec: codec})
+		ask(t, memo.Wrap(&service{respond: answering(answer)}), newCall(t, `{"data":"a whole text"}`, policy.Call{}))
+		questions := 0
+		for _, s := range memo.SimilarStats() {
+			questions += s.Questions
+		}
+		assert.Equal(t, want, questions, "%+v", codec)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
@@ -682,25 +684,31 @@ func TestPredictionsForwardsCloseIdleConnections(t *testing.T) {
 }
 
 // A failure is for all who ask, unless it is too long to wait for its readers as a
-// whole or ends in trailers.
+// whole, ends in trailers or comes bit by bit.
 func TestPredictionsFailuresForAll(t *testing.T) {
 	tests := []struct {
-		name  string
-		size  int
-		end   http.Header
-		calls int64
+		name   string
+		status int
+		size   int
+		change func(*http.Response)
+		calls  int64
 	}{
-		{"short", 1 << 10, nil, 1},
-		{"long", 1<<10 + 1, nil, 3},
-		{"with trailers", 1 << 10, http.Header{"X-End": nil}, 3},
+		{"short", http.StatusServiceUnavailable, 1 << 10, nil, 1},
+		{"long", http.StatusServiceUnavailable, 1<<10 + 1, nil, 3},
+		{"with trailers", http.StatusServiceUnavailable, 1 << 10, func(resp *http.Response) { resp.Trailer = http.Header{"X-End": nil} }, 3},
+		{"a stream", http.StatusServiceUnavailable, 1 << 10, func(resp *http.Response) { resp.Header.Set("Content-Type", "text/event-stream") }, 3},
+		{"400", http.StatusBadRequest, 1 << 10, nil, 1},
+		{"302, neither an answer nor a failure", http.StatusFound, 1 << 10, nil, 3},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				upstream := &service{respond: func(*http.Request) (*http.Response, error) {
 					time.Sleep(time.Second)
-					resp := response(http.StatusServiceUnavailable, strings.Repeat("x", tt.size))
-					resp.Trailer = tt.end
+					resp := response(tt.status, strings.Repeat("x", tt.size))
+					if tt.change != nil {
+						tt.change(resp)
+					}
 					return resp, nil
 				}}
 				rt := cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{MaxEntryBytes: 1 << 10}})(upstream)
@@ -716,6 +724,33 @@ func TestPredictionsFailuresForAll(t *testing.T) {
 			})
 		})
 	}
+}
+
+// So is an answer that was found to be cut short.
+func TestPredictionsBrokenForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		rt := cache.Predictions(cache.PredictionsConfig{})(transportFunc(func(req *http.Request) (*http.Response, error) {
+			calls.Add(1)
+			_ = req.Body.Close()
+			resp, err := transporttest.After(time.Second, transporttest.Cut(http.StatusOK, "bill"))(req)
+			body.Buffer(resp, 1<<10)
+			return resp, err
+		}))
+		var group sync.WaitGroup
+		for range 3 {
+			group.Go(func() {
+				resp, err := rt.RoundTrip(newCall(t, `{}`, policy.Call{}))
+				if assert.NoError(t, err) {
+					_, err = io.ReadAll(resp.Body)
+					assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+					_ = resp.Body.Close()
+				}
+			})
+		}
+		group.Wait()
+		assert.EqualValues(t, 1, calls.Load())
+	})
 }
 
 // A lifetime counts from the arrival of the header, also for one who joined later and
