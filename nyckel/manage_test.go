@@ -661,6 +661,27 @@ func TestManageContentType(t *testing.T) {
 	assert.NotContains(t, s.calls.Requests()[1].Header, "Content-Type")
 }
 
+// An annotation is put to the version of the API that takes it: one label to the newer,
+// tags to the older.
+func TestAnnotations(t *testing.T) {
+	s := newService(answer(http.StatusOK, `{}`))
+	h := handle(t, s.client(t, once))
+	require.NoError(t, h.Annotate(t.Context(), "sample_1", nyckel.Annotation{LabelName: "late"}))
+	require.NoError(t, h.AnnotateTags(t.Context(), "sample_1", nyckel.Annotation{LabelName: "late"}, nyckel.Annotation{LabelID: "label_2", Absent: true}))
+	want := []struct{ url, body string }{
+		{"https://api.test/v1/functions/function_1/samples/sample_1/annotation", `{"labelName":"late"}`},
+		{
+			"https://api.test/v0.9/functions/function_1/samples/sample_1/annotation",
+			`[{"labelName":"late","present":true},{"labelId":"label_2","present":false}]`,
+		},
+	}
+	for i, sent := range s.calls.Requests() {
+		assert.Equal(t, http.MethodPut, sent.Method)
+		assert.Equal(t, want[i].url, sent.URL)
+		assert.JSONEq(t, want[i].body, sent.Body)
+	}
+}
+
 // What was learnt of a function's fields is forgotten when one is made or deleted.
 func TestFieldsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
