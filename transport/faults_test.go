@@ -7,12 +7,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
@@ -640,6 +642,19 @@ func TestFaultsLeaveRequestAlone(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A transport that answers before it has sent the body closes it in its own time.
+func TestFaultsLeaveBodyToTheTransport(t *testing.T) {
+	for _, fault := range []policy.Fault{{}, {Kind: policy.FaultTruncate, Bytes: 1}, {Kind: policy.FaultReset, Sent: true}} {
+		body := newUpload(t, strings.NewReader("hello"))
+		ctx := transport.WithFaults(t.Context(), fault)
+		resp, err := transport.NewFaults(policy.Faults{}).Wrap(transport.Func(transporttest.Reply(200, "fine"))).RoundTrip(uploading(t, ctx, body, 5))
+		if err == nil {
+			require.NoError(t, resp.Body.Close())
+		}
+		assert.Zero(t, body.closed.Load(), "%v", fault.Kind)
 	}
 }
 

@@ -154,6 +154,20 @@ func TestLimiterTurnOfOneWhoLeft(t *testing.T) {
 	}
 }
 
+// Who waits is let in when the bound rises, though nobody has left.
+func TestLimiterRisesAtTheHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, policy.Limit{Adaptive: policy.Adaptive{Initial: 2}}, transporttest.After(time.Second, held))
+		d.usual()
+		d.usual()
+		d.usual()
+		assert.Equal(t, transport.LimiterState{InFlight: 2, Queued: 1, Bound: 2}, d.State())
+		time.Sleep(time.Second)
+		synctest.Wait()
+		assert.Equal(t, transport.LimiterState{InFlight: 3, Bound: 3}, d.State())
+	})
+}
+
 // A request that nobody waits for any more takes no turn and no token.
 func TestLimiterCanceledBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

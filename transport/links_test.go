@@ -34,9 +34,10 @@ var cached = []struct {
 
 // storable answers so that both caches keep the answer for a minute.
 func storable(status int) transporttest.Step {
-	return transporttest.After(time.Second, transporttest.Reply(status, "{}",
-		"Content-Type", "application/json", "Cache-Control", "max-age=60, stale-while-revalidate=3600"))
+	return transporttest.After(time.Second, transporttest.Reply(status, "{}", storableFields...))
 }
+
+var storableFields = []string{"Content-Type", "application/json", "Cache-Control", "max-age=60, stale-while-revalidate=3600"}
 
 func askCached(t *testing.T, rt http.RoundTripper, method string) {
 	t.Helper()
@@ -90,13 +91,22 @@ func TestJoinedLinksToTheLeader(t *testing.T) {
 // TestRefreshLinksToItsTrigger: an answer that is fetched behind a caller has a trace
 // of its own that links to the caller's, and is counted as his call is.
 func TestRefreshLinksToItsTrigger(t *testing.T) {
+	ends := []struct {
+		name string
+		step transporttest.Step
+		want string // of what failed
+	}{
+		{"well", storable(200), ""},
+		{"503", storable(503), "error.type=overloaded Error"},
+		{"cut short", transporttest.After(time.Second, transporttest.Cut(200, "{", storableFields...)), "error.type=truncated Error"},
+	}
 	for _, tt := range cached {
-		for _, status := range []int{200, 503} {
-			t.Run(tt.name+" "+http.StatusText(status), func(t *testing.T) {
+		for _, end := range ends {
+			t.Run(tt.name+" "+end.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					sdk := installSDK(t)
 					observed := telemetry.Config{Function: "fn"}
-					rt := transport.Chain(transporttest.NewUpstream(storable(200), storable(status)),
+					rt := transport.Chain(transporttest.NewUpstream(storable(200), end.step),
 						telemetry.ObserveCall(observed), tt.layer(), telemetry.ObserveAttempt(observed))
 					askCached(t, rt, tt.method)
 					time.Sleep(90 * time.Second)
@@ -117,10 +127,7 @@ func TestRefreshLinksToItsTrigger(t *testing.T) {
 						assert.Equal(t, trigger[0].SpanContext.SpanID(), refresh[0].Links[0].SpanContext.SpanID())
 					}
 					assert.Equal(t, time.Second, refresh[0].EndTime.Sub(refresh[0].StartTime))
-					want := "sparekey.attempt.count=1 sparekey.function.name=fn "
-					if status != 200 {
-						want += "error.type=overloaded Error"
-					}
+					want := "sparekey.attempt.count=1 sparekey.function.name=fn " + end.want
 					assert.Equal(t, strings.TrimSpace(want), strings.TrimSpace(textOf(refresh[0])))
 				})
 			})

@@ -95,6 +95,30 @@ func writeSpan(b *strings.Builder, indent string, span tracetest.SpanStub) {
 	b.WriteByte('\n')
 }
 
+// TestQueueWaitIsCounted: how long who had to wait for a limiter waited, and of nobody else.
+func TestQueueWaitIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sdk := installSDK(t)
+		d := newDoor(t, policy.Limit{InFlight: 1})
+		d.rt = telemetry.ObserveCall(telemetry.Config{Function: "f"})(d.rt)
+		inside := d.usual()
+		waits := d.usual()
+		time.Sleep(3 * time.Second)
+		inside.leave()
+		require.True(t, waits.isInside())
+		waits.leave()
+		var points []metricdata.HistogramDataPoint[float64]
+		for _, m := range sdk.collect(t) {
+			if m.Name == "sparekey.client.queue.wait.duration" {
+				points = m.Data.(metricdata.Histogram[float64]).DataPoints
+			}
+		}
+		require.Len(t, points, 1)
+		assert.EqualValues(t, 1, points[0].Count)
+		assert.Equal(t, 3.0, points[0].Sum)
+	})
+}
+
 // seriesOf returns the series that an instrument has, and the sum of what they count.
 func seriesOf(t *testing.T, m metricdata.Metrics) (sets []attribute.Set, total int64) {
 	switch data := m.Data.(type) {

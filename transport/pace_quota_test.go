@@ -201,6 +201,53 @@ func TestLimiterQuotaOfSeveral(t *testing.T) {
 	}
 }
 
+// A limit that does not count requests holds nobody up while anything is left of it.
+func TestLimiterQuotaOfTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, policy.Limit{InFlight: -1}, transporttest.Reply(http.StatusOK, "",
+			"X-Ratelimit-Limit-Tokens", "100000", "X-Ratelimit-Remaining-Tokens", "1", "X-Ratelimit-Reset-Tokens", "60s"))
+		for i := range 10 {
+			require.True(t, d.usual().isInside(), "request %d", i)
+		}
+	})
+}
+
+// A rate of one's own does not let through what the server's limit holds back.
+func TestLimiterQuotaBesideARate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, policy.Limit{PerSecond: 100, InFlight: -1}, transporttest.Reply(http.StatusOK, "",
+			"X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "2s"), fine)
+		d.usual()
+		v := d.usual()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		require.True(t, v.isInside())
+		assert.Equal(t, 2*time.Second, v.took())
+	})
+}
+
+// Who waits goes on sooner when an answer tells of more that is left.
+func TestLimiterQuotaTellsOfMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		telling := func(after time.Duration, left string) transporttest.Step {
+			return transporttest.After(after, transporttest.Reply(http.StatusOK, "",
+				"X-Ratelimit-Limit", "100", "X-Ratelimit-Remaining", left, "X-Ratelimit-Reset", "60"))
+		}
+		d := newDoor(t, policy.Limit{InFlight: -1, MaxWait: time.Minute}, telling(0, "2"), telling(time.Second, "51"), fine)
+		d.usual()
+		d.usual()
+		d.usual()
+		v := d.usual()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.False(t, v.isOver())
+		// 50 of 100 are left for a minute, and go at twice the rate at which they would last.
+		time.Sleep(time.Minute/50/2 + 1)
+		synctest.Wait()
+		assert.True(t, v.isInside())
+	})
+}
+
 // Figures that nobody can mean hold nobody up for more than a minute, and a
 // limit of which little is known lets through what it can.
 func TestLimiterQuotaAbsurd(t *testing.T) {
@@ -251,6 +298,20 @@ func TestLimiterQuotaExplains429(t *testing.T) {
 				"X-Ratelimit-Limit", "9", "X-Ratelimit-Remaining", left, "X-Ratelimit-Reset", "3"))
 			d.usual()
 			assert.InDelta(t, want, d.State().PerSecond, 1e-9, "with %s left", left)
+		})
+	}
+}
+
+// One limit that is used up says why, whatever is left of another.
+func TestLimiterQuotaOfSeveralExplains429(t *testing.T) {
+	for _, fields := range [][]string{
+		{"X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "3s", "X-Ratelimit-Remaining-Tokens", "5", "X-Ratelimit-Reset-Tokens", "3s"},
+		{"X-Ratelimit-Remaining-Requests", "5", "X-Ratelimit-Reset-Requests", "3s", "X-Ratelimit-Remaining-Tokens", "0", "X-Ratelimit-Reset-Tokens", "3s"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoor(t, policy.Limit{PerSecond: 10, InFlight: -1}, transporttest.Reply(429, "", fields...))
+			d.usual()
+			assert.InDelta(t, 10, d.State().PerSecond, 1e-9, "%q", fields)
 		})
 	}
 }

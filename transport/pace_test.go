@@ -173,6 +173,21 @@ func TestLimiterTokenDueAtFullQueue(t *testing.T) {
 	}
 }
 
+// A token that is due as the patience ends is for who waited for it.
+func TestLimiterTokenDueAtTheEndOfPatience(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoor(t, policy.Limit{PerSecond: 1, Burst: 1, InFlight: -1, MaxWait: time.Second}, fine)
+			d.usual()
+			waits := d.usual()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.True(t, waits.isInside(), "%v", waits.err())
+			assert.Equal(t, time.Second, waits.took())
+		})
+	}
+}
+
 // A canceled wait leaves the token where it was, and nothing behind.
 func TestLimiterRateLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
