@@ -53,13 +53,6 @@ func (s Streams) Validate() error {
 	)
 }
 
-func (s *Streams) validate() error {
-	if s == nil {
-		return nil
-	}
-	return s.Validate()
-}
-
 func (s Streams) text() string {
 	if s.HoldBytes == 0 {
 		return "not held"

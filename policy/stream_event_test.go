@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -115,6 +116,9 @@ func TestJudgeEventKinds(t *testing.T) {
 		{"", `hello`, unknown},
 		{"", ``, unknown},
 		{"response.mine", `{}`, unknown},
+		{"mine.delta", `{}`, unknown},
+		{"", `{"promptFeedback":"of somebody else's"}`, unknown},
+		{"message", `{"type":"error","code":"of somebody else's"}`, unknown},
 	} {
 		got, verdict := policy.JudgeEvent(policy.Event{Name: tt.name, Data: []byte(tt.data)})
 		if got != tt.want {
@@ -177,6 +181,22 @@ func TestJudgeEventVerdicts(t *testing.T) {
 		assert.NotEmpty(t, got.Code, data)
 		got.Code, got.Message = "", ""
 		assert.Equal(t, want, got, data)
+	}
+}
+
+func TestStreamsSettings(t *testing.T) {
+	const most = 1 << 20
+	assert.Equal(t, policy.Streams{HoldTime: 5 * time.Second}, policy.Streams{}.WithDefaults())
+	for _, valid := range []policy.Streams{{}, {HoldBytes: most, HoldTime: 1}} {
+		assert.NoError(t, valid.Validate())
+	}
+	for want, wrong := range map[string]policy.Streams{
+		"Streams.HoldBytes is -1, want 0 to 1048576":      {HoldBytes: -1},
+		"Streams.HoldBytes is 1048577, want 0 to 1048576": {HoldBytes: most + 1},
+		"Streams.HoldTime is -1ns, want above 0":          {HoldTime: -1},
+	} {
+		assert.ErrorContains(t, wrong.Validate(), want)
+		assert.ErrorContains(t, policy.Stack{Streams: &wrong}.Validate(), want)
 	}
 }
 

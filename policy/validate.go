@@ -17,7 +17,7 @@ func (s Stack) Validate() error {
 	s = s.WithDefaults()
 	err := errors.Join(
 		s.Retry.Validate(), s.Breaker.Validate(), s.Limit.Validate(), s.Attempt.Validate(),
-		s.Hedge.validate(), s.Failover.validate(), s.Throttle.validate(), s.Cache.validate(), s.Streams.validate(), s.validateLadder())
+		s.Hedge.validate(), s.Failover.validate(), s.Throttle.validate(), s.Cache.validate(), s.Streams.Validate(), s.validateLadder())
 	if err != nil {
 		return err
 	}
