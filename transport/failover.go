@@ -114,7 +114,7 @@ func (f *failover) CloseIdleConnections() { body.CloseIdle(f.next) }
 func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := failoverCall{failover: f, addressee: f.addresseeOf(req)}
 	if c.addressee.noEndpoint {
-		return body.Send(f.noEndpoint, f.stripped(req, new(rewrittenAttempt)))
+		return f.follow(req)
 	}
 	to, start := c.begin(req)
 	defer c.end()
@@ -134,6 +134,15 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		start = f.rotation.begin(to.index)
 	}
+}
+
+// follow sends req, which a redirect brought to no endpoint, to where it says.
+func (f *failover) follow(req *http.Request) (*http.Response, error) {
+	resp, err := body.Send(f.noEndpoint, f.stripped(req, new(rewrittenAttempt)))
+	if err == nil {
+		resp.Request = req // a further redirect must still tell where the first request went
+	}
+	return resp, err
 }
 
 // A failoverCall is one request on its way through the layer, with all that is asked

@@ -77,3 +77,34 @@ func TestFailoverRedirectWithoutURL(t *testing.T) {
 		})
 	}
 }
+
+// Nor for anybody to whom that one redirects him in turn, be it within itself.
+func TestFailoverRedirectsWithoutURL(t *testing.T) {
+	tests := []struct{ name, location, wantOwn, wantCallers string }{
+		{"within the other host", "http://other.test/further", "", ""},
+		{"to a third host", "http://third.test/", "", ""},
+		{"back", "http://up.test/there", "Bearer own", "secret"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			up := transporttest.NewUpstream(
+				transporttest.Reply(http.StatusTemporaryRedirect, "", "Location", "http://other.test/"),
+				transporttest.Reply(http.StatusTemporaryRedirect, "", "Location", tt.location),
+				transporttest.Reply(http.StatusOK, "ok"),
+			)
+			client := transport.Wrap(&http.Client{Transport: up}, transport.Standard(policy.Stack{Failover: &policy.Failover{
+				Endpoints: []policy.Endpoint{{Name: "first", Header: http.Header{"Authorization": {"Bearer own"}}}},
+			}}))
+			req := newRequest(t, t.Context(), http.MethodGet, "")
+			req.Header.Set("X-Api-Key", "secret") // the client copies it into the requests that follow
+			resp, err := client.Do(req)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Len(t, up.Requests(), 3)
+			last := up.Requests()[2]
+			assert.Equal(t, tt.location, last.URL)
+			assert.Equal(t, tt.wantOwn, last.Header.Get("Authorization"))
+			assert.Equal(t, tt.wantCallers, last.Header.Get("X-Api-Key"))
+		})
+	}
+}
