@@ -126,7 +126,7 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			c.failed(err, verdict)
 		}
-		if to = c.another(to, verdict); to == nil {
+		if to = c.anotherAfter(resp, to, verdict); to == nil {
 			return c.last(resp, err, verdict)
 		}
 		if resp != nil {
@@ -300,6 +300,19 @@ func (c *failoverCall) failed(err error, v policy.Verdict) {
 	case before && !refusal.RetryAt.IsZero() && (earlier.RetryAt.IsZero() || refusal.RetryAt.Before(earlier.RetryAt)):
 		c.err = err
 	}
+}
+
+// anotherAfter is another for an endpoint that answered with resp, or nil.
+func (c *failoverCall) anotherAfter(resp *http.Response, failed *endpoint, v policy.Verdict) *endpoint {
+	done := false
+	defer func() {
+		if !done && resp != nil { // a panic in GetBody or Random
+			_ = resp.Body.Close() // nobody gets it
+		}
+	}()
+	next := c.another(failed, v)
+	done = true
+	return next
 }
 
 // another returns the endpoint to ask after one whose outcome was v, or nil. If

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 // Whatever befalls endpoints, and in whatever order: no more than may be are out, for
@@ -250,6 +251,32 @@ func TestFailoverSurvivesFuncs(t *testing.T) {
 				assert.Equal(t, "fine", ask())
 			})
 		}
+	}
+}
+
+// So does one that is asked once there is an answer: that one is closed, as nobody gets it.
+func TestFailoverClosesTheAnswerBeforeAPanic(t *testing.T) {
+	asked := 0
+	for name, cfg := range map[string]policy.Failover{
+		"in GetBody": {},
+		"in Random": {Strategy: policy.LeastLatency, Random: func() float64 {
+			if asked++; asked > 2 { // two for the first endpoint
+				panic("boom")
+			}
+			return 0
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg.Endpoints = regions()
+			var bodies transporttest.Bodies
+			rt := transport.Chain(transporttest.NewUpstream(transporttest.Reply(http.StatusServiceUnavailable, "why")),
+				transport.NewFailover(cfg, nil).Wrap, bodies.Wrap)
+			req := newRegional(t)
+			req.Body = io.NopCloser(io.LimitReader(strings.NewReader("hello"), 5)) // not known to be in memory
+			req.GetBody = func() (io.ReadCloser, error) { panic("boom") }
+			assert.Equal(t, "boom", mustPanic(t, func() { _, _ = rt.RoundTrip(req) }))
+			bodies.Check(t)
+		})
 	}
 }
 
