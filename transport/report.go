@@ -94,8 +94,8 @@ func (p *perKey) branches() []http.RoundTripper {
 
 func (p *perKey) below() http.RoundTripper { return p.next }
 
-// branches returns the layers of each endpoint.
-func (f *failover) branches() []http.RoundTripper { return f.to }
+// branches returns the layers of each endpoint, and those for requests to none.
+func (f *failover) branches() []http.RoundTripper { return append(slices.Clip(f.to), f.noEndpoint) }
 
 func (f *failover) below() http.RoundTripper { return f.next }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/transport"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 // ask makes a call and reads it to the end.
@@ -100,6 +101,27 @@ func TestSnapshot(t *testing.T) {
 		assert.Empty(t, f.Minute, "long over")
 		assert.Equal(t, uint64(10), f.Calls["failed"])
 	})
+}
+
+// A redirect to no endpoint has a breaker on its way, too.
+func TestBreakersBesideEndpoints(t *testing.T) {
+	up := transporttest.NewUpstream(
+		transporttest.Reply(http.StatusTemporaryRedirect, "", "Location", "http://other.test/"),
+		transporttest.Reply(http.StatusOK, "ok"))
+	rt := transport.Chain(up, transport.Standard(policy.Stack{
+		Failover: &policy.Failover{Endpoints: []policy.Endpoint{{Name: "one", URL: "http://one.test"}}},
+	}))
+	names := func() (all []string) {
+		for _, b := range transport.Breakers(rt) {
+			all = append(all, b.Snapshot().Name)
+		}
+		return all
+	}
+	assert.Equal(t, []string{"one"}, names())
+	resp, err := (&http.Client{Transport: rt}).Get("http://one.test/")
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, []string{"one", "other.test:80"}, names())
 }
 
 func TestSnapshotOfWhatIsNoStack(t *testing.T) {
