@@ -84,7 +84,11 @@ func (c *failoverCall) isFor(to *endpoint) bool {
 // send sends req to an endpoint: rewritten, in the memory of d, unless that is nil.
 func (c *failoverCall) send(to *endpoint, req *http.Request, d *rewrittenAttempt) (*http.Response, error) {
 	if d == nil {
-		return body.Send(c.to[to.index], req)
+		resp, err := body.Send(c.to[to.index], req)
+		if err == nil && resp.Request == nil {
+			resp.Request = req // a redirect must still tell where the first request went
+		}
+		return resp, err
 	}
 	out, err := c.rewrite(req, to, d)
 	if err != nil {

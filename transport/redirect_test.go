@@ -108,3 +108,26 @@ func TestFailoverRedirectsWithoutURL(t *testing.T) {
 		})
 	}
 }
+
+// A transport that says nothing of the request that it answers does not make a redirect
+// to another host look like one that stayed where it was.
+func TestFailoverRedirectWithoutRequest(t *testing.T) {
+	up := transporttest.NewUpstream(
+		transporttest.Reply(http.StatusTemporaryRedirect, "", "Location", "http://other.test/"),
+		transporttest.Reply(http.StatusOK, "ok"))
+	silent := transport.Func(func(req *http.Request) (*http.Response, error) {
+		resp, err := up.RoundTrip(req)
+		resp.Request = nil
+		return resp, err
+	})
+	failover := transport.NewFailover(policy.Failover{Endpoints: []policy.Endpoint{{Name: "first"}}}, nil)
+	client := transport.Wrap(&http.Client{Transport: silent}, failover.Wrap)
+	req := newRequest(t, t.Context(), http.MethodGet, "")
+	req.Header.Set("X-Api-Key", "secret")
+	resp, err := client.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Len(t, up.Requests(), 2)
+	assert.Equal(t, "http://other.test/", up.Requests()[1].URL)
+	assert.Empty(t, up.Requests()[1].Header.Get("X-Api-Key"))
+}
