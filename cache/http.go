@@ -105,7 +105,8 @@ func (c HTTPConfig) Validate() error {
 //   - Stale answers are given as stale-while-revalidate and stale-if-error (RFC
 //     5861) allow, and when the origin cannot be reached. Must-revalidate and
 //     no-cache rule that out, and so does a call that excludes [policy.RungStale];
-//     each is bounded by MaxStale.
+//     each is bounded by MaxStale. Once the origin has answered a GET by 404 or 410, what
+//     was there before is given no more.
 //   - An answer with a cookie is not public, whatever it says; callers who show
 //     nothing of themselves share it only if it has an explicit lifetime, of more
 //     than nothing, and is neither private nor no-cache (RFC 9111 section 7.3).
@@ -371,7 +372,7 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 	switch {
 	case req.Method != http.MethodHead && !spared && c.record(w, resp, asked, arrived):
 		said += "; stored"
-	case found != nil && found.outdatedBy(resp):
+	case found != nil && found.outdatedBy(resp, req.Method):
 		c.takeOut(w, found)
 	}
 	c.mark(resp, said)

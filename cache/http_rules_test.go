@@ -391,6 +391,21 @@ func TestHTTPRules(t *testing.T) {
 			{request: "GET\nCache-Control: no-cache", answer: "200\nEtag: \"b\"\nCache-Control: no-store", want: "fwd=request; fwd-status=200"},
 			{answer: tagged, want: first},
 		}},
+		{"gone", []step{
+			{answer: tagged, want: first},
+			{after: 11 * time.Second, answer: "410", want: "fwd=stale; fwd-status=410"},
+			{want: errDown.Error()},
+		}},
+		{"gone, which is found out behind a caller", []step{
+			{answer: tagged + ", stale-while-revalidate=60", want: first},
+			{after: 11 * time.Second, answer: "404\nCache-Control: no-store", want: staleHit(-1, "stale-while-revalidate")},
+			{after: time.Second, answer: "404", want: "fwd=uri-miss; fwd-status=404"},
+		}},
+		{"gone as what stands in says", []step{
+			{answer: tagged, want: first},
+			{after: 11 * time.Second, answer: "404\nSparekey-Answer: static", want: "fwd=stale; fwd-status=404"},
+			{want: staleHit(-1, "stale-if-error")},
+		}},
 		{"not replaced by what stands in", []step{
 			{answer: tagged, want: first},
 			{request: "GET\nCache-Control: no-cache", answer: "200\nSparekey-Answer: static\nContent-Length: 99", want: "fwd=request; fwd-status=200"},

@@ -52,11 +52,17 @@ func (s *stored) confirms(h http.Header) bool {
 }
 
 // outdatedBy reports whether an answer that is not stored, to a HEAD or because it must
-// not be, is about something else than this one (RFC 9111 section 4.3.5). What stands in
-// for a live answer tells nothing.
-func (s *stored) outdatedBy(resp *http.Response) bool {
+// not be, says that this one is out of date: it is about something else (RFC 9111 section
+// 4.3.5), or there is nothing any more. To a HEAD some servers say the latter of what they
+// have. What stands in for a live answer tells nothing.
+func (s *stored) outdatedBy(resp *http.Response, method string) bool {
 	h := canonicalNames(resp.Header)
-	if resp.StatusCode != http.StatusOK || s.code != http.StatusOK || len(h[telemetry.HeaderName]) > 0 {
+	switch code := resp.StatusCode; {
+	case len(h[telemetry.HeaderName]) > 0:
+		return false
+	case code == http.StatusNotFound || code == http.StatusGone:
+		return method != http.MethodHead
+	case code != http.StatusOK || s.code != http.StatusOK:
 		return false
 	}
 	length, own := h["Content-Length"], s.header["Content-Length"]
