@@ -153,14 +153,14 @@ func (m *Memo) Wrap(next http.RoundTripper) http.RoundTripper {
 // [policy.RungStale] of a ladder. The response has Age and Cache-Status; to mark
 // it, with the cause, is left to the ladder. There is none for a request that
 // excludes that rung or wants a live answer, nor for one that the layer passes
-// by.
+// by, as it does all with Off.
 //
 // The request's body is taken from GetBody. In shadow, while the service answers,
 // Stale counts nothing and returns only what is past its lifetime: what is fresh
 // may be that very answer. It must be asked before the live answer was read.
 func (m *Memo) Stale(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
 	q, ok := m.question(withBody(req))
-	if !ok || q.refresh || !m.mayBeStale(req) {
+	if !ok || q.refresh || m.cfg.Off || !m.mayBeStale(req) {
 		return nil, telemetry.Answer{}, false
 	}
 	now := time.Now()

@@ -84,7 +84,7 @@ func (r *similarRung) leave() {
 //
 // The request's body is taken from GetBody. In shadow, Similar counts nothing.
 func (m *Memo) Similar(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
-	if m.alike == nil || policy.Excluded(req.Context(), policy.RungSimilar) {
+	if m.alike == nil || m.cfg.Off || policy.Excluded(req.Context(), policy.RungSimilar) {
 		return nil, telemetry.Answer{}, false
 	}
 	req = withBody(req)

@@ -276,6 +276,24 @@ func TestMemoSimilarWithOtherBounds(t *testing.T) {
 	}
 }
 
+// A Memo that is off gives nothing of what the one before it was asked; the next one that
+// is on does.
+func TestMemoWithOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := cache.PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}}
+		memo, _, _ := evidence(t, cfg)
+		time.Sleep(time.Hour)
+		for _, off := range []bool{false, true, false} {
+			cfg.Off = off
+			memo = memo.With(cfg)
+			_, _, stale := memo.Stale(newCall(t, about(3, 3), policy.Call{Function: "tickets"}), false)
+			assert.Equal(t, !off, stale)
+			_, _, similar := memo.Similar(newCall(t, about(3, 9999), policy.Call{Function: "tickets"}), false)
+			assert.Equal(t, !off, similar)
+		}
+	})
+}
+
 // meddlesome is a codec that does something else whenever it reads a label.
 type meddlesome struct {
 	policy.Classification
