@@ -256,9 +256,9 @@ func (m *Memo) covers(e *entry, now time.Time) bool {
 	return e != nil && now.Before(e.dropAt) && now.Before(e.freshUntil.Add(max(m.cfg.StaleIfError, 0)))
 }
 
-// revalidates reports whether e may be given while a new answer is fetched.
+// revalidates reports whether e, which is held, may be given while a new answer is fetched.
 func (m *Memo) revalidates(e *entry, now time.Time) bool {
-	return now.Before(e.dropAt) && now.Before(e.freshUntil.Add(max(m.cfg.StaleWhileRevalidate, 0)))
+	return now.Before(e.freshUntil.Add(max(m.cfg.StaleWhileRevalidate, 0)))
 }
 
 // isAging reports whether e is in the last share of its lifetime, that of EagerRefresh.

@@ -667,6 +667,52 @@ func TestPredictionsSettings(t *testing.T) {
 	})
 }
 
+// What a Memo finds in a shared store stands in for as long as both it and the one that
+// stored it allow.
+func TestPredictionsWindowsOfASharedStore(t *testing.T) {
+	const fresh = 5 * time.Minute
+	tests := []struct {
+		name         string
+		stored, asks time.Duration // StaleIfError
+		after        time.Duration // the end of the lifetime
+		refused      bool          // at once; else the failure takes a minute
+		want         error         // nil for the answer
+	}{
+		{"within both", time.Hour, time.Hour, time.Hour - time.Minute - 1, false, nil},
+		{"past that of who stored it, by the time of the failure", time.Hour, 2 * time.Hour, time.Hour - time.Minute, false, errDown},
+		{"past that of who asks, by the time of the failure", 2 * time.Hour, time.Hour, time.Hour - time.Minute, false, errDown},
+		{"refused within both", 2 * time.Hour, time.Hour, time.Hour - 1, true, nil},
+		{"refused past that of who asks", 2 * time.Hour, time.Hour, time.Hour, true, errDown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := cache.NewStore(cache.StoreConfig{})
+				upstream := &refusing{service: service{respond: answering(answer)}}
+				with := func(staleIfError time.Duration) http.RoundTripper {
+					return cache.Predictions(cache.PredictionsConfig{
+						Store: store, Cache: policy.Cache{Jitter: -1, StaleIfError: staleIfError},
+					})(upstream)
+				}
+				ask(t, with(tt.stored), newCall(t, `{}`, policy.Call{}))
+				time.Sleep(fresh + tt.after)
+				upstream.respond = func(*http.Request) (*http.Response, error) {
+					time.Sleep(time.Minute)
+					return nil, errDown
+				}
+				if tt.refused {
+					upstream.refusal = &policy.Refusal{Layer: "breaker", Reason: "breaker_open", Err: errDown}
+				}
+				resp, err := with(tt.asks).RoundTrip(newCall(t, `{}`, policy.Call{}))
+				require.ErrorIs(t, err, tt.want)
+				if err == nil {
+					require.NoError(t, resp.Body.Close())
+				}
+			})
+		})
+	}
+}
+
 // idle is a transport with connections to close.
 type idle struct {
 	service
