@@ -78,6 +78,7 @@ The lamp in the parcel was broken, e.g. its switch. I paid 19.99 for the lamp. B
 		{"of equal ones the first", "Aaaa. Bbbb. Cccc.", 2, "Aaaa. Bbbb."},
 		{"an empty line ends one", "A heading\n\nA text\nin lines", 1, "A heading"},
 		{"Chinese", "台灯坏了。天气好。我要退台灯。", 1, "台灯坏了。"},
+		{"words of one letter say nothing", "I saw a cat. A dog saw a bird. The lamp broke. The lamp works.", 1, "The lamp broke."},
 		{"quotes", `"Stop." He left.`, 1, `"Stop.`},
 		{"nothing", " \n", 3, ""},
 	}

@@ -61,8 +61,7 @@ func central(sentences []string, n int) []string {
 // ones that are everywhere.
 func contentOf(sentence string) []string {
 	words := slices.DeleteFunc(split(sentence), func(word string) bool {
-		r, size := utf8.DecodeRuneInString(word)
-		return len(word) < 4 && size < len(word) && r < utf8.RuneSelf || stopWords[word]
+		return len(word) < 4 && word[0] < utf8.RuneSelf || stopWords[word]
 	})
 	slices.Sort(words)
 	return slices.Compact(words)
