@@ -23,6 +23,7 @@ const (
 	maxDepth  = 32
 	maxKey    = 256     // characters of a key of a map, which is in the path of all below it
 	maxJSON   = 8 << 20 // bytes of all documents in it, which without aliases are a few times those of the file
+	maxPutIn  = 8 << 20 // bytes of all that its references stand for
 )
 
 // Decode reads the one YAML document in data into the struct that into points
@@ -120,6 +121,7 @@ type decoder struct {
 	reader  Reader
 	values  int
 	written int // bytes of documents
+	putIn   int // bytes that references stand for
 	depth   int
 	full    bool // a bound was reached, and reported
 }

@@ -15,7 +15,7 @@ func (d *decoder) expand(path string, node *yaml.Node) (*yaml.Node, bool) {
 	if d.reader.Lookup == nil || node.Kind != yaml.ScalarNode || !strings.Contains(node.Value, "${") {
 		return node, true
 	}
-	text, references, err := Expand(node.Value, d.reader.Lookup)
+	text, references, err := Expand(node.Value, d.lookup)
 	if err != nil {
 		d.report(path, node, "%w", err)
 		return nil, false
@@ -33,6 +33,16 @@ func (d *decoder) expand(path string, node *yaml.Node) (*yaml.Node, bool) {
 		d.fromElsewhere[path] = append(d.fromElsewhere[path], text)
 	}
 	return &whole, true
+}
+
+// lookup is that of the reader, as long as what is put in does not come to more than fits
+// in memory: a few lines may have a long text in many places.
+func (d *decoder) lookup(reference string) (string, bool, error) {
+	value, ok, err := d.reader.Lookup(reference)
+	if d.putIn += len(value); d.putIn > maxPutIn {
+		return "", false, fmt.Errorf("all references in a file come to at most %d bytes", maxPutIn)
+	}
+	return value, ok, err
 }
 
 // tagOf returns the tag of text as a plain value: of a number, a boolean, or else of a

@@ -153,6 +153,37 @@ func TestHostileDocuments(t *testing.T) {
 	}
 }
 
+// What a reference stands for may be much longer than itself, and there are many of them
+// in a text, or in one behind an alias.
+func TestHostileReferences(t *testing.T) {
+	const tooMuch = "has ${BIG}, which cannot be read: all references in a file come to at most 8388608 bytes"
+	looked := 0
+	big := config.Reader{Lookup: func(string) (string, bool, error) {
+		looked++
+		return strings.Repeat("x", 64<<10), true, nil
+	}}
+	for text, want := range map[string]string{
+		"text: '" + strings.Repeat("${BIG}", 129) + "'":                     "f.yaml:1:7: text: " + tooMuch,
+		"text: '" + strings.Repeat("${BIG}", 128) + "'":                     "",
+		"text: &a ${BIG}\nlist: [" + strings.Repeat("*a, ", 128) + "]":      "f.yaml:1:7: list[127]: " + tooMuch,
+		"text: &a ${BIG}\nmore: {a: [" + strings.Repeat("*a, ", 128) + "]}": "f.yaml:1:7: more: " + tooMuch,
+	} {
+		var into struct {
+			Text string
+			List []string
+			More json.RawMessage
+		}
+		looked = 0
+		source := big.Decode("f.yaml", []byte(text), &into)
+		if want == "" {
+			assert.Empty(t, source.Errors())
+		} else {
+			assert.EqualError(t, config.Join(source.Errors()...), want)
+		}
+		assert.LessOrEqual(t, looked, 129)
+	}
+}
+
 // A long key is not told again with each problem below it. Of one that is cut, a secret
 // is masked nevertheless.
 func TestHostileKeys(t *testing.T) {
