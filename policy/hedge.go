@@ -3,7 +3,6 @@ package policy
 import (
 	"cmp"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/sparekey/sparekey/policy/body"
@@ -89,7 +88,7 @@ func (h Hedge) Validate() error {
 		check(h.Quantile >= 0.01 && h.Quantile <= 0.999, "Hedge.Quantile", h.Quantile, "0.01 to 0.999"),
 		check(h.Max >= 1 && h.Max <= 10, "Hedge.Max", h.Max, "1 to 10"),
 		check(h.Ratio >= 0.0001 && h.Ratio <= 1, "Hedge.Ratio", h.Ratio, "0.0001 to 1"),
-		check(h.DrainBytes > 0 && h.DrainBytes < math.MaxInt64, "Hedge.DrainBytes", h.DrainBytes, "above 0"),
+		check(h.DrainBytes > 0, "Hedge.DrainBytes", h.DrainBytes, "above 0"),
 		check(h.DrainTime > 0, "Hedge.DrainTime", h.DrainTime, "above 0"),
 	)
 }

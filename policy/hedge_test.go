@@ -26,6 +26,7 @@ func TestHedgeValidate(t *testing.T) {
 		{policy.Hedge{}, ""},
 		{policy.Hedge{Quantile: 0.01, Max: 10, Ratio: 1}, ""},
 		{policy.Hedge{Quantile: 0.999, Ratio: 0.0001, Delay: time.Hour - 1}, ""},
+		{policy.Hedge{DrainBytes: math.MaxInt64}, ""},
 		{policy.Hedge{Delay: -1}, "policy: Hedge.Delay is -1ns, want at least 0"},
 		{policy.Hedge{Quantile: 1}, "policy: Hedge.Quantile is 1, want 0.01 to 0.999"},
 		{policy.Hedge{Quantile: math.NaN()}, "policy: Hedge.Quantile is NaN, want 0.01 to 0.999"},
