@@ -58,3 +58,76 @@ func TestQuotaRollingWaitsForTheResetAtMost(t *testing.T) {
 	require.Less(t, q.fresh, 1./8)
 	assert.Equal(t, 8*time.Second, q.after(now, 0))
 }
+
+// How long it is for those who come after n others, by figures that came at the start of
+// a minute.
+func TestQuotaAfter(t *testing.T) {
+	tests := []struct {
+		name string
+		told policy.Quota
+		at   time.Duration // since then
+		n    int
+		want time.Duration
+	}{
+		{"nothing left", policy.Quota{Limit: 60}, 0, 0, time.Minute},
+		{"nothing left, the next one", policy.Quota{Limit: 60}, 0, 1, time.Minute + time.Second},
+		{"at the reset", policy.Quota{Limit: 60}, time.Minute, 0, 0},
+		{"at the reset, the next one", policy.Quota{Limit: 60}, time.Minute, 1, time.Second},
+		{"just after the reset", policy.Quota{Limit: 60}, time.Minute + time.Second/2, 1, time.Second / 2},
+		{"what came since the reset", policy.Quota{Limit: 60}, time.Minute + 10*time.Second, 10, 0},
+		{"more than that", policy.Quota{Limit: 60}, time.Minute + 10*time.Second, 11, time.Second},
+		{"the limit", policy.Quota{Limit: 60}, time.Hour, 59, 0},
+		{"over the limit", policy.Quota{Limit: 60}, time.Hour, 60, time.Second},
+		{"what is left", policy.Quota{Limit: 60, Remaining: 30}, 0, 29, 0},
+		{"more than is left", policy.Quota{Limit: 60, Remaining: 30}, 0, 30, time.Second},
+		{"until the reset", policy.Quota{Limit: 60, Remaining: 30}, 0, 89, time.Minute},
+		{"beyond the reset", policy.Quota{Limit: 60, Remaining: 30}, 0, 90, time.Minute + time.Second},
+		{"no limit, what is left", policy.Quota{Remaining: 30}, 0, 29, 0},
+		{"no limit, more than is left", policy.Quota{Remaining: 30}, 0, 30, 2 * time.Second},
+		{"no limit, beyond the reset", policy.Quota{Remaining: 30}, 0, 60, time.Minute},
+		{"no limit, at the reset", policy.Quota{Remaining: 30}, time.Minute, 1000, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q, now := &quota{}, time.Now()
+			tt.told.Reset = time.Minute
+			q.observe(tt.told, q.admit(), now)
+			for range 2 {
+				assert.Equal(t, tt.want, q.after(now.Add(tt.at), tt.n))
+			}
+		})
+	}
+}
+
+// Who was let in after the request that an answer is to is not among those that it tells
+// of, unless he was not sent after all and nobody came after him.
+func TestQuotaCountsWhoIsUnderWay(t *testing.T) {
+	for name, tt := range map[string]struct {
+		admitted int
+		refunded uint64 // zero for none
+		left     int
+	}{
+		"alone":                {1, 0, 10},
+		"two more":             {3, 0, 8},
+		"the last is refunded": {3, 3, 9},
+		"another is refunded":  {3, 2, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, now := &quota{}, time.Now()
+			for range tt.admitted {
+				q.admit()
+			}
+			if tt.refunded > 0 {
+				q.refund(tt.refunded)
+			}
+			q.observe(policy.Quota{Remaining: 10, Reset: 10 * time.Second}, 1, now)
+			assert.Zero(t, q.after(now, tt.left-1))
+			assert.NotZero(t, q.after(now, tt.left))
+			nth := q.admit()
+			assert.Zero(t, q.after(now, tt.left-2))
+			assert.NotZero(t, q.after(now, tt.left-1))
+			q.refund(nth)
+			assert.Zero(t, q.after(now, tt.left-1))
+		})
+	}
+}

@@ -226,11 +226,11 @@ func TestLimiterQuotaBesideARate(t *testing.T) {
 	})
 }
 
-// Who waits goes on sooner when an answer tells of more that is left.
+// Who waits goes on sooner when an answer tells of more that is left, before its body ends.
 func TestLimiterQuotaTellsOfMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		telling := func(after time.Duration, left string) transporttest.Step {
-			return transporttest.After(after, transporttest.Reply(http.StatusOK, "",
+			return transporttest.After(after, transporttest.Stall(http.StatusOK, "so far",
 				"X-Ratelimit-Limit", "100", "X-Ratelimit-Remaining", left, "X-Ratelimit-Reset", "60"))
 		}
 		d := newDoor(t, policy.Limit{InFlight: -1, MaxWait: time.Minute}, telling(0, "2"), telling(time.Second, "51"), fine)
