@@ -168,6 +168,32 @@ func TestRefreshIsCounted(t *testing.T) {
 	})
 }
 
+// TestUncapturedIsCounted: a hit is counted once more if the service would have kept what
+// was asked as a sample.
+func TestUncapturedIsCounted(t *testing.T) {
+	for query, want := range map[string][]string{"": {"hit", "miss", "uncaptured"}, "?capture=false": {"hit", "miss"}} {
+		synctest.Test(t, func(t *testing.T) {
+			sdk := installSDK(t)
+			rt := transport.Chain(transporttest.NewUpstream(storable(200)), transport.Standard(policy.Stack{Cache: &policy.Cache{}}))
+			for range 2 {
+				req := to(t, "POST", "http://a.test/v1/x"+query, "{}").WithContext(replayable(t.Context()))
+				_, _, err := send(t, rt, req)
+				require.NoError(t, err)
+			}
+			var counted []string
+			for _, m := range sdk.collect(t) {
+				sets, _ := seriesOf(t, m)
+				for _, set := range sets {
+					if result, ok := set.Value("sparekey.cache.result"); ok {
+						counted = append(counted, result.AsString())
+					}
+				}
+			}
+			assert.ElementsMatch(t, want, counted, query)
+		})
+	}
+}
+
 // TestLinkTo: the next call links to the span, and no other one.
 func TestLinkTo(t *testing.T) {
 	sdk := installSDK(t)
