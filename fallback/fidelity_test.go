@@ -169,14 +169,16 @@ func TestFidelityNotCompared(t *testing.T) {
 // An answer with the status 200 that is a failure to the classifier is not compared.
 func TestFidelityOfAFailure(t *testing.T) {
 	for class, want := range map[policy.Class]int{policy.OK: 1, policy.Filtered: 0} {
-		ladder := fallback.NewLadder(fallback.LadderConfig{
-			Rungs: []fallback.Rung{says("mine", "a")}, Fidelity: policy.Fidelity{Share: 1},
-			Classify: func(policy.Outcome) policy.Verdict { return policy.Verdict{Class: class} },
+		synctest.Test(t, func(t *testing.T) {
+			ladder := fallback.NewLadder(fallback.LadderConfig{
+				Rungs: []fallback.Rung{says("mine", "a")}, Fidelity: policy.Fidelity{Share: 1},
+				Classify: func(policy.Outcome) policy.Verdict { return policy.Verdict{Class: class} },
+			})
+			resp, err := ladder.Wrap(answers(200, `{"labelName":"a"}`)).RoundTrip(invoke(t, `{}`))
+			require.NoError(t, err)
+			readAll(t, resp)
+			assert.Len(t, ladder.Fidelity(), 2*want)
 		})
-		resp, err := ladder.Wrap(answers(200, `{"labelName":"a"}`)).RoundTrip(invoke(t, `{}`))
-		require.NoError(t, err)
-		readAll(t, resp)
-		assert.Len(t, ladder.Fidelity(), 2*want)
 	}
 }
 
