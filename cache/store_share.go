@@ -23,11 +23,7 @@ type share struct {
 func (s shares) add(identity uint64, k key, bytes int64) {
 	own := s[identity]
 	if own == nil {
-		keys, err := simplelru.NewLRU[key, struct{}](math.MaxInt, nil)
-		if err != nil {
-			panic(err) // the size is right
-		}
-		own = &share{keys: keys}
+		own = &share{keys: newLRU[key, struct{}](math.MaxInt)}
 		s[identity] = own
 	}
 	own.keys.Add(k, struct{}{})
