@@ -11,11 +11,11 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// The fields that are left out of what is kept: those of the connection
-// (RFC 9110 section 7.6.1), cookies, and what is written anew for each hit.
-var unkept = [...]string{
+// The fields that are for one connection (RFC 9110 section 7.6.1) or for a proxy
+// (RFC 9111 section 3.1), and Age, which is written anew.
+var connectionFields = [...]string{
 	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-	"Proxy-Authenticate", "Proxy-Authentication-Info", "Set-Cookie", "Set-Cookie2", "Age", "Content-Length",
+	"Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Age",
 }
 
 // canonicalNames returns h with all names in their canonical form, without
@@ -37,17 +37,27 @@ func canonicalNames(h http.Header) http.Header {
 	return renamed
 }
 
-// keptHeader returns a copy of h without what must not be given again.
-func keptHeader(h http.Header) http.Header {
+// lastingHeader returns a copy of h without what was for the connection that it came on.
+func lastingHeader(h http.Header) http.Header {
 	kept := h.Clone()
 	if kept == nil {
 		kept = http.Header{}
 	}
-	for _, name := range listed(h.Values("Connection")) {
+	for _, name := range listed(h["Connection"]) {
 		kept.Del(name)
 	}
-	for _, name := range unkept {
-		kept.Del(name)
+	for _, name := range connectionFields {
+		delete(kept, name)
+	}
+	return kept
+}
+
+// keptHeader returns what is kept of the header of an answer to a prediction request: not
+// cookies, nor a length, which the body gives anew.
+func keptHeader(h http.Header) http.Header {
+	kept := lastingHeader(h)
+	for _, name := range []string{"Set-Cookie", "Set-Cookie2", "Content-Length"} {
+		delete(kept, name)
 	}
 	return kept
 }

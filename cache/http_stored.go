@@ -116,30 +116,14 @@ func mayStore(resp *http.Response, h http.Header, cc directives) bool {
 // storedHeader returns what is kept of a header (RFC 9111 section 3.1). One without
 // a Date gets that of its arrival (RFC 9110 section 6.6.1).
 func storedHeader(h http.Header, cc directives, arrived time.Time) http.Header {
-	kept := h.Clone()
-	if kept == nil {
-		kept = http.Header{}
-	}
+	kept := lastingHeader(h)
 	if len(kept["Date"]) == 0 {
 		kept["Date"] = []string{arrived.UTC().Format(http.TimeFormat)}
-	}
-	for _, name := range listed(h["Connection"]) {
-		kept.Del(name)
-	}
-	for _, name := range connectionFields {
-		kept.Del(name)
 	}
 	for _, name := range cc.noCacheFields {
 		kept.Del(name)
 	}
 	return kept
-}
-
-// The fields that are for one connection (RFC 9110 section 7.6.1) or for a proxy
-// (RFC 9111 section 3.1), and those that are written anew.
-var connectionFields = [...]string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-	"Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Age",
 }
 
 // complete returns the answer with its body.
