@@ -75,18 +75,6 @@ func listed(lines []string) []string {
 	return all
 }
 
-// hasDirective reports whether the lines of a Cache-Control field have the directive, with
-// or without a value. The case of letters does not count.
-func hasDirective(lines []string, directive string) bool {
-	for _, member := range listed(lines) {
-		name, _, _ := strings.Cut(member, "=")
-		if strings.EqualFold(strings.TrimSpace(name), directive) {
-			return true
-		}
-	}
-	return false
-}
-
 // mentions reports whether a text, which must be in lower case, occurs in the values. The
 // case of their letters does not count.
 func mentions(values []string, text string) bool {
@@ -131,7 +119,7 @@ func storable(resp *http.Response, maxBytes int64, identified bool) bool {
 		len(resp.Trailer) == 0 &&
 		!endsWithConnection(resp) &&
 		h.Get(telemetry.HeaderName) == "" && // stands in for a live answer
-		!hasDirective(h["Cache-Control"], "no-store") &&
+		!readDirectives(h["Cache-Control"]).noStore &&
 		!mentions(h.Values("Content-Type"), "text/event-stream") &&
 		variesWithin(h, identified)
 }

@@ -67,8 +67,8 @@ func (s *scratch) readQuestion(h http.Header) {
 			head.credentials = append(head.credentials, field{name, values})
 		case harmless:
 			if name == "Cache-Control" {
-				head.keeps = head.keeps && !hasDirective(values, "no-store")
-				head.refresh = hasDirective(values, "no-cache")
+				said := readDirectives(values)
+				head.keeps, head.refresh = head.keeps && !said.noStore, said.noCache
 			}
 		}
 	}

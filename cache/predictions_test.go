@@ -531,6 +531,7 @@ func TestPredictionsKeeps(t *testing.T) {
 		{name: "encoded as the caller asked", body: "\x1f\x8b", change: field("Content-Encoding", "gzip"), want: true},
 		{name: "event stream", body: "data: x\n\n", change: field("Content-Type", "text/event-stream; charset=utf-8")},
 		{name: "no-store", body: answer, change: field("Cache-Control", `private="x", NO-STORE`)},
+		{name: "no-store within a quoted text", body: answer, change: field("Cache-Control", `private="x, no-store"`), want: true},
 		{name: "private", body: answer, change: field("Cache-Control", "private, max-age=0"), want: true},
 		{name: "stand-in from below", body: answer, change: field(telemetry.HeaderName, "rule")},
 		{name: "varies by everything", body: answer, change: field("Vary", "*")},
