@@ -396,11 +396,6 @@ func TestHTTPRules(t *testing.T) {
 			{after: 11 * time.Second, answer: "410", want: "fwd=stale; fwd-status=410"},
 			{want: errDown.Error()},
 		}},
-		{"gone, which is found out behind a caller", []step{
-			{answer: tagged + ", stale-while-revalidate=60", want: first},
-			{after: 11 * time.Second, answer: "404\nCache-Control: no-store", want: staleHit(-1, "stale-while-revalidate")},
-			{after: time.Second, answer: "404", want: "fwd=uri-miss; fwd-status=404"},
-		}},
 		{"gone as what stands in says", []step{
 			{answer: tagged, want: first},
 			{after: 11 * time.Second, answer: "404\nSparekey-Answer: static", want: "fwd=stale; fwd-status=404"},

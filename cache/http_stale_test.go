@@ -212,6 +212,21 @@ func TestHTTPRefreshBacksOffFromWhatIsNotStored(t *testing.T) {
 	})
 }
 
+// An answer that says that there is nothing any more takes what there was out, though it
+// is not stored.
+func TestHTTPRefreshFindsNothingAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlow(0, whileRevalidate, nil)
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ask(t, rt, get(t))
+		time.Sleep(15 * time.Second)
+		upstream.respond = func(*http.Request) (*http.Response, error) { return response(http.StatusNotFound, ""), nil }
+		assert.Equal(t, "sparekey; hit; ttl=-5; detail=stale-while-revalidate", status(t, rt, get(t)))
+		synctest.Wait()
+		assert.Equal(t, "sparekey; fwd=uri-miss; fwd-status=404", status(t, rt, get(t)))
+	})
+}
+
 func TestHTTPRefreshPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		upstream := newSlow(0, whileRevalidate, nil)
