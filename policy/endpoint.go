@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -97,7 +98,7 @@ func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.Name) }
 func (e Endpoint) validate(name string) error {
 	return errors.Join(
 		check(e.Name != "", name+".Name", `""`, "a name"),
-		check(e.Name != "live" && e.Name != "cache", name+".Name", e.Name, "one that is not that of a live or cached answer"),
+		check(e.Name != "live" && e.Name != "cache", name+".Name", strconv.Quote(e.Name), "one that is not that of a live or cached answer"),
 		e.validateURL(name+".URL"),
 		e.validateHeader(name+".Header"),
 		check(e.Weight >= 0 && !math.IsInf(e.Weight, 1), name+".Weight", e.Weight, "at least 0 and finite"),

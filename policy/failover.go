@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -200,7 +201,7 @@ func (f Failover) Validate() error {
 	names := map[string]bool{}
 	for i, e := range f.Endpoints {
 		field := fmt.Sprintf("Failover.Endpoints[%d]", i)
-		errs = append(errs, e.validate(field), check(!names[e.Name], field+".Name", e.Name, "one that no other has"))
+		errs = append(errs, e.validate(field), check(!names[e.Name], field+".Name", strconv.Quote(e.Name), "one that no other has"))
 		names[e.Name] = true
 	}
 	return errors.Join(errs...)

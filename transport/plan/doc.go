@@ -50,8 +50,9 @@
 // for what is in a file, without the line break at its end; a relative name is
 // below the folder of the configuration file. ${NAME:-text} has a text for when
 // there is no such variable, or an empty one. A "$${" stands for "${". What was put
-// in this way is never shown. In quotes it is a text: what is to be a number or a
-// boolean stands without, and so not between braces.
+// in this way is never shown, but for a number or a duration that cannot work. In quotes
+// it is a text: what is to be a number or a boolean stands without, and so not between
+// braces.
 //
 // # Errors
 //

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -88,6 +89,11 @@ func located(problems []problem, f File, source *config.Source) error {
 		return nil
 	}
 	secrets := f.secrets()
+	for _, p := range problems {
+		if part, ok := errors.AsType[*syntax.Error](p.err); ok && source.FromElsewhere(p.path) {
+			secrets = append(secrets, "`"+part.Expr+"`") // as its message has it, the part of a pattern that is wrong
+		}
+	}
 	for _, text := range source.PutIn() {
 		secrets = append(secrets, strconv.Quote(text)) // as messages have it; without quotes it may be a part of any word
 	}

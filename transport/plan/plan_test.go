@@ -156,6 +156,14 @@ func TestProblemsShowNothingPutIn(t *testing.T) {
 	require.ErrorContains(t, err, "f.yaml:6:14: functions.f.account: is *********, which is not known; known are a")
 	require.ErrorContains(t, err, "rules[0] *********: ")
 	assert.NotContains(t, err.Error()+excerpts(err), "hunter2")
+
+	const parts = "version: 1\ndefaults:\n  fallback: {rules: [{name: a, any: [{regex: '(${S}'}, {regex: '(hunter3'}], label: x}]}\n" +
+		"functions: {f: {failover: {endpoints: [{name: '${S}'}, {name: '${S}'}]}}}\n"
+	_, err = plan.Parse("f.yaml", []byte(parts), func(string) (string, bool, error) { return "hunter2", true, nil })
+	require.ErrorContains(t, err, "any[0].regex: error parsing regexp: missing closing ): **********; its syntax")
+	require.ErrorContains(t, err, "any[1].regex: error parsing regexp: missing closing ): `(hunter3`; its syntax")
+	require.ErrorContains(t, err, "endpoints[1].name: is *********, want one that no other has")
+	assert.NotContains(t, err.Error()+excerpts(err), "hunter2")
 }
 
 // Of a file that is referred to, all counts but one line break at its end.
