@@ -220,3 +220,11 @@ func TestSuggest(t *testing.T) {
 	assert.Empty(t, config.Suggest("a", nil))
 	assert.Empty(t, config.Suggest("zzz", strings.Split("abcdefghijklmnopqrstuvwxyz", "")))
 }
+
+// Without a lookup there are no references.
+func TestDecodeNoReferences(t *testing.T) {
+	var into struct{ Text string }
+	source := config.Decode("f.yaml", []byte("text: a $${b} ${c"), &into)
+	assert.Empty(t, source.Errors())
+	assert.Equal(t, "a $${b} ${c", into.Text)
+}
