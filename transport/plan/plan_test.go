@@ -166,6 +166,12 @@ func TestProblemsShowNothingPutIn(t *testing.T) {
 	assert.NotContains(t, err.Error()+excerpts(err), "hunter2")
 }
 
+// Who has no lookup has no references that stand for something.
+func TestParseNoLookup(t *testing.T) {
+	_, err := plan.Parse("f.yaml", []byte("version: 1\ndefaults: {classify: '${C}'}\n"), nil)
+	assert.ErrorContains(t, err, "f.yaml:2:22: defaults.classify: has ${C}, which is not set")
+}
+
 // Of a file that is referred to, all counts but one line break at its end.
 func TestEnvironmentFiles(t *testing.T) {
 	folder := t.TempDir()
