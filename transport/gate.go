@@ -234,6 +234,14 @@ func (g *gate) BodyEnd(err error) error {
 	return err
 }
 
+// giveBack takes back the admission of a request that is not sent.
+func (g *gate) giveBack(in admission) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refundLocked(in)
+	g.dispatchLocked(time.Now())
+}
+
 // dispatchLocked lets in who may go on, and sees to it that it is asked again
 // when the next token is due.
 func (g *gate) dispatchLocked(now time.Time) {

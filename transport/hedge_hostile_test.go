@@ -413,3 +413,27 @@ func TestHedgeKeyWithoutAHedge(t *testing.T) {
 		}
 	})
 }
+
+// A hedge that waits in a limiter's queue while the first request is answered is not sent:
+// nobody wants it any more. It takes no token of the rate either.
+func TestHedgeThatLostInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		up := transport.Func(func(req *http.Request) (*http.Response, error) {
+			sent++
+			time.Sleep(200 * time.Millisecond)
+			return replied(req, http.StatusOK, "fine"), nil
+		})
+		limiter := transport.NewLimiter(policy.Limit{InFlight: 1, PerSecond: 0.001, Burst: 3})
+		hedge := transport.NewHedge(policy.Hedge{Delay: 100 * time.Millisecond, Ratio: 1})
+		rt := transport.Chain(up, hedge.Wrap, limiter.Wrap)
+		for range 3 { // the first call pays for the second one's hedge
+			status, _, err := get(t, rt)
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusOK, status)
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, 3, sent)
+		assert.Equal(t, transport.LimiterState{Bound: 1, PerSecond: 0.001}, limiter.State())
+	})
+}
