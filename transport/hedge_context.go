@@ -3,12 +3,14 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
 
-// errLost is why a request that lost to another of its call is cancelled.
-var errLost = errors.New("transport: another request of the call was answered first")
+// errLost is why a request that lost to another of its call is cancelled. To those who judge
+// it is a cancellation.
+var errLost = fmt.Errorf("transport: another request of the call was answered first: %w", context.Canceled)
 
 // A hedgeContext is the context of one of the requests of a call that go side by side.
 // It ends with the caller's, but no longer follows that once the request has lost: the

@@ -426,7 +426,15 @@ func TestHedgeThatLostInTheQueue(t *testing.T) {
 		})
 		limiter := transport.NewLimiter(policy.Limit{InFlight: 1, PerSecond: 0.001, Burst: 3})
 		hedge := transport.NewHedge(policy.Hedge{Delay: 100 * time.Millisecond, Ratio: 1})
-		rt := transport.Chain(up, hedge.Wrap, limiter.Wrap)
+		seen := map[policy.Class]int{}
+		judging := func(next http.RoundTripper) http.RoundTripper {
+			return transport.Func(func(req *http.Request) (*http.Response, error) {
+				resp, err := next.RoundTrip(req)
+				seen[telemetry.Judge(req, resp, err, nil).Class]++
+				return resp, err
+			})
+		}
+		rt := transport.Chain(up, hedge.Wrap, judging, limiter.Wrap)
 		for range 3 { // the first call pays for the second one's hedge
 			status, _, err := get(t, rt)
 			require.NoError(t, err)
@@ -434,6 +442,7 @@ func TestHedgeThatLostInTheQueue(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		assert.Equal(t, 3, sent)
+		assert.Equal(t, map[policy.Class]int{policy.OK: 3, policy.Canceled: 1, policy.Refused: 1}, seen, "there is no token for the last hedge")
 		assert.Equal(t, transport.LimiterState{Bound: 1, PerSecond: 0.001}, limiter.State())
 	})
 }
