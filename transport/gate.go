@@ -173,6 +173,10 @@ func (g *gate) waitLocked(priority int, now time.Time) time.Duration {
 
 // await waits for a place in the queue to come up.
 func (g *gate) await(ctx context.Context, w *waiter) (admission, error) {
+	if c, ok := ctx.Value(hedgeKey{}).(*hedgeContext); ok {
+		c.queued.Add(1)
+		defer c.queued.Add(-1)
+	}
 	timer := time.NewTimer(w.patience)
 	defer timer.Stop()
 	select {
@@ -232,14 +236,6 @@ func (g *gate) leave() {
 func (g *gate) BodyEnd(err error) error {
 	g.leave()
 	return err
-}
-
-// giveBack takes back the admission of a request that is not sent.
-func (g *gate) giveBack(in admission) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.refundLocked(in)
-	g.dispatchLocked(time.Now())
 }
 
 // dispatchLocked lets in who may go on, and sees to it that it is asked again

@@ -21,7 +21,18 @@ type hedgeContext struct {
 	caller          context.Context
 	cancel          context.CancelCauseFunc
 	unfollow        func() bool
-	late            atomic.Bool // it ended because the caller's time is up
+	late            atomic.Bool  // it ended because the caller's time is up
+	queued          atomic.Int64 // how often it waits in a limiter's queue
+}
+
+type hedgeKey struct{}
+
+// Value returns the context for its key.
+func (c *hedgeContext) Value(key any) any {
+	if key == (hedgeKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
 }
 
 // newHedgeContext returns a context with the values of ctx, which is derived from caller.

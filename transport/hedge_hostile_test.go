@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -426,10 +427,13 @@ func TestHedgeThatLostInTheQueue(t *testing.T) {
 		})
 		limiter := transport.NewLimiter(policy.Limit{InFlight: 1, PerSecond: 0.001, Burst: 3})
 		hedge := transport.NewHedge(policy.Hedge{Delay: 100 * time.Millisecond, Ratio: 1})
+		var mu sync.Mutex
 		seen := map[policy.Class]int{}
 		judging := func(next http.RoundTripper) http.RoundTripper {
 			return transport.Func(func(req *http.Request) (*http.Response, error) {
 				resp, err := next.RoundTrip(req)
+				mu.Lock()
+				defer mu.Unlock()
 				seen[telemetry.Judge(req, resp, err, nil).Class]++
 				return resp, err
 			})
@@ -441,8 +445,33 @@ func TestHedgeThatLostInTheQueue(t *testing.T) {
 			assert.Equal(t, http.StatusOK, status)
 			time.Sleep(time.Second)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		assert.Equal(t, 3, sent)
 		assert.Equal(t, map[policy.Class]int{policy.OK: 3, policy.Canceled: 1, policy.Refused: 1}, seen, "there is no token for the last hedge")
 		assert.Equal(t, transport.LimiterState{Bound: 1, PerSecond: 0.001}, limiter.State())
+	})
+}
+
+// What others wait for, too, as a token that is fetched once for all, is sent though the
+// request for which it was begun lost meanwhile: it waits in a context with no end of its own.
+func TestLimiterQueueOfWhatOutlivesItsCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := transport.NewLimiter(policy.Limit{InFlight: 1})
+		limited := limiter.Wrap(transport.Func(func(req *http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			return replied(req, http.StatusOK, "a token"), nil
+		}))
+		go func() { _, _, _ = get(t, limited) }()
+		synctest.Wait()
+		fetched := make(chan error, 1)
+		up := transporttest.NewUpstream(transporttest.After(200*time.Millisecond, well), func(req *http.Request) (*http.Response, error) {
+			resp, err := limited.RoundTrip(req.WithContext(context.WithoutCancel(req.Context())))
+			fetched <- err
+			return resp, err
+		})
+		_, _, err := get(t, eager(hedgeAfter(100*time.Millisecond))(up))
+		require.NoError(t, err)
+		assert.NoError(t, <-fetched)
 	})
 }

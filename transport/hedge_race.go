@@ -361,6 +361,19 @@ func (c *race) leave() (*http.Response, error) {
 	return lastAnswer(c.caller, nil, context.Cause(c.caller), c.spare())
 }
 
+// lose ends a request that lost. One that is in a limiter's queue ends at once: the answer
+// that won frees the place for which it waits. Another may be on a connection.
+func (r *runner) lose(drainTime time.Duration) {
+	r.unfollow()
+	switch {
+	case r.done: // what was dropped ends by itself
+	case r.queued.Load() > 0:
+		r.cancel(errLost)
+	default:
+		time.AfterFunc(drainTime, func() { r.cancel(errLost) })
+	}
+}
+
 // result returns what became of a hedge, as telemetry names it.
 func (r *runner) result() string {
 	switch {
@@ -386,10 +399,7 @@ func (c *race) end() {
 		switch {
 		case r.won:
 		case c.decided:
-			r.unfollow()
-			if !r.done { // what was dropped ends by itself
-				time.AfterFunc(c.cfg.DrainTime, func() { r.cancel(errLost) })
-			}
+			r.lose(c.cfg.DrainTime)
 		case !r.done:
 			r.end(context.Cause(c.caller))
 		}

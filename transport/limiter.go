@@ -103,7 +103,7 @@ type limiter struct {
 func (l *limiter) CloseIdleConnections() { body.CloseIdle(l.next) }
 
 func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, call := req.Context(), lineageOf(req)
+	ctx := req.Context()
 	in, err := l.gate.enter(ctx, policy.CallOf(ctx).Priority)
 	if err != nil {
 		body.CloseRequest(req)
@@ -114,11 +114,6 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if in.waited > 0 {
 		telemetry.FromContext(ctx).Queued(ctx, in.waited)
-	}
-	if call != nil && call.over.Load() { // another request of it was answered while this one waited
-		l.gate.giveBack(in)
-		body.CloseRequest(req)
-		return nil, errLost
 	}
 	inside := true
 	defer func() {
