@@ -362,10 +362,14 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 	arrived := time.Now()
 	if validating && resp.StatusCode == http.StatusNotModified {
 		body.Discard(req.Context(), resp, body.DrainBytes, body.DrainTime)
-		if !found.confirms(canonicalNames(resp.Header)) {
-			return c.fetch(req, w, nil, reason) // it is about something else
+		if found.confirms(canonicalNames(resp.Header)) {
+			return c.confirm(req, w, found, resp, asked, arrived, reason), nil
 		}
-		return c.confirm(req, w, found, resp, asked, arrived, reason), nil
+		asked = time.Now()
+		if resp, err = body.Send(c.next, req); err != nil { // it is about something else
+			return nil, err
+		}
+		arrived = time.Now()
 	}
 	said := "fwd=" + reason + "; fwd-status=" + strconv.Itoa(resp.StatusCode)
 	spared := isError(resp.StatusCode) && found != nil && found.covers(w.cc, false, arrived, c.maxStale) // and must stay

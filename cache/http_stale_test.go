@@ -16,6 +16,7 @@ import (
 	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
+	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
 // slow is an origin that takes its time, ends with the request's context, and
@@ -601,4 +602,41 @@ func TestHTTPFailedRefreshBringsNothingBack(t *testing.T) {
 		_, err := rt.RoundTrip(get(t))
 		assert.ErrorIs(t, err, errDown)
 	})
+}
+
+// A 304 about something else changes nothing in what is made of the answer that the origin
+// gives then: what is gone is given no more, and an error replaces nothing that may stand in.
+func TestHTTPAfterA304AboutSomethingElse(t *testing.T) {
+	answer := func(status int, changed, control string) transporttest.Step {
+		return func(*http.Request) (*http.Response, error) {
+			resp := response(status, "answer")
+			resp.Header = http.Header{"Last-Modified": {changed}, "Cache-Control": {control}}
+			return resp, nil
+		}
+	}
+	const early, late = "Fri, 31 Dec 1999 22:00:00 GMT", "Fri, 31 Dec 1999 23:00:00 GMT"
+	for _, tt := range []struct {
+		name string
+		then transporttest.Step
+		want []string // from then on
+	}{
+		{"gone", answer(http.StatusNotFound, late, "no-store"), []string{"fwd=stale; fwd-status=404", "fwd=uri-miss; fwd-status=503"}},
+		{"an error", answer(http.StatusServiceUnavailable, late, "max-age=9"), []string{
+			"hit; ttl=-59; detail=stale-if-error", "hit; ttl=-59; detail=stale-if-error",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rt := cache.HTTP(cache.HTTPConfig{})(transporttest.NewUpstream(
+					answer(http.StatusOK, late, "max-age=1, stale-if-error=600"),
+					answer(http.StatusNotModified, early, ""), tt.then,
+					answer(http.StatusServiceUnavailable, late, "no-store")))
+				ask(t, rt, get(t))
+				time.Sleep(time.Minute)
+				for _, want := range tt.want {
+					assert.Equal(t, "sparekey; "+want, status(t, rt, get(t)))
+				}
+			})
+		})
+	}
 }
