@@ -122,6 +122,7 @@ type decoder struct {
 	values  int
 	written int // bytes of documents
 	putIn   int // bytes that references stand for
+	around  int // bytes of texts with references, each of which is a copy behind an alias, too
 	depth   int
 	full    bool // a bound was reached, and reported
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -16,8 +17,12 @@ func (d *decoder) expand(path string, node *yaml.Node) (*yaml.Node, bool) {
 		return node, true
 	}
 	text, references, err := Expand(node.Value, d.lookup)
+	if d.around += len(node.Value); err == nil && d.around > maxPutIn {
+		err = errPutIn
+	}
 	if err != nil {
 		d.report(path, node, "%w", err)
+		d.full = d.full || errors.Is(err, errPutIn)
 		return nil, false
 	}
 	whole := *node
@@ -35,12 +40,14 @@ func (d *decoder) expand(path string, node *yaml.Node) (*yaml.Node, bool) {
 	return &whole, true
 }
 
+var errPutIn = fmt.Errorf("all references in a file come to at most %d bytes", maxPutIn)
+
 // lookup is that of the reader, as long as what is put in does not come to more than fits
 // in memory: a few lines may have a long text in many places.
 func (d *decoder) lookup(reference string) (string, bool, error) {
 	value, ok, err := d.reader.Lookup(reference)
 	if d.putIn += len(value); d.putIn > maxPutIn {
-		return "", false, fmt.Errorf("all references in a file come to at most %d bytes", maxPutIn)
+		return "", false, errPutIn
 	}
 	return value, ok, err
 }

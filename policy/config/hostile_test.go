@@ -163,10 +163,12 @@ func TestHostileReferences(t *testing.T) {
 		return strings.Repeat("x", 64<<10), true, nil
 	}}
 	for text, want := range map[string]string{
-		"text: '" + strings.Repeat("${BIG}", 129) + "'":                     "f.yaml:1:7: text: " + tooMuch,
-		"text: '" + strings.Repeat("${BIG}", 128) + "'":                     "",
-		"text: &a ${BIG}\nlist: [" + strings.Repeat("*a, ", 128) + "]":      "f.yaml:1:7: list[127]: " + tooMuch,
-		"text: &a ${BIG}\nmore: {a: [" + strings.Repeat("*a, ", 128) + "]}": "f.yaml:1:7: more: " + tooMuch,
+		"text: '" + strings.Repeat("${BIG}", 129) + "'":                                                  "f.yaml:1:7: text: " + tooMuch,
+		"text: '" + strings.Repeat("${BIG}", 128) + "'":                                                  "",
+		"text: &a ${BIG}\nlist: [" + strings.Repeat("*a, ", 128) + "]":                                   "f.yaml:1:7: list[127]: " + tooMuch,
+		"text: &a ${BIG}\nlist: [" + strings.Repeat("*a, ", 999) + "]":                                   "f.yaml:1:7: list[127]: " + tooMuch,
+		"text: &a '$${" + strings.Repeat("x", 512<<10) + "'\nlist: [" + strings.Repeat("*a, ", 20) + "]": "f.yaml:1:7: list[14]: all references in a file come to at most 8388608 bytes",
+		"text: &a ${BIG}\nmore: {a: [" + strings.Repeat("*a, ", 128) + "]}":                              "f.yaml:1:7: more: " + tooMuch,
 	} {
 		var into struct {
 			Text string
