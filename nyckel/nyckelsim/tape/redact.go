@@ -3,6 +3,7 @@ package tape
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -36,16 +37,22 @@ func isSecret(name string) bool {
 	})
 }
 
-func redactValues(values url.Values) {
-	for name, list := range values {
-		for i := range list {
+// redactValues takes the secrets out of values, and out of their names: what is no form is
+// one name to who reads it as such.
+func redactValues(values url.Values) url.Values {
+	clean := url.Values{}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		to := redactText(name)
+		for _, value := range values[name] {
 			if isSecret(name) {
-				list[i] = removed
+				value = removed
 			} else {
-				list[i] = redactText(list[i])
+				value = redactText(value)
 			}
+			clean.Add(to, value)
 		}
 	}
+	return clean
 }
 
 // redactJSON returns the document without its secrets and the caller's own.

@@ -44,6 +44,11 @@ func TestNoHiddenSecretIsRecorded(t *testing.T) {
 		"JSON said to be a form":   request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"`+secret+`"}`),
 		"form that breaks off":     request("POST", "/x", cutKind, strings.TrimRight(cut, "-\r\n")),
 		"JSON in a form":           request("POST", "/x", "application/x-www-form-urlencoded", "data=%7B%22password%22%3A%22"+secret+"%22%7D"),
+		"broken JSON as a form":    request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"`+secret),
+		"lines as a form":          request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"`+secret+`"}`+"\n"+`{"password":"`+secret+`"}`),
+		"marks of a form in JSON":  request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"a=b&c;`+secret),
+		"JSON as a form's name":    request("POST", "/x", "application/x-www-form-urlencoded", "%7B%22password%22%3A%22"+secret+"%22%7D"),
+		"text as a form":           request("POST", "/x", "application/x-www-form-urlencoded", `at https://ann:`+secret+`@host.test/`),
 		"URL in the query":         request("GET", "/x?at=https%3A%2F%2Fhost.test%2F%3Fsig%3D"+secret, "", ""),
 	}
 	for name, req := range tests {

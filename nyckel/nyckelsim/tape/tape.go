@@ -84,6 +84,5 @@ func (e *Exchange) check() error {
 // canonicalQuery returns a query, or a form, sorted by name and without its secrets.
 func canonicalQuery(raw string) string {
 	values, _ := url.ParseQuery(raw) // what is not understood is left out of both sides
-	redactValues(values)
-	return values.Encode()
+	return redactValues(values).Encode()
 }
