@@ -474,3 +474,38 @@ func TestNewAtOnce(t *testing.T) {
 		assert.NoError(t, <-errs)
 	}
 }
+
+// TestOutcomeWhileAJobIsGivenBack gives a job back while what its handler said is about to be
+// committed: neither waits for the other for good.
+func TestOutcomeWhileAJobIsGivenBack(t *testing.T) {
+	e, _, db := open(t, pgtest.New(t), riverjobs.Options{})
+	_, err := e.Enqueue(t.Context(), jobs.Job{ID: "job"})
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), `CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+		CREATE TRIGGER pause AFTER DELETE ON sparekey_river_inputs FOR EACH STATEMENT EXECUTE FUNCTION pause()`)
+	require.NoError(t, err)
+	await := func(lock string) { // until somebody waits for it
+		t.Helper()
+		require.Eventually(t, func() bool {
+			var waits bool
+			err := db.Pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+				AND wait_event_type = 'Lock' AND wait_event = $1)`, lock).Scan(&waits)
+			return err == nil && waits
+		}, 20*time.Second, time.Millisecond)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	require.NoError(t, db.InTx(t.Context(), func(tx *postgres.Tx) error {
+		_, err := tx.SQL.ExecContext(t.Context(), "SELECT pg_advisory_xact_lock(1)")
+		require.NoError(t, err)
+		go func() { ended <- e.Run(ctx, jobs.RunConfig{Drain: -1}, done) }()
+		await("advisory")
+		cancel()
+		await("transactionid")
+		return nil
+	}))
+	require.NoError(t, <-ended)
+	awaitState(t, e, "job", jobs.Waiting)
+}

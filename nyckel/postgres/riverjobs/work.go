@@ -281,13 +281,13 @@ func (r *run) commit(ctx context.Context, job *river.Job[work], d jobs.Delivery,
 		if err := r.store.RecordTx(ctx, tx.SQL, o.Predictions...); err != nil {
 			return refusal(err)
 		}
-		if _, err := tx.SQL.ExecContext(ctx, "DELETE FROM sparekey_river_inputs WHERE id = $1", d.ID); err != nil {
-			return err
-		}
-		err := tx.Pgx(func(px pgx.Tx) error {
+		err := tx.Pgx(func(px pgx.Tx) error { // before its input, as giveBack has it, lest they lock each other
 			_, err := river.JobCompleteTx[*riverpgxv5.Driver](ctx, px, job)
 			return err
 		})
+		if err == nil {
+			_, err = tx.SQL.ExecContext(ctx, "DELETE FROM sparekey_river_inputs WHERE id = $1", d.ID)
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if h.lost { // and has another id, by which River may not have found it
