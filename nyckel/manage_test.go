@@ -675,6 +675,7 @@ func TestAnnotations(t *testing.T) {
 			`[{"labelName":"late","present":true},{"labelId":"label_2","present":false}]`,
 		},
 	}
+	require.Len(t, s.calls.Requests(), len(want))
 	for i, sent := range s.calls.Requests() {
 		assert.Equal(t, http.MethodPut, sent.Method)
 		assert.Equal(t, want[i].url, sent.URL)
