@@ -79,13 +79,15 @@ func failUploads(t *testing.T, layer transport.Layer, cause error, http2 bool) {
 }
 
 // Nor is one that is not as long as the request says, which HTTP/1 finds out when it has
-// sent it.
+// sent it. Now and then net/http tells of the connection first, which it closes over that:
+// such an attempt is made again.
 func TestUploadOfAnotherLength(t *testing.T) {
 	for _, length := range []int64{3, 10} {
 		t.Run(fmt.Sprintf("%d bytes said of 5", length), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := transporttest.NewServer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body)
+					<-r.Context().Done() // an answer could come before the error
 				}))
 				rt := transport.Chain(server.Transport(), transport.Standard(policy.Default()))
 				for range 30 {
@@ -93,9 +95,7 @@ func TestUploadOfAnotherLength(t *testing.T) {
 					req.Body, req.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader("hello"))), length
 					_, err := rt.RoundTrip(req)
 					require.ErrorContains(t, err, fmt.Sprintf("ContentLength=%d with Body length 5", length))
-					failure := policy.ErrorOf(err)
-					assert.Equal(t, policy.Unknown, failure.Verdict.Class)
-					assert.Equal(t, 1, failure.Attempts)
+					assert.Equal(t, policy.Unknown, policy.ErrorOf(err).Verdict.Class) // of the last attempt
 				}
 				for _, b := range transport.Breakers(rt) {
 					assert.Equal(t, policy.Closed, b.State())
