@@ -17,14 +17,14 @@ import (
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
 
-// TestClientTimeout: the Timeout of an http.Client, which it also tells net/http past
-// the request's context, is for the caller who set it, and for nobody who waits for
-// the same answer.
-func TestClientTimeout(t *testing.T) {
-	layers := map[string]struct {
-		layer   cache.Layer
-		request func() *http.Request
-	}{
+// A merged is a layer that merges equal requests, and how one of them is made.
+type merged struct {
+	layer   cache.Layer
+	request func() *http.Request
+}
+
+func merging(t *testing.T) map[string]merged {
+	return map[string]merged{
 		"predictions": {
 			cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Minute, Jitter: -1, StaleWhileRevalidate: time.Hour}}),
 			func() *http.Request { return newCall(t, `{}`, policy.Call{}) },
@@ -34,7 +34,13 @@ func TestClientTimeout(t *testing.T) {
 			func() *http.Request { return get(t) },
 		},
 	}
-	for name, tt := range layers {
+}
+
+// TestClientTimeout: the Timeout of an http.Client, which it also tells net/http past
+// the request's context, is for the caller who set it, and for nobody who waits for
+// the same answer.
+func TestClientTimeout(t *testing.T) {
+	for name, tt := range merging(t) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,20 +84,7 @@ func TestClientTimeout(t *testing.T) {
 
 // A caller who can leave by Cancel only does so, before the header and after it.
 func TestRequestCancel(t *testing.T) {
-	layers := map[string]struct {
-		layer   cache.Layer
-		request func() *http.Request
-	}{
-		"predictions": {
-			cache.Predictions(cache.PredictionsConfig{Cache: policy.Cache{TTL: time.Minute}}),
-			func() *http.Request { return newCall(t, `{}`, policy.Call{}) },
-		},
-		"http": {
-			cache.HTTP(cache.HTTPConfig{}),
-			func() *http.Request { return get(t) },
-		},
-	}
-	for name, tt := range layers {
+	for name, tt := range merging(t) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := transporttest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -33,14 +33,14 @@
 // # What is asked
 //
 // Two requests are the same question if they agree in method, scheme, host and
-// path; in query, whatever the order of its names unless there is a semicolon in it; in
-// function, model and identity, or in credentials where there is none; in all other fields of the
-// header but those that are known to change from call to call, as User-Agent,
-// X-Request-Id, Idempotency-Key, Traceparent, Baggage and the tracing fields of
-// other systems do; and in body. JSON bodies are compared by their meaning: the
-// order of names, white space and the spelling of strings do not count. Numbers
-// count as they are spelled, since servers differ in how exactly they read them: 1
-// and 1.0 are two questions.
+// path; in query, whatever the order of its names unless there is a semicolon in
+// it; in function, model and identity, or in credentials where there is none; in
+// all other fields of the header but those that are known to change from call to
+// call, as User-Agent, X-Request-Id, Idempotency-Key, Traceparent, Baggage and
+// the tracing fields of other systems do; and in body. JSON bodies are compared
+// by their meaning: the order of names, white space and the spelling of strings
+// do not count. Numbers count as they are spelled, since servers differ in how
+// exactly they read them: 1 and 1.0 are two questions.
 //
 // A request is handed on and its answer not kept if it is not a POST, is not
 // replayable, has a body that cannot be read ahead of the wire (no GetBody, over
