@@ -145,7 +145,7 @@ func (p *pace) slowDown(began, now time.Time, wait time.Duration) {
 		p.cut = 1 - nudge
 	}
 	p.learnt, p.cutAt, p.idle = rate, now, 0
-	p.climb = min(max(leastTime, seconds(perClimb/rate), tripClimb*min(now.Sub(began), time.Second)), mostTime)
+	p.climb = min(max(leastTime, seconds(perClimb/rate), tripClimb*min(now.Sub(began), mostTime)), mostTime)
 	p.tokens = min(p.tokens, 0)
 }
 
