@@ -453,6 +453,34 @@ func TestHedgeThatLostInTheQueue(t *testing.T) {
 	})
 }
 
+// A hedge that has left the queue and is sent when the first request is answered has as
+// long to be answered, too, as one that did not wait.
+func TestHedgeThatLostAfterTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ms = time.Millisecond
+		up := transporttest.NewUpstream(
+			transporttest.After(150*ms, well), // it holds a place until then
+			transporttest.After(200*ms, well), // the first request
+			transporttest.After(80*ms, well),  // its hedge, which comes at 100 ms
+		)
+		ends := make(chan error, 3)
+		watched := transport.Func(func(req *http.Request) (*http.Response, error) {
+			resp, err := up.RoundTrip(req)
+			ends <- err
+			return resp, err
+		})
+		limited := transport.NewLimiter(policy.Limit{InFlight: 2}).Wrap(watched)
+		rt := eager(hedgeAfter(100 * ms))(limited)
+		go func() { _, _, _ = get(t, limited) }()
+		synctest.Wait()
+		_, _, err := get(t, rt)
+		require.NoError(t, err)
+		for range 3 {
+			assert.NoError(t, <-ends)
+		}
+	})
+}
+
 // What others wait for, too, as a token that is fetched once for all, is sent though the
 // request for which it was begun lost meanwhile: it waits in a context with no end of its own.
 func TestLimiterQueueOfWhatOutlivesItsCall(t *testing.T) {

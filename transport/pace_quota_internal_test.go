@@ -131,3 +131,14 @@ func TestQuotaCountsWhoIsUnderWay(t *testing.T) {
 		})
 	}
 }
+
+// A request that a gate let in and that is not sent leaves nothing behind, neither in the
+// count of those in flight, nor in the rate, nor in what the server told.
+func TestGateRefunds(t *testing.T) {
+	g, now := newGate(policy.Limit{InFlight: 1, PerSecond: 10, Burst: 1}.WithDefaults()), time.Now()
+	in := g.admitLocked(now)
+	require.False(t, g.admitsLocked(now))
+	g.refundLocked(in)
+	assert.True(t, g.admitsLocked(now))
+	assert.Equal(t, in, g.admitLocked(now))
+}

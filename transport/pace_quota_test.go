@@ -344,6 +344,16 @@ func TestLimiterQuotaRetryAfterOfOne(t *testing.T) {
 	})
 }
 
+// An answer that tells that nothing is left is an answer: the bound rises as with any other.
+func TestLimiterQuotaUsedUpByAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		last := transporttest.Reply(http.StatusOK, "", "X-Ratelimit-Limit", "10", "X-Ratelimit-Remaining", "0", "X-Ratelimit-Reset", "1")
+		d := newDoor(t, policy.Limit{Adaptive: policy.Adaptive{Initial: 1}}, last)
+		require.True(t, d.usual().isInside())
+		assert.Equal(t, 2, d.State().Bound)
+	})
+}
+
 // A request that gives up at its turn was never sent: what the next answer says is
 // left is left.
 func TestLimiterQuotaCanceledAtHisTurn(t *testing.T) {
