@@ -34,13 +34,8 @@ func (l *waitlist) add(w *waiter) {
 	l.waiters = slices.Insert(l.waiters, l.before(w.priority), w)
 }
 
-// last returns the youngest of the lowest priority, or nil.
-func (l *waitlist) last() *waiter {
-	if len(l.waiters) == 0 {
-		return nil
-	}
-	return l.waiters[len(l.waiters)-1]
-}
+// last returns the youngest of the lowest priority. Somebody must be waiting.
+func (l *waitlist) last() *waiter { return l.waiters[len(l.waiters)-1] }
 
 func (l *waitlist) pop() *waiter {
 	w := l.waiters[0]
