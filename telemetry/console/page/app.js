@@ -451,7 +451,7 @@ at("reload").onclick = () => ask({ action: "reload" });
 at("ask-cancel").onclick = () => at("ask").close();
 at("ask-form").onsubmit = async event => {
   event.preventDefault();
-  const { action, ...about } = order;
+  const asked = order, { action, ...about } = asked;
   const body = { ...about, reason: at("ask-reason").value.trim() };
   if (action === "isolate") body.for = at("ask-for").value;
   if (action === "isolate" && !body.reason) {
@@ -460,15 +460,17 @@ at("ask-form").onsubmit = async event => {
     return;
   }
   at("ask-do").disabled = true;
+  let problem = "";
   try {
     const answer = await fetch(action, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-    if (answer.ok) at("ask").close();
-    else at("ask-error").textContent = "Not done: " + (await answer.text()).trim();
+    if (!answer.ok) problem = "Not done: " + (await answer.text()).trim();
   } catch {
-    at("ask-error").textContent = "The program cannot be reached.";
-  } finally {
-    at("ask-do").disabled = false;
+    problem = "The program cannot be reached.";
   }
+  at("ask-do").disabled = false;
+  if (order !== asked) return; // the dialog is about something else by now
+  if (problem) at("ask-error").textContent = problem;
+  else at("ask").close();
 };
 
 listen();

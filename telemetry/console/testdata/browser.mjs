@@ -157,6 +157,19 @@ expect("a time that is not there", (await made.$eval("#config", e => e.textConte
 await made.waitForFunction(() => document.getElementById("feed").textContent.startsWith("Nothing new since "), { timeout: 5000 }).catch(() => wrong.push("silence is shown as live"));
 expect("it comes again after silence", await made.evaluate(() => window.streams.length > 1), true);
 
+// What comes of an order whose dialog was left is not told in the dialog of the next.
+await made.evaluate(() => { window.fetch = () => new Promise(answer => { window.answer = answer; }); });
+const click = selector => made.$eval(selector, button => button.click());
+await click("[aria-label='isolate three of chat']");
+await made.$eval("#ask-reason", reason => { reason.value = "maintenance"; });
+await click("#ask-do");
+await click("#ask-cancel");
+await click("[aria-label='isolate three of chat']");
+await made.evaluate(() => window.answer(new Response("no such breaker", { status: 404 })));
+await made.waitForFunction(() => !document.getElementById("ask-do").disabled);
+expect("the next dialog", await made.$eval("#ask", dialog => [dialog.open, dialog.querySelector("#ask-error").textContent]), [true, ""]);
+await click("#ask-cancel");
+
 // An answer that another endpoint gave in the service's place is a stand-in.
 shown.functions = [{ ...shown.functions[0], breakers: [], minute: { live: 90, endpoint: 10 } }];
 await show();
