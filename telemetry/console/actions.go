@@ -173,9 +173,10 @@ func (c *Console) record(ctx context.Context, actor, action string, o order, err
 	attributes := []slog.Attr{
 		slog.String("event.name", "sparekey.action"), slog.String("actor", actor), slog.String("action", action),
 	}
-	text := fmt.Sprintf("%s: %s", actor, action)
-	if action != reload {
-		attributes = append(attributes, slog.String("function", o.Function))
+	text, function := fmt.Sprintf("%s: %s", actor, action), ""
+	if action != reload { // which is about the file that all functions have
+		function = o.Function
+		attributes = append(attributes, slog.String("function", function))
 	}
 	if action == isolate || action == release {
 		attributes = append(attributes, slog.String("breaker", o.Breaker))
@@ -194,5 +195,5 @@ func (c *Console) record(ctx context.Context, actor, action string, o order, err
 		text += ", which failed"
 	}
 	c.logger().LogAttrs(ctx, slog.LevelWarn, "operator acted", attributes...)
-	c.acted.Add(telemetry.Event{Function: o.Function, Kind: "action", Text: text})
+	c.acted.Add(telemetry.Event{Function: function, Kind: "action", Text: text})
 }

@@ -285,7 +285,7 @@ func TestAudit(t *testing.T) {
 	act("/release", `{"function": "search", "breaker": "one.test:443"}`, http.StatusNoContent)
 	act("/purge", `{"function": "search", "reason": "labels changed"}`, http.StatusNoContent)
 	act("/reload", `{}`, http.StatusUnprocessableEntity)
-	act("/reload", `{}`, http.StatusNoContent)
+	act("/reload", `{"function": "search"}`, http.StatusNoContent)
 	assert.Equal(t, []string{
 		"isolate search one.test:443 moving house", "isolate search one.test:443 moving house",
 		"release search one.test:443", "purge search",
@@ -298,6 +298,8 @@ func TestAudit(t *testing.T) {
 		assert.Equal(t, "action", e.Kind)
 		texts[i] = e.Text
 	}
+	assert.Empty(t, s.Events[0].Function, "a file is that of all functions")
+	assert.Equal(t, "search", s.Events[2].Function)
 	assert.Equal(t, []string{
 		"ann: reload",
 		"ann: reload, which failed",
