@@ -350,6 +350,10 @@ func TestPages(t *testing.T) {
 			assert.NotContains(t, csp, "unsafe")
 			assert.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
 			assert.Equal(t, "DENY", resp.Header.Get("X-Frame-Options"))
+			assert.Equal(t, "same-origin", resp.Header.Get("Cross-Origin-Opener-Policy"))
+			assert.Equal(t, "same-origin", resp.Header.Get("Cross-Origin-Resource-Policy"))
+			assert.Equal(t, "no-referrer", resp.Header.Get("Referrer-Policy"))
+			assert.Contains(t, []string{"no-store", "no-cache"}, resp.Header.Get("Cache-Control"))
 			assert.Empty(t, resp.Header.Get("Access-Control-Allow-Origin"))
 		})
 	}
