@@ -27,7 +27,8 @@ type Options struct {
 	Actions Actions
 
 	// Reload reads the configuration file anew, for those who are let in. Its error
-	// is shown to them. Nil means that they cannot ask for it. It needs Authorize.
+	// is shown to them. Nil means that they cannot ask for it. It needs Authorize. For
+	// a plan.Live, call its Poll twice and return the Problems of its Status.
 	Reload func(context.Context) error
 
 	// Logger gets a record of each action. Nil means [slog.Default].

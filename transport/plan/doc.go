@@ -77,10 +77,10 @@
 //	max_attempts and priority of a queue         for jobs that are enqueued from then on
 //	budget and backoff of a queue                from the next attempt of a job on
 //	workers and drain                            at once; workers of before end their jobs
-//	bound, byte_bound, lease and poll            refused while an engine uses them
+//	bound, byte_bound, lease and poll            refused once an engine was given them
 //	client_secret                                from the next access token on
-//	client_id, base_url, limit of an account     refused while a client uses them
-//	id and account of a function                 refused while a client uses them
+//	client_id, base_url, limit of an account     refused once a client was given them
+//	id and account of a function                 refused once a client was given them
 //	a function that is new                       known to clients that are made from then on; reported
 //	a function that is gone                      has the default stack, and keeps its model; reported
 //

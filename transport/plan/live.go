@@ -109,7 +109,8 @@ func (l *Live) Run(ctx context.Context) {
 }
 
 // Poll looks at the file once, for programs that have their own reason to, such as a
-// signal. The context is for the records.
+// signal. A change that no look has found before takes two: where [Live.Run] does not
+// look as well, call it twice. The context is for the records.
 func (l *Live) Poll(ctx context.Context) {
 	l.polling.Lock()
 	defer l.polling.Unlock()
