@@ -179,7 +179,9 @@ func TestActionsGuards(t *testing.T) {
 			if tt.change != nil {
 				tt.change(r)
 			}
-			assert.Equal(t, tt.want, answer(watch, r).StatusCode)
+			resp := answer(watch, r)
+			assert.Equal(t, tt.want, resp.StatusCode)
+			assert.Equal(t, tt.want == http.StatusMethodNotAllowed, resp.Header.Get("Allow") != "", "RFC 9110 section 15.5.6")
 			assert.Empty(t, h.asked, "nothing was done")
 			assert.Empty(t, log.String())
 		})

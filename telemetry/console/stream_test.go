@@ -39,6 +39,7 @@ func watchers(t *testing.T, server *transporttest.Server, n int) []*http.Respons
 		resp, err := server.Client().Get(server.URL + "/events")
 		require.NoError(t, err)
 		require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+		require.Equal(t, "no", resp.Header.Get("X-Accel-Buffering"), "or nginx keeps events back")
 		all[i] = resp
 	}
 	return all
