@@ -208,6 +208,13 @@ func TestLiveBadFile(t *testing.T) {
 		put(t, name, withTotal("6s"))
 		time.Sleep(twoPolls)
 		assert.Equal(t, 6*time.Second, total(live))
+		assert.True(t, live.Status().AppliedAt.After(applied))
+		var told []string
+		for _, event := range live.Snapshot().Events {
+			told = append(told, strings.TrimPrefix(event.Text, name))
+		}
+		const problems, inForce = " has problems, what was in force stays", " is in force"
+		assert.Equal(t, []string{inForce, inForce, problems, problems}, told, "the newest first")
 	})
 }
 
