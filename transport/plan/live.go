@@ -97,12 +97,10 @@ func Open(name string, options Options) (*Live, error) {
 // Run looks at the file again and again until ctx ends. It starts no goroutine.
 func (l *Live) Run(ctx context.Context) {
 	for {
-		wait := time.NewTimer(time.Duration((0.9 + 0.2*rand.Float64()) * float64(l.options.Every)))
 		select {
-		case <-wait.C:
+		case <-time.After(time.Duration((0.9 + 0.2*rand.Float64()) * float64(l.options.Every))):
 			l.Poll(ctx)
 		case <-ctx.Done():
-			wait.Stop()
 			return
 		}
 	}
