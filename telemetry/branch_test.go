@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -104,6 +105,7 @@ func TestBranchWithoutTrail(t *testing.T) {
 
 // A call that has ended leaves a trail that does not change.
 func TestTrailIsOver(t *testing.T) {
+	sdk := install(t)
 	ctx, trail := telemetry.NewContext(t.Context())
 	var below http.RoundTripper
 	layer := func(next http.RoundTripper) http.RoundTripper {
@@ -120,9 +122,12 @@ func TestTrailIsOver(t *testing.T) {
 	require.NoError(t, err)
 	then, attempts := trail.String(), trail.Attempts()
 
-	resp, err := below.RoundTrip(late)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
+	for n := range 2 {
+		resp, err := below.RoundTrip(late)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Contains(t, sdk.ended(), fmt.Sprint("http.request.resend_count=", n+1), "attempts are numbered on")
+	}
 	trail.Answered(ctx, telemetry.Answer{Source: telemetry.Rule})
 	trail.Waits(ctx, time.Second, policy.Internal)
 	trail.Stopped(telemetry.NoBudget, time.Now())

@@ -16,14 +16,16 @@ import (
 // TestProbeIsOfNoCall: what layers report below a probe is none of the call's that is in its
 // context.
 func TestProbeIsOfNoCall(t *testing.T) {
+	sdk := install(t)
 	ctx, trail := telemetry.NewContext(t.Context())
-	probe := telemetry.ObserveAttempt(telemetry.Config{Probe: true})(roundTrip(func(req *http.Request) (*http.Response, error) {
+	probe := telemetry.ObserveAttempt(telemetry.Config{Function: "ticket_routing", Probe: true})(roundTrip(func(req *http.Request) (*http.Response, error) {
 		assert.NotSame(t, trail, telemetry.FromContext(req.Context()))
 		return answer(200, ""), nil
 	}))
 	_, err := send(t, probe, ctx)
 	require.NoError(t, err)
 	assert.Zero(t, trail.AttemptCount())
+	assert.Contains(t, sdk.measured(t), "sparekey.attempt.kind=probe sparekey.function.name=ticket_routing 1 in ")
 }
 
 // TestBehindNobody: what is done behind nobody's call has a trail of its own, and no

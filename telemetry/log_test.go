@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
@@ -156,4 +158,34 @@ func TestEventsOfCallsThatFail(t *testing.T) {
 			{At: start, Function: "f", Kind: "call", Text: "calls fail: quota_exceeded"},
 		}, events.Last())
 	})
+}
+
+// What is repeated because its body broke off is said to be that, and not what went wrong
+// earlier.
+func TestLogRetryOfBrokenBody(t *testing.T) {
+	var log strings.Builder
+	answers := []*http.Response{answer(503, ""), answer(200, "abc"), answer(200, "abc")}
+	answers[1].Body = io.NopCloser(&broken{io.ErrUnexpectedEOF})
+	repeats := func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			for _, class := range []policy.Class{policy.Overloaded, policy.Truncated} {
+				resp, err := next.RoundTrip(req)
+				require.NoError(t, err)
+				_, _ = io.Copy(io.Discard, resp.Body)
+				require.NoError(t, resp.Body.Close())
+				telemetry.FromContext(req.Context()).Waits(req.Context(), time.Second, class)
+			}
+			return next.RoundTrip(req)
+		})
+	}
+	_, err := send(t, stack(telemetry.Config{Logger: newLogger(&log)}, roundTrip(func(*http.Request) (*http.Response, error) {
+		resp := answers[0]
+		answers = answers[1:]
+		return resp, nil
+	}), repeats), t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"level=DEBUG msg=retrying event.name=sparekey.retry wait=1s error.type=503",
+		"level=DEBUG msg=retrying event.name=sparekey.retry wait=1s error.type=truncated",
+	}, strings.Split(strings.TrimSpace(log.String()), "\n"))
 }
