@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -192,8 +193,8 @@ func (w *walker) add(path string, said, holds reflect.Value, text string) {
 	if w.source == nil && same(said, holds) && !said.IsZero() {
 		s.Origin = FromOwner
 	}
-	if s.Origin != BuiltIn && s.Line > 0 && w.source.Text(at) != "" {
-		text = w.source.Text(at)
+	if s.Line > 0 {
+		text = cmp.Or(w.source.Text(at), text)
 	}
 	s.Value = w.shown(path, at, text)
 	w.all = append(w.all, s)
