@@ -118,6 +118,27 @@ functions: {four: {retry: {attempts: -1}}}
 	require.ErrorContains(t, err, "functions.****.retry.attempts")
 }
 
+// What a reference stands for is not shown, be it in an item of a list: where it is from
+// is, if that is said in one place.
+func TestSettingsReferences(t *testing.T) {
+	p, err := plan.Parse("references.yaml", []byte(`
+version: 1
+endpoints:
+  a:
+    url: https://a.test
+    header: {X-Plain: [gold, silver], X-One: "${ONE}", X-First: ["${ONE}", silver], X-Last: [gold, "${ONE}"], X-Api-Key: ["${ONE}"]}
+`), func(string) (string, bool, error) { return "canary-1", true, nil })
+	require.NoError(t, err)
+	got := map[string]string{}
+	for _, s := range p.Settings() {
+		got[s.Key] = s.Value
+	}
+	assert.Equal(t, map[string]string{
+		"url": "https://a.test", "header.X-Plain": "[gold, silver]", "header.X-One": "${ONE}",
+		"header.X-First": "********", "header.X-Last": "********", "header.X-Api-Key": "********",
+	}, got)
+}
+
 // A document reads as in the file, and not at all if it has something from elsewhere.
 func TestSettingsDocuments(t *testing.T) {
 	p, err := plan.Parse("documents.yaml", []byte(`
@@ -147,4 +168,5 @@ func TestSettingsInGo(t *testing.T) {
 	}
 	assert.Equal(t, plan.Setting{Owner: "functions.f", Key: "retry.attempts", Value: "7", Origin: plan.FromOwner}, got["retry.attempts"])
 	assert.Equal(t, plan.Setting{Owner: "functions.f", Key: "total", Value: "30s", Origin: plan.BuiltIn}, got["total"])
+	assert.Equal(t, `""`, got["model"].Value, "nothing at all would not be seen")
 }
