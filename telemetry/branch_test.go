@@ -35,12 +35,13 @@ func TestBranch(t *testing.T) {
 			second.Chosen(ctx)
 			assert.EqualValues(t, "b", trail.Answer().Source)
 			trail.Answered(one, telemetry.Answer{Source: "late"})
+			trail.Answered(two, telemetry.Answer{Source: "c"})
 			return resp, err
 		})
 	}
 	_, err := send(t, stack(routing, upstream(200, ""), beside), ctx)
 	require.NoError(t, err)
-	assert.EqualValues(t, "b", trail.Answer().Source)
+	assert.EqualValues(t, "c", trail.Answer().Source, "the last word of the chosen one")
 	require.Len(t, trail.Attempts(), 2)
 	assert.False(t, trail.Attempts()[0].Hedge)
 	assert.True(t, trail.Attempts()[1].Hedge)
@@ -94,6 +95,17 @@ func TestBranchThatRepeats(t *testing.T) {
 	late, _ := telemetry.NewBranch(ctx, true)
 	trail.Waits(late, time.Second, policy.Truncated)
 	assert.Equal(t, telemetry.Source("c"), trail.Answer().Source)
+}
+
+// TestBranchOfAnotherCall: a call within a branch of another has an answer of its own.
+func TestBranchOfAnotherCall(t *testing.T) {
+	ctx, outer := telemetry.NewContext(t.Context())
+	ctx, branch := telemetry.NewBranch(ctx, true)
+	ctx, inner := telemetry.NewContext(ctx)
+	inner.Answered(ctx, telemetry.Answer{Source: "b"})
+	assert.EqualValues(t, "b", inner.Answer().Source)
+	branch.Chosen(ctx)
+	assert.Empty(t, outer.Answer())
 }
 
 func TestBranchWithoutTrail(t *testing.T) {
