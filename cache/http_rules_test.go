@@ -199,6 +199,16 @@ func TestHTTPRules(t *testing.T) {
 		{"must-understand what is not understood", []step{
 			{answer: "299\nCache-Control: must-understand, max-age=60", want: "fwd=uri-miss; fwd-status=299"},
 		}},
+		{"must-understand that comes with a 304 about what is not understood", []step{
+			{answer: "299\nEtag: \"a\"\nCache-Control: max-age=9", want: "fwd=uri-miss; fwd-status=299; stored"},
+			{after: 10 * time.Second, answer: "304\nEtag: \"a\"\nCache-Control: must-understand, max-age=60", want: "fwd=stale; fwd-status=304", status: 299},
+			{answer: "299", want: "fwd=uri-miss; fwd-status=299"},
+		}},
+		{"no-store and must-understand that come with a 304", []step{
+			{answer: tagged, want: first},
+			{after: 10 * time.Second, answer: "304\nEtag: \"a\"\nCache-Control: no-store, must-understand, max-age=60", want: proven, status: 200},
+			{want: hit(60)},
+		}},
 		{"errors with a lifetime", []step{{answer: "500\nCache-Control: max-age=60", want: "fwd=uri-miss; fwd-status=500; stored"}, {want: hit(60), status: 500}}},
 		{"errors without", []step{{answer: "500\nEtag: \"a\"\nCache-Control: stale-if-error=60", want: "fwd=uri-miss; fwd-status=500"}, {want: errDown.Error()}}},
 		{"errors without, which leave what is there", []step{

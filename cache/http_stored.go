@@ -95,8 +95,7 @@ func without(names []string, name string) []string {
 
 // mayStore reports whether an answer to a GET may be stored (RFC 9111 section 3).
 func mayStore(resp *http.Response, h http.Header, cc directives) bool {
-	understood := cc.mustUnderstand && http.StatusText(resp.StatusCode) != ""
-	if (cc.noStore || cc.mustUnderstand) && !understood {
+	if !cc.letStore(resp.StatusCode) {
 		return false
 	}
 	switch resp.StatusCode {
@@ -111,6 +110,15 @@ func mayStore(resp *http.Response, h http.Header, cc directives) bool {
 	return resp.Body != nil && len(resp.Trailer) == 0 && !endsWithConnection(resp) &&
 		len(h[telemetry.HeaderName]) == 0 && // stands in for a live answer
 		!mentions(h["Content-Type"], "text/event-stream")
+}
+
+// letStore reports whether what an answer with the status says of itself lets it be
+// stored: no-store does not count beside must-understand (RFC 9111 section 5.2.2.3).
+func (d directives) letStore(status int) bool {
+	if d.mustUnderstand {
+		return http.StatusText(status) != ""
+	}
+	return !d.noStore
 }
 
 // storedHeader returns what is kept of a header (RFC 9111 section 3.1). One without

@@ -109,7 +109,7 @@ func (s *stored) confirmed(w *wanted, resp *http.Response, asked, arrived time.T
 	if merged.setsCookie() && !w.private && !merged.handsOutCookie(arrived) {
 		ok = false
 	}
-	return &merged, ok && !merged.cc.noStore
+	return &merged, ok && merged.cc.letStore(merged.code)
 }
 
 // meets reports whether the answer to a conditional request is that the caller
