@@ -120,3 +120,18 @@ func TestStoreResizeDropsWhatWasPurged(t *testing.T) {
 	assert.Zero(t, stats.Bytes)
 	assert.EqualValues(t, 2, stats.Purged)
 }
+
+// TestStoreResizeBelowWhatWasUsedAgain: what was asked for again goes, too, if nothing else
+// is left to go.
+func TestStoreResizeBelowWhatWasUsedAgain(t *testing.T) {
+	store := NewStore(StoreConfig{MaxEntries: 10})
+	for n := range 4 {
+		keep(store, keyNumber(n), start, blockOf(1, time.Hour))
+		store.get(keyNumber(n), start)
+	}
+	store.resize(StoreConfig{MaxEntries: 2})
+	assert.Equal(t, 2, store.Stats().Entries)
+	assert.EqualValues(t, 2, store.Stats().Evictions)
+	assert.NotNil(t, store.peek(keyNumber(2), start))
+	assert.NotNil(t, store.peek(keyNumber(3), start))
+}

@@ -320,6 +320,24 @@ func TestStoreTooHeavy(t *testing.T) {
 	assert.Zero(t, store.Stats().Bytes)
 }
 
+// TestStoreTooHeavyToPromote: what would take more than what is asked for again may have
+// pushes none of that out, and counts as used all the same.
+func TestStoreTooHeavyToPromote(t *testing.T) {
+	const small, heavy = 100, 9_000 - itemOverhead
+	store := NewStore(StoreConfig{MaxBytes: 10_000 + 2*itemOverhead, MaxEntryBytes: 9_000, MaxEntries: 10})
+	keep(store, keyNumber(1), start, blockOf(small, time.Hour))
+	store.get(keyNumber(1), start)
+	keep(store, keyNumber(2), start, blockOf(heavy, time.Hour))
+	keep(store, keyNumber(3), start, blockOf(small, time.Hour))
+	store.get(keyNumber(2), start)
+	keep(store, keyNumber(4), start, blockOf(700, time.Hour))
+	assert.Nil(t, store.peek(keyNumber(3), start))
+	assert.NotNil(t, store.peek(keyNumber(2), start), "used later than the third")
+	keep(store, keyNumber(5), start, blockOf(700, time.Hour))
+	assert.Nil(t, store.peek(keyNumber(2), start))
+	assert.NotNil(t, store.peek(keyNumber(1), start), "asked for again")
+}
+
 func TestStorePeekIsNoUse(t *testing.T) {
 	store := NewStore(StoreConfig{MaxEntries: 5})
 	for n := range 5 {
