@@ -178,13 +178,16 @@ func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
 	if !ok {
 		return
 	}
-	names := d.reader.names(v.Type())
+	var names map[string]any
+	if v.Kind() != reflect.Struct { // of those, only items of lists go by a name
+		names = d.reader.names(v.Type())
+	}
 	switch {
 	case v.Kind() == reflect.Pointer && isNull(node):
 		v.SetZero()
 	case v.Kind() == reflect.Pointer:
 		d.pointer(path, node, v)
-	case names != nil && v.Kind() != reflect.Struct:
+	case names != nil:
 		d.named(path, node, v, names)
 	case isText(v.Type()):
 		d.text(path, node, v)
@@ -286,8 +289,11 @@ func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
 // listItem reads an item of a list. A struct that is described elsewhere goes by its
 // name.
 func (d *decoder) listItem(path string, node *yaml.Node, v reflect.Value) {
-	names := d.reader.names(v.Type())
-	if v.Kind() != reflect.Struct || names == nil || behind(node).Kind != yaml.ScalarNode {
+	var names map[string]any
+	if v.Kind() == reflect.Struct && behind(node).Kind == yaml.ScalarNode {
+		names = d.reader.names(v.Type())
+	}
+	if names == nil {
 		d.value(path, node, v)
 		return
 	}

@@ -99,21 +99,20 @@ func isText(t reflect.Type) bool {
 
 // named reads a value that goes by a name.
 func (d *decoder) named(path string, node *yaml.Node, v reflect.Value, names map[string]any) {
+	isName := node.Kind == yaml.ScalarNode && !isNull(node)
+	if value, ok := names[node.Value]; ok && isName {
+		v.Set(reflect.ValueOf(value))
+		return
+	}
 	known := slices.Sorted(maps.Keys(names))
-	if node.Kind != yaml.ScalarNode || isNull(node) {
-		d.report(path, node, "is %s, want a name%s", d.kindOf(node), Suggest("", known))
-		return
-	}
-	value, ok := names[node.Value]
 	switch {
-	case !ok && d.expanded[node] != "":
+	case !isName:
+		d.report(path, node, "is %s, want a name%s", d.kindOf(node), Suggest("", known))
+	case d.expanded[node] != "":
 		d.report(path, node, "is what %s holds, which is not known%s", d.expanded[node], Suggest("", known))
-		return
-	case !ok:
+	default:
 		d.report(path, node, "is %q, which is not known%s", clip(node.Value), Suggest(node.Value, known))
-		return
 	}
-	v.Set(reflect.ValueOf(value))
 }
 
 // setAny gives v a string, a bool, an int or a float64.

@@ -63,7 +63,7 @@ func decode(name string, data []byte, lookup func(reference string) (string, boo
 
 // reader returns what reads a file into f.
 func (f *File) reader() config.Reader {
-	return config.Reader{Names: f.names, Start: func(t reflect.Type) any {
+	return config.Reader{Names: f.names(), Start: func(t reflect.Type) any {
 		if t == reflect.TypeFor[Function]() {
 			return Function{Stack: f.Defaults, Queue: f.Queue.Work}
 		}

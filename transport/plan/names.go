@@ -6,25 +6,29 @@ import (
 	"github.com/sparekey/sparekey/policy"
 )
 
-// names returns the values of type t that go by a name in a file. Endpoints are
-// those that the file itself has.
-func (f *File) names(t reflect.Type) map[string]any {
-	switch t {
-	case reflect.TypeFor[policy.Classifier]():
-		return classifiers
-	case reflect.TypeFor[policy.ErrorBody]():
-		return errorBodies
-	case reflect.TypeFor[policy.Codec]():
-		return codecs
-	case reflect.TypeFor[policy.Endpoint]():
-		named := make(map[string]any, len(f.Endpoints))
-		for name, endpoint := range f.Endpoints {
-			endpoint.Name = name
-			named[name] = endpoint
+// names returns what tells the values of a type that go by a name in a file. Endpoints
+// are those that the file itself has, which it reads before it asks for the first.
+func (f *File) names() func(t reflect.Type) map[string]any {
+	endpoints := make(map[string]any)
+	return func(t reflect.Type) map[string]any {
+		switch t {
+		case reflect.TypeFor[policy.Classifier]():
+			return classifiers
+		case reflect.TypeFor[policy.ErrorBody]():
+			return errorBodies
+		case reflect.TypeFor[policy.Codec]():
+			return codecs
+		case reflect.TypeFor[policy.Endpoint]():
+			if len(endpoints) < len(f.Endpoints) {
+				for name, endpoint := range f.Endpoints {
+					endpoint.Name = name
+					endpoints[name] = endpoint
+				}
+			}
+			return endpoints
 		}
-		return named
+		return nil
 	}
-	return nil
 }
 
 var classifiers = map[string]any{
