@@ -56,27 +56,7 @@ func (p *program) replay(ctx context.Context, args []string) error {
 		}
 		defer func() { _ = r.state.Close() }()
 	}
-	stopped := r.askAll(ctx)
-	if stopped != nil && ctx.Err() == nil {
-		return stopped
-	}
-	report := reportOf(r)
-	if *asJSON {
-		err = printJSON(p.stdout, report)
-	} else {
-		p.printReplay(report)
-	}
-	if stopped != nil {
-		again := ""
-		if *state != "" {
-			again = "; the same command goes on from here"
-		}
-		return errors.Join(err, fmt.Errorf("stopped after %d of %d inputs%s", report.Answered+report.Failed, report.Inputs, again))
-	}
-	if err == nil && report.Failed > 0 {
-		return fmt.Errorf("%d of %d inputs were not answered: %w", report.Failed, report.Inputs, r.failure)
-	}
-	return err
+	return r.run(ctx, *asJSON)
 }
 
 // onlyFunction returns the function that can be called, if there is just one.
@@ -114,6 +94,32 @@ type replayed struct {
 	Label      string  `json:"label"`
 	Confidence float64 `json:"confidence"`
 	ServiceMS  float64 `json:"service_ms"`
+}
+
+// run asks, and reports what came of it, also if ctx ended before all were asked.
+func (r *replaying) run(ctx context.Context, asJSON bool) error {
+	stopped := r.askAll(ctx)
+	if stopped != nil && !errors.Is(stopped, context.Cause(ctx)) {
+		return stopped
+	}
+	report := reportOf(r)
+	var err error
+	if asJSON {
+		err = printJSON(r.p.stdout, report)
+	} else {
+		r.p.printReplay(report)
+	}
+	if stopped != nil {
+		again := ""
+		if r.state != nil {
+			again = "; the same command goes on from here"
+		}
+		return errors.Join(err, fmt.Errorf("stopped after %d of %d inputs%s", report.Answered+report.Failed, report.Inputs, again))
+	}
+	if err == nil && report.Failed > 0 {
+		return fmt.Errorf("%d of %d inputs were not answered: %w", report.Failed, report.Inputs, r.failure)
+	}
+	return err
 }
 
 // askAll asks about what has no answer yet. It returns an error if it had to stop.

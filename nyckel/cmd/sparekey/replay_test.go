@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,6 +100,29 @@ func TestReplayResumes(t *testing.T) {
 		got = d.run("replay", "-config", "CONFIG", "-data", data, "-state", state)
 		assert.Contains(t, got.out, "6 answered")
 		assert.Equal(t, 6, d.Stats().Invokes, "all are known")
+	})
+}
+
+// Who is stopped does not hear that the state is there to go on from when it is not.
+func TestReplayTellsOfAnAnswerThatIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		d.file("sparekey.yaml", strings.Replace(read(t, d.config()), "limit: {off: true}", "limit: {per_second: 1, burst: 1}", 1))
+		inputs, err := readRecorded(d.file("data.jsonl", recordedFile))
+		require.NoError(t, err)
+		loaded, err := load(d.config())
+		require.NoError(t, err)
+		p := &program{stdout: io.Discard, stderr: io.Discard, http: d.wire.Client()}
+		client, err := p.client(loaded, "tickets")
+		require.NoError(t, err)
+		state, err := os.Open(d.config())
+		require.NoError(t, err)
+		require.NoError(t, state.Close()) // as if the disk were full
+		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		defer cancel()
+		r := &replaying{p: p, client: client, function: "tickets", inputs: inputs, answers: map[int]replayed{}, state: state}
+		require.ErrorIs(t, r.run(ctx, false), os.ErrClosed)
+		require.Error(t, ctx.Err())
 	})
 }
 
