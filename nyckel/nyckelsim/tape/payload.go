@@ -76,17 +76,23 @@ func newPart(value []byte, own secrets) []byte {
 // canonicalJSON returns a JSON document with its keys sorted and its secrets
 // removed. Numbers stay as they are written.
 func canonicalJSON(body []byte, own secrets) (json.RawMessage, bool) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	var document any
-	if dec.Decode(&document) != nil {
-		return nil, false
-	}
-	if _, err := dec.Token(); err != io.EOF {
+	document, ok := readJSON(body)
+	if !ok {
 		return nil, false
 	}
 	canonical, err := json.Marshal(redactJSON(document, own))
 	return canonical, err == nil
+}
+
+// readJSON returns what the body says if it is one JSON document.
+func readJSON(body []byte) (document any, ok bool) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if dec.Decode(&document) != nil {
+		return nil, false
+	}
+	_, err := dec.Token()
+	return document, err == io.EOF
 }
 
 // bytes returns the body to answer with.

@@ -1,6 +1,7 @@
 package tape
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"maps"
@@ -47,12 +48,27 @@ func redactValues(values url.Values) url.Values {
 			if isSecret(name) {
 				value = removed
 			} else {
-				value = redactText(value)
+				value = redactDocument(redactText(value))
 			}
 			clean.Add(to, value)
 		}
 	}
 	return clean
+}
+
+// redactDocument takes the secrets out of a text that may be a JSON document, and leaves
+// one without as it is written.
+func redactDocument(text string) string {
+	document, ok := readJSON([]byte(text))
+	if !ok {
+		return text
+	}
+	before, _ := json.Marshal(document) // it was JSON
+	after, _ := json.Marshal(redactJSON(document, nil))
+	if bytes.Equal(before, after) {
+		return text
+	}
+	return string(after)
 }
 
 // redactJSON returns the document without its secrets and the caller's own.

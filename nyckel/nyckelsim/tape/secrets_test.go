@@ -3,6 +3,7 @@ package tape_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -44,6 +45,9 @@ func TestNoHiddenSecretIsRecorded(t *testing.T) {
 		"JSON said to be a form":   request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"`+secret+`"}`),
 		"form that breaks off":     request("POST", "/x", cutKind, strings.TrimRight(cut, "-\r\n")),
 		"JSON in a form":           request("POST", "/x", "application/x-www-form-urlencoded", "data=%7B%22password%22%3A%22"+secret+"%22%7D"),
+		"list in JSON in a form":   request("POST", "/x", "application/x-www-form-urlencoded", "data=%7B%22password%22%3A%5B%22"+secret+"%22%5D%7D"),
+		"list in JSON in a query":  request("GET", "/x?data=%7B%22password%22%3A%5B%22"+secret+"%22%5D%7D", "", ""),
+		"name spelled in a form":   request("POST", "/x", "application/x-www-form-urlencoded", "data=%7B%22p%5Cu0061ssword%22%3A%22"+secret+"%22%7D"),
 		"broken JSON as a form":    request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"`+secret),
 		"lines as a form":          request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"`+secret+`"}`+"\n"+`{"password":"`+secret+`"}`),
 		"marks of a form in JSON":  request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"a=b&c;`+secret),
@@ -66,6 +70,24 @@ func TestNoHiddenSecretIsRecorded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A number may be a secret, too. What is none stays as it is written, so that tapes of
+// before are played.
+func TestNumbersInAForm(t *testing.T) {
+	const kind = "application/x-www-form-urlencoded"
+	_, file := record(t, request("POST", "/x", kind, url.Values{"data": {`{"pwd": 90210417, "n": 1.0}`}}.Encode()))
+	assert.Equal(t, url.Values{"data": {`{"n":1.0,"pwd":"removed"}`}}.Encode(), textOf(t, file))
+	plain := url.Values{"data": {`{"n": 1.0, "a": ["b"]}`}}.Encode()
+	_, file = record(t, request("POST", "/x", kind, plain))
+	assert.Equal(t, plain, textOf(t, file))
+}
+
+func textOf(t *testing.T, file string) string {
+	t.Helper()
+	var e tape.Exchange
+	require.NoError(t, json.Unmarshal([]byte(file), &e))
+	return e.Body.Text
 }
 
 // Services have many names for what nobody else is to know.
