@@ -56,8 +56,8 @@ func Progress(report func(done, failed, total int)) AllOption {
 	return allOption(func(o *allOptions) { o.progress = report })
 }
 
-// Each gives the input at i options of its own, such as its [ExternalID]. It must be
-// safe for concurrent use.
+// Each gives the input at i options of its own, such as its [ExternalID], which it needs
+// where the client has one. It must be safe for concurrent use.
 func Each(options func(i int) []InvokeOption) AllOption {
 	return allOption(func(o *allOptions) { o.each = options })
 }
@@ -178,14 +178,20 @@ func (c *Client) checkAll(name string, o allOptions) error {
 	if o.concurrency < 0 {
 		return fmt.Errorf("Concurrency is %d, want at least 0", o.concurrency)
 	}
+	call := c.common(o)
+	if call.externalID != "" && o.each == nil {
+		return errors.New("all inputs would get the same ExternalID; give each its own by Each")
+	}
+	return call.validate()
+}
+
+// common returns what all inputs have, but for what Each says.
+func (c *Client) common(o allOptions) callOptions {
 	call := c.defaults
 	for _, option := range o.call {
 		option.applyToCall(&call)
 	}
-	if call.externalID != "" {
-		return errors.New("all inputs would get the same ExternalID; give each its own by Each")
-	}
-	return call.validate()
+	return call
 }
 
 // invokeItem asks about one of many inputs.
@@ -199,6 +205,9 @@ func (c *Client) invokeItem(ctx context.Context, name string, i int, input Input
 	}
 	start := time.Now()
 	q, err := c.newQuestion(ctx, classification, name, input, options)
+	if err == nil && q.call.externalID != "" && q.call.externalID == c.common(o).externalID {
+		err = errors.New("it has the ExternalID of all; give it its own by Each")
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return Outcome{Index: i, Err: context.Cause(ctx)}

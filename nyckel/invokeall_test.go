@@ -367,6 +367,23 @@ func TestInvokeAllNonsense(t *testing.T) {
 	assert.EqualError(t, err, "nyckel: all inputs would get the same ExternalID; give each its own by Each", "that of the client")
 }
 
+// An id that all would get is nobody's, but may be there for other calls.
+func TestInvokeAllExternalIDOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var book ledger
+		client := newService().client(t, once, nyckel.ExternalID("order-1"), nyckel.WithRecorder(&book))
+		ids := []nyckel.InvokeOption{nyckel.ExternalID("row-0"), nyckel.Capture(true), nyckel.ExternalID("order-1")}
+		outcomes, err := client.InvokeAll(t.Context(), "tickets", texts(3), nyckel.Concurrency(1),
+			nyckel.Each(func(i int) []nyckel.InvokeOption { return ids[i : i+1] }))
+		require.NoError(t, err)
+		require.NoError(t, outcomes[0].Err)
+		assert.EqualError(t, outcomes[1].Err, "nyckel: input 1: it has the ExternalID of all; give it its own by Each")
+		assert.EqualError(t, outcomes[2].Err, "nyckel: input 2: it has the ExternalID of all; give it its own by Each")
+		require.Len(t, book.records, 1)
+		assert.Equal(t, "row-0", book.records[0].ExternalID)
+	})
+}
+
 // A picture is read when its turn comes, and once only.
 func TestInvokeAllReadsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
