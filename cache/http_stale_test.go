@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -225,6 +226,29 @@ func TestHTTPRefreshFindsNothingAnyMore(t *testing.T) {
 		assert.Equal(t, "sparekey; hit; ttl=-5; detail=stale-while-revalidate", status(t, rt, get(t)))
 		synctest.Wait()
 		assert.Equal(t, "sparekey; fwd=uri-miss; fwd-status=404", status(t, rt, get(t)))
+	})
+}
+
+// What is gone is, though the answer that says so, which is to be stored, breaks off.
+func TestHTTPGoneBreaksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlow(0, "Cache-Control: max-age=10, stale-if-error=600", nil)
+		rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+		ask(t, rt, get(t))
+		time.Sleep(15 * time.Second)
+		upstream.respond = func(*http.Request) (*http.Response, error) {
+			resp := response(http.StatusGone, "no more")
+			lines(resp.Header, "Cache-Control: max-age=10")
+			resp.Body = io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
+			return resp, nil
+		}
+		resp, err := rt.RoundTrip(get(t))
+		require.NoError(t, err)
+		_, err = io.ReadAll(resp.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		upstream.respond = func(*http.Request) (*http.Response, error) { return nil, errDown }
+		_, err = rt.RoundTrip(get(t))
+		assert.ErrorIs(t, err, errDown)
 	})
 }
 
