@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/csv"
@@ -122,14 +121,17 @@ func readLines(name string, content []byte) ([]recorded, error) {
 		return nil, err
 	}
 	var all []recorded
-	lines := bufio.NewScanner(bytes.NewReader(content))
-	lines.Buffer(nil, maxLine)
-	for n := 1; lines.Scan(); n++ {
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+	n := 0
+	for text := range bytes.Lines(content) {
+		n++
+		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
+		if len(text) > maxLine {
+			return nil, fmt.Errorf("%s:%d: has more than %d bytes", name, n, maxLine)
+		}
 		var l line
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+		if err := json.Unmarshal(text, &l); err != nil {
 			return nil, fmt.Errorf("%s:%d: no object with data and label: %w", name, n, err)
 		}
 		r, ok, err := l.recorded(n)
@@ -137,12 +139,8 @@ func readLines(name string, content []byte) ([]recorded, error) {
 			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		if ok {
-			r.data = bytes.Clone(r.data)
 			all = append(all, r)
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return all, nil
 }

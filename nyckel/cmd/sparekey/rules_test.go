@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 
@@ -122,4 +123,11 @@ func TestRulesMisuse(t *testing.T) {
 		})
 	}
 	assert.Contains(t, run(t, "rules", "tset").errOut, "want sparekey rules test")
+}
+
+// A line that nothing will take is named like any other that is wrong.
+func TestLineThatIsTooLong(t *testing.T) {
+	content := append([]byte("\n"), bytes.Repeat([]byte("a"), maxLine+1)...)
+	_, err := readLines("long.jsonl", content)
+	assert.EqualError(t, err, "long.jsonl:2: has more than 67108864 bytes")
 }
