@@ -161,6 +161,15 @@ func TestRecordBelowAPath(t *testing.T) {
 	assert.JSONEq(t, recorded, replayed)
 }
 
+// Ctrl-C ends the program also while it opens the tape: a pipe waits for its reader.
+func TestRecordIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	file := filepath.Join(t.TempDir(), "tape.jsonl")
+	assert.Zero(t, command.Run(ctx, "nyckelsim", []string{"-addr", "127.0.0.1:0", "-record", file, "-upstream", "http://host.test"}, io.Discard, io.Discard))
+	assert.NoFileExists(t, file, "it was not waited for")
+}
+
 func TestSchedule(t *testing.T) {
 	phases := write(t, `[{"duration":"1h","faults":{"name":"down","refuse":true}}]`)
 	urls, stop := start(t, []string{"-admin", "127.0.0.1:0", "-schedule", phases}, "url", "admin")

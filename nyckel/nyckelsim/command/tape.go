@@ -20,9 +20,9 @@ func record(ctx context.Context, set settings, stdout io.Writer) (err error) {
 	if err != nil || upstream.Scheme != "https" && upstream.Scheme != "http" || upstream.Host == "" {
 		return misuse{fmt.Errorf("-upstream %q is not a URL such as https://www.nyckel.com", set.upstream)}
 	}
-	file, err := os.OpenFile(set.record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	file, err := interrupt.OrEnd(ctx, func() (*os.File, error) { return openTape(set.record) }) // a pipe waits for its reader
 	if err != nil {
-		return misuse{err}
+		return err
 	}
 	recorder := tape.NewRecorder(below{upstream}, file)
 	proxy := &httputil.ReverseProxy{
@@ -39,6 +39,14 @@ func record(ctx context.Context, set settings, stdout io.Writer) (err error) {
 		err = closed
 	}
 	return err
+}
+
+func openTape(name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, misuse{err}
+	}
+	return file, nil
 }
 
 // below is a transport that sends requests to a service. What records above it sees
