@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/internal/interrupt"
@@ -138,6 +139,9 @@ func imageIn(file string) (nyckel.Image, error) {
 
 // rowOf reads a row of a table. Numbers stay as they are written.
 func rowOf(content []byte) (nyckel.Tabular, error) {
+	if !utf8.Valid(content) { // which package json would read as something else
+		return nil, misuse("-row is not valid UTF-8")
+	}
 	d := json.NewDecoder(strings.NewReader(string(content)))
 	d.UseNumber()
 	var row nyckel.Tabular

@@ -160,6 +160,7 @@ func TestInvokeMisuse(t *testing.T) {
 		{"broken row", []string{"tickets", "-row", "{amount: 3}"}, "-row is no JSON object"},
 		{"null", []string{"tickets", "-row", "null"}, "-row is no JSON object"},
 		{"two rows", []string{"tickets", "-row", "{} {}"}, "something behind"},
+		{"row in another encoding", []string{"tickets", "-row", "{\"name\": \"caf\xe9\"}"}, "-row is not valid UTF-8"},
 		{"labels", []string{"tickets", "text", "-labels", "-1"}, "LabelCount is -1"},
 		{"number", []string{"tickets", "text", "-labels", "few"}, "invalid value"},
 	}
