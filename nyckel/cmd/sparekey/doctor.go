@@ -286,7 +286,7 @@ func (p *program) printFindings(findings []finding) {
 	paint := painter(p.stdout)
 	colours := map[string]string{stateOK: green, stateFailed: red, stateSkipped: faint}
 	for _, f := range findings {
-		fmt.Fprintf(p.stdout, "%s  %-8s %s\n", paint(colours[f.State], fmt.Sprintf("%-7s", f.State)), f.Step, f.Text)
+		fmt.Fprintf(p.stdout, "%s  %-8s %s\n", paint(colours[f.State], fmt.Sprintf("%-7s", f.State)), f.Step, printable(f.Text))
 		if f.Hint != "" {
 			fmt.Fprintf(p.stdout, "                   %s\n", f.Hint)
 		}

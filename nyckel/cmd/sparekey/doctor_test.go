@@ -78,15 +78,16 @@ func TestDoctorEcho(t *testing.T) {
 			w.Header().Set("X-RateLimit-Remaining", "7")
 			if r.URL.Path == "/connect/token" {
 				w.WriteHeader(http.StatusBadRequest)
-				_, _ = w.Write([]byte(`{"error":"no ` + clientSecret + ` in ` + url.Values{"client_secret": {clientSecret}}.Encode() + `"}`))
+				_, _ = w.Write([]byte(`{"error":"no\u001b` + clientSecret + ` in ` + url.Values{"client_secret": {clientSecret}}.Encode() + `"}`))
 				return
 			}
 			next.ServeHTTP(w, r)
 		})
 	})
 	found := states(t, d.run("doctor", "-config", "CONFIG", "-json"))
-	assert.Equal(t, "400 Bad Request: no ******** in client_secret=********", found["token"].Text)
+	assert.Equal(t, "400 Bad Request: no\x1b******** in client_secret=********", found["token"].Text)
 	assert.Equal(t, finding{"limits", stateOK, "X-Ratelimit-Remaining: 7", ""}, found["limits"])
+	assert.Contains(t, d.run("doctor", "-config", "CONFIG").out, "no\uFFFD******** in", "what moves a terminal's cursor")
 }
 
 // The limit that is told is the one that the client keeps to.

@@ -190,9 +190,9 @@ func (p *program) printPrediction(prediction *nyckel.Prediction) {
 	if prediction.Answer.Degraded() {
 		colour = yellow
 	}
-	fmt.Fprintf(p.stdout, "%s  %.3f  %s\n", labelOf(prediction), prediction.Confidence, paint(colour, sourceOf(prediction.Answer)))
+	fmt.Fprintf(p.stdout, "%s  %.3f  %s\n", printable(labelOf(prediction)), prediction.Confidence, paint(colour, sourceOf(prediction.Answer)))
 	for _, l := range prediction.Labels {
-		fmt.Fprintf(p.stdout, "  %s  %.3f\n", cmp.Or(l.LabelName, l.LabelID), l.Confidence)
+		fmt.Fprintf(p.stdout, "  %s  %.3f\n", printable(cmp.Or(l.LabelName, l.LabelID)), l.Confidence)
 	}
 }
 

@@ -50,6 +50,19 @@ func TestInvokeLabelIDs(t *testing.T) {
 	assert.Equal(t, []likely{{"", "label_1", 0.75}, {"", "label_2", 0.25}}, out.Labels)
 }
 
+// A label may hold what moves a terminal's cursor.
+func TestLabelsOnATerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		const label, shown = "lost\x1b[1A\nno", "lost\uFFFD[1A\uFFFDno"
+		d.learn("where is my parcel", label, "the parcel has not arrived", label, "my parcel is late", label)
+		got := d.run("invoke", "-config", "CONFIG", "-labels", "2", "tickets", "where is my parcel")
+		assert.Equal(t, 2, strings.Count(got.out, shown), got.out)
+		got = d.run("replay", "-config", "CONFIG", "-data", d.file("data.jsonl", recordedFile))
+		assert.Contains(t, got.out, "    3  delivery → "+shown+" (line 1)\n")
+	})
+}
+
 // Two refused attempts, the waits between them, and the answer, to the millisecond.
 func TestInvokeExplain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"strings"
 	"sync"
+	"unicode"
 )
 
 // results are what is written to standard output. They keep in mind whether all of it
@@ -30,6 +32,16 @@ func (r *results) failure() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
+}
+
+// printable returns a text of somebody else's as a terminal can show it, on one line.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
 }
 
 // printJSON writes one JSON document.

@@ -114,6 +114,6 @@ func (p *program) printReplay(r replayReport) {
 			fmt.Fprintf(p.stdout, "and %d other changes\n", len(r.Changes)-most)
 			break
 		}
-		fmt.Fprintf(p.stdout, "%5d  %s → %s (line %d)\n", c.Count, c.From, c.To, c.Line)
+		fmt.Fprintf(p.stdout, "%5d  %s → %s (line %d)\n", c.Count, printable(c.From), printable(c.To), c.Line)
 	}
 }
