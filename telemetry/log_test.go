@@ -42,11 +42,11 @@ func TestLogRecords(t *testing.T) {
 		},
 		{
 			"quota", upstream(402, `{"message":"secret"}`), nil,
-			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=quota_exceeded`,
+			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=quota_exceeded count=1`,
 		},
 		{
 			"credentials", upstream(401, `{"message":"secret"}`), nil,
-			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=unauthenticated`,
+			`level=ERROR msg="call failed" event.name=sparekey.call.failed function=ticket_routing error.type=unauthenticated count=1`,
 		},
 		{
 			"retry", upstream(503, ""), repeat(2),
@@ -131,6 +131,22 @@ func TestLogRecordsOfFallbacks(t *testing.T) {
 		}
 		const text = ` msg="answered in the service's place" event.name=sparekey.fallback function=f source=static cause=internal rule=""`
 		assert.Equal(t, "level=WARN"+text+" count=1\nlevel=DEBUG"+text+"\nlevel=WARN"+text+" count=2\n", log.String())
+	})
+}
+
+// Of calls that fail until somebody does something about it each is a record, but not each
+// an error; the next error says how many there were.
+func TestLogRecordsOfCallsThatFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		rt := stack(telemetry.Config{Function: "f", Logger: newLogger(&log)}, upstream(401, ""))
+		for _, after := range []time.Duration{0, 9 * time.Second, time.Second} {
+			time.Sleep(after)
+			_, err := send(t, rt, t.Context())
+			assert.NoError(t, err)
+		}
+		const text = ` msg="call failed" event.name=sparekey.call.failed function=f error.type=unauthenticated`
+		assert.Equal(t, "level=ERROR"+text+" count=1\nlevel=DEBUG"+text+"\nlevel=ERROR"+text+" count=2\n", log.String())
 	})
 }
 

@@ -47,14 +47,24 @@ func (r *recorder) called(ctx context.Context, function string, d, waited time.D
 		r.retryDelay.Record(ctx, waited.Seconds(), r.retryDelay.of(labels{function: function}).record...)
 	}
 	if failure != "" {
-		level := slog.LevelDebug
-		if class == policy.QuotaExceeded || class == policy.Unauthenticated { // until somebody does something about it
-			level = slog.LevelError
-		}
-		r.logger.LogAttrs(ctx, level, "call failed",
-			slog.String("event.name", "sparekey.call.failed"),
-			slog.String("function", function), slog.String("error.type", failure))
+		r.failed(ctx, function, failure, class)
 	}
+}
+
+// failed logs a call that failed: each for who looks closely, and once in a while one of
+// those that fail until somebody does something about it as an error, too.
+func (r *recorder) failed(ctx context.Context, function, failure string, class policy.Class) {
+	attributes := [4]slog.Attr{
+		slog.String("event.name", "sparekey.call.failed"),
+		slog.String("function", function), slog.String("error.type", failure),
+	}
+	level, n := slog.LevelDebug, len(attributes)-1
+	if class == policy.QuotaExceeded || class == policy.Unauthenticated {
+		if since, due := r.alarms.due(function, time.Now()); due {
+			level, attributes[n], n = slog.LevelError, slog.Int("count", since), n+1
+		}
+	}
+	r.logger.LogAttrs(ctx, level, "call failed", attributes[:n]...)
 }
 
 // attempted records an attempt that has ended. Failure is its error.type, "" if it is

@@ -64,7 +64,8 @@ type recorder struct {
 
 	callOptions, attemptOptions []trace.SpanStartOption
 	noSpans                     atomic.Pointer[noSpans]
-	warnings                    warnings
+	warnings                    warnings // of fallbacks
+	alarms                      warnings // of calls that fail until somebody does something about it
 
 	callDuration    histogram
 	callActive      active
