@@ -373,12 +373,11 @@ func (c *httpCache) fetch(req *http.Request, w *wanted, found *stored, reason st
 	}
 	said := "fwd=" + reason + "; fwd-status=" + strconv.Itoa(resp.StatusCode)
 	spared := isError(resp.StatusCode) && found != nil && found.covers(w.cc, false, arrived, c.maxStale) // and must stay
-	outdated := found != nil && found.outdatedBy(resp, req.Method)
 	stores := req.Method != http.MethodHead && !spared && c.record(w, resp, asked, arrived)
 	if stores {
 		said += "; stored"
 	}
-	if outdated && (!stores || resp.StatusCode != http.StatusOK) { // what is gone is, though the answer that says so may break off
+	if found != nil && (!stores || resp.StatusCode != http.StatusOK) && found.outdatedBy(resp, req.Method) { // before its body, which may break off
 		c.takeOut(w, found)
 	}
 	c.mark(resp, said)

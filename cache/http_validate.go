@@ -51,8 +51,8 @@ func (s *stored) confirms(h http.Header) bool {
 	return len(dates) == 0 || len(own) == 0 || slices.Equal(dates, own)
 }
 
-// outdatedBy reports whether an answer that is not stored, to a HEAD or because it must
-// not be, says that this one is out of date: it is about something else (RFC 9111 section
+// outdatedBy reports whether an answer says that this one is out of date, even if it is not
+// stored, to a HEAD or because it must not be: it is about something else (RFC 9111 section
 // 4.3.5), or there is nothing any more. To a HEAD some servers say the latter of what they
 // have. What stands in for a live answer tells nothing.
 func (s *stored) outdatedBy(resp *http.Response, method string) bool {
