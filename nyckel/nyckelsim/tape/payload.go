@@ -27,7 +27,7 @@ func newPayload(contentType string, body []byte, own secrets) Payload {
 		}
 		return Payload{Text: removed} // it broke off: no secret would be found in it
 	case "application/x-www-form-urlencoded":
-		return Payload{Text: own.hide(canonicalQuery(redactText(string(body))))}
+		return Payload{Text: own.hide(canonicalQuery(redactText(string(body)), own))}
 	}
 	if utf8.Valid(body) {
 		return Payload{Text: own.hide(redactText(string(body)))}

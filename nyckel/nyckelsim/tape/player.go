@@ -50,7 +50,7 @@ func NewPlayer(r io.Reader) (*Player, error) {
 		if err != nil {
 			return nil, fmt.Errorf("tape: exchange %d: %w", n, err)
 		}
-		e.Query = canonicalQuery(e.Query)
+		e.Query = canonicalQuery(e.Query, nil)
 		if e.Body.JSON != nil {
 			e.Body.JSON, _ = canonicalJSON(e.Body.JSON, nil) // it is JSON, or Decode had failed
 		}

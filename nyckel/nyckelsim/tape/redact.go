@@ -40,15 +40,15 @@ func isSecret(name string) bool {
 
 // redactValues takes the secrets out of values, and out of their names: what is no form is
 // one name to who reads it as such.
-func redactValues(values url.Values) url.Values {
+func redactValues(values url.Values, own secrets) url.Values {
 	clean := url.Values{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		to := redactText(name)
+		to := redactDocument(name, own)
 		for _, value := range values[name] {
 			if isSecret(name) {
 				value = removed
 			} else {
-				value = redactDocument(redactText(value))
+				value = redactDocument(value, own)
 			}
 			clean.Add(to, value)
 		}
@@ -57,14 +57,16 @@ func redactValues(values url.Values) url.Values {
 }
 
 // redactDocument takes the secrets out of a text that may be a JSON document, and leaves
-// one without as it is written.
-func redactDocument(text string) string {
+// one without as it is written. JSON may spell the caller's own in ways that nobody finds
+// once it is part of a form.
+func redactDocument(text string, own secrets) string {
+	text = redactText(text)
 	document, ok := readJSON([]byte(text))
 	if !ok {
 		return text
 	}
 	before, _ := json.Marshal(document) // it was JSON
-	after, _ := json.Marshal(redactJSON(document, nil))
+	after, _ := json.Marshal(redactJSON(document, own))
 	if bytes.Equal(before, after) {
 		return text
 	}

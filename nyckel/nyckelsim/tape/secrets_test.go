@@ -48,6 +48,7 @@ func TestNoHiddenSecretIsRecorded(t *testing.T) {
 		"list in JSON in a form":   request("POST", "/x", "application/x-www-form-urlencoded", "data=%7B%22password%22%3A%5B%22"+secret+"%22%5D%7D"),
 		"list in JSON in a query":  request("GET", "/x?data=%7B%22password%22%3A%5B%22"+secret+"%22%5D%7D", "", ""),
 		"name spelled in a form":   request("POST", "/x", "application/x-www-form-urlencoded", "data=%7B%22p%5Cu0061ssword%22%3A%22"+secret+"%22%7D"),
+		"list in a form's name":    request("POST", "/x", "application/x-www-form-urlencoded", "%7B%22password%22%3A%5B%22"+secret+"%22%5D%7D"),
 		"broken JSON as a form":    request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"`+secret),
 		"lines as a form":          request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"`+secret+`"}`+"\n"+`{"password":"`+secret+`"}`),
 		"marks of a form in JSON":  request("POST", "/x", "application/x-www-form-urlencoded", `{"password":"a=b&c;`+secret),
@@ -81,6 +82,16 @@ func TestNumbersInAForm(t *testing.T) {
 	plain := url.Values{"data": {`{"n": 1.0, "a": ["b"]}`}}.Encode()
 	_, file = record(t, request("POST", "/x", kind, plain))
 	assert.Equal(t, plain, textOf(t, file))
+}
+
+// The caller's own token is found however JSON spells it, in a form and in a query.
+func TestTokenSpelledWithinAForm(t *testing.T) {
+	spelled := url.Values{"data": {`{"a":"` + strings.ReplaceAll(secret, "-", `\u002d`) + `"}`}}.Encode()
+	want := url.Values{"data": {`{"a":"removed"}`}}.Encode()
+	_, file := record(t, request("POST", "/x", "application/x-www-form-urlencoded", spelled))
+	assert.Equal(t, want, textOf(t, file))
+	_, file = record(t, request("GET", "/x?"+spelled, "", ""))
+	assert.Contains(t, file, `"query":"`+want+`"`)
 }
 
 func textOf(t *testing.T, file string) string {

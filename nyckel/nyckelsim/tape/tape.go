@@ -63,7 +63,7 @@ func newExchange(req *http.Request, body []byte, own secrets) Exchange {
 	return Exchange{
 		Method: cmp.Or(req.Method, http.MethodGet),
 		Path:   cmp.Or(own.hide(req.URL.EscapedPath()), "/"),
-		Query:  own.hide(canonicalQuery(req.URL.RawQuery)),
+		Query:  own.hide(canonicalQuery(req.URL.RawQuery, own)),
 		Body:   newPayload(req.Header.Get("Content-Type"), body, own),
 	}
 }
@@ -81,8 +81,9 @@ func (e *Exchange) check() error {
 	return nil
 }
 
-// canonicalQuery returns a query, or a form, sorted by name and without its secrets.
-func canonicalQuery(raw string) string {
+// canonicalQuery returns a query, or a form, sorted by name and without its secrets,
+// the caller's own only where they are in JSON.
+func canonicalQuery(raw string, own secrets) string {
 	values, _ := url.ParseQuery(raw) // what is not understood is left out of both sides
-	return redactValues(values).Encode()
+	return redactValues(values, own).Encode()
 }
