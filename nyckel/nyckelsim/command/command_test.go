@@ -60,6 +60,7 @@ func TestMisuse(t *testing.T) {
 		{"no such tape", []string{"-replay", "no-such.jsonl"}, "no-such.jsonl", misused},
 		{"record what", []string{"-record", broken}, "-upstream", misused},
 		{"bad upstream", []string{"-record", filepath.Join(t.TempDir(), "t"), "-upstream", "nyckel.com"}, "https://", misused},
+		{"tape that is a folder", []string{"-record", t.TempDir(), "-upstream", "http://host.test"}, "is a directory", misused},
 		{"two modes", []string{"-record", "x", "-replay", "x", "-upstream", "x"}, "exclude", misused},
 		{"negative delay", []string{"-delay", "-1s"}, "negative", misused},
 		{"admin on the network", []string{"-addr", "127.0.0.1:0", "-admin", ":0"}, "loopback", misused},

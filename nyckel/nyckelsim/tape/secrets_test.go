@@ -84,6 +84,13 @@ func TestNumbersInAForm(t *testing.T) {
 	assert.Equal(t, plain, textOf(t, file))
 }
 
+// Lines of JSON are no document: none but the first would be kept.
+func TestLinesAreKept(t *testing.T) {
+	const lines = `{"a":1}` + "\n" + `{"a":2}`
+	_, file := record(t, request("POST", "/x", "application/x-ndjson", lines))
+	assert.Equal(t, lines, textOf(t, file))
+}
+
 // The caller's own token is found however JSON spells it, in a form and in a query.
 func TestTokenSpelledWithinAForm(t *testing.T) {
 	spelled := url.Values{"data": {`{"a":"` + strings.ReplaceAll(secret, "-", `\u002d`) + `"}`}}.Encode()
