@@ -381,6 +381,11 @@ func TestInvokeAllExternalIDOfItsOwn(t *testing.T) {
 		assert.EqualError(t, outcomes[2].Err, "nyckel: input 2: it has the ExternalID of all; give it its own by Each")
 		require.Len(t, book.records, 1)
 		assert.Equal(t, "row-0", book.records[0].ExternalID)
+
+		outcomes, err = client.InvokeAll(t.Context(), "tickets", texts(1), nyckel.ExternalID("order-2"),
+			nyckel.Each(func(int) []nyckel.InvokeOption { return nil }))
+		require.NoError(t, err)
+		assert.EqualError(t, outcomes[0].Err, "nyckel: input 0: it has the ExternalID of all; give it its own by Each", "that of the call")
 	})
 }
 
