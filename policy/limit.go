@@ -23,7 +23,8 @@ type Limit struct {
 	//
 	// A server that says 429 lowers the rate by 30 %, or by 10 % if there was none
 	// for long, once for all requests that were under way, and stops it for as long
-	// as Retry-After says, up to 60 s. While it is used up, the rate climbs back to
+	// as Retry-After says, up to 60 s. The rate does not fall below 0.5, or below a
+	// twentieth of PerSecond if that is less. While it is used up, it climbs back to
 	// where it was within the time of 200 requests, or of 50 that come one after the
 	// other if that is longer, 10 s at least and 60 s at most, and from there faster
 	// and faster up to PerSecond.
@@ -62,7 +63,8 @@ type Limit struct {
 // Adaptive sets a bound on the requests in flight that follows the server's capacity:
 // it rises when it is reached and answers come without delay, falls when all of them,
 // even the quickest, take longer than they did, and is cut in half when attempts time
-// out. Without a bound on the rate, a 429 cuts it by 30 %.
+// out. Without a bound on the rate, a 429 cuts it by 30 %. A bound above 20 falls, too,
+// while answers come and less than a quarter of it is in use.
 type Adaptive struct {
 	// Initial is where the bound starts. Zero means 200, or what of Min to Max is
 	// nearest.
