@@ -34,6 +34,7 @@ func TestAdaptiveLifts(t *testing.T) {
 		{"longer", 100, math.Inf(1), 250*time.Millisecond + 1, 100, 100},
 		{"up to the ceiling", 100, 100.5, 0, 100, 100.5},
 		{"at the ceiling", 100, 100, 0, 100, 100},
+		{"above the ceiling", 100, 50, 0, 100, 100},
 		{"up to the maximum", 999.5, math.Inf(1), 0, 1000, 1000},
 	}
 	for _, tt := range tests {
@@ -110,7 +111,8 @@ func TestAdaptiveLearns(t *testing.T) {
 }
 
 // A window without delay lifts a bound that is at its ceiling and in use, by one or by its
-// decimal logarithm, and takes a tenth from one that is above 20 and above four times its use.
+// decimal logarithm, and lowers one that is above 20 and above four times its use to the
+// greater of these, by a tenth at most.
 func TestAdaptiveRises(t *testing.T) {
 	const far = 1e6 // a ceiling beyond reach
 	tests := []struct {
@@ -159,8 +161,9 @@ func TestAdaptiveFalls(t *testing.T) {
 	}{
 		{"as long as is tolerated", 0.25, 10, 80, 100, false},
 		{"longer", 0.2778, 10, 80, 90, true},
-		{"much longer", 0.3125, 10, 120, 80, true},
+		{"much longer", 0.3125, 10, 80, 80, true},
 		{"ever so long", 1000, 10, 80, 80, true},
+		{"more in flight than the bound", 1000, 10, 120, 80, true},
 		{"to the minimum", 1000, 85, 80, 85, true},
 	}
 	for _, tt := range tests {
@@ -267,6 +270,7 @@ func TestAdaptiveCutsOnce(t *testing.T) {
 				return
 			}
 			assert.Equal(t, window{start: now}, a.window)
+			assert.Equal(t, now, a.lastFall, "answers to requests from before do not count")
 			assert.Zero(t, a.episode)
 			cut(now.Add(-1), now.Add(time.Hour))
 			assert.InDelta(t, tt.want, a.bound, 1e-9, "again, of a request from before")

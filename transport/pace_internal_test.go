@@ -15,7 +15,8 @@ func newUsedUp(perSecond float64) *pace {
 	return p
 }
 
-// The rate after a complaint at 100 a second, by the share of the climb that has passed.
+// The rate after a complaint at 100 a second, by the share x of the climb that has passed:
+// 100 - 30 (1-x)³, and beyond the climb 100 + 100 (x-1)³.
 func TestPaceClimbs(t *testing.T) {
 	tests := []struct{ passed, want float64 }{
 		{0, 70},
