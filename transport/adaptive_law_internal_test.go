@@ -84,6 +84,16 @@ func TestAdaptiveWindows(t *testing.T) {
 	assert.Equal(t, 1, a.window.count)
 }
 
+// What counts of a window is the most that were in flight, whoever was answered last.
+func TestAdaptivePeakOfAWindow(t *testing.T) {
+	a, now := newSettled(0.1, 0.1), time.Now()
+	a.ceiling = a.bound
+	for _, inFlight := range []int{50, 80, 50, 50, 50} {
+		a.answered(now.Add(-100*time.Millisecond), now, inFlight)
+	}
+	assert.Equal(t, 102.0, a.bound)
+}
+
 // What a window tells of the work and of the delay, if the quickest answers took 10 and
 // the work 30 milliseconds before.
 func TestAdaptiveLearns(t *testing.T) {
