@@ -138,3 +138,28 @@ func TestPacePauses(t *testing.T) {
 		})
 	}
 }
+
+// What was saved up since a complaint waits for the pause, too, that a late answer to a
+// request from before it asks for.
+func TestPacePausesWithTokens(t *testing.T) {
+	p, now := newPace(100, 50), time.Now()
+	p.slowDown(now, now, 0)
+	later := now.Add(time.Second)
+	assert.Zero(t, p.after(later, 9))
+	p.slowDown(now.Add(-1), later, 3*time.Second)
+	assert.Equal(t, 3*time.Second, p.after(later, 9))
+	assert.Zero(t, p.after(later.Add(3*time.Second), 9))
+}
+
+// Another rate counts from then on: what came in before came in at the earlier one.
+func TestPaceChanges(t *testing.T) {
+	p, now := newPace(10, 100), time.Now()
+	assert.Zero(t, p.after(now, 99))
+	for range 100 {
+		p.take()
+	}
+	later := now.Add(time.Second)
+	p.change(1000, 100, later)
+	assert.Zero(t, p.after(later, 9))
+	assert.Equal(t, time.Millisecond, p.after(later, 10))
+}
