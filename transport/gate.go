@@ -16,8 +16,8 @@ import (
 type gate struct {
 	mu       sync.Mutex
 	cfg      policy.Limit // guarded by mu, as all below
-	bound    *adaptive    // nil unless the bound adapts
-	pace     *pace        // nil unless the rate is bounded
+	bound    *adaptive    // nil until the bound adapts; see adaptsLocked
+	pace     *pace        // nil until the rate is bounded; see isPacedLocked
 	quota    quota        // what the server tells of its own
 	inFlight int
 	queue    waitlist    // who waits, in the order in which they are let in
@@ -33,13 +33,8 @@ type admission struct {
 }
 
 func newGate(cfg policy.Limit) *gate {
-	g := &gate{cfg: cfg}
-	if cfg.InFlight == 0 {
-		g.bound = newAdaptive(cfg.Adaptive)
-	}
-	if cfg.PerSecond > 0 {
-		g.pace = newPace(cfg.PerSecond, cfg.Burst)
-	}
+	g := &gate{}
+	g.adjustLocked(cfg, time.Time{})
 	return g
 }
 
@@ -48,25 +43,32 @@ func newGate(cfg policy.Limit) *gate {
 func (g *gate) change(to policy.Limit, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.adjustLocked(to, now)
+	g.dispatchLocked(now)
+}
+
+// adjustLocked sets the bounds. What was learnt for one that is not in force is kept in
+// mind.
+func (g *gate) adjustLocked(to policy.Limit, now time.Time) {
 	g.cfg = to
 	switch {
-	case to.InFlight != 0:
-		g.bound = nil
+	case !g.adaptsLocked():
 	case g.bound == nil:
 		g.bound = newAdaptive(to.Adaptive)
 	default:
 		g.bound.change(to.Adaptive)
 	}
 	switch {
-	case to.PerSecond <= 0:
-		g.pace = nil
+	case !g.isPacedLocked():
 	case g.pace == nil:
 		g.pace = newPace(to.PerSecond, to.Burst)
 	default:
 		g.pace.change(to.PerSecond, to.Burst, now)
 	}
-	g.dispatchLocked(now)
 }
+
+func (g *gate) adaptsLocked() bool  { return !g.cfg.Off && g.cfg.InFlight == 0 }
+func (g *gate) isPacedLocked() bool { return !g.cfg.Off && g.cfg.PerSecond > 0 }
 
 // enter waits until a request may go on. One that was let in must leave.
 func (g *gate) enter(ctx context.Context, priority int) (admission, error) {
@@ -99,7 +101,7 @@ func (g *gate) admitsLocked(now time.Time) bool {
 // it; zero means not at all.
 func (g *gate) afterLocked(now time.Time, n int) time.Duration {
 	wait := g.quota.after(now, n)
-	if g.pace != nil {
+	if g.isPacedLocked() {
 		wait = max(wait, g.pace.after(now, n))
 	}
 	return wait
@@ -109,7 +111,7 @@ func (g *gate) afterLocked(now time.Time, n int) time.Duration {
 func (g *gate) refundLocked(in admission) {
 	g.inFlight--
 	g.quota.refund(in.nth)
-	if g.pace != nil {
+	if g.isPacedLocked() {
 		g.pace.refund()
 	}
 }
@@ -121,7 +123,7 @@ func (g *gate) fullLocked() bool {
 }
 
 func (g *gate) boundLocked() int {
-	if g.bound != nil {
+	if g.adaptsLocked() {
 		return g.bound.allowed()
 	}
 	return max(0, g.cfg.InFlight)
@@ -129,7 +131,7 @@ func (g *gate) boundLocked() int {
 
 func (g *gate) admitLocked(now time.Time) admission {
 	g.inFlight++
-	if g.pace != nil {
+	if g.isPacedLocked() {
 		g.pace.take()
 	}
 	return admission{at: now, inFlight: g.inFlight, nth: g.quota.admit()}
@@ -315,9 +317,9 @@ func (g *gate) learn(v policy.Verdict, in admission, usedUp bool, now time.Time)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case throttled && g.pace != nil:
+	case throttled && g.isPacedLocked():
 		g.pace.slowDown(in.at, now, v.Wait)
-	case g.bound == nil:
+	case !g.adaptsLocked():
 		return
 	case throttled:
 		g.bound.throttled(in.at, now)
@@ -337,7 +339,7 @@ func (g *gate) state(now time.Time) LimiterState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := LimiterState{InFlight: g.inFlight, Queued: g.queue.len(), Bound: g.boundLocked()}
-	if g.pace != nil {
+	if g.isPacedLocked() {
 		s.PerSecond = g.pace.rate(now)
 	}
 	return s
