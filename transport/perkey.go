@@ -39,7 +39,10 @@ func PerKey(key func(*http.Request) string, newLayer func(key string) Layer) Lay
 // earlier layer kept for the key, or nil, and returns the one to keep.
 func perKeyOf(key func(*http.Request) string, newLayer func(key string, known *server) (Layer, *server)) Layer {
 	return func(next http.RoundTripper) http.RoundTripper {
-		return &perKey{key: key, newLayer: newLayer, next: next, once: newKeyList(), again: newKeyList()}
+		p := &perKey{key: key, newLayer: newLayer, next: next, once: newKeyList(), again: newKeyList()}
+		p.newest = new(atomic.Pointer[perKey])
+		p.newest.Store(p)
+		return p
 	}
 }
 
@@ -68,10 +71,13 @@ type perKey struct {
 	newLayer func(key string, known *server) (Layer, *server)
 	next     http.RoundTripper
 
-	mu        sync.Mutex
-	once      *simplelru.LRU[string, *keyEntry] // keys used once; guarded by mu, as all below
-	again     *simplelru.LRU[string, *keyEntry] // keys used more than once
-	successor *perKey                           // the one that took over; may be nil
+	mu    sync.Mutex
+	once  *simplelru.LRU[string, *keyEntry] // keys used once; guarded by mu, as all below
+	again *simplelru.LRU[string, *keyEntry] // keys used more than once
+
+	// newest is the last of those that took over, one from the other: p itself if nobody
+	// has. They share it, so that who is still in use keeps alive none of those between.
+	newest *atomic.Pointer[perKey]
 }
 
 // A keyEntry is the layer of one key, and who uses it.
@@ -138,8 +144,8 @@ func (p *perKey) findLocked(key string) *keyEntry {
 		return k
 	}
 	var heir *keyEntry
-	if p.successor != nil {
-		heir = p.successor.entry(key)
+	if newest := p.newest.Load(); newest != p {
+		heir = newest.entry(key)
 	}
 	k = p.newEntry(key, heir)
 	p.once.Add(key, k)
@@ -170,8 +176,9 @@ func (p *perKey) entry(key string) *keyEntry {
 	return p.findLocked(key)
 }
 
-// inherit takes over the keys of another layer, which must not have a successor yet. For
-// keys that requests still under way there bring up, that layer asks p from now on.
+// inherit takes over the keys of another layer, of which nobody else may have done so. For
+// keys that requests still under way there bring up, that layer asks p from now on, or who
+// takes over from p.
 func (p *perKey) inherit(from *perKey) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
@@ -187,7 +194,8 @@ func (p *perKey) inherit(from *perKey) {
 			keys.to.Add(key, taken)
 		}
 	}
-	from.successor = p
+	p.newest = from.newest
+	p.newest.Store(p)
 }
 
 // trimLocked lets go of a key or two if there are too many.

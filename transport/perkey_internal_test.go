@@ -3,7 +3,9 @@ package transport
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"testing"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 
@@ -44,15 +46,27 @@ func TestPerKeyHeirKnowsNewKeys(t *testing.T) {
 	assert.Len(t, made, 2)
 }
 
+// Settings that are in use for long keep alive none of those between them and the newest.
+func TestPerKeyHeirsBetweenAreForgotten(t *testing.T) {
+	first, last := newServers(), newServers()
+	k := first.begin("streams for days")
+	between := func() weak.Pointer[perKey] {
+		p := newServers()
+		p.inherit(first)
+		last.inherit(p)
+		return weak.Make(p)
+	}()
+	runtime.GC()
+	assert.Nil(t, between.Value())
+	assert.Same(t, last, first.newest.Load())
+	k.end()
+	runtime.KeepAlive(first)
+}
+
 // A key with a request under way by earlier settings stays by those in force, too, and
 // goes when its time has come. Keys that the request brings up count.
 func TestPerKeyHeirKeepsKeysInUse(t *testing.T) {
-	newPerKey := func() *perKey {
-		return perKeyOf(Authority, func(_ string, known *server) (Layer, *server) {
-			return nil, newServer(policy.Stack{}, known)
-		})(http.DefaultTransport).(*perKey)
-	}
-	earlier, later := newPerKey(), newPerKey()
+	earlier, later := newServers(), newServers()
 	inUse := map[string]*keyEntry{"met before": earlier.begin("met before")}
 	later.inherit(earlier)
 	inUse["met since"] = earlier.begin("met since")
@@ -103,4 +117,10 @@ func TestPerKeyKeepsItsBound(t *testing.T) {
 			assert.LessOrEqual(t, p.once.Len()+p.again.Len(), maxKeys, "%d used again, none in use any more", again)
 		}
 	}
+}
+
+func newServers() *perKey {
+	return perKeyOf(Authority, func(_ string, known *server) (Layer, *server) {
+		return nil, newServer(policy.Stack{}, known)
+	})(http.DefaultTransport).(*perKey)
 }
