@@ -220,7 +220,7 @@ func (c *call) end(class policy.Class, err error) {
 	failure := errorType(ctx, 0, class, err, end.reason)
 	failed := failure != ""
 	c.layer.activity.ended(end.at, outcomeOf(source, failed, class == policy.Canceled), duration)
-	if class == policy.QuotaExceeded || class == policy.Unauthenticated {
+	if lasts(class) {
 		c.layer.cfg.Events.Failed(function, class)
 	}
 	if end.answer.Degraded() && !failed { // now it is known that this was the last word, and came whole

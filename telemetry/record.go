@@ -51,15 +51,20 @@ func (r *recorder) called(ctx context.Context, function string, d, waited time.D
 	}
 }
 
+// lasts reports whether calls fail in this way until somebody does something about it.
+func lasts(class policy.Class) bool {
+	return class == policy.QuotaExceeded || class == policy.Unauthenticated
+}
+
 // failed logs a call that failed: each for who looks closely, and once in a while one of
-// those that fail until somebody does something about it as an error, too.
+// those whose failure lasts as an error, too.
 func (r *recorder) failed(ctx context.Context, function, failure string, class policy.Class) {
 	attributes := [4]slog.Attr{
 		slog.String("event.name", "sparekey.call.failed"),
 		slog.String("function", function), slog.String("error.type", failure),
 	}
 	level, n := slog.LevelDebug, len(attributes)-1
-	if class == policy.QuotaExceeded || class == policy.Unauthenticated {
+	if lasts(class) {
 		if since, due := r.alarms.due(function, time.Now()); due {
 			level, attributes[n], n = slog.LevelError, slog.Int("count", since), n+1
 		}

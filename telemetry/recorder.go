@@ -65,7 +65,7 @@ type recorder struct {
 	callOptions, attemptOptions []trace.SpanStartOption
 	noSpans                     atomic.Pointer[noSpans]
 	warnings                    warnings // of fallbacks
-	alarms                      warnings // of calls that fail until somebody does something about it
+	alarms                      warnings // of calls whose failure lasts
 
 	callDuration    histogram
 	callActive      active
