@@ -55,8 +55,10 @@ func (b *bucket) take(now time.Time) (standing, bool) {
 	}, ok
 }
 
-// until returns how long it takes to reach a level, rounded up to a millisecond.
+// until returns how long it takes to reach a level, rounded up to a millisecond. What
+// takes longer than a century takes a century.
 func (b *bucket) until(level float64) time.Duration {
+	const century = 100 * 365 * 24 * 3600e3
 	missing := max(0, level-b.level)
-	return time.Duration(math.Ceil(missing/b.PerSecond*1e3-1e-6)) * time.Millisecond
+	return time.Duration(math.Ceil(min(missing/b.PerSecond*1e3-1e-6, century))) * time.Millisecond
 }

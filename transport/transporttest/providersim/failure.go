@@ -68,7 +68,7 @@ var anthropic = map[failure]refusal{
 var nyckel = map[failure]refusal{
 	unauthenticated: {status: 401, message: "Unauthorized."},
 	invalid:         {status: 400, message: "The body is not valid JSON."},
-	quotaExceeded:   {status: 403, message: "The monthly quota of your plan is used up."},
+	quotaExceeded:   {status: 402, message: "The monthly quota of your plan is used up."},
 	rateLimited:     {status: 429, message: "Too many requests: the per-account rate limit."},
 	overloaded:      {status: 503, message: "The service is unavailable.", saysWhen: true},
 	internal:        {status: 500, message: "An internal error occurred."},

@@ -61,7 +61,7 @@ func TestServerRefusals(t *testing.T) {
 		{providersim.Nyckel, limit, 429, policy.RateLimited, `{"message":`, map[string]string{"Retry-After": "", "X-Ratelimit-Reset-Requests": ""}},
 		{providersim.OpenAI, quota, 429, policy.QuotaExceeded, `"type":"insufficient_quota"`, map[string]string{"Retry-After": ""}},
 		{providersim.Anthropic, quota, 429, policy.RateLimited, `"error_code":"enforced_spend_limit_reached"`, map[string]string{"Retry-After": ""}},
-		{providersim.Nyckel, quota, 403, policy.QuotaExceeded, `quota`, nil},
+		{providersim.Nyckel, quota, 402, policy.QuotaExceeded, `quota`, nil},
 		{providersim.OpenAI, providersim.Config{Key: "other"}, 401, policy.Unauthenticated, `"code":"invalid_api_key"`, nil},
 		{providersim.Azure, providersim.Config{Key: "key"}, 401, policy.Unauthenticated, `"code":"401"`, nil},
 		{providersim.Anthropic, providersim.Config{Key: "key"}, 401, policy.Unauthenticated, `"type":"authentication_error"`, nil},
@@ -117,6 +117,17 @@ func TestServerLimit(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		sim.SetLimit(providersim.Limit{PerSecond: 1, Burst: 2})
 		assert.Equal(t, []int{200, 200, 429}, statuses(3), "one that shrinks holds less")
+	})
+}
+
+// A bucket that hardly fills at all makes one wait, and not for less than nothing.
+func TestServerLimitWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := transporttest.NewServer(t, providersim.New(providersim.Config{Limit: providersim.Limit{PerSecond: 1e-300}}))
+		assert.Equal(t, 200, post(t, server, `{}`).status)
+		refused := post(t, server, `{}`)
+		assert.Equal(t, 429, refused.status)
+		assert.Equal(t, "3153600000", refused.header.Get("Retry-After"))
 	})
 }
 
