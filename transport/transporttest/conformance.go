@@ -52,7 +52,8 @@ func (f Failure) String() string { return f.Name + ": " + f.Got }
 // within a minute. Panics are a rule's business unless the layer lets one end a
 // goroutine of its own, which ends the program. A layer that keeps a mutex locked while
 // it waits stops the clock of the bubble, as soon as another call wants the mutex: the
-// rule ends with the -timeout of the tests, whose traces show both. A goroutine that
+// rule ends with the -timeout of the tests, whose traces show both. So does one that looks
+// again and again, with waits between, for what never comes. A goroutine that
 // lasts as long as the layer, which nobody closes here, is found by "no goroutine
 // outlives its call", over either protocol; see [Except].
 //

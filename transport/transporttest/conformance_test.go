@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -218,5 +219,43 @@ func TestRequests(t *testing.T) {
 	require.Empty(t, transporttest.Run(refusing, transporttest.Requests(prepare)), "to refuse is not to repeat")
 	if want := []string{"only what is safe is repeated", "h2/only what is safe is repeated"}; !slices.Equal(names, want) {
 		t.Errorf("the rules %q have requests that were not prepared, want %q", names, want)
+	}
+}
+
+// A layer that never gives up is told so, be it that it does not even wait.
+func TestRunEndsRepetition(t *testing.T) {
+	for _, wait := range []time.Duration{0, time.Second} {
+		failures := transporttest.Run(layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+			for {
+				resp, err := next.RoundTrip(req)
+				if err != nil || resp.StatusCode != 599 { // which one rule has
+					return resp, err
+				}
+				resp.Body.Close()
+				time.Sleep(wait)
+			}
+		}), transporttest.MayRepeat())
+		require.Len(t, failures, 1)
+		require.Equal(t, "every status is an answer", failures[0].Name)
+		require.Contains(t, failures[0].Got, "more than 5000 requests came, and no end")
+	}
+}
+
+// A body that never ends, and gives nothing, is not read for ever.
+func TestRunEndsReads(t *testing.T) {
+	failures := transporttest.Run(reads(func(rc io.ReadCloser) io.ReadCloser {
+		return readBy(rc, func(p []byte) (int, error) {
+			n, err := rc.Read(p)
+			if err == io.EOF {
+				err = nil
+			}
+			return n, err
+		})
+	}))
+	require.NotEmpty(t, failures)
+	for _, f := range failures {
+		if f.Name == "the answer's body reads in any way" {
+			require.Contains(t, f.Got, io.ErrNoProgress.Error())
+		}
 	}
 }

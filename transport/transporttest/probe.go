@@ -67,6 +67,25 @@ func (p *probe) over(next http.RoundTripper) http.RoundTripper {
 	return rt
 }
 
+// tooMany is how many requests nobody sends who gives up at some time.
+const tooMany = 5_000
+
+// upstream is [NewUpstream] for a layer that may never give up. The only end to that is
+// to let it have no outcome any more, so that everything waits.
+func (p *probe) upstream(steps ...Step) *Upstream {
+	u := NewUpstream(steps...)
+	for i, step := range u.steps {
+		u.steps[i] = func(req *http.Request) (*http.Response, error) {
+			if u.Calls() > tooMany {
+				p.Errorf("more than %d requests came, and no end", tooMany)
+				select {}
+			}
+			return step(req)
+		}
+	}
+	return u
+}
+
 // base is where the requests of the checks go.
 const base = "http://up.test"
 
@@ -127,12 +146,42 @@ func do(rt http.RoundTripper, req *http.Request) outcome {
 	o.resp, o.err = outcomeOf(rt, req) //nolint:bodyclose // it is, below
 	if o.err == nil && o.resp.Body != nil {
 		var data []byte
-		data, o.torn = io.ReadAll(o.resp.Body)
+		data, o.torn = io.ReadAll(steadily(o.resp.Body))
 		_ = o.resp.Body.Close() // what was read counts
 		o.text = string(data)
 	}
 	o.took = time.Since(start)
 	return o
+}
+
+// steadily returns r, which fails in place of giving nothing for ever.
+func steadily(r io.Reader) io.Reader {
+	s := &steady{Reader: r}
+	if from, ok := r.(io.WriterTo); ok {
+		return struct {
+			io.Reader
+			io.WriterTo
+		}{s, from}
+	}
+	return s
+}
+
+type steady struct {
+	io.Reader
+	empty int // reads in a row that gave nothing
+}
+
+func (s *steady) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	switch {
+	case n > 0:
+		s.empty = 0
+	case err == nil && len(b) > 0:
+		if s.empty++; s.empty > 100 {
+			err = io.ErrNoProgress
+		}
+	}
+	return n, err
 }
 
 // String describes the outcome in a failure.

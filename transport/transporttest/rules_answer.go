@@ -69,7 +69,7 @@ func (p *probe) answersWith(status int) {
 	if status == http.StatusNoContent || status == http.StatusNotModified {
 		text = ""
 	}
-	rt := p.over(NewUpstream(Reply(status, text, "Location", "/elsewhere")))
+	rt := p.over(p.upstream(Reply(status, text, "Location", "/elsewhere")))
 	if o := do(rt, p.get(p.Context(), base)); !o.is(p, status, text) {
 		p.Errorf("a status of %d came to %v", status, o)
 	}
@@ -94,7 +94,7 @@ func answerWhole(p *probe) {
 			Uncompressed:  true,
 		}
 		req := p.get(p.Context(), base+"/path")
-		o := do(p.over(transport(func(req *http.Request) (*http.Response, error) {
+		o := do(p.over(p.upstream(func(req *http.Request) (*http.Response, error) {
 			resp := *was
 			resp.Header = header.Clone()
 			resp.Body = io.NopCloser(strings.NewReader(page))
@@ -135,7 +135,7 @@ func sameAnswer(p *probe, got, want *http.Response) {
 
 func nilBodies(p *probe) {
 	for _, status := range []int{http.StatusOK, http.StatusNotFound, http.StatusServiceUnavailable} {
-		o := do(p.over(transport(func(req *http.Request) (*http.Response, error) {
+		o := do(p.over(p.upstream(func(req *http.Request) (*http.Response, error) {
 			return respond(req, status, nil), nil
 		})), p.get(p.Context(), base))
 		if !o.is(p, status, "") {
@@ -146,7 +146,7 @@ func nilBodies(p *probe) {
 
 func emptyAnswers(p *probe) {
 	for _, status := range []int{http.StatusOK, http.StatusNotFound, http.StatusServiceUnavailable} {
-		o := do(p.over(p.wire(NewUpstream(Reply(status, "")))), p.get(p.Context(), base))
+		o := do(p.over(p.wire(p.upstream(Reply(status, "")))), p.get(p.Context(), base))
 		if !o.is(p, status, "") || o.resp.Body == nil {
 			p.Errorf("a status of %d without a body came to %v", status, o)
 		}

@@ -136,12 +136,12 @@ func bodyReads(p *probe) {
 			"unknown":   unannounced(http.StatusOK, open),
 		} {
 			for way, read := range ways {
-				resp, err := roundTrip(p.over(p.wire(NewUpstream(step))), p.get(p.Context(), base))
+				resp, err := roundTrip(p.over(p.wire(p.upstream(step))), p.get(p.Context(), base))
 				if err != nil {
 					p.Errorf("%s of %s length came to %v", name, length, err)
 					continue
 				}
-				data, err := read(resp.Body)
+				data, err := read(steadily(resp.Body))
 				if string(data) != page || err != nil {
 					p.Errorf("%s of %s length, read %s, gave %s, %v", name, length, way, brief(string(data)), err)
 				}
@@ -200,7 +200,7 @@ func bodyOutlives(p *probe) {
 	var got bytes.Buffer
 	for range 4 {
 		time.Sleep(time.Second)
-		if _, err := io.CopyN(&got, resp.Body, int64(len(text)/4)); err != nil {
+		if _, err := io.CopyN(&got, steadily(resp.Body), int64(len(text)/4)); err != nil {
 			p.Fatalf("the body gave %d bytes of %d, and then %q", got.Len(), len(text), err)
 		}
 	}
@@ -212,7 +212,7 @@ func bodyOutlives(p *probe) {
 func bodyWrites(p *probe) {
 	text := strings.Repeat(page, 40) // more than a layer keeps in memory
 	step := unannounced(http.StatusOK, func() io.ReadCloser { return io.NopCloser(strings.NewReader(text)) })
-	resp, err := roundTrip(p.over(NewUpstream(step)), p.get(p.Context(), base))
+	resp, err := roundTrip(p.over(p.upstream(step)), p.get(p.Context(), base))
 	if err != nil {
 		p.Fatalf("a long answer came to %v", err)
 	}
@@ -244,7 +244,7 @@ func bodyBreaks(p *probe) {
 		{"a long body that breaks", unannounced(http.StatusOK, reset(page, errReset)), page, errReset},
 		{"a body that breaks at its start", announced(http.StatusOK, 10, reset("", errReset)), "", errReset},
 	} {
-		below := &ledger{next: p.wire(NewUpstream(tt.step))}
+		below := &ledger{next: p.wire(p.upstream(tt.step))}
 		o := do(p.over(below), p.get(p.Context(), base))
 		want := tt.err
 		if p.proto == http2 && o.err == nil { // in which a stream has its own way to break
@@ -368,7 +368,7 @@ func bodyCloses(p *probe) {
 		{"a body that was read in part", Stream(http.StatusOK, []Chunk{{Data: page}}), 10, size},
 		{"a body that stalls", Stall(http.StatusOK, "data: 1\n\n", slowly...), 5, size},
 	} {
-		below := &ledger{next: p.wire(NewUpstream(tt.step))}
+		below := &ledger{next: p.wire(p.upstream(tt.step))}
 		resp, err := roundTrip(p.over(below), p.get(p.Context(), base))
 		if err != nil {
 			p.Errorf("%s came to %v", tt.name, err)
@@ -379,7 +379,7 @@ func bodyCloses(p *probe) {
 		if _, closed := body.stood(); closed && body.taken() < tt.size { // else the layer has it all
 			p.Errorf("%s was closed before the caller closed it", tt.name)
 		}
-		_, _ = io.CopyN(io.Discard, resp.Body, tt.read) // other rules look at what comes
+		_, _ = io.CopyN(io.Discard, steadily(resp.Body), tt.read) // other rules look at what comes
 		closing := time.Now()
 		if err := resp.Body.Close(); err != nil {
 			p.Errorf("%s cannot be closed: %v", tt.name, err)
@@ -400,14 +400,14 @@ const promptly = 5 * time.Millisecond
 func closeEndsRead(p *probe) {
 	ctx, cancel := context.WithTimeout(p.Context(), 5*time.Second)
 	defer cancel()
-	below := NewUpstream(Stall(http.StatusOK, "data: 1\n\n", slowly...))
+	below := p.upstream(Stall(http.StatusOK, "data: 1\n\n", slowly...))
 	resp, err := roundTrip(p.over(below), p.get(ctx, base))
 	if err != nil {
 		p.Fatalf("an event stream came to %v", err)
 	}
 	start := time.Now()
 	time.AfterFunc(time.Second, func() { _ = resp.Body.Close() })
-	_, err = io.Copy(io.Discard, resp.Body)
+	_, err = io.Copy(io.Discard, steadily(resp.Body))
 	if took := time.Since(start) - time.Second; took > promptly {
 		p.Errorf("the read ended %v after the Close", took)
 	}

@@ -100,13 +100,13 @@ func left(p *probe, what string, d, took time.Duration, err error) {
 }
 
 func canceledBefore(p *probe) {
-	o := do(p.over(p.wire(NewUpstream(Hang()))), p.post(leave(p.Context(), 0), base, strings.NewReader("hello")))
+	o := do(p.over(p.wire(p.upstream(Hang()))), p.post(leave(p.Context(), 0), base, strings.NewReader("hello")))
 	left(p, "a canceled request", 0, o.took, o.err)
 }
 
 func canceledWaiting(p *probe) {
 	const after = time.Second
-	o := do(p.over(p.wire(NewUpstream(Hang()))), p.post(leave(p.Context(), after), base, strings.NewReader("hello")))
+	o := do(p.over(p.wire(p.upstream(Hang()))), p.post(leave(p.Context(), after), base, strings.NewReader("hello")))
 	left(p, "a request that waited for an answer", after, o.took, o.err)
 }
 
@@ -114,7 +114,7 @@ func canceledBetween(p *probe) {
 	const after = time.Second
 	const calls = 60 // more than the limits of some
 	var sent atomic.Int64
-	upstream := NewUpstream(Reply(http.StatusServiceUnavailable, "busy", "Retry-After", "4"))
+	upstream := p.upstream(Reply(http.StatusServiceUnavailable, "busy", "Retry-After", "4"))
 	below := p.wire(upstream)
 	caller := leave(p.Context(), after)
 	rt := p.over(transport(func(req *http.Request) (*http.Response, error) {
@@ -132,7 +132,7 @@ func canceledBetween(p *probe) {
 		p.Errorf("%d requests were sent after the cancellation", n)
 	}
 
-	full := p.over(p.wire(NewUpstream(Hang())))
+	full := p.over(p.wire(p.upstream(Hang())))
 	ended := make(chan outcome, calls)
 	ctx := leave(p.Context(), after)
 	for i := range calls {
@@ -152,14 +152,14 @@ func canceledBetween(p *probe) {
 
 func canceledReading(p *probe) {
 	const after = time.Second
-	rt := p.over(p.wire(NewUpstream(Stall(http.StatusOK, "data: 1\n\n", slowly...))))
+	rt := p.over(p.wire(p.upstream(Stall(http.StatusOK, "data: 1\n\n", slowly...))))
 	start := time.Now()
 	resp, err := roundTrip(rt, p.post(leave(p.Context(), after), base, strings.NewReader("hello")))
 	if err != nil {
 		p.Fatalf("an event stream came to %v", err)
 	}
 	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, resp.Body)
+	_, err = io.Copy(io.Discard, steadily(resp.Body))
 	left(p, "a read", after, time.Since(start), err)
 }
 
@@ -170,7 +170,7 @@ func deadlineKept(p *probe) {
 		"in the body":       Stall(http.StatusOK, "data: 1\n\n", slowly...),
 	} {
 		ctx, cancel := context.WithTimeout(p.Context(), limit)
-		o := do(p.over(p.wire(NewUpstream(step))), p.post(ctx, base, strings.NewReader("hello")))
+		o := do(p.over(p.wire(p.upstream(step))), p.post(ctx, base, strings.NewReader("hello")))
 		cancel()
 		if late := o.took - limit; late > promptly {
 			p.Errorf("a call %s ended %v after the deadline", name, late)
@@ -196,7 +196,7 @@ func noHopelessWait(p *probe) {
 	const limit = 2 * time.Second
 	ctx, cancel := context.WithTimeout(p.Context(), limit)
 	defer cancel()
-	upstream := NewUpstream(Reply(http.StatusServiceUnavailable, "busy", "Retry-After", "60"))
+	upstream := p.upstream(Reply(http.StatusServiceUnavailable, "busy", "Retry-After", "60"))
 	o := do(p.over(p.wire(upstream)), p.post(ctx, base, strings.NewReader("hello")))
 	if !o.is(p, http.StatusServiceUnavailable, "busy") || o.took >= limit {
 		p.Errorf("a server that asks for a minute, of a caller who has 2 s, came to %v after %v", o, o.took)

@@ -86,7 +86,7 @@ func echo(path, body string) string { return path + " was sent " + body }
 func equalCalls(p *probe) {
 	const callers = 20
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		rt := p.over(NewUpstream(After(2*time.Second, Reply(http.StatusOK, page, "X-Field", "value"))))
+		rt := p.over(p.upstream(After(2*time.Second, Reply(http.StatusOK, page, "X-Field", "value"))))
 		call := func(ctx context.Context) outcome {
 			defer p.recover()
 			if method == http.MethodPost {
@@ -118,7 +118,7 @@ func equalCalls(p *probe) {
 
 func ownAnswers(p *probe) {
 	var answers atomic.Int64
-	rt := p.over(NewUpstream(func(req *http.Request) (*http.Response, error) {
+	rt := p.over(p.upstream(func(req *http.Request) (*http.Response, error) {
 		return Reply(http.StatusOK, fmt.Sprint("answer ", answers.Add(1)), "X-Own", "value")(req)
 	}))
 	given := make(map[string]string) // answers, and what to

@@ -82,7 +82,7 @@ func idleLeftAlone(p *probe) {
 		Cut(http.StatusOK, "hel"),
 		Panic("boom"),
 	} {
-		below := &idler{RoundTripper: NewUpstream(step)}
+		below := &idler{RoundTripper: p.upstream(step)}
 		rt := p.over(below)
 		for range 20 {
 			panics(rt, p.get(p.Context(), base))
@@ -94,7 +94,7 @@ func idleLeftAlone(p *probe) {
 }
 
 func idleHandedOn(p *probe) {
-	below := &idler{RoundTripper: NewUpstream()}
+	below := &idler{RoundTripper: p.upstream()}
 	rt := p.over(below)
 	do(rt, p.get(p.Context(), base))
 	before := below.told.Load()

@@ -71,7 +71,7 @@ func discardCloses(p *probe) {
 		{"an answer after another", []Step{late, Reply(http.StatusOK, page)}, time.Minute},
 	} {
 		ctx, cancel := context.WithTimeout(p.Context(), tt.limit)
-		below := &ledger{next: p.wire(NewUpstream(tt.steps...))}
+		below := &ledger{next: p.wire(p.upstream(tt.steps...))}
 		o := do(p.over(below), p.post(ctx, base, strings.NewReader("hello")))
 		time.Sleep(lateness - o.took) // what is late has come
 		synctest.Wait()
@@ -105,7 +105,7 @@ func (zeros) Read(b []byte) (int, error) {
 
 func discardBounded(p *probe) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable} {
-		below := &ledger{next: p.wire(NewUpstream(unannounced(status, endless), Reply(http.StatusOK, "fine")))}
+		below := &ledger{next: p.wire(p.upstream(unannounced(status, endless), Reply(http.StatusOK, "fine")))}
 		resp, err := roundTrip(p.over(below), p.get(p.Context(), base))
 		if err == nil { // the caller does not want it either
 			_ = resp.Body.Close()
@@ -123,7 +123,7 @@ func discardPrompt(p *probe) {
 		"drips":  Drip(http.StatusServiceUnavailable, "x", 10*time.Millisecond),
 	} {
 		ctx, cancel := context.WithTimeout(p.Context(), 5*time.Minute)
-		below := &ledger{next: p.wire(NewUpstream(step, Reply(http.StatusOK, "fine")))}
+		below := &ledger{next: p.wire(p.upstream(step, Reply(http.StatusOK, "fine")))}
 		resp, err := roundTrip(p.over(below), p.get(ctx, base))
 		if err == nil { // if it is the slow one the caller drops it at once
 			_ = resp.Body.Close()

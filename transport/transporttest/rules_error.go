@@ -53,7 +53,7 @@ func errorsKeep(p *probe) {
 		errTimeout{},
 		&private{n: 1},
 	} {
-		rt := p.over(NewUpstream(Fail(fmt.Errorf("below: %w", want))))
+		rt := p.over(p.upstream(Fail(fmt.Errorf("below: %w", want))))
 		resp, err := roundTrip(rt, p.get(p.Context(), base))
 		if (outcome{resp: resp, err: err}).replaced(p) {
 			_ = resp.Body.Close() // other rules look into it
@@ -83,7 +83,7 @@ func timeoutsTold(p *probe) {
 		io.ErrUnexpectedEOF,
 		errors.New("transporttest: timeout is only a word here"),
 	} {
-		resp, above := roundTrip(p.over(NewUpstream(Fail(err))), p.get(p.Context(), base))
+		resp, above := roundTrip(p.over(p.upstream(Fail(err))), p.get(p.Context(), base))
 		if above == nil {
 			_ = resp.Body.Close() // other rules look into it
 			if !p.replace {

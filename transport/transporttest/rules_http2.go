@@ -101,12 +101,12 @@ func uploadBesideAnswer(p *probe) {
 			p.Fatalf("the upload was cut off beside its answer, when %q was written: %v", part, err)
 		}
 		got := make([]byte, len(part))
-		if _, err := io.ReadFull(resp.Body, got); string(got) != part || err != nil {
+		if _, err := io.ReadFull(steadily(resp.Body), got); string(got) != part || err != nil {
 			p.Fatalf("the answer beside the upload gave %q, %v, want %q", got, err, part)
 		}
 	}
 	_ = writer.Close() // it never fails
-	if rest, err := io.ReadAll(resp.Body); len(rest) > 0 || err != nil {
+	if rest, err := io.ReadAll(steadily(resp.Body)); len(rest) > 0 || err != nil {
 		p.Errorf("after the upload the answer gave %q, %v, want its end", rest, err)
 	}
 }

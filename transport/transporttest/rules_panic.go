@@ -51,7 +51,7 @@ func panics(rt http.RoundTripper, req *http.Request) (value any) {
 
 func panicPasses(p *probe) {
 	for _, value := range []any{"boom", http.ErrAbortHandler} {
-		if got := panics(p.over(NewUpstream(Panic(value))), p.get(p.Context(), base)); got != value {
+		if got := panics(p.over(p.upstream(Panic(value))), p.get(p.Context(), base)); got != value {
 			p.Errorf("a panic with %q came as %v", value, got)
 		}
 	}

@@ -98,7 +98,7 @@ func endings() []ending {
 // run makes a call with the context that in returns, on a goroutine that is gone
 // when run returns the transport.
 func (e ending) run(p *probe, in func(context.Context) context.Context) http.RoundTripper {
-	rt := p.over(p.wire(NewUpstream(e.steps...)))
+	rt := p.over(p.wire(p.upstream(e.steps...)))
 	e.call(p, rt, in)
 	return rt
 }
@@ -119,7 +119,7 @@ func (e ending) call(p *probe, rt http.RoundTripper, in func(context.Context) co
 		if err != nil {
 			return
 		}
-		_, _ = io.CopyN(io.Discard, resp.Body, e.read) // what comes is for other rules
+		_, _ = io.CopyN(io.Discard, steadily(resp.Body), e.read) // what comes is for other rules
 		_ = resp.Body.Close()
 	})
 	call.Wait()
@@ -226,7 +226,7 @@ func heldFreed(p *probe) {
 func (p *probe) overScript() (rt http.RoundTripper, play func(...Step)) {
 	var below atomic.Pointer[Upstream]
 	rt = p.over(transport(func(req *http.Request) (*http.Response, error) { return below.Load().RoundTrip(req) }))
-	return rt, func(steps ...Step) { below.Store(NewUpstream(steps...)) }
+	return rt, func(steps ...Step) { below.Store(p.upstream(steps...)) }
 }
 
 // passes checks that there is an answer once all is well again for an hour.

@@ -73,7 +73,7 @@ func repeatsSafely(p *probe) {
 			// Not prepared, since that may be what makes a request safe to repeat. Where it
 			// is what gets one through, none is sent.
 			req := p.newRequest(p.Context(), method, base, strings.NewReader("hello"))
-			upstream := NewUpstream(step)
+			upstream := p.upstream(step)
 			o := do(p.over(p.wire(upstream)), req)
 			calls := upstream.Calls()
 			if (method == http.MethodGet && p.repeat) || calls == 1 || (calls == 0 && (p.answer || o.err != nil)) {
@@ -120,7 +120,7 @@ func replaysWhole(p *probe) {
 				continue // it takes its time, and a layer knows no difference
 			}
 		}
-		upstream := NewUpstream(
+		upstream := p.upstream(
 			Reply(http.StatusServiceUnavailable, "busy"), Fail(errReset), Reply(http.StatusOK, "fine"))
 		do(p.over(p.wire(upstream)), p.post(p.Context(), base, body))
 		for i, got := range upstream.Requests() {
@@ -152,7 +152,7 @@ func replaysInTurn(p *probe) {
 		replays := &replays{probe: p, err: tt.err}
 		req := p.post(ctx, base, strings.NewReader("hello"))
 		req.GetBody = replays.getBody
-		o := do(p.over(p.wire(NewUpstream(tt.steps...))), req)
+		o := do(p.over(p.wire(p.upstream(tt.steps...))), req)
 		if tt.err != nil && !o.is(p, http.StatusServiceUnavailable, "busy") {
 			p.Errorf("%s came to %v, want what the server said", tt.name, o)
 		}
@@ -208,7 +208,7 @@ func repeatsOnce(p *probe) {
 		"cutting each short": Fail(errReset),
 		"slow":               After(5*time.Second, Reply(http.StatusOK, "late")),
 	} {
-		alone, stacked := NewUpstream(step), NewUpstream(step)
+		alone, stacked := p.upstream(step), p.upstream(step)
 		do(p.over(alone), p.get(p.Context(), base))
 		do(p.over(p.over(stacked)), p.get(p.Context(), base))
 		if one, two := alone.Calls(), stacked.Calls(); two > one {

@@ -66,7 +66,7 @@ func requestUnchanged(p *probe) {
 		After(time.Minute, Reply(http.StatusOK, "late")),
 	} {
 		var was *snapshot
-		upstream := NewUpstream(step)
+		upstream := p.upstream(step)
 		rt := p.over(transport(func(req *http.Request) (*http.Response, error) {
 			was.compare(p, "while it was sent")
 			return upstream.RoundTrip(req)
@@ -139,7 +139,7 @@ func requestWhole(p *probe) {
 			req.Header["x-many"] = []string{"a", "b"}
 			req.Header.Set("X-Long", page)
 			was := snap(req)
-			upstream := NewUpstream(Reply(http.StatusOK, "fine"))
+			upstream := p.upstream(Reply(http.StatusOK, "fine"))
 			do(p.over(transport(func(got *http.Request) (*http.Response, error) {
 				was.arrives(p, got)
 				return upstream.RoundTrip(got)
@@ -190,7 +190,7 @@ func requestReusable(p *probe) {
 		p.get(p.Context(), base),
 		p.post(p.Context(), base, strings.NewReader("hello")),
 	} {
-		upstream := NewUpstream(Reply(http.StatusOK, "fine"))
+		upstream := p.upstream(Reply(http.StatusOK, "fine"))
 		rt := p.over(upstream)
 		for call := range 3 {
 			if call > 0 && req.GetBody != nil {
@@ -220,7 +220,7 @@ func contextArrives(p *probe) {
 	ctx, cancel := context.WithTimeout(context.WithValue(p.Context(), key{}, "value"), 5*time.Second)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	upstream := NewUpstream(Reply(http.StatusServiceUnavailable, "busy"), Reply(http.StatusOK, "fine"))
+	upstream := p.upstream(Reply(http.StatusServiceUnavailable, "busy"), Reply(http.StatusOK, "fine"))
 	do(p.over(transport(func(req *http.Request) (*http.Response, error) {
 		if got := req.Context().Value(key{}); got != "value" {
 			p.Errorf("the context below has the value %v, want the caller's", got)

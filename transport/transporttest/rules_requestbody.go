@@ -94,7 +94,7 @@ func requestBodyClosed(p *probe) {
 	}
 	for _, tt := range tests {
 		for _, replayable := range []bool{true, false} {
-			rt := p.over(p.wire(NewUpstream(tt.step)))
+			rt := p.over(p.wire(p.upstream(tt.step)))
 			for range tt.times {
 				ctx, cancel := context.WithTimeout(p.Context(), tt.limit)
 				body := &source{Reader: tt.body()}
