@@ -259,3 +259,26 @@ func TestRunEndsReads(t *testing.T) {
 		}
 	}
 }
+
+// Two layers with the same mistake are told the same, though the fields of a header have
+// no order.
+func TestRunIsTheSameEachTime(t *testing.T) {
+	noHeader := answers(func(resp *http.Response) { resp.Header = nil })
+	failures := transporttest.Run(noHeader)
+	require.Equal(t, failures, transporttest.Run(noHeader))
+	for _, f := range failures {
+		require.NotContains(t, f.Got, "panicked", "what the suite does to a header is not the layer's mistake")
+		if f.Name == "an answer is to its own request" {
+			require.Contains(t, f.Got, `a GET came with the field X-Own "", which was "value"`)
+		}
+	}
+}
+
+// What the suite itself ends when a layer does not send an upload is not blamed on it.
+func TestRunBlamesNoBodyThatWasNotSent(t *testing.T) {
+	for _, f := range transporttest.Run(layerOf(func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
+		return transporttest.Reply(http.StatusTeapot, "no")(req)
+	})) {
+		require.NotContains(t, f.Got, "closed before its end", f.Name)
+	}
+}

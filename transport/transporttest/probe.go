@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +68,18 @@ func (p *probe) over(next http.RoundTripper) http.RoundTripper {
 		p.Fatalf("the layer returned no transport")
 	}
 	return rt
+}
+
+// inOrder yields what has names in the order of these, so that the same layer is told the
+// same each time.
+func inOrder[M ~map[string]V, V any](named M) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, name := range slices.Sorted(maps.Keys(named)) {
+			if !yield(name, named[name]) {
+				return
+			}
+		}
+	}
 }
 
 // tooMany is how many requests nobody sends who gives up at some time.

@@ -129,13 +129,13 @@ func bodyReads(p *probe) {
 			return buf.Bytes(), err
 		},
 	}
-	for name, body := range bodies {
+	for name, body := range inOrder(bodies) {
 		open := func() io.ReadCloser { return closable(body(strings.NewReader(page))) }
-		for length, step := range map[string]Step{
+		for length, step := range inOrder(map[string]Step{
 			"announced": announced(http.StatusOK, len(page), open),
 			"unknown":   unannounced(http.StatusOK, open),
-		} {
-			for way, read := range ways {
+		}) {
+			for way, read := range inOrder(ways) {
 				resp, err := roundTrip(p.over(p.wire(p.upstream(step))), p.get(p.Context(), base))
 				if err != nil {
 					p.Errorf("%s of %s length came to %v", name, length, err)

@@ -165,10 +165,10 @@ func canceledReading(p *probe) {
 
 func deadlineKept(p *probe) {
 	const limit = 2 * time.Second
-	for name, step := range map[string]Step{
+	for name, step := range inOrder(map[string]Step{
 		"without an answer": Hang(),
 		"in the body":       Stall(http.StatusOK, "data: 1\n\n", slowly...),
-	} {
+	}) {
 		ctx, cancel := context.WithTimeout(p.Context(), limit)
 		o := do(p.over(p.wire(p.upstream(step))), p.post(ctx, base, strings.NewReader("hello")))
 		cancel()

@@ -108,7 +108,7 @@ func equalCalls(p *probe) {
 			case !o.is(p, http.StatusOK, page):
 				p.Errorf("one equal %s of many came to %v, want %s", method, o, brief(page))
 			case o.resp.Header.Get("X-Field") != "value":
-				p.Errorf("one equal %s of many has a header that another caller has changed", method)
+				p.Errorf("one equal %s of many has the field X-Field %q, which was \"value\"", method, o.resp.Header.Get("X-Field"))
 			default:
 				o.resp.Header.Set("X-Field", fmt.Sprint("of caller ", i))
 			}
@@ -155,10 +155,11 @@ func ownAnswers(p *probe) {
 			case taken && to != r.name:
 				p.Errorf("%s came to %v, which was the answer to %s", r.name, o, to)
 			case o.resp.Header.Get("X-Own") != "value":
-				p.Errorf("%s came with a header that another caller has changed", r.name)
+				p.Errorf("%s came with the field X-Own %q, which was \"value\"", r.name, o.resp.Header.Get("X-Own"))
+			default:
+				o.resp.Header.Set("X-Own", "changed by "+r.name)
 			}
 			given[o.text] = r.name
-			o.resp.Header.Set("X-Own", "changed by "+r.name)
 		}
 	}
 }

@@ -118,10 +118,10 @@ func discardBounded(p *probe) {
 }
 
 func discardPrompt(p *probe) {
-	for name, step := range map[string]Step{
+	for name, step := range inOrder(map[string]Step{
 		"stalls": Stall(http.StatusServiceUnavailable, "x"),
 		"drips":  Drip(http.StatusServiceUnavailable, "x", 10*time.Millisecond),
-	} {
+	}) {
 		ctx, cancel := context.WithTimeout(p.Context(), 5*time.Minute)
 		below := &ledger{next: p.wire(p.upstream(step, Reply(http.StatusOK, "fine")))}
 		resp, err := roundTrip(p.over(below), p.get(ctx, base))

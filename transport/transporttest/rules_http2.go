@@ -47,7 +47,7 @@ func http2Rules() []rule {
 }
 
 func unprocessedAgain(p *probe) {
-	for name, react := range map[string]reaction{
+	for name, react := range inOrder(map[string]reaction{
 		"refuses the stream": func(n int, stream uint32, body string) ([]frame, bool) {
 			if n == 1 {
 				return []frame{reset(stream, refusedStream)}, false
@@ -63,7 +63,7 @@ func unprocessedAgain(p *probe) {
 		"goes away, but answers": func(_ int, stream uint32, body string) ([]frame, bool) {
 			return append([]frame{goAway(stream)}, answer(stream, body)...), false
 		},
-	} {
+	}) {
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost} {
 			_, below := p.newFrameServer(react)
 			rt := p.over(below)

@@ -68,7 +68,7 @@ func repeatsSafely(p *probe) {
 		"a cut answer":          Cut(http.StatusOK, "hel"),
 		"a slow answer":         After(5*time.Second, Reply(http.StatusOK, "late")),
 	}
-	for name, step := range failures {
+	for name, step := range inOrder(failures) {
 		for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodGet} {
 			// Not prepared, since that may be what makes a request safe to repeat. Where it
 			// is what gets one through, none is sent.
@@ -108,12 +108,12 @@ func (errTimeout) Temporary() bool { return true }
 
 func replaysWhole(p *probe) {
 	long := strings.Repeat(page, 330) // more than 1 MiB, which is more than a layer keeps
-	for name, body := range map[string]io.Reader{
+	for name, body := range inOrder(map[string]io.Reader{
 		"with GetBody":         strings.NewReader(page),
 		"without GetBody":      io.MultiReader(strings.NewReader(page)),
 		"long with GetBody":    strings.NewReader(long),
 		"long without GetBody": io.MultiReader(strings.NewReader(long)),
-	} {
+	}) {
 		want := page
 		if strings.HasPrefix(name, "long") {
 			if want = long; p.proto == http2 {
@@ -202,12 +202,12 @@ func (r *replays) open() (n int) {
 }
 
 func repeatsOnce(p *probe) {
-	for name, step := range map[string]Step{
+	for name, step := range inOrder(map[string]Step{
 		"busy":               Reply(http.StatusServiceUnavailable, "busy"),
 		"out of order":       Reply(http.StatusInternalServerError, "oh"),
 		"cutting each short": Fail(errReset),
 		"slow":               After(5*time.Second, Reply(http.StatusOK, "late")),
-	} {
+	}) {
 		alone, stacked := p.upstream(step), p.upstream(step)
 		do(p.over(alone), p.get(p.Context(), base))
 		do(p.over(p.over(stacked)), p.get(p.Context(), base))

@@ -177,7 +177,7 @@ func (s *snapshot) arrives(p *probe, got *http.Request) {
 
 // lostFields reports the fields of want that are not in got.
 func lostFields(p *probe, of string, got, want http.Header) {
-	for name, values := range want {
+	for name, values := range inOrder(want) {
 		if !slices.Equal(got[name], values) {
 			p.Errorf("the %s's field %s came as %d values, %s, want %d, %s",
 				of, name, len(got[name]), brief(strings.Join(got[name], ", ")), len(values), brief(strings.Join(values, ", ")))

@@ -138,7 +138,9 @@ func uploadStreams(p *probe) {
 		defer func() { _ = writer.Close() }() // it never fails
 		for i := range 5 {
 			part := fmt.Sprint("part ", i)
-			if _, err := io.WriteString(writer, part); err != nil {
+			if _, err := io.WriteString(writer, part); p.Context().Err() != nil {
+				return // it was not sent, as is told
+			} else if err != nil {
 				p.Errorf("the body was closed before its end, when %s was written", part)
 				return
 			}
