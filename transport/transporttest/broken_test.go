@@ -33,6 +33,8 @@ func broken() []breakage {
 	return []breakage{
 		{"the request is not changed", "adds a field to the caller's header", layerOf(addsField), nil},
 		{"the request is not changed", "removes what it added", layerOf(addsFieldForAWhile), nil},
+		{"the request is not changed", "adds a field when all is over", layerOf(addsFieldLater), nil},
+		{"the request is not changed", "puts its own context into the caller's request", layerOf(replacesContext), nil},
 		{"the request is not changed", "puts its own body into the caller's request", layerOf(replacesBody), nil},
 		{"the request arrives whole", "loses the host", sends(func(req *http.Request) { req.Host = "" }), nil},
 		{"the request arrives whole", "loses the length", sends(losesRequestLength), nil},
@@ -132,6 +134,21 @@ func addsField(next http.RoundTripper, req *http.Request) (*http.Response, error
 func addsFieldForAWhile(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 	req.Header.Set("X-Added", "1")
 	defer req.Header.Del("X-Added")
+	return next.RoundTrip(req)
+}
+
+func addsFieldLater(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := next.RoundTrip(req)
+	if req.URL.Fragment != "" { // which one rule has: in others the change may be a race
+		time.AfterFunc(time.Second, func() { req.Header.Set("X-Added", "1") })
+	}
+	return resp, err
+}
+
+func replacesContext(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if req.URL.Fragment != "" { // which one rule has
+		*req = *req.WithContext(context.WithValue(req.Context(), repeated{}, true))
+	}
 	return next.RoundTrip(req)
 }
 

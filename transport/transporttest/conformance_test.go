@@ -51,12 +51,7 @@ func TestRunSurvives(t *testing.T) {
 			body.CloseRequest(req)
 			return nil, nil
 		}), "neither an answer nor an error"},
-		{"no body", answers(func(resp *http.Response) {
-			if resp.Body != nil {
-				resp.Body.Close()
-				resp.Body = nil
-			}
-		}), ""},
+		{"no body", answers(noBody), ""},
 		{"an error and no more", layerOf(func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
 			body.CloseRequest(req)
 			return nil, errors.New("no credentials")
@@ -79,6 +74,24 @@ func TestRunSurvives(t *testing.T) {
 			}
 		})
 	}
+}
+
+func noBody(resp *http.Response) {
+	if resp.Body != nil {
+		resp.Body.Close()
+		resp.Body = nil
+	}
+}
+
+// That an answer has no body at all is said, since an empty one would look the same.
+func TestRunTellsNilFromEmpty(t *testing.T) {
+	for _, f := range transporttest.Run(answers(noBody)) {
+		if strings.HasSuffix(f.Name, "an answer may be empty") {
+			require.Contains(t, f.Got, "a status of 200 without a body has an answer whose body is nil")
+			return
+		}
+	}
+	t.Error("Run() does not notice that the answers have no body")
 }
 
 // Over HTTP/2 a body that is never read breaks all the same.

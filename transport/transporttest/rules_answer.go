@@ -147,8 +147,11 @@ func nilBodies(p *probe) {
 func emptyAnswers(p *probe) {
 	for _, status := range []int{http.StatusOK, http.StatusNotFound, http.StatusServiceUnavailable} {
 		o := do(p.over(p.wire(p.upstream(Reply(status, "")))), p.get(p.Context(), base))
-		if !o.is(p, status, "") || o.resp.Body == nil {
+		switch {
+		case !o.is(p, status, ""):
 			p.Errorf("a status of %d without a body came to %v", status, o)
+		case o.resp.Body == nil:
+			p.Errorf("a status of %d without a body has an answer whose body is nil", status)
 		}
 	}
 	server := p.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
