@@ -273,10 +273,10 @@ func (w *Writer) account(batch []Prediction, err error) {
 		w.stats.Failures++
 		return
 	}
-	for i := range batch {
-		w.bytes -= int64(len(batch[i].Input))
-		batch[i] = Prediction{}
+	for _, p := range batch {
+		w.bytes -= int64(len(p.Input))
 	}
+	clear(w.queue[:len(batch)]) // which may have moved since
 	w.queue = w.queue[len(batch):]
 	w.stats.Recorded += int64(len(batch))
 	w.changeLocked()

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -243,6 +244,27 @@ func TestWriterBoundsBytes(t *testing.T) {
 	release()
 	require.NoError(t, w.Flush(t.Context()))
 	require.NoError(t, put(999))
+	require.NoError(t, w.Close(t.Context()))
+}
+
+// What is recorded is let go of, also if the queue grew meanwhile.
+func TestWriterLetsGo(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{KeepInputs: true})
+	release := stall(t, store)
+	w := predictions.NewWriter(store, predictions.WriterOptions{})
+	var inputs []weak.Pointer[[1000]byte]
+	for range 50 {
+		input := new([1000]byte)
+		inputs = append(inputs, weak.Make(input))
+		require.NoError(t, w.Put(t.Context(), predictions.Prediction{Function: "f", Label: "x", Input: input[:]}))
+	}
+	release()
+	require.NoError(t, w.Flush(t.Context()))
+	require.NoError(t, store.Close()) // and with it what the updates held
+	runtime.GC()
+	for i, input := range inputs {
+		assert.True(t, input.Value() == nil, "input %d", i)
+	}
 	require.NoError(t, w.Close(t.Context()))
 }
 
