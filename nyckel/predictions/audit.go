@@ -37,7 +37,8 @@ type Query struct {
 	Limit int
 }
 
-// An Entry is a recorded prediction with what is known about it today.
+// An Entry is a recorded prediction with what is known about it today. Its Verdict is
+// Unknown if a later version of the program recorded one that this one does not know.
 type Entry struct {
 	Prediction
 
@@ -138,7 +139,8 @@ func scanEntry(rows *sql.Rows) (Entry, error) {
 			return Entry{}, fmt.Errorf("labels of %s: %w", e.ID, err)
 		}
 	}
-	return e, e.Verdict.UnmarshalText([]byte(verdict))
+	_ = e.Verdict.UnmarshalText([]byte(verdict)) // one that is not known is Unknown
+	return e, nil
 }
 
 // conditions are those of a query's WHERE, with their arguments.

@@ -136,6 +136,19 @@ func sources(t *testing.T, s *predictions.Store) {
 	equal(t, "predictions that count towards the model", performance[0].N, 1)
 }
 
+func laterVerdict(t *testing.T, s *predictions.Store) {
+	must(t, s.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO sparekey_predictions (id, function, model, sample_id, label, label_id, confidence,
+			source, similarity, rule, verdict, attempts, latency, trace_id, at)
+			VALUES ('first', 'f', '', '', 'x', '', 1, 'live', 0, '', 'of_a_later_version', 1, 1, '', 1)`)
+		return err
+	}))
+	must(t, s.Record(t.Context(), predictions.Prediction{ID: "second", Function: "f", Label: "x"}))
+	entries := all(t, s, predictions.Query{})
+	equal(t, "entries", ids(entries), []string{"first", "second"})
+	equal(t, "verdict", entries[0].Verdict, policy.Unknown)
+}
+
 func appendOnly(t *testing.T, s *predictions.Store) {
 	p := full()
 	p.SampleID = ""

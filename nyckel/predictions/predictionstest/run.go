@@ -21,6 +21,7 @@ func Run(t *testing.T, open func(t *testing.T) *predictions.Store) {
 		{"a second prediction with the same id changes nothing", idempotent},
 		{"a wrong prediction is refused, and with it those beside it", refused},
 		{"every source is recorded", sources},
+		{"a verdict of a later version hides nothing", laterVerdict},
 		{"what was predicted cannot be changed", appendOnly},
 		{"inputs and labels are kept only if asked for, inputs until they are pruned", retention},
 		{"inputs are hashed, with a key or without", hashes},
