@@ -138,7 +138,7 @@ type Delivery struct {
 	// EnqueuedAt is when the job was accepted.
 	EnqueuedAt time.Time
 
-	// LastError is the error of the attempt before, "" if there was none.
+	// LastError is the error of the attempt before that counted, "" if there was none.
 	LastError string
 }
 

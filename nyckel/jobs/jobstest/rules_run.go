@@ -158,7 +158,10 @@ func testSnooze(t *testing.T, b Backend) {
 	e, _ := b.one(t)
 	var c calls
 	start(t, e, jobs.RunConfig{}, c.then(func(context.Context, jobs.Delivery) jobs.Outcome {
-		if c.count() < 5 {
+		switch n := c.count(); {
+		case n == 1:
+			return jobs.Retry(20*time.Millisecond, errors.New("failed"))
+		case n < 5:
 			return jobs.Snooze(20*time.Millisecond, errors.New("not now"))
 		}
 		return jobs.Done(Answer("yes"))
@@ -167,8 +170,9 @@ func testSnooze(t *testing.T, b Backend) {
 	awaitState(t, e, "job", jobs.Recorded)
 	all, _ := c.deliveries()
 	require.Len(t, all, 5)
-	for _, d := range all {
-		assert.Equal(t, 1, d.Attempt)
+	for _, d := range all[1:] {
+		assert.Equal(t, 2, d.Attempt)
+		assert.Equal(t, "failed", d.LastError)
 	}
 }
 

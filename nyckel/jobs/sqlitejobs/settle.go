@@ -94,7 +94,7 @@ func (e *Engine) change(ctx context.Context, tx *sql.Tx, h *held, o jobs.Outcome
 	case jobs.Retried:
 		result, err = e.putBack(ctx, tx, h, now.Add(o.After), 0, jobs.ErrorText(o.Err), now)
 	case jobs.Snoozed:
-		result, err = e.putBack(ctx, tx, h, now.Add(o.After), 1, jobs.ErrorText(o.Err), now)
+		result, err = e.putBack(ctx, tx, h, now.Add(o.After), 1, h.LastError, now)
 	default: // given back: as if it had not been taken
 		result, err = e.putBack(ctx, tx, h, h.RunAt, 1, h.LastError, now)
 	}
