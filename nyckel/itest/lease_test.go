@@ -183,6 +183,23 @@ func TestSQLiteWorkersAreWoken(t *testing.T) {
 	awaitState(t, engine, "job", jobs.Recorded)
 }
 
+// A queue that is named twice is one queue: its jobs fill all workers at once.
+func TestSQLiteQueueNamedTwice(t *testing.T) {
+	t.Parallel()
+	engine, _ := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{Poll: time.Hour})
+	_, err := engine.Enqueue(t.Context(), jobs.Job{ID: "one", Queue: "q"}, jobs.Job{ID: "other", Queue: "q"})
+	require.NoError(t, err)
+	var both sync.WaitGroup
+	both.Add(2)
+	work(t, engine, jobs.RunConfig{Queues: []string{"q", "q"}, Workers: 2}, func(context.Context, jobs.Delivery) jobs.Outcome {
+		both.Done()
+		both.Wait()
+		return jobs.Done(jobstest.Answer("yes"))
+	})
+	awaitState(t, engine, "one", jobs.Recorded)
+	awaitState(t, engine, "other", jobs.Recorded)
+}
+
 // A handler that ends its goroutine, as a failed assertion in it would, costs its job
 // the time of a lease, and Run nothing.
 func TestSQLiteHandlerThatDoesNotReturn(t *testing.T) {
