@@ -69,8 +69,11 @@ func (e *Engine) Stats(ctx context.Context) ([]jobs.Stats, error) {
 	return all, nil
 }
 
-// seconds returns a duration that is not negative, whatever the clocks say.
-func seconds(s float64) time.Duration { return max(0, time.Duration(s*float64(time.Second))) }
+// seconds returns a duration that is not negative, whatever the clocks say, nor more
+// than one can be.
+func seconds(s float64) time.Duration {
+	return time.Duration(min(max(0, s)*float64(time.Second), 1<<62))
+}
 
 // A row is a job as it stands in the tables.
 type row struct {
