@@ -166,6 +166,16 @@ func TestSubmitGathersWhileItWaitsForASlot(t *testing.T) {
 	})
 }
 
+// A batch that is full takes in no more, though it still waits for its slot.
+func TestSubmitNeverExceedsTheSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s scripted
+		b := batch.New(s.service(), batch.Config{Size: 2, Delay: time.Millisecond, Concurrency: 1})
+		submit(t, b, 1, 2, 3, 4, 5, 6, 7)
+		require.Equal(t, [][]int{{1, 2}, {3, 4}, {5, 6}, {7}}, s.calls)
+	})
+}
+
 func TestSubmitNeverExceedsTheConcurrency(t *testing.T) {
 	for _, kind := range []string{"array calls", "single calls"} {
 		t.Run(kind, func(t *testing.T) {
@@ -520,6 +530,7 @@ func TestSubmitRefusesWhenTheQueueIsFull(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, "queue_full", refusal.Reason)
 		require.NoError(t, submit(t, b, 3)[0].err, "there is room again")
+		require.Equal(t, 1, b.Stats().Refused)
 	})
 }
 
@@ -535,6 +546,7 @@ func TestCloseDrains(t *testing.T) {
 		require.Equal(t, serviceTime, time.Since(begin))
 		wg.Wait()
 		require.Equal(t, submitted{0, batch.ErrClosed, 0}, submitOne(t.Context(), b, 1))
+		require.Equal(t, 1, b.Stats().Refused)
 		require.NoError(t, b.Close(t.Context()), "a second time")
 	})
 }

@@ -61,6 +61,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"a label", providersim.Completion{Text: good}, `{"labelName":"Billing","confidence":0.7,"guess":true}`, 0},
 		{"confidence is capped", providersim.Completion{Text: `{"label":"Shipping","confidence":1}`}, `{"labelName":"Shipping","confidence":0.8,"guess":true}`, 0},
+		{"confidence of none", providersim.Completion{Text: `{"label":"Shipping","confidence":0}`}, `{"labelName":"Shipping","confidence":0,"guess":true}`, 0},
 		{"cut", providersim.Completion{Text: good, Stop: providersim.StopLength}, "", policy.Truncated},
 		{"filtered", providersim.Completion{Text: good, Stop: providersim.StopFilter}, "", policy.Filtered},
 		{"refused", providersim.Completion{Text: good, Stop: providersim.StopRefusal}, "", policy.Filtered},
@@ -220,6 +221,29 @@ func TestOnlyTextIsAsked(t *testing.T) {
 	}
 }
 
+// TestTextAboutData: a text is no data URI because it speaks of one.
+func TestTextAboutData(t *testing.T) {
+	for _, p := range providers {
+		adapter, err := p.new(question)
+		require.NoError(t, err)
+		for _, text := range []string{"data:", "data: where is it?", "It said image/png;base64, and nothing else.", "x;base64"} {
+			body, err := adapter.RequestBody([]byte(`{"data":"` + text + `"}`))
+			require.NoError(t, err, text)
+			assert.Contains(t, string(body), text)
+		}
+	}
+}
+
+func TestAnswersAreBounded(t *testing.T) {
+	for want, q := range map[string]chat.Question{`"max_tokens":256`: question, `"max_tokens":9`: {Model: "m", Labels: []string{"a", "b"}, MaxTokens: 9}} {
+		adapter, err := chat.Anthropic(q)
+		require.NoError(t, err)
+		body, err := adapter.RequestBody([]byte(`{"data":"x"}`))
+		require.NoError(t, err)
+		assert.Contains(t, string(body), want+",")
+	}
+}
+
 func TestQuestionMustMakeSense(t *testing.T) {
 	for name, q := range map[string]chat.Question{
 		"no model":     {Labels: []string{"a", "b"}},
@@ -270,6 +294,7 @@ func TestCustom(t *testing.T) {
 	_, err = adapter.ResponseBody([]byte("Billing"))
 	assert.ErrorContains(t, err, "confidence NaN")
 	assert.Panics(t, func() { _, _ = chat.Custom("/ask", question.Labels, nil, read) })
+	assert.Panics(t, func() { _, _ = chat.Custom("/ask", question.Labels, ask, nil) })
 }
 
 func TestNyckelIsAskedAsItIs(t *testing.T) {
