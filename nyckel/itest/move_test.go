@@ -94,6 +94,24 @@ func TestMoveOfATruthSaidAgain(t *testing.T) {
 	}
 }
 
+// That a sample was moved is forgotten with the sample.
+func TestMoveThenErase(t *testing.T) {
+	to, err := openRiverBackend(t.Context(), pgtest.New(t), 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, to.close()) })
+	_, from := openSQLite(t, filepath.Join(t.TempDir(), "old.db"), sqlitejobs.Options{})
+	require.NoError(t, from.Record(t.Context(), predictions.Prediction{ID: "call of ann", Function: "f", ExternalID: "ann", Label: "x"}))
+	require.NoError(t, from.SetTruth(t.Context(), predictions.Truth{Function: "f", ExternalID: "ann", Label: "x"}))
+	_, err = move.Move(t.Context(), move.Config{From: from, To: to.store})
+	require.NoError(t, err)
+	erased, err := to.store.Erase(t.Context(), "f", "ann")
+	require.NoError(t, err)
+	assert.Equal(t, predictions.Erased{Predictions: 1, Truths: 1}, erased)
+	var moves string
+	require.NoError(t, to.store.DB().QueryRowContext(t.Context(), "SELECT string_agg(m::text, ' ') FROM sparekey_moves m").Scan(&moves))
+	assert.NotContains(t, moves, "ann")
+}
+
 // An empty input and an empty hash are something else than none.
 func TestMoveOfEmptyBytes(t *testing.T) {
 	to, err := openRiverBackend(t.Context(), pgtest.New(t), 0)

@@ -11,8 +11,10 @@ package move
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -104,16 +106,20 @@ type mover struct {
 	report Report
 }
 
-// identify names the old side by the first prediction and the first truth. If those
-// are gone by the next time, it begins anew, which does no harm.
+// identify names the old side by a hash of the first prediction and the first truth:
+// their own names would outlast an erasure. If those are gone by the next time, it
+// begins anew, which does no harm.
 func (m *mover) identify(ctx context.Context) error {
 	db := m.From.DB()
+	var first string
 	err := db.QueryRowContext(ctx, `SELECT
 		COALESCE((SELECT id || ' ' || at FROM sparekey_predictions ORDER BY seq LIMIT 1), '') || ' / ' ||
-		COALESCE((SELECT function || ' ' || sample || ' ' || at FROM sparekey_truths ORDER BY seq LIMIT 1), '')`).Scan(&m.source)
+		COALESCE((SELECT function || ' ' || sample || ' ' || at FROM sparekey_truths ORDER BY seq LIMIT 1), '')`).Scan(&first)
 	if err != nil {
 		return err
 	}
+	hash := sha256.Sum256([]byte(first))
+	m.source = hex.EncodeToString(hash[:])
 	for table, n := range map[string]*int{"sparekey_predictions": &m.report.Predictions, "sparekey_truths": &m.report.Truths} {
 		if err := db.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(n); err != nil {
 			return err
