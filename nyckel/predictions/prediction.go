@@ -105,7 +105,7 @@ func (p Prediction) withDefaults(hashKey []byte) Prediction {
 }
 
 // ErrInvalid is matched by the error for a prediction or a truth that makes no
-// sense. It was not shown to the database, and trying again does not help.
+// sense. Nothing of it is in the database, and trying again does not help.
 var ErrInvalid = errors.New("predictions: not valid")
 
 // maxIndexed is how many bytes ids, labels and names may have. An entry of an index

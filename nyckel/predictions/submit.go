@@ -238,8 +238,8 @@ func (s *Store) isCurrent(ctx context.Context, o open) (current bool, err error)
 	return current, nil
 }
 
-// submitted writes down what became of a truth, unless it was corrected meanwhile:
-// then the correction is what is open.
+// submitted writes down what became of a truth. If it was corrected meanwhile, the
+// correction is open all the same.
 func (s *Store) submitted(ctx context.Context, o open, state SubmitState, reason error) error {
 	text := ""
 	if reason != nil {

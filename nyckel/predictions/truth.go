@@ -162,7 +162,7 @@ func (s *Store) subjectOf(ctx context.Context, tx *sql.Tx, t Truth) (about subje
 	case err != nil:
 		return subject{}, fmt.Errorf("predictions: truth: %w", err)
 	case t.Function != "" && t.Function != about.function:
-		return subject{}, fmt.Errorf("predictions: prediction %q is of function %q, not %q", t.PredictionID, about.function, t.Function)
+		return subject{}, fmt.Errorf("%w: prediction %q is of function %q, not %q", ErrInvalid, t.PredictionID, about.function, t.Function)
 	}
 	return about, nil
 }

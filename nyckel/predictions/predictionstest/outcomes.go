@@ -46,8 +46,8 @@ func truths(t *testing.T, s *predictions.Store) {
 		"two samples":    {Function: "tickets", ExternalID: "a", PredictionID: "job-1", Label: "x"},
 		"wrong function": {Function: "other", PredictionID: "job-1", Label: "x"},
 	} {
-		if s.SetTruth(t.Context(), bad) == nil {
-			t.Errorf("%s was accepted", name)
+		if err := s.SetTruth(t.Context(), bad); !errors.Is(err, predictions.ErrInvalid) {
+			t.Errorf("%s: error %v, want ErrInvalid", name, err)
 		}
 	}
 	err = s.SetTruth(t.Context(), predictions.Truth{PredictionID: "job-1", Label: "z"}, predictions.Truth{PredictionID: "unknown", Label: "x"})
