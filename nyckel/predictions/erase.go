@@ -25,11 +25,15 @@ type Erased struct {
 //
 // On a SQLite database that package nyckel/sqlite opened it is gone from the file
 // as well: deleted content is overwritten, and the write-ahead log is emptied. On
-// PostgreSQL it is gone from the file after VACUUM, and from the server's
-// write-ahead log as that is recycled. Of backups nobody here knows, nor of what
-// the service keeps, nor of what a [Writer] has queued, which is recorded all the
-// same ([Writer.Flush] before), nor of jobs: one that waits is recorded once it is
-// done, and a dead one keeps its payload until it is discarded.
+// PostgreSQL its bytes stay in the files, though no query finds them, until VACUUM
+// FULL writes the tables anew: VACUUM alone frees their place, but does not overwrite
+// it. The statistics of the planner hold names until ANALYZE, and the server's
+// write-ahead log holds all until it is recycled.
+//
+// Of backups nobody here knows, nor of what the service keeps, nor of what a [Writer]
+// has queued, which is recorded all the same ([Writer.Flush] before), nor of jobs: one
+// that waits is recorded once it is done, and a dead one keeps its payload until it is
+// discarded.
 func (s *Store) Erase(ctx context.Context, function, externalID string) (Erased, error) {
 	if function == "" || externalID == "" {
 		return Erased{}, errors.New("predictions: erase needs a function and an external id")
