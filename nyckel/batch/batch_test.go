@@ -381,6 +381,37 @@ func TestAPanicAfterTheCall(t *testing.T) {
 	}
 }
 
+// A call of one part of a batch that panics is not the outcome of the other part.
+func TestAPanicOfOnePart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := batch.New(batch.Service[int, int]{All: func(_ context.Context, items []int) ([]batch.Result[int], error) {
+			switch {
+			case len(items) == 4:
+				return nil, invalid("bad")
+			case items[0] == 1:
+				panic("oh no")
+			}
+			return []batch.Result[int]{{Value: 6}, {Value: 8}}, nil
+		}}, batch.Config{})
+		got := submit(t, b, 1, 2, 3, 4)
+		require.ErrorContains(t, got[0].err, "batch: the call panicked: oh no")
+		require.ErrorContains(t, got[1].err, "batch: the call panicked: oh no")
+		require.Equal(t, []int{6, 8}, []int{got[2].value, got[3].value})
+		require.NoError(t, errors.Join(got[2].err, got[3].err))
+	})
+}
+
+// Suspect is not asked about a call that went well.
+func TestSuspectIsAskedAboutErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s scripted
+		service := s.service()
+		service.Suspect = func(error) bool { return true }
+		submit(t, batch.New(service, batch.Config{}), 1, 2)
+		require.Equal(t, [][]int{{1, 2}}, s.calls)
+	})
+}
+
 func TestACallerLeavesAtOnceAndTheCallGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := scripted{takes: time.Second}
@@ -448,6 +479,66 @@ func TestWhoLeavesBeforeTheCallIsNotSent(t *testing.T) {
 		require.Len(t, s.calls, 1, "nobody is left to call for")
 		require.Equal(t, batch.Stats{Requests: 4, Refused: 1, Left: 2, Answered: 1, Batches: 1, Items: 1, Calls: 1}, b.Stats())
 	})
+}
+
+// Who asks for what somebody else has just given up is answered.
+func TestWhatWasLeftCanBeAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s scripted
+		b := batch.New(s.service(), batch.Config{Delay: 20 * time.Millisecond})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { require.NoError(t, submitOne(t.Context(), b, 1).err) })
+		require.ErrorIs(t, submitOne(ctx, b, 2).err, context.DeadlineExceeded)
+		patient, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		require.Equal(t, submitted{4, nil, 10*time.Millisecond + serviceTime}, submitOne(patient, b, 2))
+	})
+}
+
+// Of a call that is split, the parts are without those who left meanwhile.
+func TestWhoLeavesBetweenTwoCallsIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s scripted
+		b := batch.New(s.service(), batch.Config{})
+		ctx, cancel := context.WithTimeout(t.Context(), serviceTime)
+		defer cancel()
+		var wg sync.WaitGroup
+		for _, value := range []int{13, 2, 3, 4} {
+			wg.Go(func() {
+				if value == 3 {
+					submitOne(ctx, b, value)
+				} else {
+					submitOne(t.Context(), b, value)
+				}
+			})
+			synctest.Wait() // in this order
+		}
+		wg.Wait()
+		require.Equal(t, [][]int{{13, 2, 3, 4}, {13, 2}, {13}, {2}, {4}}, s.calls)
+	})
+}
+
+// Who is late when a call fails may still leave, whatever became of those before him.
+func TestWhoIsLateLeavesAfterTheOthers(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			bad := errors.New("bad")
+			b := batch.New(batch.Service[int, int]{
+				Each: func(context.Context, int) (int, error) { time.Sleep(serviceTime); return 0, bad },
+				Key:  func(i int) any { return i },
+			}, batch.Config{Delay: time.Millisecond})
+			ctx, cancel := context.WithTimeout(t.Context(), serviceTime+time.Millisecond) // when the call fails
+			defer cancel()
+			var wg sync.WaitGroup
+			wg.Go(func() { require.ErrorIs(t, submitOne(t.Context(), b, 1).err, bad) })
+			synctest.Wait()
+			wg.Go(func() { require.ErrorIs(t, submitOne(ctx, b, 1).err, context.DeadlineExceeded) })
+			wg.Wait()
+		})
+	}
 }
 
 func TestWhoLeavesWhileTheBatchWaitsForASlotIsNotSent(t *testing.T) {

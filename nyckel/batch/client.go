@@ -63,7 +63,7 @@ func groupOf(ctx context.Context, client *nyckel.Client, r Request) any {
 }
 
 func keyOf(r Request) any {
-	if r.Input == nil || !reflect.ValueOf(r.Input).Comparable() {
+	if !reflect.ValueOf(r.Input).Comparable() {
 		return nil
 	}
 	return r.Input

@@ -91,6 +91,26 @@ func TestClientMergesWhatIsTheSameCall(t *testing.T) {
 	})
 }
 
+// Rows cannot be compared, and so each is asked about.
+func TestClientAsksAboutEachRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := transporttest.NewUpstream(transporttest.Reply(http.StatusOK, `{"labelName":"delivery","confidence":0.9}`))
+		b := batch.NewClient(newClient(t, upstream), batch.Config{})
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				_, err := b.Submit(t.Context(), batch.Request{Function: "tickets", Input: nyckel.Tabular{"subject": "where is it"}})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		require.Equal(t, 2, upstream.Calls())
+		require.Zero(t, b.Stats().Merged)
+	})
+}
+
 func TestClientRefusalsReachTheirCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := batch.NewClient(newClient(t, transporttest.NewUpstream(func(req *http.Request) (*http.Response, error) {

@@ -29,7 +29,7 @@ func (b *Batcher[In, Out]) launchLocked(whole *batch[In, Out]) {
 	}
 	b.countLocked(len(whole.items))
 	for _, it := range whole.items {
-		alone := &batch[In, Out]{items: []*item[In, Out]{it}, launched: true, gone: make(chan struct{})}
+		alone := &batch[In, Out]{items: []*item[In, Out]{it}, gone: make(chan struct{})}
 		it.batch = alone
 		b.running++
 		go b.run(alone)
