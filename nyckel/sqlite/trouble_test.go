@@ -199,6 +199,25 @@ func TestWriterBlocks(t *testing.T) {
 	assert.EqualValues(t, 1, w.Stats().Dropped)
 }
 
+// Who waits for room that another one takes waits on.
+func TestWriterBlocksSeveral(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	release := stall(t, store)
+	w := predictions.NewWriter(store, predictions.WriterOptions{Queue: 1, Block: time.Minute})
+	ps := batch(0, 5)
+	require.NoError(t, w.Put(t.Context(), ps[0]))
+	var waiting sync.WaitGroup
+	for _, p := range ps[1:] {
+		noted := noticed{t.Context(), make(chan struct{}, 1)}
+		waiting.Go(func() { assert.NoError(t, w.Put(noted, p)) })
+		<-noted.awaited
+	}
+	release()
+	waiting.Wait()
+	require.NoError(t, w.Close(t.Context()))
+	assert.EqualValues(t, len(ps), w.Stats().Recorded)
+}
+
 // noticed is a context that says when somebody waits for it.
 type noticed struct {
 	context.Context
@@ -243,7 +262,11 @@ func TestWriterBoundsBytes(t *testing.T) {
 	require.NoError(t, put(0)) // none to wait for
 	release()
 	require.NoError(t, w.Flush(t.Context()))
-	require.NoError(t, put(999))
+	release = stall(t, store)
+	require.NoError(t, put(600))
+	require.NoError(t, put(400))
+	require.ErrorIs(t, put(1), predictions.ErrDropped)
+	release()
 	require.NoError(t, w.Close(t.Context()))
 }
 
