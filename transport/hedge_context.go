@@ -22,6 +22,7 @@ type hedgeContext struct {
 	cancel          context.CancelCauseFunc
 	unfollow        func() bool
 	late            atomic.Bool  // it ended because the caller's time is up
+	lost            atomic.Bool  // it no longer follows the caller's
 	queued          atomic.Int64 // how often it waits in a limiter's queue
 }
 
@@ -55,8 +56,13 @@ func (c *hedgeContext) end(cause error) {
 	c.cancel(cause)
 }
 
-// Deadline returns the caller's.
-func (c *hedgeContext) Deadline() (deadline time.Time, ok bool) { return c.caller.Deadline() }
+// Deadline returns the caller's, which is nothing to a request that has lost.
+func (c *hedgeContext) Deadline() (deadline time.Time, ok bool) {
+	if c.lost.Load() {
+		return time.Time{}, false
+	}
+	return c.caller.Deadline()
+}
 
 // Err is [context.DeadlineExceeded] if the caller's time was up, which the context inside,
 // ended by its cancel func, would not say.

@@ -364,7 +364,7 @@ func (c *race) leave() (*http.Response, error) {
 // lose ends a request that lost. One that is in a limiter's queue ends at once: the answer
 // that won frees the place for which it waits. Another may be on a connection.
 func (r *runner) lose(drainTime time.Duration) {
-	r.unfollow()
+	r.lost.Store(r.unfollow())
 	switch {
 	case r.done: // what was dropped ends by itself
 	case r.queued.Load() > 0:

@@ -462,6 +462,22 @@ func TestHedgeLosersAreNoFailures(t *testing.T) {
 	})
 }
 
+// A loser that is cancelled after the deadline of a caller who was answered in time did not
+// run out of time: the bound of an adaptive limit stays as it is.
+func TestHedgeLosersOutliveTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := transport.NewLimiter(policy.Limit{Adaptive: policy.Adaptive{Initial: 64}})
+		rt := transport.Chain(transporttest.NewUpstream(transporttest.Hang(), well), eager(hedgeAfter(time.Second)), limiter.Wrap)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second+20*time.Millisecond)
+		defer cancel()
+		status, _, err := send(t, rt, newRequest(t, ctx, http.MethodGet, ""))
+		require.NoError(t, err)
+		assert.Equal(t, 200, status)
+		time.Sleep(time.Second)
+		assert.Equal(t, transport.LimiterState{Bound: 64}, limiter.State())
+	})
+}
+
 // The trail has the hedge as one, and nothing changes in it once the call has
 // ended; where the answer came from is what the winner said, whoever spoke last.
 func TestHedgeTrail(t *testing.T) {
