@@ -78,8 +78,8 @@ func (e *Events) Failed(function string, class policy.Class) {
 	}
 	now, what := time.Now(), failure{function, class}
 	e.mu.Lock()
-	last, again := e.failed[what]
-	if again = again && now.Sub(last) < time.Minute; !again {
+	again := now.Sub(e.failed[what]) < time.Minute
+	if !again {
 		if e.failed == nil || len(e.failed) >= maxWarned {
 			e.failed = make(map[failure]time.Time)
 		}
