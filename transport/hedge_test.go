@@ -623,6 +623,29 @@ func TestHedgeWithoutBudget(t *testing.T) {
 	}
 }
 
+// Hedges for which no budget is set are bounded by what good answers pay alone.
+func TestHedgeWithoutBucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const calls = 100
+		hedge := transport.NewHedge(policy.Hedge{Delay: time.Millisecond, Ratio: 1})
+		payFor(hedge, 1)
+		n := 0
+		straggling := transport.Func(func(req *http.Request) (*http.Response, error) {
+			if n++; n%2 == 1 {
+				return transporttest.Hang()(req)
+			}
+			return well(req)
+		})
+		rt := hedge.Wrap(straggling)
+		for range calls {
+			_, _, err := get(t, rt)
+			require.NoError(t, err)
+		}
+		assert.Equal(t, 2*calls, n)
+		time.Sleep(time.Second) // the losers leave
+	})
+}
+
 // Once a call has its answer, what lost is not repeated.
 func TestHedgeLoserIsNotRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
