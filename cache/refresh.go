@@ -119,7 +119,7 @@ func (p *predictions) finish(s *seat, req *http.Request, q question, over func(p
 	if err != nil {
 		return
 	}
-	defer resp.Body.Close() // nobody could act on the error
+	defer func() { _ = resp.Body.Close() }() // the body that keep has put in place, too; nobody could act on the error
 	if verdict.Class == policy.OK && p.keep(req, q, resp, arrivalOf(s)) {
 		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, p.cfg.MaxEntryBytes+1))
 		after := p.store.peek(q.key, time.Now())

@@ -169,6 +169,43 @@ func TestRefreshBacksOffFromWhatIsNotKept(t *testing.T) {
 	}
 }
 
+// A body that panics behind a caller leaves nothing of the budget taken, be its answer
+// one that nobody could have joined.
+func TestRefreshOfABodyThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := &service{respond: answering(answer)}
+		memo := swr(policy.Cache{RefreshBackoff: 1})
+		rt := memo.Wrap(upstream)
+		refreshed := func() {
+			ask(t, rt, newCall(t, `{}`, policy.Call{}))
+			synctest.Wait()
+			time.Sleep(time.Second)
+		}
+		refreshed()
+		time.Sleep(time.Minute)
+		upstream.respond = func(*http.Request) (*http.Response, error) {
+			resp := response(http.StatusOK, answer)
+			resp.Header.Set("Cache-Control", "no-store") // from now on, calls go side by side
+			return resp, nil
+		}
+		refreshed()
+		upstream.respond = func(*http.Request) (*http.Response, error) {
+			resp := response(http.StatusOK, answer)
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(answer[:5]), panicking{}))
+			return resp, nil
+		}
+		refreshed()
+		assert.EqualValues(t, 3, upstream.calls.Load())
+		assert.Zero(t, memo.Stats().InFlight)
+		upstream.requireAllClosed(t)
+	})
+}
+
+// panicking is a body that panics when it is read.
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("below") }
+
 func TestRefreshesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		upstream := newSlowService()
