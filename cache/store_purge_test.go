@@ -11,6 +11,7 @@ func TestStorePurges(t *testing.T) {
 	const none = ""
 	mine, hers := keyNumber(1), keyNumber(2)
 	other, nobodys := keyNumber(3), keyNumber(4)
+	shared := keyNumber(5)
 	tests := []struct {
 		name  string
 		purge func(*Store)
@@ -18,17 +19,18 @@ func TestStorePurges(t *testing.T) {
 	}{
 		{"all", (*Store).Purge, nil},
 		{"a function", func(s *Store) { s.PurgeFunction("tickets") }, []key{other, nobodys}},
-		{"an identity", func(s *Store) { s.PurgeIdentity("me") }, []key{hers, nobodys}},
-		{"a key", func(s *Store) { s.purgeKey(hers) }, []key{mine, other, nobodys}},
+		{"an identity", func(s *Store) { s.PurgeIdentity("me") }, []key{hers, nobodys, shared}},
+		{"a key", func(s *Store) { s.purgeKey(hers) }, []key{mine, other, nobodys, shared}},
 		{"an unknown function", func(s *Store) { s.PurgeFunction("x") }, []key{mine, hers, other, nobodys}},
-		{"no function", func(s *Store) { s.PurgeFunction(none) }, []key{mine, hers, other, nobodys}},
-		{"no identity", func(s *Store) { s.PurgeIdentity(none) }, []key{mine, hers, other, nobodys}},
+		{"no function", func(s *Store) { s.PurgeFunction(none) }, []key{mine, hers, other, nobodys, shared}},
+		{"no identity", func(s *Store) { s.PurgeIdentity(none) }, []key{mine, hers, other, nobodys, shared}},
 	}
 	all := map[key]owner{
 		mine:    ownerOf("tickets", "me"),
 		hers:    ownerOf("tickets", "her"),
 		other:   ownerOf("spam", "me"),
 		nobodys: ownerOf(none, none),
+		shared:  {function: several}, // goes with each function
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,8 +87,22 @@ func TestStorePurgedFunctionMakesRoom(t *testing.T) {
 	assert.Zero(t, store.Stats().Evictions)
 }
 
+// What was purged is counted as that, whatever takes its place.
+func TestStorePurgedIsNotEvicted(t *testing.T) {
+	store := NewStore(StoreConfig{MaxBytes: 4 << 10})
+	keep(store, keyNumber(1), start, blockOf(1, time.Hour))
+	keep(store, keyNumber(2), start, &block{bytes: 1, end: start.Add(time.Hour), of: ownerOf("tickets", "")})
+	store.PurgeFunction("tickets")
+	assert.True(t, store.reserve(4<<10))
+	assert.EqualValues(t, 1, store.Stats().Evictions)
+	assert.EqualValues(t, 1, store.Stats().Purged)
+}
+
 func TestStoreRefusesWhatIsOlderThanItRemembers(t *testing.T) {
 	store := NewStore(StoreConfig{})
+	for range 3 * len(store.purges.recent) {
+		store.PurgeFunction("spam")
+	}
 	began := store.epoch()
 	for range len(store.purges.recent) {
 		store.PurgeFunction("spam")
@@ -107,7 +123,8 @@ func TestStoreRemovesWhateverWasPurged(t *testing.T) {
 	assert.Nil(t, store.get(keyNumber(1), start), "what must go goes, whenever that was found out")
 }
 
-// Who watches a store is told of an answer that a purge forbids to store.
+// Who watches a store is told of an answer that a purge forbids to store, and of a key that
+// is purged.
 func TestStoreTellsOfWhatAPurgeForbids(t *testing.T) {
 	s := NewStore(StoreConfig{})
 	began := s.epoch()
@@ -116,4 +133,6 @@ func TestStoreTellsOfWhatAPurgeForbids(t *testing.T) {
 	s.Purge()
 	s.update(keyNumber(1), began, start, func(held) held { return blockOf(1, time.Hour) })
 	assert.Equal(t, []key{keyNumber(1)}, told)
+	s.purgeKey(keyNumber(2))
+	assert.Equal(t, []key{keyNumber(1), keyNumber(2)}, told)
 }

@@ -57,7 +57,7 @@ func (sh *shard) shareBytes() int64 {
 // makeRoomOf drops what an identity has over its share, but one item.
 func (sh *shard) makeRoomOf(identity uint64) {
 	maxBytes := sh.shareBytes()
-	maxEntries := max(1, int(sh.layout.cfg.IdentityShare*float64(sh.maxEntries())))
+	maxEntries := int(sh.layout.cfg.IdentityShare * float64(sh.maxEntries()))
 	for own := sh.shares[identity]; own.keys.Len() > 1 && (own.bytes > maxBytes || own.keys.Len() > maxEntries); {
 		k, _, _ := own.keys.GetOldest()
 		sh.drop(k, crowded)

@@ -338,6 +338,40 @@ func TestStoreTooHeavyToPromote(t *testing.T) {
 	assert.NotNil(t, store.peek(keyNumber(1), start), "asked for again")
 }
 
+// What was asked for again has four fifths of the room.
+func TestStoreAgain(t *testing.T) {
+	for name, cfg := range map[string]StoreConfig{
+		"entries": {MaxEntries: 10},
+		"bytes":   {MaxBytes: 10 * (100 + itemOverhead), MaxEntryBytes: 3000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := NewStore(cfg)
+			for n := range 10 {
+				keep(store, keyNumber(n), start, blockOf(100, time.Hour))
+			}
+			for n := range 10 {
+				require.NotNil(t, store.get(keyNumber(n), start))
+			}
+			sh := store.layout.Load().shards[0]
+			assert.Equal(t, 8, sh.again.len())
+			assert.Equal(t, 2, sh.once.len())
+			_, in := sh.find(keyNumber(0))
+			assert.Same(t, &sh.once, in, "the one that was used first")
+		})
+	}
+}
+
+// An update that leaves what is held is no use of it.
+func TestStoreUpdateOfNothing(t *testing.T) {
+	store := NewStore(StoreConfig{MaxEntries: 2})
+	keep(store, keyNumber(1), start, blockOf(1, time.Hour))
+	keep(store, keyNumber(2), start, blockOf(1, time.Hour))
+	store.update(keyNumber(1), store.epoch(), start, func(old held) held { return old })
+	keep(store, keyNumber(3), start, blockOf(1, time.Hour))
+	assert.Nil(t, store.peek(keyNumber(1), start))
+	assert.NotNil(t, store.peek(keyNumber(2), start))
+}
+
 func TestStorePeekIsNoUse(t *testing.T) {
 	store := NewStore(StoreConfig{MaxEntries: 5})
 	for n := range 5 {
@@ -394,6 +428,36 @@ func TestStoreShare(t *testing.T) {
 		put(n, "") // nobody's, so there is no bound
 	}
 	assert.Equal(t, 10, store.Stats().Entries)
+}
+
+// An identity may always have one answer, and what fits into its share exactly.
+func TestStoreShareHolds(t *testing.T) {
+	of := ownerOf("", "me")
+	held := func(cfg StoreConfig, weights ...int64) (held []int) {
+		s := NewStore(cfg)
+		for n, weight := range weights {
+			keep(s, keyNumber(n), start, &block{bytes: weight, end: start.Add(time.Hour), of: of})
+		}
+		for n := range weights {
+			if s.peek(keyNumber(n), start) != nil {
+				held = append(held, n)
+			}
+		}
+		return held
+	}
+	few := StoreConfig{MaxEntries: 10, IdentityShare: 0.05}
+	assert.Equal(t, []int{0}, held(few, 1))
+	assert.Equal(t, []int{2}, held(few, 1, 1, 1))
+
+	const overhead = itemOverhead + linkOverhead
+	small := StoreConfig{MaxBytes: 20_000, IdentityShare: 0.25}
+	assert.Equal(t, []int{0}, held(small, 5000-overhead))
+	assert.Empty(t, held(small, 5001-overhead))
+	assert.Equal(t, []int{0, 1}, held(small, 2500-overhead, 2500-overhead))
+	assert.Equal(t, []int{1}, held(small, 2500-overhead, 2501-overhead))
+	small.MaxEntryBytes, small.IdentityShare = 4000, 0.9
+	assert.Equal(t, []int{0}, held(small, 4000-overhead))
+	assert.Empty(t, held(small, 4001-overhead))
 }
 
 func TestStoreReserve(t *testing.T) {
