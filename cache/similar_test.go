@@ -109,6 +109,7 @@ func TestSimilarForgets(t *testing.T) {
 	assert.Zero(t, s.stats()[0].Questions)
 	a, _ := s.partitions.Peek(tickets)
 	assert.Empty(t, a.slots, "no word is left")
+	assert.Equal(t, make([]*knownText, 100), a.texts, "nor a label")
 
 	s.converse(tickets, 0, 100, asIs)
 	assert.Len(t, a.texts, 100, "slots are used again")
