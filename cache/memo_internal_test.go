@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"io"
 	"math"
 	"net/http"
@@ -46,18 +45,9 @@ func TestMemoJitterOfTheLongest(t *testing.T) {
 // What a purge forbids to keep is not remembered as a question, either.
 func TestMemoPurgeLeavesNoQuestion(t *testing.T) {
 	m := NewMemo(PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}})
-	rt := m.Wrap(transportFunc(func(req *http.Request) (*http.Response, error) {
-		const text = `{"labelName":"billing","confidence":0.9}`
-		return &http.Response{
-			StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(text)),
-			Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)),
-		}, nil
-	}))
+	rt := m.Wrap(transportFunc(billing))
 	for _, purges := range []bool{false, true} {
-		ctx := policy.WithCall(context.Background(), policy.Call{Identity: "me", Replayable: true})
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.test/invoke", strings.NewReader(`{"data":"three content words"}`))
-		require.NoError(t, err)
-		req.Header.Set("Content-Type", "application/json")
+		req := questionOfMine(t)
 		resp, err := rt.RoundTrip(req)
 		require.NoError(t, err)
 		want := 1
@@ -71,4 +61,48 @@ func TestMemoPurgeLeavesNoQuestion(t *testing.T) {
 		assert.Equal(t, want, m.alike.texts.Len())
 		m.Purge()
 	}
+}
+
+// Who asks in shadow what would be given does not use it.
+func TestMemoStaleInShadow(t *testing.T) {
+	m := NewMemo(PredictionsConfig{Cache: policy.Cache{TTL: 1, Jitter: -1}})
+	resp, err := m.Wrap(transportFunc(billing)).RoundTrip(questionOfMine(t))
+	require.NoError(t, err)
+	_, err = io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	for _, shadow := range []bool{true, false} {
+		_, _, ok := m.Stale(questionOfMine(t), shadow)
+		require.True(t, ok)
+		again := 0
+		for _, sh := range m.store.layout.Load().shards {
+			again += sh.again.len()
+		}
+		assert.Equal(t, !shadow, again == 1)
+	}
+}
+
+func billing(*http.Request) (*http.Response, error) {
+	const text = `{"labelName":"billing","confidence":0.9}`
+	return &http.Response{
+		StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(text)),
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)),
+	}, nil
+}
+
+func questionOfMine(t *testing.T) *http.Request {
+	t.Helper()
+	ctx := policy.WithCall(t.Context(), policy.Call{Identity: "me", Replayable: true})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.test/invoke", strings.NewReader(`{"data":"three content words"}`))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/json")
+	return req
+}
+
+// As many questions are remembered as a quarter of the store has room for, and no more
+// than there are answers.
+func TestTextsFor(t *testing.T) {
+	assert.Equal(t, 16, textsFor(StoreConfig{MaxBytes: 64 << 10, MaxEntries: 50_000}))
+	assert.Equal(t, 10, textsFor(StoreConfig{MaxBytes: 64 << 10, MaxEntries: 10}))
+	assert.Equal(t, 1, textsFor(StoreConfig{MaxBytes: 1, MaxEntries: 10}))
 }
