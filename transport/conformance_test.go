@@ -101,11 +101,11 @@ func TestConformance(t *testing.T) {
 var allPairs = flag.Bool("pairs", false, "try all pairs of layers in both orders")
 
 // No two layers spoil each other's manners, in either order. Unless -pairs asks for all,
-// each is tried above and below a retry, and above itself and the next.
+// each is tried above and below a retry.
 func TestConformanceOfPairs(t *testing.T) {
-	for i, outer := range candidates() {
-		for j, inner := range candidates() {
-			if !*allPairs && outer.name != "Retry" && inner.name != "Retry" && j != i && j != i+1 {
+	for _, outer := range candidates() {
+		for _, inner := range candidates() {
+			if !*allPairs && outer.name != "Retry" && inner.name != "Retry" {
 				continue
 			}
 			t.Run(outer.name+" over "+inner.name, func(t *testing.T) {
