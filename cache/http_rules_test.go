@@ -130,7 +130,7 @@ const (
 
 // TestHTTPRules goes through what RFC 9111, 5861 and 9211 ask of a private cache.
 func TestHTTPRules(t *testing.T) {
-	hit := func(ttl int) string { return fmt.Sprintf("hit; ttl=%d", ttl) }
+	hit := func(ttl int64) string { return fmt.Sprintf("hit; ttl=%d", ttl) }
 	staleHit := func(ttl int, why string) string { return fmt.Sprintf("hit; ttl=%d; detail=%s", ttl, why) }
 	tests := []struct {
 		name  string
