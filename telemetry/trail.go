@@ -182,6 +182,13 @@ func (c *trailContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// String names the context, as those of package context do: it is not for what it holds,
+// which %v would print.
+func (*trailContext) String() string { return "telemetry.NewContext" }
+
+// GoString returns the same.
+func (*trailContext) GoString() string { return "telemetry.NewContext" }
+
 // FromContext returns the trail in ctx, or nil.
 func FromContext(ctx context.Context) *Trail {
 	t, _ := ctx.Value(trailKey{}).(*Trail)

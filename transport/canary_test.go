@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/telemetry/console"
@@ -160,12 +161,35 @@ func leak(t *testing.T, rt http.RoundTripper, logger *slog.Logger, show func(...
 		if p := recover(); p != nil {
 			show(p)
 		}
-		show(trail, trail.Attempts(), trail.Refusals(), trail.Notes(), trail.Answer(), trail.LogValue())
+		show(ctx, trail, trail.Attempts(), trail.Refusals(), trail.Notes(), trail.Answer(), trail.LogValue())
 		logger.Info("called", "trail", trail)
 	}()
 	_, _, err := send(t, rt, req)
 	if err != nil {
 		show(err.Error(), policy.ErrorOf(err).Error())
 		logger.Error("failed", "error", err)
+	}
+}
+
+// A context that a layer made, printed below it, shows nothing of the request.
+func TestContextsShowNothing(t *testing.T) {
+	all := append(candidates(),
+		candidate{name: "ObserveCall", layer: func() transport.Layer { return telemetry.ObserveCall(telemetry.Config{}) }},
+		candidate{name: "Predictions", layer: func() transport.Layer { return cache.Predictions(cache.PredictionsConfig{}) }},
+	)
+	for _, c := range all {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				seen := "nothing"
+				rt := c.layer()(transport.Func(func(req *http.Request) (*http.Response, error) {
+					ctx := req.Context()
+					seen = fmt.Sprintf("%v\n%+v\n%#v\n%s\n", ctx, ctx, ctx, ctx)
+					return sings(http.StatusOK)(req)
+				}))
+				leak(t, rt, slog.New(slog.DiscardHandler), func(...any) {})
+				assert.NotEqual(t, "nothing", seen)
+				assert.NotContains(t, seen, canary)
+			})
+		})
 	}
 }

@@ -46,6 +46,13 @@ func (l *lineage) Value(key any) any {
 	return l.Context.Value(key)
 }
 
+// String names the context, as those of package context do: it is not for what it holds,
+// which %v would print.
+func (*lineage) String() string { return "transport.call" }
+
+// GoString returns the same.
+func (*lineage) GoString() string { return "transport.call" }
+
 // lineageOf returns the lineage that req is part of, or nil.
 func lineageOf(req *http.Request) *lineage {
 	l, _ := req.Context().Value(lineageKey{}).(*lineage)

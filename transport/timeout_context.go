@@ -63,6 +63,13 @@ func (x *exchange) Value(key any) any {
 	return x.ctx.Value(key)
 }
 
+// String names the context, as those of package context do: it is not for what it holds,
+// which %v would print.
+func (*exchange) String() string { return "transport.Timeout" }
+
+// GoString returns the same.
+func (*exchange) GoString() string { return "transport.Timeout" }
+
 // askLocked makes inner, with the timer that ends it.
 func (x *exchange) askLocked() {
 	if x.lookLocked(); x.asked.Load() {
