@@ -295,3 +295,33 @@ func TestRunBlamesNoBodyThatWasNotSent(t *testing.T) {
 		require.NotContains(t, f.Got, "closed before its end", f.Name)
 	}
 }
+
+// Whether the layer closed the upload is known before the caller says how it ended.
+func TestRunFindsWhoClosesAnUpload(t *testing.T) {
+	failures := transporttest.Run(layerOf(func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
+		body.CloseRequest(req)
+		return nil, errors.New("no credentials")
+	}))
+	for _, f := range failures {
+		if strings.HasSuffix(f.Name, "an upload is not held back") {
+			require.Contains(t, f.Got, "the body was closed before its end, when part 0 was written", f.Name)
+		}
+	}
+	require.NotEmpty(t, failures)
+}
+
+// Of calls at the same time the first is told first, though it ended last.
+func TestRunTellsCallersInOrder(t *testing.T) {
+	failures := transporttest.Run(layerOf(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+		if !strings.HasPrefix(req.URL.Path, "/caller/") { // which one rule has
+			return next.RoundTrip(req)
+		}
+		time.Sleep(time.Second - time.Duration(req.ContentLength)*time.Millisecond) // a later caller sends more
+		body.CloseRequest(req)
+		return nil, errors.New("no credentials")
+	}))
+	require.Len(t, failures, 2)
+	for _, f := range failures {
+		require.True(t, strings.HasPrefix(f.Got, "/caller/0/call/0 came to"), f)
+	}
+}

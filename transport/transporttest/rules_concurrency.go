@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,6 +63,7 @@ func callsApart(p *probe) {
 		return After(pause, Reply(http.StatusOK, echo(req.URL.Path, string(data))))(req)
 	})))
 	var all sync.WaitGroup
+	var found [callers][]string // told in the order of the callers, which is the same each time
 	for caller := range callers {
 		all.Go(func() {
 			defer p.recover()
@@ -73,12 +75,15 @@ func callsApart(p *probe) {
 					continue
 				}
 				if !o.is(p, http.StatusOK, echo(path, body)) {
-					p.Errorf("%s came to %v, want %s", path, o, brief(echo(path, body)))
+					found[caller] = append(found[caller], fmt.Sprintf("%s came to %v, want %s", path, o, brief(echo(path, body))))
 				}
 			}
 		})
 	}
 	all.Wait()
+	for _, text := range slices.Concat(found[:]...) {
+		p.Errorf("%s", text)
+	}
 }
 
 func echo(path, body string) string { return path + " was sent " + body }

@@ -154,7 +154,9 @@ func uploadStreams(p *probe) {
 			}
 		}
 	}()
-	if o := do(p.over(server.Transport()), p.post(p.Context(), server.URL, reader)); !o.is(p, http.StatusOK, "") {
+	o := do(p.over(server.Transport()), p.post(p.Context(), server.URL, reader))
+	synctest.Wait() // who writes has seen whether the layer closed the body
+	if !o.is(p, http.StatusOK, "") {
 		p.Errorf("the upload came to %v, want 200", o)
 	}
 }
