@@ -270,25 +270,31 @@ func TestWriterBoundsBytes(t *testing.T) {
 	require.NoError(t, w.Close(t.Context()))
 }
 
-// What is recorded is let go of, also if the queue grew meanwhile.
+// What is recorded is let go of, also if the queue grew meanwhile, as that of most of
+// these writers did.
 func TestWriterLetsGo(t *testing.T) {
 	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{KeepInputs: true})
-	release := stall(t, store)
-	w := predictions.NewWriter(store, predictions.WriterOptions{})
+	var writers [8]*predictions.Writer
 	var inputs []weak.Pointer[[1000]byte]
-	for range 50 {
-		input := new([1000]byte)
-		inputs = append(inputs, weak.Make(input))
-		require.NoError(t, w.Put(t.Context(), predictions.Prediction{Function: "f", Label: "x", Input: input[:]}))
+	for i := range writers {
+		release := stall(t, store)
+		writers[i] = predictions.NewWriter(store, predictions.WriterOptions{})
+		for range 50 {
+			input := new([1000]byte)
+			inputs = append(inputs, weak.Make(input))
+			require.NoError(t, writers[i].Put(t.Context(), predictions.Prediction{Function: "f", Label: "x", Input: input[:]}))
+		}
+		release()
+		require.NoError(t, writers[i].Flush(t.Context()))
 	}
-	release()
-	require.NoError(t, w.Flush(t.Context()))
 	require.NoError(t, store.Close()) // and with it what the updates held
 	runtime.GC()
 	for i, input := range inputs {
 		assert.True(t, input.Value() == nil, "input %d", i)
 	}
-	require.NoError(t, w.Close(t.Context()))
+	for _, w := range writers {
+		require.NoError(t, w.Close(t.Context()))
+	}
 }
 
 // Inputs that are not kept are hashed, and take no room.
