@@ -61,8 +61,8 @@ type Prediction struct {
 	Similarity float64
 	Rule       string
 
-	// Verdict is how the call went: OK, or why there is no live answer. Unknown
-	// means OK.
+	// Verdict is how the call went: OK, or why there is no live answer. Unknown is
+	// recorded as OK.
 	Verdict policy.Class
 
 	// Attempts is how many attempts were made on the wire, none if a cache
