@@ -64,8 +64,9 @@ func Retry(after time.Duration, err error) Outcome {
 }
 
 // Snooze says that the job could not be tried, and when to look at it again. The
-// attempt does not count. Less than a millisecond means one second, so that a
-// mistake makes no busy loop.
+// attempt does not count, and the error is not kept with the job: it is for
+// [RunConfig.OnSettled]. Less than a millisecond means one second, so that a mistake
+// makes no busy loop.
 func Snooze(after time.Duration, err error) Outcome {
 	return Outcome{Ending: Snoozed, After: after, Err: err}
 }
