@@ -43,6 +43,42 @@ func TestEventsNil(t *testing.T) {
 	assert.Empty(t, none.Last())
 }
 
+func TestEventsTellOfFailuresOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events telemetry.Events
+		for range 150 {
+			events.Failed("search", policy.QuotaExceeded)
+			time.Sleep(time.Second)
+		}
+		events.Failed("search", policy.Unauthenticated)
+		last := events.Last()
+		require.Len(t, last, 4)
+		assert.Equal(t, "calls fail: unauthenticated", last[0].Text)
+		assert.Equal(t, "calls fail: quota_exceeded", last[1].Text)
+	})
+}
+
+// Many functions that fail at once, as for an account without credit, do not crowd out the
+// rest.
+func TestEventsTellOfManyFailuresOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events telemetry.Events
+		fail := func() {
+			for i := range 60 {
+				events.Failed(strconv.Itoa(i), policy.QuotaExceeded)
+			}
+		}
+		fail()
+		events.Add(telemetry.Event{Text: "a breaker's"})
+		time.Sleep(time.Minute - time.Nanosecond)
+		fail()
+		assert.Equal(t, "a breaker's", events.Last()[0].Text)
+		time.Sleep(time.Nanosecond)
+		fail()
+		assert.Equal(t, "59", events.Last()[0].Function)
+	})
+}
+
 // What an event says of a breaker.
 func TestEventsOfBreakers(t *testing.T) {
 	for want, tr := range map[string]policy.Transition{

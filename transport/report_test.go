@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -130,59 +129,6 @@ func TestSnapshotOfWhatIsNoStack(t *testing.T) {
 	assert.Empty(t, s.Functions[0].Calls)
 	assert.Empty(t, s.Events)
 	assert.Empty(t, transport.Breakers(nil))
-}
-
-func TestEventsKeepTheNewest(t *testing.T) {
-	var events telemetry.Events
-	for i := range 60 {
-		events.Add(telemetry.Event{At: time.Unix(int64(i), 0), Kind: "call"})
-	}
-	last := events.Last()
-	require.Len(t, last, 50)
-	assert.Equal(t, time.Unix(59, 0), last[0].At)
-	assert.Equal(t, time.Unix(10, 0), last[49].At)
-
-	var none *telemetry.Events
-	none.Add(telemetry.Event{})
-	none.Changed("f", policy.Transition{})
-	none.Failed("f", policy.QuotaExceeded)
-	assert.Empty(t, none.Last())
-}
-
-func TestEventsTellOfFailuresOnceAMinute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var events telemetry.Events
-		for range 150 {
-			events.Failed("search", policy.QuotaExceeded)
-			time.Sleep(time.Second)
-		}
-		events.Failed("search", policy.Unauthenticated)
-		last := events.Last()
-		require.Len(t, last, 4)
-		assert.Equal(t, "calls fail: unauthenticated", last[0].Text)
-		assert.Equal(t, "calls fail: quota_exceeded", last[1].Text)
-	})
-}
-
-// Many functions that fail at once, as for an account without credit, do not crowd out the
-// rest.
-func TestEventsTellOfManyFailuresOnceAMinute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var events telemetry.Events
-		fail := func() {
-			for i := range 60 {
-				events.Failed(strconv.Itoa(i), policy.QuotaExceeded)
-			}
-		}
-		fail()
-		events.Add(telemetry.Event{Text: "a breaker's"})
-		time.Sleep(time.Minute - time.Nanosecond)
-		fail()
-		assert.Equal(t, "a breaker's", events.Last()[0].Text)
-		time.Sleep(time.Nanosecond)
-		fail()
-		assert.Equal(t, "59", events.Last()[0].Function)
-	})
 }
 
 // Two functions share a stack below theirs, one's is for any function: what each tells of
