@@ -629,9 +629,9 @@ func TestHedgeWithoutBucket(t *testing.T) {
 		const calls = 100
 		hedge := transport.NewHedge(policy.Hedge{Delay: time.Millisecond, Ratio: 1})
 		payFor(hedge, 1)
-		n := 0
+		var n atomic.Int64
 		straggling := transport.Func(func(req *http.Request) (*http.Response, error) {
-			if n++; n%2 == 1 {
+			if n.Add(1)%2 == 1 {
 				return transporttest.Hang()(req)
 			}
 			return well(req)
@@ -641,7 +641,7 @@ func TestHedgeWithoutBucket(t *testing.T) {
 			_, _, err := get(t, rt)
 			require.NoError(t, err)
 		}
-		assert.Equal(t, 2*calls, n)
+		assert.EqualValues(t, 2*calls, n.Load())
 		time.Sleep(time.Second) // the losers leave
 	})
 }
