@@ -182,8 +182,7 @@ func (c *trailContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// String names the context, as those of package context do: it is not for what it holds,
-// which %v would print.
+// String names the context. Without it %v would print what it holds.
 func (*trailContext) String() string { return "telemetry.NewContext" }
 
 // GoString returns the same.

@@ -36,13 +36,6 @@ func (c *hedgeContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// String names the context, as those of package context do: it is not for what it holds,
-// which %v would print.
-func (*hedgeContext) String() string { return "transport.Hedge" }
-
-// GoString returns the same.
-func (*hedgeContext) GoString() string { return "transport.Hedge" }
-
 // newHedgeContext returns a context with the values of ctx, which is derived from caller.
 func newHedgeContext(caller, ctx context.Context) *hedgeContext {
 	c := &hedgeContext{caller: caller}

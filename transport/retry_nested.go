@@ -46,8 +46,7 @@ func (l *lineage) Value(key any) any {
 	return l.Context.Value(key)
 }
 
-// String names the context, as those of package context do: it is not for what it holds,
-// which %v would print.
+// String names the context. Without it %v would print what it holds.
 func (*lineage) String() string { return "transport.call" }
 
 // GoString returns the same.

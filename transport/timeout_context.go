@@ -63,8 +63,7 @@ func (x *exchange) Value(key any) any {
 	return x.ctx.Value(key)
 }
 
-// String names the context, as those of package context do: it is not for what it holds,
-// which %v would print.
+// String names the context. Without it %v would print what it holds.
 func (*exchange) String() string { return "transport.Timeout" }
 
 // GoString returns the same.

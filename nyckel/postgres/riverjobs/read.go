@@ -70,7 +70,7 @@ func (e *Engine) Stats(ctx context.Context) ([]jobs.Stats, error) {
 }
 
 // seconds returns a duration that is not negative, whatever the clocks say, nor more
-// than one can be.
+// than 146 years.
 func seconds(s float64) time.Duration {
 	return time.Duration(min(max(0, s)*float64(time.Second), 1<<62))
 }
