@@ -200,6 +200,7 @@ func TestFullErrorNamesTheBoundsThereAre(t *testing.T) {
 func TestRunConfig(t *testing.T) {
 	c := jobs.RunConfig{}.WithDefaults()
 	assert.Equal(t, []string{jobs.DefaultQueue}, c.Queues)
+	assert.Equal(t, []string{"a", "b"}, jobs.RunConfig{Queues: []string{"b", "a", "b"}}.WithDefaults().Queues)
 	assert.Equal(t, 16, c.Workers)
 	assert.Equal(t, 30*time.Second, c.Budget)
 	assert.Equal(t, 30*time.Second, c.Drain)

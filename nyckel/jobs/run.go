@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/sparekey/sparekey/policy"
@@ -45,8 +46,9 @@ type RunConfig struct {
 	OnError func(error)
 }
 
-// WithDefaults returns c with its zero fields filled.
+// WithDefaults returns c with its zero fields filled and each queue named once, in order.
 func (c RunConfig) WithDefaults() RunConfig {
+	c.Queues = slices.Compact(slices.Sorted(slices.Values(c.Queues)))
 	if len(c.Queues) == 0 {
 		c.Queues = []string{DefaultQueue}
 	}

@@ -170,6 +170,7 @@ func testSnooze(t *testing.T, b Backend) {
 	awaitState(t, e, "job", jobs.Recorded)
 	all, _ := c.deliveries()
 	require.Len(t, all, 5)
+	assert.Equal(t, 1, all[0].Attempt)
 	for _, d := range all[1:] {
 		assert.Equal(t, 2, d.Attempt)
 		assert.Equal(t, "failed", d.LastError)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -41,7 +40,6 @@ func (e *Engine) Run(ctx context.Context, c jobs.RunConfig, h jobs.Handler) erro
 		return err
 	}
 	c = c.WithDefaults()
-	c.Queues = slices.Compact(slices.Sorted(slices.Values(c.Queues)))
 	stop, stopNow := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopNow(nil)
 	r := &run{

@@ -79,7 +79,6 @@ func (e *Engine) Run(ctx context.Context, c jobs.RunConfig, h jobs.Handler) erro
 		return err
 	}
 	c = c.WithDefaults()
-	c.Queues = slices.Compact(slices.Sorted(slices.Values(c.Queues)))
 	r := &run{
 		Engine: e, RunConfig: c, times: timesOf(c), handler: h,
 		name:  "sparekey_" + rand.Text(),
