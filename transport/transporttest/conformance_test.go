@@ -85,13 +85,16 @@ func noBody(resp *http.Response) {
 
 // That an answer has no body at all is said, since an empty one would look the same.
 func TestRunTellsNilFromEmpty(t *testing.T) {
-	for _, f := range transporttest.Run(answers(noBody)) {
-		if strings.HasSuffix(f.Name, "an answer may be empty") {
-			require.Contains(t, f.Got, "a status of 200 without a body has an answer whose body is nil")
-			return
-		}
-	}
-	t.Error("Run() does not notice that the answers have no body")
+	failures := transporttest.Run(answers(noBody))
+	require.Contains(t, gotBy(t, failures, "an answer may be empty"), "a status of 200 without a body has an answer whose body is nil")
+}
+
+// gotBy returns what the rule of that name has found, which must be something.
+func gotBy(t *testing.T, failures []transporttest.Failure, name string) string {
+	t.Helper()
+	i := slices.IndexFunc(failures, func(f transporttest.Failure) bool { return f.Name == name })
+	require.GreaterOrEqual(t, i, 0, "%s is not among the findings", name)
+	return failures[i].Got
 }
 
 // Over HTTP/2 a body that is never read breaks all the same.
@@ -100,13 +103,8 @@ func TestRunMissesNoBreak(t *testing.T) {
 		rc.Close()
 		return http.NoBody
 	})
-	for _, f := range transporttest.Run(unread) {
-		if f.Name == "h2/the error that ends a body arrives" {
-			require.Equal(t, 4, strings.Count(f.Got, "and then"), f.Got)
-			return
-		}
-	}
-	t.Error("Run() does not notice that the answers have lost their bodies")
+	got := gotBy(t, transporttest.Run(unread), "h2/the error that ends a body arrives")
+	require.Equal(t, 4, strings.Count(got, "and then"), got)
 }
 
 // A mistake that shows as a panic is found by where it is, and not blamed on what it
@@ -265,12 +263,7 @@ func TestRunEndsReads(t *testing.T) {
 			return n, err
 		})
 	}))
-	require.NotEmpty(t, failures)
-	for _, f := range failures {
-		if f.Name == "the answer's body reads in any way" {
-			require.Contains(t, f.Got, io.ErrNoProgress.Error())
-		}
-	}
+	require.Contains(t, gotBy(t, failures, "the answer's body reads in any way"), io.ErrNoProgress.Error())
 }
 
 // Two layers with the same mistake are told the same, though the fields of a header have
@@ -281,10 +274,8 @@ func TestRunIsTheSameEachTime(t *testing.T) {
 	require.Equal(t, failures, transporttest.Run(noHeader))
 	for _, f := range failures {
 		require.NotContains(t, f.Got, "panicked", "what the suite does to a header is not the layer's mistake")
-		if f.Name == "an answer is to its own request" {
-			require.Contains(t, f.Got, `a GET came with the field X-Own "", which was "value"`)
-		}
 	}
+	require.Contains(t, gotBy(t, failures, "an answer is to its own request"), `a GET came with the field X-Own "", which was "value"`)
 }
 
 // What the suite itself ends when a layer does not send an upload is not blamed on it.
@@ -302,12 +293,9 @@ func TestRunFindsWhoClosesAnUpload(t *testing.T) {
 		body.CloseRequest(req)
 		return nil, errors.New("no credentials")
 	}))
-	for _, f := range failures {
-		if strings.HasSuffix(f.Name, "an upload is not held back") {
-			require.Contains(t, f.Got, "the body was closed before its end, when part 0 was written", f.Name)
-		}
+	for _, name := range []string{"an upload is not held back", "h2/an upload is not held back"} {
+		require.Contains(t, gotBy(t, failures, name), "the body was closed before its end, when part 0 was written", name)
 	}
-	require.NotEmpty(t, failures)
 }
 
 // Of calls at the same time the first is told first, though it ended last.
