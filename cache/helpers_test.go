@@ -120,3 +120,6 @@ func lookups(s *cache.Store) (hits, stale, misses, bypasses uint64) {
 	stats := s.Stats()
 	return stats.Hits, stats.Stale, stats.Misses, stats.Bypasses
 }
+
+// streamed is a body of which nobody can know that it is in memory.
+type streamed struct{ io.ReadCloser }

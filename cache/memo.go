@@ -159,7 +159,7 @@ func (m *Memo) Wrap(next http.RoundTripper) http.RoundTripper {
 // Stale counts nothing and returns only what is past its lifetime: what is fresh
 // may be that very answer. It must be asked before the live answer was read.
 func (m *Memo) Stale(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
-	q, ok := m.question(withBody(req))
+	q, ok := m.question(withBody(req), true)
 	if !ok || q.refresh || m.cfg.Off || !m.mayBeStale(req) {
 		return nil, telemetry.Answer{}, false
 	}
@@ -205,7 +205,7 @@ func (m *Memo) PurgeIdentity(identity string) { m.store.PurgeIdentity(identity) 
 // PurgeRequest forgets the answer to req. It returns an error if req is not one
 // that is answered from memory.
 func (m *Memo) PurgeRequest(req *http.Request) error {
-	q, ok := m.question(req)
+	q, ok := m.question(req, true)
 	if !ok {
 		return errors.New("cache: the request is not one that is answered from memory")
 	}
@@ -221,10 +221,10 @@ func (m *Memo) Close() error {
 	return nil
 }
 
-// question returns what req asks. It reports false if that is not to be answered from
-// memory.
-func (m *Memo) question(req *http.Request) (question, bool) {
-	q, ok := questionOf(req)
+// question returns what req, which may have been sent, asks. It reports false if that is
+// not to be answered from memory.
+func (m *Memo) question(req *http.Request, sent bool) (question, bool) {
+	q, ok := questionOf(req, sent)
 	return q, ok && (!q.captured || !m.cfg.OnlyUncaptured)
 }
 

@@ -88,7 +88,7 @@ func (m *Memo) Similar(req *http.Request, shadow bool) (*http.Response, telemetr
 		return nil, telemetry.Answer{}, false
 	}
 	req = withBody(req)
-	if q, ok := m.question(req); !ok || q.refresh {
+	if q, ok := m.question(req, true); !ok || q.refresh {
 		return nil, telemetry.Answer{}, false
 	}
 	place, text, ok := m.alike.read(req)
@@ -196,7 +196,7 @@ func (r *similarRung) read(req *http.Request) (p partition, text string, ok bool
 	if !isJSON(room.header.contentType) {
 		return p, "", false
 	}
-	data, ok := room.snapshot(req)
+	data, ok := room.snapshot(req, true)
 	if !ok {
 		return p, "", false
 	}

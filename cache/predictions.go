@@ -19,7 +19,7 @@ type predictions struct {
 func (p *predictions) CloseIdleConnections() { body.CloseIdle(p.next) }
 
 func (p *predictions) RoundTrip(req *http.Request) (*http.Response, error) {
-	q, ok := p.question(req)
+	q, ok := p.question(req, false)
 	if !ok {
 		p.store.report(req, bypass)
 		return body.Send(p.next, req)

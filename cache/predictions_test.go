@@ -432,13 +432,23 @@ func TestPredictionsBypass(t *testing.T) {
 		{name: "PUT", change: func(r *http.Request) { r.Method = http.MethodPut }, want: true},
 		{name: "no GetBody", body: `{}`, change: func(r *http.Request) { r.GetBody = nil }, want: true},
 		{name: "GetBody fails", body: `{}`, change: func(r *http.Request) {
+			r.Body = streamed{r.Body}
 			r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("gone") }
 		}, want: true},
+		{name: "GetBody fails, and the body is in memory", body: `{}`, change: func(r *http.Request) {
+			r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("gone") }
+		}, want: false},
 		{name: "GetBody gives another body", body: `{}`, change: func(r *http.Request) {
+			r.Body = streamed{r.Body}
 			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(`{"data":"y"}`)), nil }
+		}, want: true},
+		{name: "the body in memory is not the announced one", body: `{"data":"x"}`, change: func(r *http.Request) {
+			r.Body = io.NopCloser(strings.NewReader(`{}`)) // as one of which a part is read
+			r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("gone") }
 		}, want: true},
 		{name: "no body at all", change: func(r *http.Request) { r.Body, r.GetBody = nil, nil }, want: false},
 		{name: "the copy of the body breaks off", body: `{}`, change: func(r *http.Request) {
+			r.Body = streamed{r.Body}
 			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(iotest.ErrReader(errDown)), nil }
 		}, want: true},
 		{name: "largest", body: largest, want: false},

@@ -3,16 +3,22 @@ package cache_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/cache"
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/transport"
 )
 
 // sameQuestion reports whether the answer to a is given to b.
@@ -206,4 +212,46 @@ func TestQuestionIdentity(t *testing.T) {
 			assert.NotZero(t, hits, "the schedule is to have hits")
 		}
 	}
+}
+
+// Where GetBody gives another text than the body in memory, which is a fault of some other
+// layer, what is sent counts: in the key and in what is fetched behind the caller.
+func TestQuestionIsWhatIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []string
+		upstream := transport.Func(func(req *http.Request) (*http.Response, error) {
+			text, err := io.ReadAll(req.Body)
+			require.NoError(t, err)
+			sent = append(sent, string(text))
+			return response(http.StatusOK, strconv.Quote(string(text))), nil
+		})
+		memo := swr(policy.Cache{Jitter: -1})
+		rt := memo.Wrap(upstream)
+		for _, text := range []string{"1", "1", "2"} {
+			req := newCall(t, text, policy.Call{})
+			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("3")), nil }
+			_, answer := ask(t, rt, req)
+			assert.Equal(t, strconv.Quote(text), answer)
+			time.Sleep(2 * time.Minute) // past its lifetime
+			synctest.Wait()
+		}
+		require.NoError(t, memo.Close())
+		assert.Equal(t, []string{"1", "1", "2"}, sent)
+	})
+}
+
+// A request that may have been sent has a body that another goroutine may be reading.
+func TestQuestionOfWhatWasSent(t *testing.T) {
+	memo := cache.NewMemo(cache.PredictionsConfig{})
+	req := newCall(t, `{"data":"x"}`, policy.Call{})
+	again, copies := req.GetBody, 0
+	req.GetBody = func() (io.ReadCloser, error) {
+		copies++
+		return again()
+	}
+	require.NoError(t, memo.PurgeRequest(req))
+	assert.Equal(t, 1, copies, "by PurgeRequest")
+	_, _, ok := memo.Stale(req, false)
+	assert.False(t, ok)
+	assert.Equal(t, 2, copies, "by Stale")
 }

@@ -130,8 +130,8 @@ func (p *predictions) finish(s *seat, req *http.Request, q question, over func(p
 	}
 }
 
-// detached returns a copy of req with ctx that shares nothing with it. It reports false if
-// the body cannot be read a second time.
+// detached returns a copy of req, which is not sent yet, with ctx that shares nothing with
+// it. It reports false if the body cannot be read a second time.
 func detached(req *http.Request, ctx context.Context) (*http.Request, bool) {
 	own := copyOf(req, ctx)
 	if req.Body == nil || req.Body == http.NoBody {
@@ -139,7 +139,7 @@ func detached(req *http.Request, ctx context.Context) (*http.Request, bool) {
 	}
 	room := scratches.Get().(*scratch)
 	defer room.release()
-	text, ok := room.snapshot(req)
+	text, ok := room.snapshot(req, false)
 	text = bytes.Clone(text) // the room is used again
 	own.GetBody = func() (io.ReadCloser, error) { return body.Bytes(text), nil }
 	own.Body, _ = own.GetBody()

@@ -43,7 +43,7 @@ func TestSettledLeavesTheRequestWhole(t *testing.T) {
 		req := ask(t, policy.WithCall(t.Context(), policy.Call{Replayable: true}))
 		closed := false
 		req.Body = &toldOfClose{req.Body, &closed}
-		q, ok := m.question(req)
+		q, ok := m.question(req, false)
 		require.True(t, ok)
 		stale := &entry{message: message{freshUntil: now.Add(-time.Second), dropAt: now.Add(time.Hour)}}
 		fresh := &entry{message: message{freshUntil: now.Add(time.Minute), dropAt: now.Add(time.Hour)}}

@@ -440,6 +440,7 @@ func TestSoftTimeoutWithoutACopy(t *testing.T) {
 		ask(t, rt, newCall(t, "1", policy.Call{}))
 		time.Sleep(time.Hour)
 		req := newCall(t, "1", policy.Call{})
+		req.Body = streamed{req.Body}
 		again, copies := req.GetBody, 0
 		req.GetBody = func() (io.ReadCloser, error) {
 			if copies++; copies > 1 {

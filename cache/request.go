@@ -26,8 +26,9 @@ type question struct {
 }
 
 // questionOf returns what req asks. It reports false if the answer must be a
-// live one and must not be kept. The request's own body is not read.
-func questionOf(req *http.Request) (question, bool) {
+// live one and must not be kept. The request's own body is left unread; sent says that
+// somebody else may be reading it.
+func questionOf(req *http.Request, sent bool) (question, bool) {
 	call := policy.CallOf(req.Context())
 	if !call.Replayable || req.Method != http.MethodPost {
 		return question{}, false
@@ -42,7 +43,7 @@ func questionOf(req *http.Request) (question, bool) {
 	if !room.header.keeps {
 		return question{}, false
 	}
-	text, ok := room.snapshot(req)
+	text, ok := room.snapshot(req, sent)
 	if !ok {
 		return question{}, false
 	}
@@ -93,15 +94,21 @@ func readQuery(raw string) (facts queryFacts) {
 }
 
 // snapshot returns a copy of the body of req in the memory of s, and leaves the body itself
-// unread. It reports false if none can be had. If GetBody panics, the body is closed, as a
-// RoundTripper owes.
-func (s *scratch) snapshot(req *http.Request) (text []byte, ok bool) {
+// unread. It reports false if none can be had. A body in memory is copied as it is, unless
+// req was sent, so that somebody else may be reading it. If GetBody panics, the body is
+// closed, as a RoundTripper owes.
+func (s *scratch) snapshot(req *http.Request, sent bool) (text []byte, ok bool) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, true
 	}
 	announced := max(req.ContentLength, 0)
 	if req.GetBody == nil || announced > maxQuestion {
 		return nil, false
+	}
+	var inMemory body.Snapshot
+	if !sent && inMemory.Take(req.Body) && int64(inMemory.Len()) == announced {
+		s.body = inMemory.Append(s.body[:0])
+		return s.body, true
 	}
 	done := false
 	defer func() {

@@ -49,7 +49,7 @@ func TestScratchWiped(t *testing.T) {
 	req.Header.Set("X-Foo", secret)
 	room := new(scratch)
 	room.readQuestion(req.Header)
-	text, ok := room.snapshot(req)
+	text, ok := room.snapshot(req, false)
 	require.True(t, ok)
 	text, ok = room.meaning(text)
 	require.True(t, ok)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 	"github.com/sparekey/sparekey/telemetry"
 )
 
@@ -188,7 +189,7 @@ func (f *Failover) stripped(req *http.Request, d *rewrittenAttempt) *http.Reques
 // gets while the body is read.
 func (f *Failover) stripTrailer(out *http.Request, trailer http.Header) {
 	out.Trailer = f.publicOf(trailer)
-	if hasBody(out) && !new(snapshot).take(out.Body) {
+	if hasBody(out) && !new(body.Snapshot).Take(out.Body) {
 		out.Body = &trailed{out.Body, trailer, out.Trailer}
 	}
 }

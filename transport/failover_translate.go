@@ -87,7 +87,7 @@ func untranslated(err error) policy.Verdict {
 // memory may come slowly, or never: who waits for it goes when the request's context
 // ends, and closes it.
 func readUpload(req *http.Request) ([]byte, error) {
-	if new(snapshot).take(req.Body) {
+	if new(body.Snapshot).Take(req.Body) {
 		return readAll(req.Body)
 	}
 	var data []byte

@@ -90,8 +90,8 @@ type hedge struct {
 func (h *hedge) CloseIdleConnections() { body.CloseIdle(h.next) }
 
 func (h *hedge) RoundTrip(req *http.Request) (*http.Response, error) {
-	var content snapshot
-	if !h.mayHedge(req) || hasBody(req) && !content.take(req.Body) {
+	var content body.Snapshot
+	if !h.mayHedge(req) || hasBody(req) && !content.Take(req.Body) {
 		return body.Send(h.next, h.withIdempotencyKey(req))
 	}
 	delay := h.Delay()

@@ -21,7 +21,7 @@ type race struct {
 	caller context.Context
 	ctx    context.Context // with the lineage
 	req    *http.Request   // what each request is a copy of
-	body   snapshot        // of its body; the copies have a reader each
+	body   body.Snapshot   // of its body; the copies have a reader each
 
 	lineage   *lineage
 	outermost bool  // the lineage begins here
@@ -64,7 +64,7 @@ type outcome struct {
 }
 
 // begin prepares a call, whose body is content, for several requests.
-func (h *hedge) begin(req *http.Request, content snapshot) *race {
+func (h *hedge) begin(req *http.Request, content body.Snapshot) *race {
 	c := &race{hedge: h, caller: req.Context(), start: time.Now(), body: content}
 	if c.lineage = lineageOf(req); c.lineage == nil {
 		c.lineage, c.outermost = newLineage(req, h.bucket), true
@@ -76,8 +76,8 @@ func (h *hedge) begin(req *http.Request, content snapshot) *race {
 	if h.cfg.IdempotencyKey {
 		mintIdempotencyKey(c.req)
 	}
-	if c.body.taken() { // its reader is not used: others may hold it, as a GetBody does
-		c.req.GetBody = func() (io.ReadCloser, error) { return c.body.open(), nil }
+	if c.body.Taken() { // its reader is not used: others may hold it, as a GetBody does
+		c.req.GetBody = func() (io.ReadCloser, error) { return c.body.Open(), nil }
 	}
 	c.shared = c.lineage.repeats(c.req)
 	c.repeats = c.lineage.extra.Load()
@@ -150,8 +150,8 @@ func (c *race) run() {
 	ctx, r.branch = telemetry.NewBranch(ctx, r.number > 0)
 	r.hedgeContext = newHedgeContext(c.caller, ctx)
 	req := c.req.WithContext(r)
-	if c.body.taken() {
-		req.Body = c.body.open()
+	if c.body.Taken() {
+		req.Body = c.body.Open()
 	}
 	c.runners = append(c.runners, r)
 	c.pending++

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // replay gives each attempt of a call its body: a snapshot of one in memory, else
@@ -15,7 +16,7 @@ import (
 // itself, in a packet of its own.
 type replay struct {
 	first     *http.Request
-	snapshot  snapshot
+	snapshot  body.Snapshot
 	getBody   func() (io.ReadCloser, error) // nil if there is none
 	recording *recording                    // nil if there is none
 	next      io.ReadCloser                 // from snapshot or getBody, until it is sent
@@ -24,7 +25,7 @@ type replay struct {
 // begin prepares to replay req, whose body it may replace: req is ours.
 func (r *replay) begin(req *http.Request, cfg *policy.Retry) {
 	r.first = req
-	if !hasBody(req) || r.snapshot.take(req.Body) {
+	if !hasBody(req) || r.snapshot.Take(req.Body) {
 		return
 	}
 	if r.getBody = req.GetBody; r.getBody != nil {
@@ -39,7 +40,7 @@ func (r *replay) begin(req *http.Request, cfg *policy.Retry) {
 
 // possible reports whether the request can be sent again.
 func (r *replay) possible() bool {
-	return !hasBody(r.first) || r.snapshot.taken() || r.getBody != nil ||
+	return !hasBody(r.first) || r.snapshot.Taken() || r.getBody != nil ||
 		r.recording != nil && r.recording.playable()
 }
 
@@ -48,8 +49,8 @@ func (r *replay) prepare() bool {
 	switch {
 	case !hasBody(r.first):
 		return true
-	case r.snapshot.taken():
-		r.next = r.snapshot.open()
+	case r.snapshot.Taken():
+		r.next = r.snapshot.Open()
 		return true
 	case r.recording != nil:
 		return r.recording.hold()

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/policy/body"
 )
 
 // upload is a request's body that comes from somewhere: what goes wrong there is told
@@ -30,7 +31,7 @@ func ofUpload(err error) error {
 // GetBody for. It stays as it is: net/http must know it, or sends the header of the
 // request by itself.
 func withUpload(req *http.Request) *http.Request {
-	if !hasBody(req) || req.GetBody != nil || new(snapshot).take(req.Body) {
+	if !hasBody(req) || req.GetBody != nil || new(body.Snapshot).Take(req.Body) {
 		return req
 	}
 	switch req.Body.(type) {
