@@ -217,6 +217,11 @@ func TestSuggest(t *testing.T) {
 		assert.Equal(t, want, config.Suggest(name, known), name)
 	}
 	assert.Equal(t, "; did you mean le?", config.Suggest("el", []string{"words", "le"}), "swapped letters count once")
+	assert.Equal(t, "; did you mean team-ab?", config.Suggest("team-ba", []string{"team-xy", "team-ab"}), "swapped after what both begin with")
+	assert.Equal(t, "; did you mean aab?", config.Suggest("ab", []string{"aab"}), "one of both begins with the other's beginning")
+	assert.Equal(t, "; did you mean account_ids?", config.Suggest("account_id", []string{"account_ids"}))
+	assert.Equal(t, "; did you mean abcdef?", config.Suggest("badcef", []string{"abcdef"}), "two swaps")
+	assert.Equal(t, "; known are abcdef", config.Suggest("badcfe", []string{"abcdef"}), "three swaps")
 	assert.Empty(t, config.Suggest("a", nil))
 	assert.Empty(t, config.Suggest("zzz", strings.Split("abcdefghijklmnopqrstuvwxyz", "")))
 }

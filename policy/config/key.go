@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -65,32 +66,38 @@ func Suggest(name string, known []string) string {
 }
 
 // distance returns how many bytes of a must be put in, left out, replaced or
-// swapped with the next to get b, case aside, or at least bound if that is more.
+// swapped with the next to get b, case aside, or bound if that is less. Texts that are
+// not alike are told apart by the beginning of where they differ.
 func distance(a, b string, bound int) int {
 	if max(len(a)-len(b), len(b)-len(a)) >= bound {
 		return bound
 	}
 	a, b = strings.ToLower(a), strings.ToLower(b)
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
 	}
-	for j := range rows[0] {
-		rows[0][j] = j
+	width := len(b) + 1
+	cells := make([]int, 3*width)
+	earlier, above, row := cells[:width], cells[width:2*width], cells[2*width:]
+	for j := range row {
+		row[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
+		earlier, above, row = above, row, earlier
+		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
 			if a[i-1] == b[j-1] {
 				cost = 0
 			}
-			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			row[j] = min(above[j]+1, row[j-1]+1, above[j-1]+cost)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d = min(d, rows[i-2][j-2]+1)
+				row[j] = min(row[j], earlier[j-2]+1)
 			}
-			rows[i][j] = d
+		}
+		if slices.Min(row) >= bound { // and so is that of all rows to come
+			return bound
 		}
 	}
-	return rows[len(a)][len(b)]
+	return row[len(b)]
 }
