@@ -481,6 +481,8 @@ func TestPredictionsBypass(t *testing.T) {
 		{name: "externalId null", body: `{"externalId":null}`, want: false},
 		{name: "externalId empty", body: `{"externalId":""}`, want: false},
 		{name: "externalId in broken text", body: "{\"data\":\"\xff\",\"externalId\":\"t-1\"}", want: true},
+		{name: "externalId in broken text, spelled otherwise", body: "{\"data\":\"\xff\",\"external\\u0049d\":\"t-1\"}", want: true},
+		{name: "broken text with an escape of no letter", body: "{\"data\":\"\xff\\u20ac\"}", want: false},
 		{name: "externalId in the query", body: `{}`, change: func(r *http.Request) { r.URL.RawQuery = "capture=true&externalid=t-1" }, want: true},
 		{name: "empty externalId in the query", body: `{}`, change: func(r *http.Request) { r.URL.RawQuery = "externalId=" }, want: false},
 		{name: "externalId in the query after an empty one", body: `{}`, change: func(r *http.Request) { r.URL.RawQuery = "externalId=&externalId=t-1" }, want: true},

@@ -148,8 +148,8 @@ func (s *scratch) read(getBody func() (io.ReadCloser, error), announced int64) (
 // meaning returns what tells the body apart from others: its canonical form if
 // it is JSON and has one, else its bytes. It reports false if the body asks for
 // a stream or for a record of its own, whatever its Content-Type. JSON without a
-// canonical form does so if the names occur in it at all: readers take it in
-// different ways.
+// canonical form does so if the names occur in it at all, or escapes that can spell
+// them: readers take it in different ways.
 func (s *scratch) meaning(text []byte) ([]byte, bool) {
 	form, ok := s.parser.parse(text)
 	switch {
@@ -158,8 +158,8 @@ func (s *scratch) meaning(text []byte) ([]byte, bool) {
 	case ok && isJSON(s.header.contentType):
 		return form.text, true
 	case !ok && (isJSON(s.header.contentType) || json.Valid(text)):
-		lower := bytes.ToLower(text)
-		return text, !bytes.Contains(lower, []byte("stream")) && !bytes.Contains(lower, []byte("externalid"))
+		lower := string(bytes.ToLower(text))
+		return text, !strings.Contains(lower, "stream") && !strings.Contains(lower, "externalid") && !strings.Contains(lower, `\u00`)
 	}
 	return text, true
 }
