@@ -79,7 +79,17 @@ The lamp in the parcel was broken, e.g. its switch. I paid 19.99 for the lamp. B
 		{"an empty line ends one", "A heading\n\nA text\nin lines", 1, "A heading"},
 		{"Chinese", "台灯坏了。天气好。我要退台灯。", 1, "台灯坏了。"},
 		{"words of one letter say nothing", "I saw a cat. A dog saw a bird. The lamp broke. The lamp works.", 1, "The lamp broke."},
-		{"quotes", `"Stop." He left.`, 1, `"Stop.`},
+		{"quotes", `"Stop." He left.`, 1, `"Stop."`},
+		{"quotes at the end", `He left. "Stop."`, 2, `He left. "Stop."`},
+		{"brackets", "It broke (again.) Send a lamp.", 1, "It broke (again.)"},
+		{"Chinese quotes", "他说：“台灯坏了。”天气好。", 1, "他说：“台灯坏了。”"},
+		{"Chinese, a later one", "天气好。台灯坏了。我要退台灯。", 1, "台灯坏了。"},
+		{"a later one is better, in the text's order", "A lamp. Hello all. A lamp broke, this lamp, that lamp. The broke lamp.", 2, "A lamp broke, this lamp, that lamp. The broke lamp."},
+		{"no mark at the end", "the lamp broke", 1, "the lamp broke"},
+		{"lines end with CR, too", "A heading\r\n\r\nA text\r\nin lines", 1, "A heading"},
+		{"a line ends none", "A text\nin lines. More", 1, "A text in lines."},
+		{"whole characters only", strings.Repeat("x", 16<<10-1) + "é", 1, strings.Repeat("x", 16<<10-1)},
+		{"of the first 200", strings.Repeat("Ab. ", 200) + "The lamp. A lamp.", 1, "Ab."},
 		{"nothing", " \n", 3, ""},
 	}
 	for _, tt := range tests {
@@ -146,4 +156,18 @@ func TestFigure(t *testing.T) {
 	assert.Equal(t, [3]float64{}, [3]float64{fallback.Figure{}.Precision(), fallback.Figure{}.Coverage(), fallback.Figure{}.Confidence()})
 	assert.Zero(t, fallback.Figure{Samples: 9, Answered: 9}.Confidence())
 	assert.InDelta(t, 0.7871, fallback.Figure{Samples: 10, Answered: 10, Right: 10}.Confidence(), 0.0001)
+}
+
+// Words that rules ask for and words with a tone are found beside each other, be the one
+// or the other the longer.
+func TestSentimentBesideWords(t *testing.T) {
+	long := strings.Repeat("x", 40)
+	happy := field("text.sentiment", func(c *policy.Condition) { c.Gt = 0.4 })
+	for _, word := range []string{"ox", long} {
+		f := mustNew(t, rules(policy.Rule{Name: "r", All: list(words(word), happy), Answer: hit}))
+		for text, want := range map[string]bool{word + " excellent": true, word: false, "excellent": false, word + "y excellent": false} {
+			_, _, ok := f.Answer(text)
+			assert.Equal(t, want, ok, "%s in %s", word, text)
+		}
+	}
 }

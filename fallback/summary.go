@@ -79,8 +79,9 @@ var stopWords = func() map[string]bool {
 	return words
 }()
 
-// sentencesOf cuts a text after the marks that end sentences, and at empty
-// lines. A full stop within a number or before a small letter ends none.
+// sentencesOf cuts a text after the marks that end sentences and the quotes and brackets
+// that close there, and at empty lines. A full stop within a number or before a small
+// letter ends none.
 func sentencesOf(text string) []string {
 	var sentences []string
 	start := 0
@@ -97,10 +98,10 @@ func sentencesOf(text string) []string {
 		after := i + utf8.RuneLen(r)
 		switch r {
 		case '。', '！', '？':
-			end(after)
+			end(closed(text, after))
 		case '.', '!', '?':
-			if endsSentence(text[after:]) {
-				end(after)
+			if at := closed(text, after); endsSentence(text[at:]) {
+				end(at)
 			}
 		case '\n':
 			if strings.HasPrefix(text[after:], "\n") || strings.HasPrefix(text[after:], "\r\n") {
@@ -112,13 +113,14 @@ func sentencesOf(text string) []string {
 	return sentences
 }
 
-// endsSentence decides by what follows the mark.
+// closed returns where the quotes and brackets end that close at a place in text.
+func closed(text string, at int) int {
+	return len(text) - len(strings.TrimLeft(text[at:], "\"'”’)»"))
+}
+
+// endsSentence decides by what follows the mark, if that is not the end.
 func endsSentence(rest string) bool {
-	after := strings.TrimLeft(rest, "\"'”’)»")
-	next := strings.TrimLeftFunc(after, unicode.IsSpace)
-	if next == "" {
-		return true
-	}
+	next := strings.TrimLeftFunc(rest, unicode.IsSpace)
 	r, _ := utf8.DecodeRuneInString(next)
-	return len(next) < len(after) && !unicode.IsLower(r)
+	return len(next) < len(rest) && !unicode.IsLower(r)
 }
