@@ -108,10 +108,14 @@
 //
 // An image is one in a data URI, the first one of a row. Only its header is read,
 // of the first 256 KiB. Names of columns may have dots: "a.b" is the column "a.b",
-// or else b in the object in the column a. A column named text or image is
-// row.text or row.image. Numbers are compared as float64, and a text with digits
-// is no number. A rule on the format of an image or on the length of a text knows
-// nothing of what is in it: take it for a hint.
+// or else b in the object in the column a. Before any name of a column "row." may stand,
+// and must before the columns text and image and what is in the column row: row.text,
+// row.image, row.row.x. Numbers are compared as float64, and a text with digits is no
+// number. A rule on the format of an image or on the length of a text knows nothing of
+// what is in it: take it for a hint.
+//
+// What is asked about may have no text: an image, or a row of numbers. No word is in it
+// and no regular expression matches it, not even one that an empty text would.
 //
 // # Heuristics
 //

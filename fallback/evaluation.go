@@ -5,6 +5,7 @@ import "github.com/sparekey/sparekey/policy/words"
 // An evaluation is what is known of one input while the rules are asked about it.
 type evaluation struct {
 	text      string // as far as the words of rules are looked for, then as far as regular expressions see it
+	hasText   bool   // there is one, "" perhaps
 	words     int    // how many the text has
 	sentiment sentiment
 
@@ -44,7 +45,7 @@ func (f *Fallback) prepare(in *input, e *evaluation) bool {
 	if len(f.facts.names) > len(e.valueRoom) {
 		e.moreValues = make([]value, len(f.facts.names))
 	}
-	e.text = cut(in.text, maxText)
+	e.text, e.hasText = cut(in.text, maxText), in.hasText
 	f.read(e)
 	f.facts.fill(in, e)
 	e.text = cut(e.text, f.regexText)

@@ -36,7 +36,7 @@ func exists(name string) policy.Condition {
 
 func TestAnswerFields(t *testing.T) {
 	const row = `{"amount":12.5,"country":"DE","vip":true,"none":null,"tags":["a"],"id":"7","n":0,
-		"customer":{"age":30,"since.year":2020},"flat.key":1,"flat":{"other":2},"flat.deep":{"key":3},"text":"inner","image":"x","huge":1e999}`
+		"customer":{"age":30,"since.year":2020},"flat.key":1,"flat":{"other":2},"flat.deep":{"key":3},"text":"inner","image":"x","row":{"x":1},"huge":1e999}`
 	tests := []struct {
 		name      string
 		condition policy.Condition
@@ -79,6 +79,9 @@ func TestAnswerFields(t *testing.T) {
 		{"dotted beside a name with a dot", eq("flat.other", 2), true},
 		{"dotted below a name with a dot", eq("flat.deep.key", 3), true},
 		{"dotted into a text", exists("country.x"), false},
+		{"another sign is no dot", exists("flat_other"), false},
+		{"any column, as one of the row", eq("row.amount", 12.5), true},
+		{"in the column row", eq("row.row.x", 1), true},
 		{"the row's own text", eq("row.text", "inner"), true},
 		{"the row's own image", eq("row.image", "x"), true},
 		{"the text of a row", eq("text", "DE\n7\nx\ninner"), true},
@@ -104,6 +107,7 @@ func TestAnswerTextFields(t *testing.T) {
 		{"length beyond what words see", strings.Repeat("x", 70_000), eq("text.length", 70_000), true},
 		{"words", "one, two\nthree", eq("text.words", 3), true},
 		{"words of nothing", "", eq("text.words", 0), true},
+		{"an address as long as may be", "https://example.com/" + strings.Repeat("a", 8<<10-20), exists("image.source.host"), true},
 		{"a column of a text", "x", exists("column"), false},
 		{"an image of a text", "x", exists("image.bytes"), false},
 		{"an address", " https://CDN.example.com:8443/a/b.jpg?x=1 ", eq("image.source.host", "cdn.example.com"), true},
@@ -183,11 +187,13 @@ func TestAnswerImages(t *testing.T) {
 	t.Run("nothing in it", func(t *testing.T) {
 		assert.False(t, ask(t, "data:image/png;base64,", exists("image.bytes")))
 	})
-	t.Run("no height", func(t *testing.T) {
-		uri := "data:image/gif;base64," + base64.StdEncoding.EncodeToString([]byte("GIF89a\x25\x00\x00\x00\x00\x00\x00"))
-		assert.True(t, ask(t, uri, eq("image.format", "gif")))
-		for _, name := range []string{"image.width", "image.height", "image.aspect"} {
-			assert.False(t, ask(t, uri, exists(name)), name)
+	t.Run("no height, or no width", func(t *testing.T) {
+		for _, size := range []string{"\x25\x00\x00\x00", "\x00\x00\x25\x00"} {
+			uri := "data:image/gif;base64," + base64.StdEncoding.EncodeToString([]byte("GIF89a"+size+"\x00\x00\x00"))
+			assert.True(t, ask(t, uri, eq("image.format", "gif")))
+			for _, name := range []string{"image.width", "image.height", "image.aspect"} {
+				assert.False(t, ask(t, uri, exists(name)), name)
+			}
 		}
 	})
 	t.Run("no base64", func(t *testing.T) {
@@ -230,6 +236,21 @@ func TestAnswerNoInput(t *testing.T) {
 		_, _, ok := f.AnswerData([]byte(data))
 		assert.True(t, ok, data)
 	}
+}
+
+// What has no text meets no regular expression, not even one that an empty text meets.
+func TestAnswerNoText(t *testing.T) {
+	f := mustNew(t, rules(policy.Rule{Name: "blank", Any: list(regex(`^\s*$`)), Answer: hit}))
+	for data, want := range map[string]bool{
+		`""`: true, `" \n"`: true, `"x"`: false, `{"note":""}`: true,
+		`{"amount":5}`: false, `{}`: false, `"data:image/png;base64,AAAA"`: false,
+	} {
+		_, _, ok := f.AnswerData([]byte(data))
+		assert.Equal(t, want, ok, data)
+	}
+	f = mustNew(t, rules(policy.Rule{Name: "r", All: list(exists("amount")), None: list(regex("^$")), Answer: hit}))
+	_, _, ok := f.AnswerData([]byte(`{"amount":5}`))
+	assert.True(t, ok)
 }
 
 // What a request asks about reaches the fields.

@@ -141,7 +141,7 @@ func (t *test) holds(e *evaluation) truth {
 	if !e.regexes {
 		return maybe
 	}
-	return truthOf(t.regex.MatchString(e.text))
+	return truthOf(e.hasText && t.regex.MatchString(e.text))
 }
 
 func truthOf(b bool) truth {
