@@ -470,6 +470,27 @@ func (c choosy) Encode(a policy.Answer, id string) ([]byte, error) {
 	return c.Classification.Encode(a, id)
 }
 
+// labelsOnly is a codec that writes no documents.
+type labelsOnly struct{ policy.Classification }
+
+func (c labelsOnly) Encode(a policy.Answer, id string) ([]byte, error) {
+	if a.Document != nil {
+		return nil, errors.New("no documents")
+	}
+	return c.Classification.Encode(a, id)
+}
+
+// The codec is tried with what it will have to write: where all that match answer, lists.
+func TestNewTriesLists(t *testing.T) {
+	cfg := ticketRules()
+	cfg.Codec = labelsOnly{}
+	mustNew(t, cfg)
+	cfg.Match = policy.MatchAll
+	_, err := fallback.New(cfg)
+	assert.EqualError(t, err, `fallback: Rules[0] "refunds": the codec cannot write the answer: no documents`+"\n"+
+		`fallback: Static: the codec cannot write the answer: no documents`)
+}
+
 // What a rule sums up is not known when the codec is tried.
 func TestNewTriesNoSummary(t *testing.T) {
 	f, err := fallback.New(policy.Fallback{Codec: choosy{}, Rules: []policy.Rule{

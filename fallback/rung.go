@@ -112,6 +112,9 @@ func (f *Fallback) reply(req *http.Request, rung string, answer policy.Answer, i
 func checkCodec(cfg policy.Fallback) error {
 	var errs []error
 	try := func(where string, answer policy.Answer) {
+		if cfg.Match == policy.MatchAll && answer.Document == nil {
+			answer.Document = tagsOf(answer)
+		}
 		if _, err := cfg.Codec.Encode(answer, ""); err != nil {
 			errs = append(errs, fmt.Errorf("fallback: %s: the codec cannot write the answer: %w", where, err))
 		}
