@@ -262,12 +262,17 @@ func TestLayerRungsThatAreSetUp(t *testing.T) {
 // write none is found out at once.
 func TestLayerCodecFails(t *testing.T) {
 	cfg := ticketRules()
-	cfg.Codec = scores{err: errors.New("no room for ids")}
-	rt := mustNew(t, cfg).Wrap(answers(503, "down"))
+	cfg.Codec = scores{err: errors.New("no room for the id that the caller gave")}
+	var log strings.Builder
+	observed := telemetry.ObserveCall(telemetry.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	rt := observed(mustNew(t, cfg).Wrap(answers(503, "down")))
 	resp, err := rt.RoundTrip(invoke(t, `{"data":"refund","externalId":"e"}`))
 	require.NoError(t, err)
 	assert.Equal(t, 503, resp.StatusCode)
 	assert.Equal(t, "down", readAll(t, resp))
+	assert.Contains(t, log.String(), `rung=rules error="codec: error of type *errors.errorString"`)
+	assert.Contains(t, log.String(), `rung=static error="codec: error of type *errors.errorString"`)
+	assert.NotContains(t, log.String(), "no room", "the text may hold what the caller asked")
 
 	cfg.Codec = mute{}
 	_, err = fallback.New(cfg)

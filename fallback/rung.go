@@ -101,7 +101,8 @@ func (f *Fallback) reply(req *http.Request, rung string, answer policy.Answer, i
 	}
 	document, err := f.codec.Encode(answer, in.externalID)
 	if err != nil {
-		telemetry.FromContext(req.Context()).RungFailed(req.Context(), rung, err)
+		// Its text may hold the input: what is only known now is a summary and an external id.
+		telemetry.FromContext(req.Context()).RungFailed(req.Context(), rung, fmt.Errorf("codec: error of type %T", err))
 		return nil, telemetry.Answer{}, false
 	}
 	return respond(req, document), about, true
