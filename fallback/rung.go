@@ -10,7 +10,8 @@ import (
 	"github.com/sparekey/sparekey/telemetry"
 )
 
-// A Rung is one way of answering when the service cannot.
+// A Rung is one way of answering when the service cannot. The Answer of one that a
+// [Fallback] made may be called, but not replaced: make another rung that calls it.
 type Rung struct {
 	// Name tells the rungs of a ladder apart, in figures and for
 	// [policy.Without]. It must be from a bounded set: it becomes a metric's
