@@ -244,17 +244,22 @@ func TestFidelityUnsampledAllocates(t *testing.T) {
 }
 
 // A slow rung holds a live answer up for a millisecond at most, and is given up
-// then; those before it count.
+// then; those before it count, those after it are not asked.
 func TestFidelitySlowRung(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := fallback.Rung{Name: "slow", Answer: func(req *http.Request, _ bool) (*http.Response, telemetry.Answer, bool) {
 			<-req.Context().Done()
 			return labelled("x"), telemetry.Answer{}, true
 		}}
-		ladder := compared(says("quick", "x"), slow, says("late", "x"))
+		late := fallback.Rung{Name: "late", Answer: func(*http.Request, bool) (*http.Response, telemetry.Answer, bool) {
+			t.Error("asked though nobody waits")
+			return nil, telemetry.Answer{}, false
+		}}
+		ladder := compared(says("quick", "x"), slow, late)
 		start := time.Now()
 		calls(t, ladder, "x")
 		assert.Equal(t, time.Millisecond, time.Since(start))
+		synctest.Wait()
 		figures := ladder.Fidelity()
 		require.Len(t, figures, 2)
 		assert.Equal(t, "quick", figures[0].Rung)

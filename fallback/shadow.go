@@ -123,6 +123,9 @@ func (l *Ladder) shadowForeign(ctx context.Context, req *http.Request) <-chan sh
 		defer l.shadows.Add(-1)
 		defer close(results)
 		for i, r := range l.cfg.Rungs {
+			if ctx.Err() != nil {
+				return // nobody waits for the rest
+			}
 			if r.own == nil && !policy.Excluded(ctx, r.Name) {
 				results <- l.shadowRung(ctx, i, req, nil)
 			}
