@@ -136,10 +136,7 @@ func decodeRow(data json.RawMessage) any {
 // column returns the value at a dotted path. A name that has dots itself goes
 // before a path with the same text.
 func column(row any, path string) value {
-	object, ok := row.(map[string]any)
-	if !ok {
-		return value{}
-	}
+	object, _ := row.(map[string]any) // nil has no columns
 	if x, ok := object[path]; ok {
 		return valueOf(x)
 	}

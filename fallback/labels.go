@@ -16,7 +16,6 @@ type labels []string
 func (l *Ladder) labels(ctx context.Context, document []byte) (all labels, ok bool) {
 	defer func() {
 		if value := recover(); value != nil {
-			all, ok = nil, false
 			l.panicked(ctx, "codec", value, true)
 		}
 	}()
@@ -44,11 +43,8 @@ func (r shadowAnswer) has(label string) bool {
 }
 
 // overlap returns the share that the labels in both answers have of those in either,
-// 0 to 1, which is Jaccard's index; 1 if there are none at all.
+// 0 to 1, which is Jaccard's index; 0 if there are none at all.
 func (r shadowAnswer) overlap(live labels) float64 {
-	if r.agrees(live) {
-		return 1
-	}
 	both := 0
 	for _, label := range live {
 		if r.has(label) {

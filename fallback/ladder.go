@@ -164,7 +164,6 @@ func (l *Ladder) ask(ctx context.Context, r Rung, req *http.Request, read func()
 		if returned {
 			return
 		}
-		resp, ok = nil, false
 		if value := recover(); value != nil { // else the goroutine is ending
 			l.panicked(ctx, r.Name, value, shadow)
 		}
