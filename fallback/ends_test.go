@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -91,8 +92,10 @@ func TestLadderHoldsNoResponse(t *testing.T) {
 					return &http.Response{StatusCode: tt.status, Header: http.Header{}, Body: live, ContentLength: -1}, nil
 				})
 				var resp *http.Response
+				start := time.Now()
 				normally := ended(func() { resp, _ = fallback.NewLadder(tt.cfg).Wrap(next).RoundTrip(invoke(t, `{}`)) })
 				assert.Equal(t, tt.normally, normally)
+				assert.Zero(t, time.Since(start), "nobody waits for what has ended")
 				if resp != nil {
 					require.Equal(t, `{"labelName":"b"}`, readAll(t, resp))
 				}

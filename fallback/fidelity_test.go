@@ -153,12 +153,18 @@ func TestFidelityNotCompared(t *testing.T) {
 					return says(req, shadow)
 				}
 				ladder := compared(mine)
-				resp, err := ladder.Wrap(tt.next).RoundTrip(invoke(t, `{}`))
+				var live *http.Response
+				resp, err := ladder.Wrap(transportFunc(func(req *http.Request) (*http.Response, error) {
+					resp, err := tt.next(req)
+					copied := *resp
+					live = &copied
+					return resp, err
+				})).RoundTrip(invoke(t, `{}`))
 				require.NoError(t, err)
 				_, _ = io.CopyN(io.Discard, resp.Body, tt.read)
 				require.NoError(t, resp.Body.Close())
 				assert.Equal(t, tt.want, len(ladder.Fidelity()) > 0, "%+v", ladder.Fidelity())
-				if resp.Body == http.NoBody || resp.ContentLength > 64<<10 {
+				if live.Body == http.NoBody || live.ContentLength > 64<<10 {
 					assert.Zero(t, asked, "for what is known not to be compared")
 				}
 			})
@@ -285,8 +291,10 @@ func TestFidelityHangingRung(t *testing.T) {
 		assert.Equal(t, 16*time.Millisecond, time.Since(start))
 		close(release)
 		synctest.Wait()
+		require.Empty(t, ladder.Fidelity(), "nothing was compared")
 		calls(t, ladder, "x")
 		assert.EqualValues(t, 17, hanging.Load(), "those that came back make room")
+		assert.Equal(t, 1, ladder.Fidelity()[0].Asked)
 	})
 }
 
@@ -395,8 +403,8 @@ func TestFidelityBounds(t *testing.T) {
 		assert.Equal(t, 1, byLabel["label-3"])
 
 		ladder = compared(says("a", "x"))
-		for i := range 300 {
-			req := invoke(t, `{}`).WithContext(policy.WithCall(t.Context(), policy.Call{Function: fmt.Sprint("f", i)}))
+		for i := range 301 {
+			req := invoke(t, `{}`).WithContext(policy.WithCall(t.Context(), policy.Call{Function: fmt.Sprint("f", i%300)}))
 			resp, err := ladder.Wrap(answers(200, `{"labelName":"x"}`)).RoundTrip(req)
 			require.NoError(t, err)
 			readAll(t, resp)
@@ -409,6 +417,7 @@ func TestFidelityBounds(t *testing.T) {
 		}
 		assert.Len(t, byFunction, 257)
 		assert.Equal(t, 300-256, byFunction["other"])
+		assert.Equal(t, 2, byFunction["f0"], "one that is known is counted on")
 	})
 }
 
@@ -442,6 +451,8 @@ func TestFidelityFigure(t *testing.T) {
 	low, high := zero.Interval()
 	assert.Zero(t, zero.Coverage())
 	assert.Zero(t, zero.Accuracy())
+	assert.Zero(t, zero.Overlap())
+	assert.Equal(t, 0.625, fallback.FidelityFigure{Given: 4, GivenAgreed: 2, GivenPartly: 0.5}.Overlap())
 	assert.Zero(t, low)
 	assert.Equal(t, 1.0, high)
 
@@ -593,6 +604,45 @@ func TestFidelityExcludedOwnRung(t *testing.T) {
 			}
 			assert.Equal(t, tt.want, rungs)
 		}
+	})
+}
+
+// refusing is a codec that names a label and says that there is none.
+type refusing struct{ policy.Classification }
+
+func (refusing) Label([]byte) (string, float64, bool) { return "x", 0, false }
+
+// What a codec says beside a no does not count; nor does the answer that it is of.
+func TestFidelityCodecSaysNo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ladder := fallback.NewLadder(fallback.LadderConfig{
+			Rungs: []fallback.Rung{says("a", "x")}, Codec: refusing{}, Fidelity: policy.Fidelity{Share: 1},
+		})
+		calls(t, ladder, "x")
+		assert.Empty(t, ladder.Fidelity())
+	})
+}
+
+// A ladder of other settings goes on with the figures, if its rungs are the same by name
+// and order.
+func TestLadderWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ladder := compared(says("a", "x"), says("b", "y"))
+		calls(t, ladder, "x")
+		for _, tt := range []struct {
+			rungs []fallback.Rung
+			want  int // answers compared
+		}{
+			{[]fallback.Rung{says("a", "z"), says("b", "z")}, 2},
+			{[]fallback.Rung{says("b", "y"), says("a", "x")}, 1},
+			{[]fallback.Rung{says("a", "x")}, 1},
+			{[]fallback.Rung{says("a", "x"), says("c", "y")}, 1},
+		} {
+			other := ladder.With(fallback.LadderConfig{Rungs: tt.rungs, Function: "tickets", Fidelity: policy.Fidelity{Share: 1}})
+			calls(t, other, "x")
+			assert.Equal(t, tt.want, other.Fidelity()[0].Asked)
+		}
+		assert.Equal(t, 2, ladder.Fidelity()[0].Asked, "the figures are one ladder's as the other's")
 	})
 }
 

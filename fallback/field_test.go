@@ -3,6 +3,7 @@ package fallback_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"image"
 	"image/color"
@@ -236,6 +237,27 @@ func TestAnswerNoInput(t *testing.T) {
 		_, _, ok := f.AnswerData([]byte(data))
 		assert.True(t, ok, data)
 	}
+}
+
+// Rules may ask for more fields than fit on the stack, which are 16.
+func TestAnswerManyFields(t *testing.T) {
+	row := make(map[string]int)
+	var conditions []policy.Condition
+	for i := range 17 {
+		name := fmt.Sprint("f", i)
+		row[name] = i
+		conditions = append(conditions, eq(name, i))
+	}
+	f := mustNew(t, rules(policy.Rule{Name: "r", All: conditions, Answer: hit}))
+	ask := func() bool {
+		data, err := json.Marshal(row)
+		require.NoError(t, err)
+		_, _, ok := f.AnswerData(data)
+		return ok
+	}
+	assert.True(t, ask())
+	row["f16"]++
+	assert.False(t, ask())
 }
 
 // What has no text meets no regular expression, not even one that an empty text meets.

@@ -33,6 +33,9 @@ func TestInput(t *testing.T) {
 		{"a number", json, "", `{"data":404}`, general},
 		{"a list", json, "", `{"data":["refund"]}`, general},
 		{"an image", json, "", `{"data":"data:image/jpg;base64,/refund/"}`, general},
+		{"a text that only begins like an image", json, "", `{"data":"data:,refund"}`, billing},
+		{"a text that begins like no image", json, "", `{"data":"x;base64,refund"}`, billing},
+		{"a text without a comma", json, "", `{"data":"data:refund;base64"}`, billing},
 		{"an image with its scheme in capitals", json, "", `{"data":"DATA:image/jpg;BASE64,/refund/"}`, general},
 		{"a text that looks like an image", json, "", `{"data":"data: refund;base64,"}`, billing},
 		{"a row", json, "", `{"data":{"Subject":"hello","Body":"refund","Age":4}}`, billing},
@@ -80,6 +83,9 @@ func TestInputWithoutCopy(t *testing.T) {
 		"no GetBody":     nil,
 		"GetBody fails":  func() (io.ReadCloser, error) { return nil, broken },
 		"the copy fails": func() (io.ReadCloser, error) { return io.NopCloser(failingReader{broken}), nil },
+		"the copy fails at its end": func() (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(strings.NewReader(`{"data":"refund"}`), failingReader{broken})), nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := invoke(t, `{"data":"refund"}`)
@@ -91,6 +97,8 @@ func TestInputWithoutCopy(t *testing.T) {
 
 			req = invoke(t, `{"data":"refund"}`)
 			req.GetBody = getBody
+			req.Header.Set("Content-Type", "text/plain")
+			cfg.Rules[0].Any = list(none(words("x"))) // any text will do
 			cfg.Static = nil
 			resp, err = mustNew(t, cfg).Wrap(answers(503, "down")).RoundTrip(req)
 			require.NoError(t, err)

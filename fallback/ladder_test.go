@@ -105,6 +105,76 @@ func TestLadderCompletes(t *testing.T) {
 	}
 }
 
+// The body of an answer is the caller's to close.
+func TestLadderLeavesAnswersOpen(t *testing.T) {
+	rc := &observed{Reader: strings.NewReader("x")}
+	rung := fallback.Rung{Name: "mine", Answer: func(*http.Request, bool) (*http.Response, telemetry.Answer, bool) {
+		return &http.Response{StatusCode: 200, Body: rc}, telemetry.Answer{}, true
+	}}
+	resp, err := fallback.NewLadder(uncompared(rung)).Wrap(answers(503, "")).RoundTrip(invoke(t, `{}`))
+	require.NoError(t, err)
+	require.Zero(t, rc.closed)
+	assert.Equal(t, "x", readAll(t, resp))
+	assert.Equal(t, 1, rc.closed)
+}
+
+// To have no answer is no panic, be there a response beside it or not.
+func TestLadderTellsOfPanicsOnly(t *testing.T) {
+	bodiless := fallback.Rung{Name: "bodiless", Answer: func(*http.Request, bool) (*http.Response, telemetry.Answer, bool) {
+		return &http.Response{StatusCode: 200}, telemetry.Answer{}, false
+	}}
+	cfg := uncompared(silent("silent"), bodiless)
+	cfg.OnPanic = func(rung string, value any) { t.Errorf("%s: %v", rung, value) }
+	resp, err := fallback.NewLadder(cfg).Wrap(answers(503, "")).RoundTrip(invoke(t, `{}`))
+	require.NoError(t, err)
+	assert.Equal(t, 503, resp.StatusCode)
+}
+
+// A hook that panics reaches the caller as it is, also where there is no response to close.
+func TestLadderHookPanics(t *testing.T) {
+	cfg := uncompared(panics("a", "oops"))
+	cfg.OnPanic = func(string, any) { panic("hook") }
+	ladder := fallback.NewLadder(cfg)
+	for _, next := range []transportFunc{answers(503, ""), fails(errors.New("down"))} {
+		assert.PanicsWithValue(t, "hook", func() { _, _ = ladder.Wrap(next).RoundTrip(invoke(t, `{}`)) })
+	}
+}
+
+// An error that a classifier takes for an answer is handed on.
+func TestLadderErrorJudgedGood(t *testing.T) {
+	down := errors.New("down")
+	ladder := fallback.NewLadder(fallback.LadderConfig{
+		Rungs: []fallback.Rung{says("a", "x")}, Fidelity: policy.Fidelity{Share: 1},
+		Classify: func(policy.Outcome) policy.Verdict { return policy.Verdict{Class: policy.OK} },
+	})
+	resp, err := ladder.Wrap(fails(down)).RoundTrip(invoke(t, `{}`))
+	assert.Nil(t, resp)
+	assert.Equal(t, down, err)
+}
+
+// The rungs of a Fallback can be asked by themselves.
+func TestRungsAlone(t *testing.T) {
+	f := mustNew(t, ticketRules())
+	for _, rung := range []fallback.Rung{f.Rules(), f.Static()} {
+		for data, want := range map[string]bool{`{"data":"a refund"}`: true, `{"data":"a refund","stream":true}`: false} {
+			resp, about, ok := rung.Answer(invoke(t, data), false)
+			assert.Equal(t, want, ok, rung.Name)
+			assert.Equal(t, want, resp != nil, rung.Name)
+			assert.Equal(t, want, about.Source != "", rung.Name)
+		}
+	}
+	_, _, ok := f.Rules().Answer(invoke(t, `{"data":"hello"}`), false)
+	assert.False(t, ok, "no rule matches")
+	cfg := ticketRules()
+	cfg.Static = nil
+	_, _, ok = mustNew(t, cfg).Static().Answer(invoke(t, `{"data":"hello"}`), false)
+	assert.False(t, ok, "there is no static answer")
+	cfg = ticketRules()
+	cfg.Codec = scores{err: errors.New("no ids")}
+	_, _, ok = mustNew(t, cfg).Rules().Answer(invoke(t, `{"data":"refund","externalId":"e"}`), false)
+	assert.False(t, ok, "the codec fails")
+}
+
 // A response that comes beside a no is closed.
 func TestLadderClosesRefusedResponses(t *testing.T) {
 	rc := &observed{Reader: strings.NewReader("x")}

@@ -178,7 +178,7 @@ func TestLayerAnswer(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "200 OK", resp.Status)
 		assert.Equal(t, "HTTP/1.1", resp.Proto)
-		assert.True(t, resp.ProtoAtLeast(1, 1))
+		assert.Equal(t, [2]int{1, 1}, [2]int{resp.ProtoMajor, resp.ProtoMinor})
 		assert.Same(t, req, resp.Request)
 		assert.Equal(t, http.Header{
 			"Content-Type":       {"application/json"},
@@ -229,6 +229,9 @@ func TestLayerWantsStream(t *testing.T) {
 		"rather than JSON":        accept(invoke(t, `{"data":"refund"}`), "application/json;q=0.9, text/event-stream"),
 		"in another line":         twice(accept(invoke(t, `{"data":"refund"}`), "text/plain"), "text/event-stream"),
 		"beside anything":         accept(invoke(t, `{"data":"refund"}`), "text/event-stream, */*"),
+		"as the best":             accept(invoke(t, `{"data":"refund"}`), "text/event-stream, text/event-stream;q=0.1, application/json;q=0.5"),
+		"with another parameter":  accept(invoke(t, `{"data":"refund"}`), "text/event-stream;level=0.1, application/json;q=0.5"),
+		"with no number":          accept(invoke(t, `{"data":"refund"}`), "text/event-stream;q=high, application/json;q=0.5"),
 		"in the query":            asked(invoke(t, `{"data":"refund"}`), "alt=sse"),
 		"in the body beside both": accept(invoke(t, `{"data":"refund","stream":true}`), "application/json, text/event-stream"),
 
@@ -251,6 +254,8 @@ func TestLayerWantsStream(t *testing.T) {
 		"not by the header": accept(invoke(t, `{"data":"refund"}`), "*/*"),
 		"either":            accept(invoke(t, `{"data":"refund"}`), "application/json, text/event-stream"),
 		"rather JSON":       accept(invoke(t, `{"data":"refund"}`), "text/event-stream;q=0.5, application/json; Q = 0.8"),
+		"JSON as the best":  accept(invoke(t, `{"data":"refund"}`), "application/json, application/json;q=0.1, text/event-stream;q=0.5"),
+		"in a row":          invoke(t, `{"data":{"text":"refund","stream":true}}`),
 		"never":             accept(invoke(t, `{"data":"refund"}`), "text/event-stream;q=0"),
 		"not in the query":  asked(invoke(t, `{"data":"refund"}`), "alt=json"),
 		"not a long one":    invoke(t, `{"image":"`+long+`","stream":false}`),

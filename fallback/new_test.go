@@ -238,6 +238,31 @@ func TestNewErrors(t *testing.T) {
 			`fallback: Rules[0] "r": Confidence 0.9 is above MaxConfidence 0.55; lower it, or raise that`,
 		},
 		{
+			"less than no summary", rules(with(func(r *policy.Rule) { r.Label, r.Summary = "", -1 })),
+			`fallback: Rules[0] "r": Summary is -1, want 0 to 10 sentences`,
+		},
+		{
+			"a summary with a document",
+			rules(policy.Rule{Name: "r", Any: list(words("a")), Summary: 1, Answer: policy.Answer{Document: []byte("{}")}}),
+			`fallback: Rules[0] "r": Summary is set beside a Label or a Document; keep one of them`,
+		},
+		{
+			"a range upside down", rules(onAny(policy.Condition{Field: "a", Ge: 5, Le: 3})),
+			`fallback: Rules[0] "r": Any[0] can never hold: no value meets all its tests; widen them`,
+		},
+		{
+			"a range upside down, without its ends", rules(onAny(policy.Condition{Field: "a", Gt: 5, Lt: 3})),
+			`fallback: Rules[0] "r": Any[0] can never hold: no value meets all its tests; widen them`,
+		},
+		{
+			"no number", rules(onAny(eq("a", math.NaN()))),
+			`fallback: Rules[0] "r": Any[0].Eq is no finite number, text or boolean, want a text, a number or a boolean`,
+		},
+		{
+			"a boolean below", rules(onAny(policy.Condition{Field: "a", Lt: true})),
+			`fallback: Rules[0] "r": Any[0].Lt is a boolean, want a number`,
+		},
+		{
 			"confidence below zero", rules(with(func(r *policy.Rule) { r.Confidence = -0.1 })),
 			`fallback: Rules[0] "r": Confidence is -0.1, want 0 to 1`,
 		},
@@ -369,6 +394,18 @@ func TestNewUnreachableRules(t *testing.T) {
 			"",
 		},
 		{
+			"other words in groups",
+			policy.Rule{All: list(all(words("a"), words("b")))},
+			policy.Rule{All: list(all(words("a"), words("c")))},
+			"",
+		},
+		{
+			"identical groups, words in another order",
+			policy.Rule{All: list(all(words("a", "b", "c", "d"), words("e")))},
+			policy.Rule{All: list(all(words("d", "c", "b", "a"), words("e")))},
+			shadowed,
+		},
+		{
 			"a group ruled out",
 			policy.Rule{All: list(words("x"))},
 			policy.Rule{Any: list(all(words("a"))), None: list(all(words("A")))},
@@ -415,6 +452,7 @@ func TestNewUnreachableRules(t *testing.T) {
 	}
 }
 
+// Each bound can be reached.
 func TestNewBounds(t *testing.T) {
 	_, err := fallback.New(manyRules(64))
 	assert.NoError(t, err)
@@ -424,6 +462,26 @@ func TestNewBounds(t *testing.T) {
 	assert.NoError(t, err)
 	_, err = fallback.New(policy.Fallback{Static: &policy.Answer{Label: "s", Confidence: 1}, MaxConfidence: 1})
 	assert.NoError(t, err)
+	_, err = fallback.New(policy.Fallback{Static: &policy.Answer{Document: []byte(`{"labelName":"s","confidence":0.55}`)}})
+	assert.NoError(t, err)
+	_, err = fallback.New(policy.Fallback{Static: &policy.Answer{Document: []byte(`["s"]`)}, Labels: []string{"a"}})
+	assert.NoError(t, err, "a document whose labels the codec does not read")
+	for name, c := range map[string]policy.Condition{
+		"conditions":       anyOf(slices.Repeat(list(words("a")), 2047)...),
+		"values":           {Field: "a", In: slices.Repeat([]any{1}, 2047)},
+		"instructions":     anyOf(regex("a{0,600}"), regex("b{0,678}")),
+		"a name":           exists(strings.Repeat("a", 128)),
+		"dots":             exists("a.b.c.d.e"),
+		"a value":          eq("a", strings.Repeat("b", 1024)),
+		"one number":       {Field: "a", Ge: 5, Le: 5},
+		"but one number":   {Field: "a", Ne: 5, Gt: 4},
+		"at most zero":     {Field: "text.length", Le: 0},
+		"a column below 0": {Field: "a", Lt: -1},
+		"a tone below 0":   {Field: "text.sentiment", Lt: -0.5},
+	} {
+		_, err := fallback.New(rules(policy.Rule{Name: "r", Any: list(c), Answer: hit}))
+		assert.NoError(t, err, name)
+	}
 }
 
 // What the caller changes after New does not count.
