@@ -159,7 +159,7 @@ func (m *Memo) Wrap(next http.RoundTripper) http.RoundTripper {
 // Stale counts nothing and returns only what is past its lifetime: what is fresh
 // may be that very answer. It must be asked before the live answer was read.
 func (m *Memo) Stale(req *http.Request, shadow bool) (*http.Response, telemetry.Answer, bool) {
-	q, ok := m.question(withBody(req), true)
+	q, ok := m.question(req, true)
 	if !ok || q.refresh || m.cfg.Off || !m.mayBeStale(req) {
 		return nil, telemetry.Answer{}, false
 	}
@@ -227,23 +227,6 @@ func (m *Memo) question(req *http.Request, sent bool) (question, bool) {
 	q, ok := questionOf(req, sent)
 	return q, ok && (!q.captured || !m.cfg.OnlyUncaptured)
 }
-
-// withBody returns req with a body, if its own was taken out as it was sent and a GetBody
-// is there. What is asked is read from GetBody then; nobody reads the body.
-func withBody(req *http.Request) *http.Request {
-	if req.Body != nil || req.GetBody == nil {
-		return req
-	}
-	whole := req.WithContext(req.Context())
-	whole.Body = spent{}
-	return whole
-}
-
-// spent is a body that was sent.
-type spent struct{}
-
-func (spent) Read([]byte) (int, error) { return 0, http.ErrBodyReadAfterClose }
-func (spent) Close() error             { return nil }
 
 // mayBeStale reports whether the caller takes an answer past its lifetime.
 func (m *Memo) mayBeStale(req *http.Request) bool {

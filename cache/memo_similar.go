@@ -87,7 +87,6 @@ func (m *Memo) Similar(req *http.Request, shadow bool) (*http.Response, telemetr
 	if m.alike == nil || m.cfg.Off || policy.Excluded(req.Context(), policy.RungSimilar) {
 		return nil, telemetry.Answer{}, false
 	}
-	req = withBody(req)
 	if q, ok := m.question(req, true); !ok || q.refresh {
 		return nil, telemetry.Answer{}, false
 	}

@@ -89,6 +89,21 @@ func TestQuestionBodyThatIsNoJSON(t *testing.T) {
 	assert.False(t, sameQuestion(t, text(`{"a": 1}`), text(`{"a":1}`)), "white space counts in text")
 }
 
+// JSON is compared by its meaning whatever else its Content-Type says, text is not.
+func TestQuestionContentType(t *testing.T) {
+	for contentType, want := range map[string]bool{
+		"application/json": true, "Application/JSON; charset=utf-8": true, "application/vnd.api+json": true,
+		"application/jsonlines": false, "text/plain": false, "": false,
+	} {
+		text := func(body string) *http.Request {
+			req := newCall(t, body, policy.Call{})
+			req.Header.Set("Content-Type", contentType)
+			return req
+		}
+		assert.Equal(t, want, sameQuestion(t, text(`{"a": 1}`), text(`{"a":1}`)), contentType)
+	}
+}
+
 func TestQuestionRequest(t *testing.T) {
 	set := func(name string, values ...string) func(*http.Request) {
 		return func(r *http.Request) { r.Header[name] = values }
@@ -240,18 +255,37 @@ func TestQuestionIsWhatIsSent(t *testing.T) {
 	})
 }
 
-// A request that may have been sent has a body that another goroutine may be reading.
+// A request that may have been sent has a body that another goroutine may be reading, or
+// none any more.
 func TestQuestionOfWhatWasSent(t *testing.T) {
 	memo := cache.NewMemo(cache.PredictionsConfig{})
-	req := newCall(t, `{"data":"x"}`, policy.Call{})
-	again, copies := req.GetBody, 0
-	req.GetBody = func() (io.ReadCloser, error) {
-		copies++
-		return again()
+	rt := memo.Wrap(&service{respond: answering(answer)})
+	for name, change := range map[string]func(*http.Request){
+		"under way": func(*http.Request) {},
+		"taken out": func(r *http.Request) { r.Body = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ask(t, rt, newCall(t, `{"data":"x"}`, policy.Call{}))
+			req := newCall(t, `{"data":"x"}`, policy.Call{})
+			change(req)
+			again, copies, closed := req.GetBody, 0, 0
+			req.GetBody = func() (io.ReadCloser, error) {
+				rc, err := again()
+				copies++
+				return readCloser{rc, closerFunc(func() { closed++ })}, err
+			}
+			_, _, ok := memo.Stale(req, false)
+			assert.True(t, ok)
+			assert.Equal(t, 1, copies, "by Stale")
+			require.NoError(t, memo.PurgeRequest(req))
+			assert.Equal(t, 2, copies, "by PurgeRequest")
+			assert.Zero(t, memo.Stats().Entries)
+			assert.Equal(t, copies, closed)
+		})
 	}
-	require.NoError(t, memo.PurgeRequest(req))
-	assert.Equal(t, 1, copies, "by PurgeRequest")
-	_, _, ok := memo.Stale(req, false)
-	assert.False(t, ok)
-	assert.Equal(t, 2, copies, "by Stale")
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
 }

@@ -27,7 +27,7 @@ type question struct {
 
 // questionOf returns what req asks. It reports false if the answer must be a
 // live one and must not be kept. The request's own body is left unread; sent says that
-// somebody else may be reading it.
+// somebody else may have read it, or be about to.
 func questionOf(req *http.Request, sent bool) (question, bool) {
 	call := policy.CallOf(req.Context())
 	if !call.Replayable || req.Method != http.MethodPost {
@@ -95,10 +95,10 @@ func readQuery(raw string) (facts queryFacts) {
 
 // snapshot returns a copy of the body of req in the memory of s, and leaves the body itself
 // unread. It reports false if none can be had. A body in memory is copied as it is, unless
-// req was sent, so that somebody else may be reading it. If GetBody panics, the body is
-// closed, as a RoundTripper owes.
+// req was sent: then GetBody alone tells, as the body may be under way, or taken out. If
+// GetBody panics, the body is closed, as a RoundTripper owes.
 func (s *scratch) snapshot(req *http.Request, sent bool) (text []byte, ok bool) {
-	if req.Body == nil || req.Body == http.NoBody {
+	if req.Body == http.NoBody || req.Body == nil && (!sent || req.GetBody == nil) {
 		return nil, true
 	}
 	announced := max(req.ContentLength, 0)
