@@ -64,6 +64,22 @@ func TestMemoPurgeLeavesNoQuestion(t *testing.T) {
 	}
 }
 
+// An answer is not remembered as that to a text which only GetBody has.
+func TestMemoLearnsWhatWasSent(t *testing.T) {
+	m := NewMemo(PredictionsConfig{Cache: policy.Cache{Similar: &policy.Similar{}}})
+	req := questionOfMine(t)
+	req.GetBody = func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(`{"data":"other content words"}`)), nil
+	}
+	resp, err := m.Wrap(transportFunc(billing)).RoundTrip(req)
+	require.NoError(t, err)
+	_, err = io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, 1, m.Stats().Entries)
+	assert.Zero(t, m.alike.texts.Len())
+}
+
 // Who asks in shadow what would be given does not use it.
 func TestMemoStaleInShadow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -162,6 +162,9 @@ func (r *similarRung) learn(req *http.Request, k key, e *entry, store *Store, ca
 	if !ok {
 		return
 	}
+	if q, ok := questionOf(req, true); !ok || q.key != k { // GetBody has not what was sent
+		return
+	}
 	p, text, ok := r.read(req)
 	if !ok {
 		return
