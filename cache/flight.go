@@ -29,7 +29,7 @@ type (
 // flights merges requests that ask the same at the same time: one is sent, the
 // first, and all who ask follow its answer. It is safe for concurrent use.
 type flights struct {
-	maxBytes int64 // of an answer that waits for its readers as a whole
+	maxBytes int64 // of an answer that waits for its readers as a whole; at most maxBody
 	home     home  // where such answers go
 
 	mu    sync.Mutex
@@ -46,7 +46,7 @@ type home interface {
 
 func newFlights(maxBytes int64, home home) *flights {
 	return &flights{
-		maxBytes: min(maxBytes, maxBody),
+		maxBytes: maxBytes,
 		home:     home,
 		table:    make(map[key]*flight),
 		apart:    make(map[key]time.Time),
