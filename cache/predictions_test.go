@@ -451,10 +451,19 @@ func TestPredictionsBypass(t *testing.T) {
 			r.Body = streamed{r.Body}
 			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(iotest.ErrReader(errDown)), nil }
 		}, want: true},
+		{name: "nothing in the body", change: func(r *http.Request) { r.Body, r.GetBody = http.NoBody, nil }, want: false},
 		{name: "largest", body: largest, want: false},
 		{name: "largest, length unknown", body: largest, change: func(r *http.Request) { r.ContentLength = -1 }, want: false},
 		{name: "large", body: large, want: true},
 		{name: "large, length unknown", body: large, change: func(r *http.Request) { r.ContentLength = -1 }, want: true},
+		{name: "large, length unknown, its end told at once", body: large, change: func(r *http.Request) {
+			r.ContentLength = -1
+			again := r.GetBody
+			r.GetBody = func() (io.ReadCloser, error) {
+				rc, err := again()
+				return io.NopCloser(iotest.DataErrReader(rc)), err
+			}
+		}, want: true},
 		{name: "length unknown", body: `{}`, change: func(r *http.Request) { r.ContentLength = -1 }, want: false},
 		{name: "Range", body: `{}`, change: func(r *http.Request) { r.Header.Set("Range", "bytes=0-1") }, want: true},
 		{name: "Upgrade", body: `{}`, change: func(r *http.Request) { r.Header.Set("Upgrade", "websocket") }, want: true},
@@ -472,6 +481,8 @@ func TestPredictionsBypass(t *testing.T) {
 		{name: "stream twice, no Content-Type", body: `{"stream":true,"stream":false}`, change: func(r *http.Request) { r.Header.Del("Content-Type") }, want: true},
 		{name: "stream beside another name twice", body: `{"a":1,"a":2,"stream":true}`, want: true},
 		{name: "stream in text", body: `live stream`, change: func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, want: false},
+		{name: "stream in text that is JSON, too", body: `"live stream"`, change: func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, want: false},
+		{name: "stream in what is nearly JSON", body: `{"stream":true,}`, want: true},
 		{name: "too deep", body: deep, want: false},
 		{name: "externalId", body: `{"data":"x","externalId":"t-1"}`, want: true},
 		{name: "externalId, a number", body: `{"externalId":1}`, want: true},

@@ -38,6 +38,14 @@ func TestScratchKeys(t *testing.T) {
 	assert.Len(t, seen, 10)
 }
 
+// Where one list ends and the next begins counts.
+func TestKeyParts(t *testing.T) {
+	start := keyParts(nil)
+	assert.NotEqual(t, start.addAll([]string{"a", "b"}).addAll(nil), start.addAll([]string{"a"}).addAll([]string{"b"}))
+	one := []field{{name: "a"}}
+	assert.NotEqual(t, start.addFields(one).addFields(nil), start.addFields(nil).addFields(one))
+}
+
 // A room that waits for its next question has nothing of the last one: no input, and
 // no credential of a caller without an identity.
 func TestScratchWiped(t *testing.T) {
