@@ -22,7 +22,7 @@ import (
 // A recorded is an input with what was answered to it once, or is right.
 type recorded struct {
 	line    int
-	data    []byte // JSON: a text, an image in a data URI, a row
+	data    []byte // JSON: a text, an image in a data URI, a row; nil if there is no answer
 	label   string
 	truth   string        // "" if it is not known
 	latency time.Duration // zero if it is not known
@@ -33,7 +33,8 @@ func (r recorded) rightLabel() string {
 	return cmp.Or(r.truth, r.label)
 }
 
-// readRecorded reads a file of recorded inputs. Its errors name the line.
+// readRecorded reads a file of recorded inputs. Its errors name the line. Calls that
+// failed, or whose input was not kept, have no data.
 func readRecorded(name string) ([]recorded, error) {
 	if name == "" {
 		return nil, misuse("-data is missing: a file with recorded inputs")
@@ -44,21 +45,35 @@ func readRecorded(name string) ([]recorded, error) {
 	}
 	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
 	var all []recorded
-	switch {
-	case bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")):
+	switch start := bytes.TrimSpace(content); {
+	case bytes.HasPrefix(start, []byte("{")):
 		all, err = readLines(name, content)
+	case bytes.HasPrefix(start, []byte("[{")):
+		err = fmt.Errorf("%s: is one JSON array, expected an object on each line, without brackets and commas", name)
 	case hasColumn(content, "input"):
 		all, err = readExported(name, content)
 	default:
 		all, err = readLabelled(name, content)
 	}
-	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("%s: no input with a label, expected one at least", name)
-	}
 	if err != nil {
 		return nil, misuseError{err}
 	}
 	return all, nil
+}
+
+// onlyAnswered returns the inputs with an answer, of which there must be one, and tells
+// how many others it passes over.
+func (p *program) onlyAnswered(name string, all []recorded) ([]recorded, error) {
+	without := func(r recorded) bool { return r.data == nil }
+	answered := slices.DeleteFunc(slices.Clone(all), without)
+	if len(answered) == 0 {
+		return nil, misuse("%s: no input with a label, expected one at least", name)
+	}
+	if n := len(all) - len(answered); n > 0 {
+		first := all[slices.IndexFunc(all, without)].line
+		fmt.Fprintf(p.stderr, "%s: %d of %d passed over, without an input or a label; the first is on line %d\n", name, n, len(all), first)
+	}
+	return answered, nil
 }
 
 // hasColumn reports whether the header of a CSV file has a column of that name.
@@ -94,22 +109,22 @@ type line struct {
 	LatencyMS float64         `json:"latencyMs"`
 }
 
-// recorded returns what a line says. It reports false for one without an answer, as
-// of a call that failed, or whose input was not kept.
-func (l line) recorded(number int) (recorded, bool, error) {
+// recorded returns what a line says, which is without data if there is no answer, or
+// the input was not kept.
+func (l line) recorded(number int) (recorded, error) {
 	if l.Input != "" {
 		l.Data = json.RawMessage(l.Input)
 	}
 	switch data := bytes.TrimSpace(l.Data); {
 	case len(data) == 0, l.Label == "" && l.Truth == "":
-		return recorded{}, false, nil
+		return recorded{line: number}, nil
 	case !json.Valid(data):
-		return recorded{}, false, errors.New("the input is no JSON")
+		return recorded{}, errors.New("the input is no JSON")
 	case data[0] != '"' && data[0] != '{':
-		return recorded{}, false, errors.New("the input is neither a text nor an object")
+		return recorded{}, errors.New("the input is neither a text nor an object")
 	default:
 		latency := time.Duration(l.LatencyMS * float64(time.Millisecond))
-		return recorded{number, data, l.Label, l.Truth, latency}, true, nil
+		return recorded{number, data, l.Label, l.Truth, latency}, nil
 	}
 }
 
@@ -134,13 +149,11 @@ func readLines(name string, content []byte) ([]recorded, error) {
 		if err := json.Unmarshal(text, &l); err != nil {
 			return nil, fmt.Errorf("%s:%d: no object with data and label: %w", name, n, err)
 		}
-		r, ok, err := l.recorded(n)
+		r, err := l.recorded(n)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
 		}
-		if ok {
-			all = append(all, r)
-		}
+		all = append(all, r)
 	}
 	return all, nil
 }
@@ -183,13 +196,11 @@ func readExported(name string, content []byte) ([]recorded, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
 		}
-		r, ok, err := l.recorded(number)
+		r, err := l.recorded(number)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
 		}
-		if ok {
-			all = append(all, r)
-		}
+		all = append(all, r)
 	}
 }
 

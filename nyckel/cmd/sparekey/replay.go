@@ -34,6 +34,9 @@ func (p *program) replay(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if inputs, err = p.onlyAnswered(*data, inputs); err != nil {
+		return err
+	}
 	loaded, err := load(*config)
 	if err != nil {
 		return err

@@ -44,6 +44,10 @@ recorded, waits included: half within 70.0 ms, 95 % within 100.0 ms; half -40.0 
 		require.NoError(t, json.Unmarshal([]byte(got.out), &out))
 		assert.Equal(t, []change{{"delivery", "refund", 1, 4}}, out.Changes)
 		assert.Equal(t, []int{6, 6, 0, 5, 2, 2, 1}, []int{out.Inputs, out.Answered, out.Failed, out.Agreed, out.Truths, out.Right, out.WasRight})
+
+		data = d.file("part.jsonl", `{"text":"my money","label":"refund"}`+"\n"+recordedFile)
+		got = d.run("replay", "-config", "CONFIG", "-data", data)
+		assert.Equal(t, data+": 1 of 7 passed over, without an input or a label; the first is on line 1\n6 of 6, 0 failed\n", got.errOut)
 	})
 }
 

@@ -34,6 +34,9 @@ func (p *program) rules(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if inputs, err = p.onlyAnswered(*data, inputs); err != nil {
+		return err
+	}
 	tested, err := testRules(cfg, inputs)
 	if err != nil {
 		return misuseError{err}

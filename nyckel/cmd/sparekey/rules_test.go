@@ -75,6 +75,7 @@ func TestRulesOfConfig(t *testing.T) {
 {"data":{"subject":"my money"},"label":"refund"}
 `)
 	got := d.run("rules", "test", "-config", "CONFIG", "-data", data, "-json")
+	assert.Equal(t, data+": 1 of 4 passed over, without an input or a label; the first is on line 2\n", got.errOut)
 	var out tested
 	require.NoError(t, json.Unmarshal([]byte(got.out), &out))
 	assert.Equal(t, 3, out.Samples)
@@ -107,6 +108,8 @@ func TestRulesMisuse(t *testing.T) {
 		{"a broken export", []string{"-rules", rules, "-data", exported}, `exported.csv:2: latencyMs is "soon", want a number`},
 		{"a line in another encoding", []string{"-rules", rules, "-data", d.file("latin.jsonl", "\n{\"data\":\"caf\xe9\",\"label\":\"a\"}\n")}, "latin.jsonl:2: is not valid UTF-8"},
 		{"an export in another encoding", []string{"-rules", rules, "-data", d.file("latin.csv", "label,input\na,\"\"\"caf\xe9\"\"\"\n")}, "latin.csv:2: is not valid UTF-8"},
+		{"one array", []string{"-rules", rules, "-data", d.file("array.json", " [{\"data\":\"fine\",\"label\":\"a\"}]")}, "array.json: is one JSON array, expected an object on each line"},
+		{"no answers", []string{"-rules", rules, "-data", d.file("none.jsonl", "{\"data\":\"fine\"}\n")}, "none.jsonl: no input with a label"},
 		{"no such rules", []string{"-rules", "nowhere.yaml", "-data", data}, "open nowhere.yaml"},
 		{"wrong rules", []string{"-rules", wrong, "-data", data}, "wrong.yaml:2:"},
 		{"no rules", []string{"-rules", empty, "-data", data}, "neither rules nor static is set"},
