@@ -18,7 +18,7 @@ func (p *program) demo(ctx context.Context, args []string) error {
 	if isHelp(args) {
 		return p.help("demo [flags]", "Runs a simulated prediction API through an outage, and asks it through a bare client\n"+
 			"and through sparekey side by side. It takes about a minute, less with -fast.",
-			func(w io.Writer) { show.Run(ctx, args, w, w) })
+			func(w io.Writer) { show.Run(ctx, []string{"-h"}, w, w) })
 	}
 	if code := show.Run(ctx, args, p.stdout, p.stderr); code != exitOK {
 		return codeError(code)

@@ -80,9 +80,9 @@ func helpFor(synopsis string) string {
 	return synopsis + " -h"
 }
 
-// isHelp reports whether arguments only ask for help.
+// isHelp reports whether arguments ask for help.
 func isHelp(args []string) bool {
-	return len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0])
+	return slices.ContainsFunc(args, func(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, arg) })
 }
 
 // help prints what tell does for a command whose flags are not our own, as package flag

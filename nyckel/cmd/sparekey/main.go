@@ -91,8 +91,10 @@ func (p *program) runCommand(ctx context.Context, args []string) int {
 		p.usage(p.stderr)
 		return exitMisuse
 	}
-	switch args[0] {
-	case "-h", "-help", "--help", "help":
+	switch {
+	case args[0] == "help" && len(args) > 1:
+		return p.runCommand(ctx, append(args[1:2:2], "-h"))
+	case args[0] == "help", isHelp(args[:1]):
 		p.usage(p.stdout)
 		return exitOK
 	}

@@ -42,6 +42,8 @@ func TestHelp(t *testing.T) {
 			assert.LessOrEqual(t, strings.Count(got.out, "\n"), 24)
 			assert.True(t, strings.HasPrefix(got.out, "usage: sparekey "+c.name), got.out)
 
+			assert.Equal(t, got, run(t, "help", c.name))
+
 			got = run(t, append(args, "-no-such-flag")...)
 			assert.Equal(t, exitMisuse, got.code)
 			assert.Empty(t, got.out)
@@ -49,6 +51,15 @@ func TestHelp(t *testing.T) {
 			assert.Equal(t, 1, strings.Count(got.errOut, "\n"), got.errOut)
 		})
 	}
+}
+
+// Who asks for help in the middle of a command gets it in the same form.
+func TestHelpBehindFlags(t *testing.T) {
+	for _, name := range []string{"demo", "sim"} {
+		assert.Equal(t, run(t, name, "-h"), run(t, name, "-rate", "5", "-h"))
+	}
+	assert.Equal(t, run(t, "help"), run(t, "help", "help"))
+	assert.Equal(t, run(t, "chekc"), run(t, "help", "chekc"))
 }
 
 // full is a disk without room.
