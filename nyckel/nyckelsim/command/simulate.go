@@ -149,8 +149,8 @@ func load(sim *nyckelsim.Server, path string) error {
 
 // trySave tells at the beginning, not at the end, whether the account can be saved.
 func trySave(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a folder", path)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a device would be replaced by a file
+		return fmt.Errorf("%s is no regular file", path)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
