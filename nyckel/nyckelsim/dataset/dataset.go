@@ -108,6 +108,9 @@ func (f *file) header(labels []string) error {
 	return err
 }
 
+// maxShown is how many bytes of a header an error shows.
+const maxShown = 100
+
 // column returns the index of the one column that has one of the names.
 func (f *file) column(header []string, names ...string) (int, error) {
 	found := -1
@@ -121,8 +124,11 @@ func (f *file) column(header []string, names ...string) (int, error) {
 		found = i
 	}
 	if found < 0 {
-		return 0, f.errorf(f.line(), "no column %s in the header %q, expected %s",
-			strings.Join(names, " or "), strings.Join(header, ","), f.expected)
+		shown := strings.Join(header, ",")
+		if len(shown) > maxShown { // the whole file, if its line breaks are none to package csv
+			shown = shown[:maxShown] + "…"
+		}
+		return 0, f.errorf(f.line(), "no column %s in the header %q, expected %s", strings.Join(names, " or "), shown, f.expected)
 	}
 	return found, nil
 }
