@@ -68,6 +68,10 @@ func TestErrorType(t *testing.T) {
 	}{
 		{http.StatusServiceUnavailable, policy.Overloaded, nil, "", "503"},
 		{http.StatusGatewayTimeout, policy.TimedOut, io.EOF, "", "504"},
+		{400, policy.Invalid, nil, "", "400"},
+		{599, policy.Internal, nil, "", "599"},
+		{600, policy.Internal, nil, "", "_OTHER"},
+		{399, policy.Invalid, nil, "", "invalid"},
 		{http.StatusOK, policy.Truncated, io.ErrUnexpectedEOF, "", "truncated"},
 		{0, policy.TimedOut, nil, "", "timed_out"},
 		{0, policy.TimedOut, &policy.TimeoutError{Scope: "attempt"}, "", "timeout_attempt"},

@@ -127,6 +127,23 @@ func TestTrailWaitOfABranchThatLost(t *testing.T) {
 	})
 }
 
+// What comes after a wait is none of it, if no attempt does.
+func TestTrailWaitThatIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, trail := telemetry.NewContext(t.Context())
+		refuses := func(http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(req *http.Request) (*http.Response, error) {
+				trail.Waits(req.Context(), 10*time.Second, policy.Overloaded)
+				time.Sleep(15 * time.Second)
+				return nil, &policy.Refusal{Reason: "queue_timeout"}
+			})
+		}
+		_, err := send(t, stack(routing, upstream(200, ""), refuses), ctx)
+		require.Error(t, err)
+		assert.Equal(t, 10*time.Second, trail.Waited())
+	})
+}
+
 // A wait after which the attempt was refused counts as waited, but the next attempt came
 // after the next wait only.
 func TestTrailWaitBeforeARefusal(t *testing.T) {

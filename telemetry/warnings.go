@@ -41,7 +41,7 @@ func (w *warnings) due(function string, now time.Time) (since int, due bool) {
 		w.byFunction[function] = last
 	}
 	last.since++
-	if !last.at.IsZero() && now.Sub(last.at) < warningInterval {
+	if now.Sub(last.at) < warningInterval { // the zero time is long ago
 		return 0, false
 	}
 	since, last.at, last.since = last.since, now, 0

@@ -2,6 +2,7 @@ package providersim_test
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -49,16 +50,17 @@ func TestServerRefusals(t *testing.T) {
 		header  map[string]string
 	}{
 		{providersim.OpenAI, limit, 429, policy.RateLimited, `"code":"rate_limit_exceeded"`, map[string]string{
+			"X-Request-Id": "req_2",
 			"Retry-After": "3", "Retry-After-Ms": "2500", "X-Ratelimit-Limit-Requests": "1",
 			"X-Ratelimit-Remaining-Requests": "0", "X-Ratelimit-Reset-Requests": "2.5s",
 		}},
 		{providersim.Azure, limit, 429, policy.RateLimited, `"code":"429"`, map[string]string{
-			"Retry-After-Ms": "2500", "X-Ratelimit-Reset-Requests": "3",
+			"Retry-After-Ms": "2500", "X-Ratelimit-Reset-Requests": "3", "X-Request-Id": "req_2",
 		}},
 		{providersim.Anthropic, limit, 429, policy.RateLimited, `"type":"rate_limit_error"`, map[string]string{
-			"Retry-After": "3", "Retry-After-Ms": "", "Anthropic-Ratelimit-Requests-Reset": "2000-01-01T00:00:02.5Z",
+			"Retry-After": "3", "Retry-After-Ms": "", "Anthropic-Ratelimit-Requests-Reset": "2000-01-01T00:00:02.5Z", "Request-Id": "req_2",
 		}},
-		{providersim.Nyckel, limit, 429, policy.RateLimited, `{"message":`, map[string]string{"Retry-After": "", "X-Ratelimit-Reset-Requests": ""}},
+		{providersim.Nyckel, limit, 429, policy.RateLimited, `{"message":`, map[string]string{"Retry-After": "", "X-Ratelimit-Limit-Requests": "", "X-Request-Id": ""}},
 		{providersim.OpenAI, quota, 429, policy.QuotaExceeded, `"type":"insufficient_quota"`, map[string]string{"Retry-After": ""}},
 		{providersim.Anthropic, quota, 429, policy.RateLimited, `"error_code":"enforced_spend_limit_reached"`, map[string]string{"Retry-After": ""}},
 		{providersim.Nyckel, quota, 402, policy.QuotaExceeded, `quota`, nil},
@@ -86,6 +88,33 @@ func TestServerRefusals(t *testing.T) {
 					assert.Equal(t, tt.class, v.Class)
 				}
 			})
+		})
+	}
+}
+
+// An overload says when to come back, which from Anthropic it does not, and so does a 429
+// in spite of the limit.
+func TestServerFaultsSayWhen(t *testing.T) {
+	tests := []struct {
+		dialect      providersim.Dialect
+		fault        providersim.Fault
+		status       int
+		after, milli string
+	}{
+		{"", providersim.RateLimited, 429, "1", "1000"},
+		{providersim.OpenAI, providersim.Overloaded, 503, "1", "1000"},
+		{providersim.Azure, providersim.Overloaded, 503, "1", "1000"},
+		{providersim.Nyckel, providersim.Overloaded, 503, "1", ""},
+		{providersim.Anthropic, providersim.Overloaded, 529, "", ""},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			sim := providersim.New(providersim.Config{Dialect: tt.dialect, Faults: providersim.Faults{tt.fault: 1}})
+			got := post(t, transporttest.NewServer(t, sim), `{}`)
+			assert.Equal(t, tt.status, got.status, tt)
+			assert.Equal(t, tt.after, got.header.Get("Retry-After"), tt)
+			assert.Equal(t, tt.milli, got.header.Get("Retry-After-Ms"), tt)
+			assert.Zero(t, sim.Stats().Billed, tt)
 		})
 	}
 }
@@ -215,10 +244,18 @@ func TestNewPanics(t *testing.T) {
 	for _, cfg := range []providersim.Config{
 		{Dialect: "cohort"},
 		{Quota: -1},
-		{Limit: providersim.Limit{PerSecond: -1}},
+		{Latency: -1},
 		{Faults: providersim.Faults{"gremlin": 0.1}},
 		{Faults: providersim.Faults{providersim.Reset: 0.6, providersim.Internal: 0.6}},
 	} {
 		assert.Panics(t, func() { providersim.New(cfg) }, "%+v", cfg)
+	}
+	sim := providersim.New(providersim.Config{Limit: providersim.Limit{PerSecond: 1e9}, Faults: providersim.Faults{providersim.Reset: 1}})
+	for _, l := range []providersim.Limit{{PerSecond: -1}, {PerSecond: math.NaN()}, {PerSecond: 1e9 + 1}, {Burst: -1}} {
+		assert.Panics(t, func() { providersim.New(providersim.Config{Limit: l}) }, "%+v", l)
+		assert.Panics(t, func() { sim.SetLimit(l) }, "%+v", l)
+	}
+	for _, p := range []float64{-0.1, 1.1, math.NaN()} {
+		assert.Panics(t, func() { sim.SetFaults(providersim.Faults{providersim.Reset: p}) }, "%v", p)
 	}
 }
