@@ -60,6 +60,7 @@ func TestBehindIsOver(t *testing.T) {
 	_, err := send(t, stack(routing, upstream(200, ""), spawn), ctx)
 	require.NoError(t, err)
 	trail := telemetry.FromContext(behind)
+	assert.False(t, trail.Reserve(), "it is no trail of a call that is yet to be made")
 	trail.Stopped(telemetry.NoBudget, caller.RetryAt())
 	over(policy.Verdict{Class: policy.Refused}, &policy.Refusal{Reason: "breaker_open", Err: errors.New("open")})
 	trail.Stopped(telemetry.NoTime, caller.RetryAt())
