@@ -38,6 +38,10 @@ func isSecret(name string) bool {
 	})
 }
 
+// isSecretParameter is isSecret for the queries of URLs and for forms, where a key by
+// that name alone lets one in to the services of Google.
+func isSecretParameter(name string) bool { return isSecret(name) || strings.EqualFold(name, "key") }
+
 // redactValues takes the secrets out of values, and out of their names: what is no form is
 // one name to who reads it as such.
 func redactValues(values url.Values, own secrets) url.Values {
@@ -45,7 +49,7 @@ func redactValues(values url.Values, own secrets) url.Values {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		to := redactDocument(name, own)
 		for _, value := range values[name] {
-			if isSecret(name) {
+			if isSecretParameter(name) {
 				value = removed
 			} else {
 				value = redactDocument(value, own)
@@ -152,7 +156,7 @@ func redactURLs(text string) string {
 		}
 		clean.WriteString(text[:found[1]])
 		name, value := text[found[2]:found[3]], text[found[1]:]
-		if text = value; isSecret(name) {
+		if text = value; isSecretParameter(name) {
 			end := strings.IndexAny(value, "& \t\r\n\"'<>")
 			if end < 0 {
 				end = len(value)

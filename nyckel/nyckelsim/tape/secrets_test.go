@@ -23,6 +23,8 @@ func TestNoHiddenSecretIsRecorded(t *testing.T) {
 		"user of a URL in text":    request("POST", "/x", "text/plain", "see https://"+secret+"@host.test/"),
 		"fragment of a URL":        request("POST", "/x", "application/json", `{"data":"https://host.test/#access_token=`+secret+`"}`),
 		"query of a URL":           request("POST", "/x", "application/json", `{"data":"https://host.test/?a=1&api_key=`+secret+`"}`),
+		"key of a URL":             request("POST", "/x", "application/json", `{"data":"https://host.test/?Key=`+secret+`"}`),
+		"key in the query":         request("GET", "/x?alt=sse&key="+secret, "", ""),
 		"URL in a URL":             request("POST", "/x", "application/json", `{"data":"https://host.test/?next=https://host.test/?sig=`+secret+`"}`),
 		"question mark in it":      request("POST", "/x", "application/json", `{"data":"https://host.test/?token=why?`+secret+`"}`),
 		"signature of GCS":         request("POST", "/x", "application/json", `{"data":"https://host.test/?X-Goog-Signature=`+secret+`"}`),
@@ -130,6 +132,12 @@ func TestNamesOfWhatIsNoSecret(t *testing.T) {
 		_, file := record(t, request("POST", "/x?"+name+"=harmless", "application/json", `{"`+name+`":"harmless"}`))
 		assert.Equal(t, 3, strings.Count(file, "harmless"), name) // in the query, the body and the answer
 	}
+}
+
+// What members of JSON call a key tells rows apart, where the key of a query lets one in.
+func TestKeyOfJSONIsNoSecret(t *testing.T) {
+	_, file := record(t, request("POST", "/x?key="+secret, "application/json", `{"key":"harmless"}`))
+	assert.Contains(t, file, `"json":{"key":"harmless"}`)
 }
 
 // decoded returns the parts of forms in a file, which are in base64 there.
