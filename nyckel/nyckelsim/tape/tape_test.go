@@ -142,6 +142,7 @@ func TestPlay(t *testing.T) {
 	require.NoError(t, err)
 	otherKind, otherBody := form(t, "data", "picture", "externalId", "e")
 	require.NotEqual(t, kind, otherKind)
+	otherPictureKind, otherPicture := form(t, "data", "another", "externalId", "e")
 	tests := []struct {
 		name string
 		req  *http.Request
@@ -154,6 +155,8 @@ func TestPlay(t *testing.T) {
 		{"page of a proxy", request("GET", "/broken", "", ""), 502, "<html>"},
 		{"bytes", request("GET", "/raw", "", ""), 200, "\xff\xd8"},
 		{"form of another boundary", request("POST", "/form", otherKind, otherBody), 200, `"labelName":"x"`},
+		{"form with another part", request("POST", "/form", otherPictureKind, otherPicture), 501, "another body: exchange 5, POST /form"},
+		{"body without end", httptest.NewRequest("POST", "/form", zeros{}), 413, "could not be read"},
 		{"token", request("POST", "/connect/token", "", ""), 200, `"access_token"`},
 		{"other body", request("POST", "/invoke?a=1&b=2", "", `{"data":"other"}`), 501, "another body: exchange 1, POST /invoke?a=1"},
 		{"other query", request("POST", "/invoke", "", `{}`), 501, "another query: exchange 1"},
@@ -214,6 +217,15 @@ func TestRecordingFails(t *testing.T) {
 	require.NoError(t, err, "the exchange goes on")
 	assert.Equal(t, 200, resp.StatusCode)
 	assert.ErrorIs(t, r.Err(), errors.ErrUnsupported)
+}
+
+func TestFailuresAreNotRecorded(t *testing.T) {
+	var w bytes.Buffer
+	r := tape.NewRecorder(transport(func(*http.Request) (*http.Response, error) { return nil, errors.ErrUnsupported }), &w)
+	_, err := r.RoundTrip(request("POST", "/x", "application/json", `{}`))
+	assert.ErrorIs(t, err, errors.ErrUnsupported)
+	require.NoError(t, r.Err())
+	assert.Empty(t, w.String())
 }
 
 func TestBrokenAnswersAreNotRecorded(t *testing.T) {
