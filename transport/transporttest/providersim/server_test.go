@@ -1,6 +1,7 @@
 package providersim_test
 
 import (
+	"context"
 	"io"
 	"math"
 	"net/http"
@@ -157,6 +158,78 @@ func TestServerLimitWaits(t *testing.T) {
 		refused := post(t, server, `{}`)
 		assert.Equal(t, 429, refused.status)
 		assert.Equal(t, "3153600000", refused.header.Get("Retry-After"))
+	})
+}
+
+// The answer in one piece is worded as the dialect has it.
+func TestServerCompletions(t *testing.T) {
+	const tools = `{"tools":[{"name":"answer"}]}`
+	tests := []struct {
+		dialect providersim.Dialect
+		asked   string
+		says    providersim.Completion
+		want    string
+	}{
+		{providersim.Nyckel, `{"stream":true}`, providersim.Completion{Text: "spam"}, `{"confidence":0.9,"labelId":"label_spam","labelName":"spam"}`},
+		{providersim.OpenAI, `{}`, providersim.Completion{Text: "fine"}, `"finish_reason":"stop","index":0,"message":{"content":"fine","refusal":null,`},
+		{providersim.Azure, `{}`, providersim.Completion{Stop: providersim.StopLength}, `"finish_reason":"length"`},
+		{providersim.OpenAI, `{}`, providersim.Completion{Stop: providersim.StopFilter}, `"finish_reason":"content_filter"`},
+		{providersim.OpenAI, `{}`, providersim.Completion{Text: "no", Stop: providersim.StopRefusal}, `"finish_reason":"stop","index":0,"message":{"content":null,"refusal":"no",`},
+		{providersim.Anthropic, tools, providersim.Completion{Text: "fine"}, `"content":[{"text":"fine","type":"text"}],"id":"msg_1","role":"assistant","stop_reason":"end_turn"`},
+		{providersim.Anthropic, `{}`, providersim.Completion{Text: `{"a":1}`, Stop: providersim.StopLength}, `"content":[{"text":"{\"a\":1}","type":"text"}],"id":"msg_1","role":"assistant","stop_reason":"max_tokens"`},
+		{providersim.Anthropic, tools, providersim.Completion{Text: `{"a":1}`}, `"content":[{"id":"toolu_1","input":{"a":1},"name":"answer","type":"tool_use"}],"id":"msg_1","role":"assistant","stop_reason":"tool_use"`},
+		{providersim.Anthropic, tools, providersim.Completion{Text: `{"a":1}`, Stop: providersim.StopLength}, `"type":"tool_use"}],"id":"msg_1","role":"assistant","stop_reason":"max_tokens"`},
+		{providersim.Anthropic, tools, providersim.Completion{Text: `{"a":`}, `"content":[{"text":"{\"a\":","type":"text"}]`},
+		{providersim.Anthropic, `{}`, providersim.Completion{Stop: providersim.StopFilter}, `"stop_reason":"refusal"`},
+		{providersim.Anthropic, `{}`, providersim.Completion{Stop: providersim.StopRefusal}, `"stop_reason":"refusal"`},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			sim := providersim.New(providersim.Config{Dialect: tt.dialect, Complete: func(body []byte) providersim.Completion {
+				assert.Equal(t, tt.asked, string(body))
+				return tt.says
+			}})
+			got := post(t, transporttest.NewServer(t, sim), tt.asked)
+			assert.Equal(t, 200, got.status)
+			assert.Equal(t, "application/json", got.header.Get("Content-Type"))
+			assert.Contains(t, got.body, tt.want)
+		})
+	}
+}
+
+// A call is worked on for the latency, and is billed if its caller leaves meanwhile.
+func TestServerLatency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := providersim.New(providersim.Config{Latency: time.Second})
+		server := transporttest.NewServer(t, sim)
+		start := time.Now()
+		assert.Equal(t, 200, post(t, server, `{}`).status)
+		assert.Equal(t, time.Second, time.Since(start))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, strings.NewReader(`{}`))
+		require.NoError(t, err)
+		_, err = server.Client().Do(req) //nolint:bodyclose // there is no response
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		synctest.Wait()
+		assert.Equal(t, 2, sim.Stats().Billed)
+		assert.Equal(t, map[int]int{200: 1}, sim.Stats().ByStatus)
+	})
+}
+
+// What is no call is refused: no POST, no JSON.
+func TestServerRefusesWhatIsNoCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := providersim.New(providersim.Config{})
+		server := transporttest.NewServer(t, sim)
+		assert.Equal(t, 400, post(t, server, `{`).status)
+		resp, err := server.Client().Get(server.URL)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, 400, resp.StatusCode)
+		assert.Equal(t, 2, sim.Stats().Calls)
+		assert.Zero(t, sim.Stats().Billed)
 	})
 }
 
