@@ -265,6 +265,8 @@ func TestServerStreams(t *testing.T) {
 				failed := post(t, server, `{"stream":true}`)
 				require.NoError(t, failed.err)
 				assert.Contains(t, failed.body, tt.failed)
+				assert.Contains(t, failed.body, `_error"`, "of the kind that the dialect has for it")
+				assert.NotContains(t, failed.body, tt.last)
 
 				sim.SetFaults(providersim.Faults{providersim.Truncated: 1})
 				assert.ErrorIs(t, post(t, server, `{"stream":true}`).err, io.ErrUnexpectedEOF)
