@@ -77,6 +77,22 @@ func TestSaveLoadAndAdmin(t *testing.T) {
 	assert.Equal(t, 404, status, "the account itself cannot be steered")
 }
 
+// A link to the account still leads there when the account is saved.
+func TestSaveByALink(t *testing.T) {
+	dir := t.TempDir()
+	state, link := filepath.Join(dir, "state.json"), filepath.Join(dir, "link")
+	require.NoError(t, os.WriteFile(state, nil, 0o600))
+	require.NoError(t, os.Symlink(state, link))
+	_, stop := start(t, []string{"-addr", "127.0.0.1:0", "-save", link}, "url")
+	stop()
+	info, err := os.Lstat(link)
+	require.NoError(t, err)
+	assert.NotZero(t, info.Mode()&os.ModeSymlink)
+	saved, err := os.ReadFile(state)
+	require.NoError(t, err)
+	assert.NotEmpty(t, saved)
+}
+
 // Who steers does not have to wait until everything is printed.
 func TestFaultsPutAtOnceStay(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())

@@ -152,17 +152,31 @@ func trySave(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a device would be replaced by a file
 		return fmt.Errorf("%s is no regular file", path)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	f, err := beside(target(path))
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
+// target returns what a symbolic link leads to, and any other path as it is.
+func target(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	return path
+}
+
+// beside makes a new file in the folder of another.
+func beside(path string) (*os.File, error) {
+	return os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+}
+
 // save writes the account to a new file, which takes the old one's place once it
 // is whole.
 func save(sim *nyckelsim.Server, path string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	path = target(path) // else the file would take the link's place
+	f, err := beside(path)
 	if err != nil {
 		return err
 	}

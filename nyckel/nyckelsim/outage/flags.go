@@ -81,10 +81,11 @@ func (o options) validate(rest []string) error {
 			}
 		}
 	}
-	if o.json != "" && o.json == o.html {
+	err := errors.Join(checkConfig(o.config), tryFile("-json", o.json), tryFile("-html", o.html))
+	if err == nil && files.Same(o.json, o.html) { // which are there now
 		return fmt.Errorf("-json and -html are both %s; want two files", o.json)
 	}
-	return errors.Join(checkConfig(o.config), tryFile("-json", o.json), tryFile("-html", o.html))
+	return err
 }
 
 // tryFile tells before the run, not after it, whether a report can be written.

@@ -33,6 +33,7 @@ func TestFlagErrors(t *testing.T) {
 	require.NoError(t, err)
 	defer end.Close()
 	pipe := fmt.Sprintf("/dev/fd/%d", end.Fd())
+	report := filepath.Join(t.TempDir(), "report")
 	tests := []struct {
 		name string
 		args []string
@@ -53,7 +54,7 @@ func TestFlagErrors(t *testing.T) {
 		{"stack of a pipe", []string{"-config", "/dev/zero"}, "outage: -config: /dev/zero is no regular file"},
 		{"figures over the texts", []string{"-train", mine, "-json", mine}, "outage: a report would replace " + mine + "; want another file"},
 		{"report over the questions", []string{"-train", "a.csv", "-input", mine, "-html", filepath.Dir(mine) + "/./mine.csv"}, "outage: a report would replace " + mine + "; want another file"},
-		{"report over the figures", []string{"-json", "x", "-html", "x"}, "outage: -json and -html are both x; want two files"},
+		{"report over the figures", []string{"-json", report, "-html", filepath.Dir(report) + "/./report"}, "outage: -json and -html are both " + report + "; want two files"},
 		{"report to a pipe", []string{"-html", pipe}, "outage: -html: " + pipe + " is a pipe, want a file"},
 		{"report to nobody", []string{"-html", "-"}, "outage: -html is -, want the name of a file"},
 		{"no such file", []string{"-train", "missing.csv"}, "outage: open missing.csv: no such file or directory"},
