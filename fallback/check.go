@@ -233,11 +233,13 @@ func (c *checker) document(document json.RawMessage) {
 		c.report("Document", "is no JSON: %w", err)
 		return
 	}
-	label, confidence, ok := c.codec.Label(document)
-	if ok && len(c.labels) > 0 && !slices.Contains(c.labels, label) {
-		c.report("Document", "has the label %q, which %s does not have%s", label, name("Labels"), config.Suggest(label, c.labels)).from = []string{"Labels"}
+	labels, _ := labelsOf(c.codec, document)
+	for _, label := range labels {
+		if len(c.labels) > 0 && !slices.Contains(c.labels, label) {
+			c.report("Document", "has the label %q, which %s does not have%s", label, name("Labels"), config.Suggest(label, c.labels)).from = []string{"Labels"}
+		}
 	}
-	if confidence > c.max {
+	if _, confidence, _ := c.codec.Label(document); confidence > c.max {
 		c.report("Document", "claims a confidence of %v, above %s %v; lower it, or raise that", confidence, name("MaxConfidence"), c.max).from = []string{"MaxConfidence"}
 	}
 }

@@ -19,18 +19,23 @@ func (l *Ladder) labels(ctx context.Context, document []byte) (all labels, ok bo
 			l.panicked(ctx, "codec", value, true)
 		}
 	}()
-	if label, _, ok := l.cfg.Codec.Label(document); ok && label != "" {
-		return labels{label}, true
-	}
-	if codec, is := l.cfg.Codec.(policy.ListCodec); is {
-		all, ok = codec.Labels(document)
-	}
-	if !ok || slices.Contains(all, "") {
+	if all, ok = labelsOf(l.cfg.Codec, document); !ok || slices.Contains(all, "") {
 		return nil, false
 	}
 	all = slices.Clone(all) // what a codec returns may be its own
 	slices.Sort(all)
 	return slices.Compact(all), true
+}
+
+// labelsOf returns the label of a document, or those of a list if codec reads such.
+func labelsOf(codec policy.Codec, document []byte) (all []string, ok bool) {
+	if label, _, ok := codec.Label(document); ok && label != "" {
+		return []string{label}, true
+	}
+	if list, is := codec.(policy.ListCodec); is {
+		return list.Labels(document)
+	}
+	return nil, false
 }
 
 // agrees reports whether the rung's answer has the labels of the live one.

@@ -221,6 +221,12 @@ func TestNewErrors(t *testing.T) {
 			`fallback: Static: Document has the label "hit", which Labels does not have; did you mean hits?`,
 		},
 		{
+			"a document with labels that the function does not have",
+			policy.Fallback{Static: &policy.Answer{Document: []byte(`{"tags":[{"labelName":"hits"},{"labelName":"hit"},{"labelName":"mis"}]}`)}, Labels: []string{"hits", "miss"}},
+			`fallback: Static: Document has the label "hit", which Labels does not have; did you mean hits?` + "\n" +
+				`fallback: Static: Document has the label "mis", which Labels does not have; did you mean miss?`,
+		},
+		{
 			"a document of several",
 			policy.Fallback{Match: policy.MatchAll, Rules: []policy.Rule{with(func(r *policy.Rule) { r.Document = []byte("{}") })}},
 			`fallback: Rules[0] "r": Document is set, which cannot be one of several answers; set a Label`,
