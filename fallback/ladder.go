@@ -159,12 +159,8 @@ func (l *Ladder) answer(req *http.Request, cause policy.Class) *http.Response {
 // ask asks one rung. A panic is reported to the trail in ctx: in shadow, the one
 // of the request is not the call's.
 func (l *Ladder) ask(ctx context.Context, r Rung, req *http.Request, read func() input, shadow bool) (resp *http.Response, about telemetry.Answer, ok bool) {
-	returned := false
 	defer func() {
-		if returned {
-			return
-		}
-		if value := recover(); value != nil { // else the goroutine is ending
+		if value := recover(); value != nil {
 			l.panicked(ctx, r.Name, value, shadow)
 		}
 	}()
@@ -176,7 +172,6 @@ func (l *Ladder) ask(ctx context.Context, r Rung, req *http.Request, read func()
 	if resp != nil && resp.Body != nil && !ok {
 		_ = resp.Body.Close() // nobody gets to see it
 	}
-	returned = true
 	if resp == nil || !ok {
 		return nil, about, false
 	}
