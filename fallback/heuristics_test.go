@@ -84,7 +84,7 @@ The lamp in the parcel was broken, e.g. its switch. I paid 19.99 for the lamp. B
 		{"brackets", "It broke (again.) Send a lamp.", 1, "It broke (again.)"},
 		{"Chinese quotes", "他说：“台灯坏了。”天气好。", 1, "他说：“台灯坏了。”"},
 		{"Chinese, a later one", "天气好。台灯坏了。我要退台灯。", 1, "台灯坏了。"},
-		{"a later one is better, in the text's order", "A lamp. Hello all. A lamp broke, this lamp, that lamp. The broke lamp.", 2, "A lamp broke, this lamp, that lamp. The broke lamp."},
+		{"a later one is better, in the text's order", "The red lamp. Hello all. The broken lamp. A broken lamp came.", 3, "The red lamp. The broken lamp. A broken lamp came."},
 		{"no mark at the end", "the lamp broke", 1, "the lamp broke"},
 		{"lines end with CR, too", "A heading\r\n\r\nA text\r\nin lines", 1, "A heading"},
 		{"a line ends none", "A text\nin lines. More", 1, "A text in lines."},
