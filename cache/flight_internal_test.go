@@ -63,12 +63,30 @@ func TestFlightsRememberSoManyApart(t *testing.T) {
 	all := newFlights(1<<10, NewStore(StoreConfig{}))
 	now := time.Now()
 	for n := range maxApart + 1 {
-		assert.LessOrEqual(t, len(all.apart), maxApart)
+		assert.Len(t, all.apart, n)
 		all.partLocked(keyAt(n), now)
 	}
 	assert.Len(t, all.apart, 1)
-	assert.True(t, all.areApartLocked(keyAt(maxApart), now))
 	assert.False(t, all.areApartLocked(keyAt(0), now))
+	assert.True(t, all.areApartLocked(keyAt(maxApart), now.Add(apartFor-1)))
+	assert.False(t, all.areApartLocked(keyAt(maxApart), now.Add(apartFor)))
+	assert.Empty(t, all.apart)
+}
+
+// TestFlightOfAClientWithATimeout: the Cancel that [http.Client] sets says nothing that the
+// context's deadline does not.
+func TestFlightOfAClientWithATimeout(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	all := newFlights(1<<10, NewStore(StoreConfig{}))
+	for _, first := range []bool{true, false} {
+		s := &seat{req: ask(t, ctx)}
+		s.req.Cancel = make(chan struct{}) //nolint:staticcheck // deprecated, but heeded
+		require.Equal(t, first, all.assign(s, key{}))
+		require.Same(t, all.table[key{}], s.flight)
+	}
+	all.table[key{}].bound.Stop()
+	all.table[key{}].cancel(nil)
 }
 
 type readFunc func(p []byte) (int, error)

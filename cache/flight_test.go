@@ -271,6 +271,47 @@ func TestFlightSettledWithoutTheFirstCaller(t *testing.T) {
 	}
 }
 
+// TestFlightClosesWhatItDoesNotSend: the body of one who joined is closed whatever comes,
+// unless he is to look again.
+func TestFlightClosesWhatItDoesNotSend(t *testing.T) {
+	failing := func(err error) sendFunc {
+		return func(*http.Request) (*http.Response, error) { return nil, err }
+	}
+	for name, tt := range map[string]struct {
+		send sendFunc
+		stay time.Duration
+		want bool
+	}{
+		"an answer":     {transporttest.Reply(200, "yes"), time.Hour, true},
+		"an error":      {failing(io.ErrUnexpectedEOF), time.Hour, true},
+		"he leaves":     {transporttest.Reply(200, "yes"), time.Millisecond, true},
+		"to look again": {failing(errSettled), time.Hour, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fs := newFlights(1<<10, newPurse())
+				up := transporttest.NewUpstream(transporttest.After(time.Second, tt.send))
+				go fly(t, fs, t.Context(), up, forAll)
+				synctest.Wait()
+				ctx, leave := context.WithTimeout(t.Context(), tt.stay)
+				defer leave()
+				closed := false
+				req := ask(t, ctx)
+				req.Body = &toldOfClose{req.Body, &closed}
+				resp, joined, err := fs.do(req, key{}, up.RoundTrip, forAll)
+				assert.True(t, joined)
+				if err == nil {
+					assert.NoError(t, resp.Body.Close())
+				}
+				assert.Equal(t, tt.want, closed)
+				time.Sleep(time.Second)
+				requireEmpty(t, fs)
+				assert.Equal(t, 1, up.Calls())
+			})
+		})
+	}
+}
+
 func TestFlightErrorsAreForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errDown := errors.New("down")
