@@ -99,6 +99,40 @@ func TestQuotaAfter(t *testing.T) {
 	}
 }
 
+// Figures beyond what a server can mean are bounded.
+func TestQuotaCredible(t *testing.T) {
+	sane := policy.Quota{Limit: mostLeft, Remaining: mostLeft, Reset: longestReset}
+	assert.Equal(t, sane, credible(sane))
+	assert.Equal(t, policy.Quota{Remaining: mostLeft, Reset: longestReset},
+		credible(policy.Quota{Limit: mostLeft + 1, Remaining: mostLeft + 1, Reset: longestReset + 1}))
+	assert.Equal(t, policy.Quota{Reset: shortestReset}, credible(policy.Quota{}))
+}
+
+// What nobody used of what is left is there for those who come later, but never more than the
+// server last told of; and where that is nothing, who gives up leaves his place to nobody.
+func TestQuotaOfWhatIsLeft(t *testing.T) {
+	q, now := &quota{}, time.Now()
+	told := policy.Quota{Limit: 60, Remaining: 30, Reset: time.Minute}
+	q.observe(told, q.admit(), now)
+	for range 30 {
+		q.admit()
+	}
+	now = now.Add(10 * time.Second)
+	assert.Zero(t, q.after(now, 9), "one came each second")
+	assert.Equal(t, time.Second, q.after(now, 10))
+
+	told.Remaining = 5
+	q.observe(told, q.admit(), now)
+	assert.Zero(t, q.after(now, 4))
+	assert.NotZero(t, q.after(now, 5))
+
+	told.Remaining = 0
+	last, gone := q.admit(), q.admit()
+	q.observe(told, last, now)
+	q.refund(gone)
+	assert.Equal(t, time.Minute, q.after(now, 0))
+}
+
 // Who was let in after the request that an answer is to is not among those that it tells
 // of, unless he was not sent after all and nobody came after him.
 func TestQuotaCountsWhoIsUnderWay(t *testing.T) {
