@@ -351,6 +351,37 @@ func TestUpdateTakenBack(t *testing.T) {
 	assert.Equal(t, map[string]bool{"b": true}, has)
 }
 
+// An update that ends the transaction of its group, as a full disk does, fails alone:
+// the others are done without it.
+func TestUpdateThatEndsItsTransaction(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	errs := make([]error, 200)
+	ends := func(i int) bool { return i%50 == 7 }
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			errs[i] = store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+				if ends(i) {
+					_, err := tx.ExecContext(ctx, "ROLLBACK")
+					return err
+				}
+				return store.RecordTx(ctx, tx, predictions.Prediction{ID: strconv.Itoa(i), Function: "f", Label: "x"})
+			})
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		there, hasErr := store.Has(t.Context(), strconv.Itoa(i))
+		require.NoError(t, hasErr)
+		assert.Equal(t, !ends(i), there[strconv.Itoa(i)], "%d: %v", i, err)
+		if ends(i) {
+			assert.ErrorContains(t, err, "predictions: commit: ")
+		} else {
+			assert.NoError(t, err)
+		}
+	}
+}
+
 // An update that ends its goroutine fails, and so may those that share its
 // transaction. The others go on.
 func TestUpdateThatEndsItsGoroutine(t *testing.T) {

@@ -1,6 +1,7 @@
 package predictionstest
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -228,11 +229,15 @@ func checkCalibration(t *testing.T, s *predictions.Store, scope predictions.Scop
 		for i, b := range c.Bins {
 			equal(t, "bin", []int{b.N, b.Correct}, []int{n[i], correct[i]})
 			near(t, "from", b.From, float64(i)/10)
+			near(t, "to", b.To, float64(i+1)/10)
 			if n[i] == 0 {
 				continue
 			}
 			near(t, "confidence of a bin", b.Confidence, sums[i]/float64(n[i]))
 			near(t, "accuracy of a bin", b.Accuracy, float64(correct[i])/float64(n[i]))
+			low, high := predictions.Wilson(correct[i], n[i])
+			near(t, "low of a bin", b.Low, low)
+			near(t, "high of a bin", b.High, high)
 			ece += math.Abs(sums[i]-float64(correct[i])) / float64(total)
 		}
 		near(t, "ECE", c.ECE, ece)
@@ -289,7 +294,13 @@ func checkDrift(t *testing.T, s *predictions.Store, scope predictions.Scope, bas
 	got, err := s.Drift(t.Context(), base, scope)
 	must(t, err)
 	equal(t, "groups", len(got), len(groups))
+	equal(t, "they are in order", slices.IsSortedFunc(got, func(a, b predictions.Drift) int {
+		return cmp.Or(cmp.Compare(a.Function, b.Function), cmp.Compare(a.Model, b.Model), a.Start.Compare(b.Start))
+	}), true)
 	for _, d := range got {
+		equal(t, "the most frequent label is first", slices.IsSortedFunc(d.Labels, func(a, b predictions.LabelShare) int {
+			return cmp.Compare(b.Base+b.Now, a.Base+a.Now)
+		}), true)
 		now, then := groups[d.Group], bases[predictions.Group{Function: d.Function, Model: d.Model}]
 		equal(t, "counts", []int{d.BaseN, d.N}, []int{len(then), len(now)})
 		near(t, "label PSI", d.LabelPSI, stability(then, now, func(k known) string { return k.Label }, nil))

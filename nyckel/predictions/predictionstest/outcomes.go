@@ -141,12 +141,22 @@ func audit(t *testing.T, s *predictions.Store) {
 			q.After = page[len(page)-1].Cursor
 		}
 		equal(t, "pages together", ids(paged), ids(whole))
+		for _, limit := range []int{1, 500, 501} { // one page, and a bit of the next
+			q.After, q.Limit = "", limit
+			equal(t, "the first of them", ids(all(t, s, q)), ids(whole[:limit]))
+		}
 	}
 	for e, err := range s.Audit(t.Context(), predictions.Query{}) {
 		must(t, err)
 		equal(t, "the first", e.ID, "00000")
 		break
 	}
+	same := predictions.Query{Function: "same"} // whose predictions are all of one moment
+	for i := range 3 {
+		must(t, s.Record(t.Context(), predictions.Prediction{ID: fmt.Sprint("same", i), Function: same.Function, Label: "x", At: noon}))
+	}
+	same.After = all(t, s, same)[0].Cursor
+	equal(t, "behind the first of one moment", ids(all(t, s, same)), []string{"same1", "same2"})
 	for _, wrong := range []string{"yesterday", "1", "1.x", "x.1"} {
 		var last error
 		for _, last = range s.Audit(t.Context(), predictions.Query{After: wrong}) {
@@ -242,6 +252,9 @@ func erase(t *testing.T, s *predictions.Store) {
 	again, err := s.Erase(t.Context(), "tickets", full().ExternalID)
 	must(t, err)
 	equal(t, "erased again", again, predictions.Erased{})
+	if _, err := s.Erase(t.Context(), "", "e"); err == nil {
+		t.Error("an erasure without a function was accepted")
+	}
 	if _, err := s.Erase(t.Context(), "tickets", ""); err == nil {
 		t.Error("everything without an external id was erased")
 	}
