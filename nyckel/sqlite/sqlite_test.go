@@ -138,6 +138,17 @@ func openStore(t testing.TB, db *sql.DB, options predictions.Options) *predictio
 	return store
 }
 
+// A store closes the database if it is told to, and only then.
+func TestStoreOwnsItsDatabase(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		db := openDB(t, filepath.Join(t.TempDir(), "store.db"))
+		store, err := predictions.Open(t.Context(), db, predictions.SQLite, predictions.Options{OwnDB: own})
+		require.NoError(t, err)
+		require.NoError(t, store.Close())
+		assert.Equal(t, own, db.PingContext(t.Context()) != nil, "the database is closed with the store")
+	}
+}
+
 func TestStoreSurvivesReopening(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	store := openStore(t, openDB(t, path), predictions.Options{})
