@@ -27,7 +27,9 @@ type Erased struct {
 // as well: deleted content is overwritten, and the write-ahead log is emptied. Of few
 // rows the file may hold a second copy all the same, which SQLite left in a page when
 // it moved the row to another one, long before: VACUUM writes the file anew, without
-// those, and another Erase empties the log of the old pages. On PostgreSQL its bytes stay in the files, though no query finds them, until VACUUM
+// those, and another Erase empties the log of the old pages.
+//
+// On PostgreSQL its bytes stay in the files, though no query finds them, until VACUUM
 // FULL writes the tables anew: VACUUM alone frees their place, but does not overwrite
 // it. The statistics of the planner hold names until ANALYZE, and the server's
 // write-ahead log holds all until it is recycled.
