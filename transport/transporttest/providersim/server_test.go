@@ -52,7 +52,7 @@ func TestServerRefusals(t *testing.T) {
 	}{
 		{providersim.OpenAI, limit, 429, policy.RateLimited, `"code":"rate_limit_exceeded"`, map[string]string{
 			"X-Request-Id": "req_2",
-			"Retry-After": "3", "Retry-After-Ms": "2500", "X-Ratelimit-Limit-Requests": "1",
+			"Retry-After":  "3", "Retry-After-Ms": "2500", "X-Ratelimit-Limit-Requests": "1",
 			"X-Ratelimit-Remaining-Requests": "0", "X-Ratelimit-Reset-Requests": "2.5s",
 		}},
 		{providersim.Azure, limit, 429, policy.RateLimited, `"code":"429"`, map[string]string{
