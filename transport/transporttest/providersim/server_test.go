@@ -210,7 +210,7 @@ func TestServerLatency(t *testing.T) {
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, strings.NewReader(`{}`))
 		require.NoError(t, err)
-		_, err = server.Client().Do(req) //nolint:bodyclose // there is no response
+		_, err = server.Client().Do(req)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		synctest.Wait()
 		assert.Equal(t, 2, sim.Stats().Billed)
