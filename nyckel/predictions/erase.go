@@ -81,7 +81,8 @@ func (s *Store) Erase(ctx context.Context, function, externalID string) (Erased,
 }
 
 // Prune deletes the inputs of predictions made before a moment, and returns how
-// many. The predictions stay.
+// many. The predictions stay. From SQLite's files the inputs are gone as after
+// [Store.Erase], but nobody is told if a reader keeps them in the log.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
 	var deleted int64
 	err := s.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {

@@ -116,8 +116,9 @@ func (s *Store) Close() error {
 
 // Update calls fn in a transaction and commits what it wrote, unless it returns an
 // error. When Update returns nil, that is durable; when it returns an error,
-// nothing of it is there, except that the loss of the connection to PostgreSQL
-// during a commit leaves that open: write so that doing it again does no harm.
+// nothing of it is there, except that on PostgreSQL the loss of the connection or the
+// end of ctx during a commit leaves that open: write so that doing it again does no
+// harm.
 //
 // On SQLite one goroutine does all updates, many in one transaction, which is
 // what makes many small updates quick: fn must be short, must not call Update or
