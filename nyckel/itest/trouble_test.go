@@ -3,6 +3,7 @@ package itest_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,14 +48,20 @@ func TestSQLiteOptions(t *testing.T) {
 
 // The bytes of the payloads are bounded, too.
 func TestSQLiteByteBound(t *testing.T) {
-	engine, _ := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{ByteBound: 2 * jobs.MaxPayload})
+	engine, _ := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{Bound: -1, ByteBound: 2 * jobs.MaxPayload})
 	payload := make([]byte, jobs.MaxPayload)
 	_, err := engine.Enqueue(t.Context(), jobs.Job{ID: "a", Payload: payload}, jobs.Job{ID: "b", Payload: payload})
 	require.NoError(t, err)
 	_, err = engine.Enqueue(t.Context(), jobs.Job{ID: "c", Payload: []byte("x")})
-	assert.ErrorIs(t, err, jobs.ErrFull)
+	full, ok := errors.AsType[*jobs.FullError](err)
+	require.True(t, ok, "error = %v, want a FullError", err)
+	assert.EqualValues(t, 2*jobs.MaxPayload, full.Bytes, "without what was to come")
+	assert.EqualValues(t, 2*jobs.MaxPayload, full.ByteBound)
 	_, err = engine.Enqueue(t.Context(), jobs.Job{ID: "d"})
 	assert.NoError(t, err, "it weighs nothing")
+	stats, err := engine.Stats(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, stats[0].Bound, "there is none")
 }
 
 // A job that is enqueued in a transaction is there if and when that is committed.
@@ -80,8 +87,9 @@ func TestSQLiteEnqueueTxFull(t *testing.T) {
 	err := store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
 		_, err := engine.EnqueueTx(ctx, tx, jobs.Job{ID: "before"})
 		require.NoError(t, err)
-		_, err = engine.EnqueueTx(ctx, tx, jobs.Job{ID: "one"}, jobs.Job{ID: "too many"})
+		receipts, err := engine.EnqueueTx(ctx, tx, jobs.Job{ID: "one"}, jobs.Job{ID: "too many"})
 		require.ErrorIs(t, err, jobs.ErrFull)
+		assert.Empty(t, receipts)
 		_, err = engine.EnqueueTx(ctx, tx, jobs.Job{ID: "after"})
 		return err
 	})

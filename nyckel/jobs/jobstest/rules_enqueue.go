@@ -215,6 +215,8 @@ func testStats(t *testing.T, b Backend) {
 	assert.EqualValues(t, jobs.DefaultByteBound, s.ByteBound)
 	assert.Zero(t, s.OldestRunning)
 	assert.InDelta(t, time.Minute, figures(t, e, "other").OldestReady, float64(30*time.Second))
+	enqueue(t, e, jobs.Job{ID: "not yet", RunAt: hour, Queue: "third"})
+	assert.Zero(t, figures(t, e, "third").OldestReady, "none is ready")
 
 	var c calls
 	next := make(chan jobs.Outcome)
