@@ -115,7 +115,7 @@ func sentencesOf(text string) []string {
 
 // closed returns where the quotes and brackets end that close at a place in text.
 func closed(text string, at int) int {
-	return len(text) - len(strings.TrimLeft(text[at:], "\"'”’)»"))
+	return len(text) - len(strings.TrimLeft(text[at:], "\"'”’»)]」』）"))
 }
 
 // endsSentence decides by what follows the mark, if that is not the end.
