@@ -233,9 +233,9 @@ func (c *checker) document(document json.RawMessage) {
 		c.report("Document", "is no JSON: %w", err)
 		return
 	}
-	labels, _ := labelsOf(c.codec, document)
+	labels, ok := labelsOf(c.codec, document)
 	for _, label := range labels {
-		if len(c.labels) > 0 && !slices.Contains(c.labels, label) {
+		if ok && len(c.labels) > 0 && !slices.Contains(c.labels, label) {
 			c.report("Document", "has the label %q, which %s does not have%s", label, name("Labels"), config.Suggest(label, c.labels)).from = []string{"Labels"}
 		}
 	}

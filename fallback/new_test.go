@@ -472,6 +472,8 @@ func TestNewBounds(t *testing.T) {
 	assert.NoError(t, err)
 	_, err = fallback.New(policy.Fallback{Static: &policy.Answer{Document: []byte(`["s"]`)}, Labels: []string{"a"}})
 	assert.NoError(t, err, "a document whose labels the codec does not read")
+	_, err = fallback.New(policy.Fallback{Codec: noList{}, Static: &policy.Answer{Document: []byte(`{}`)}, Labels: []string{"a"}})
+	assert.NoError(t, err, "labels that the codec says are none")
 	for name, c := range map[string]policy.Condition{
 		"conditions":       anyOf(slices.Repeat(list(words("a")), 2047)...),
 		"values":           {Field: "a", In: slices.Repeat([]any{1}, 2047)},
@@ -533,6 +535,11 @@ func (c choosy) Encode(a policy.Answer, id string) ([]byte, error) {
 	}
 	return c.Classification.Encode(a, id)
 }
+
+// noList is a codec that names labels and says that there are none.
+type noList struct{ policy.Classification }
+
+func (noList) Labels([]byte) ([]string, bool) { return []string{"b"}, false }
 
 // labelsOnly is a codec that writes no documents.
 type labelsOnly struct{ policy.Classification }
