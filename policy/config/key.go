@@ -66,8 +66,8 @@ func Suggest(name string, known []string) string {
 }
 
 // distance returns how many bytes of a must be put in, left out, replaced or
-// swapped with the next to get b, case aside, or bound if that is less. Texts that are
-// not alike are told apart by the beginning of where they differ.
+// swapped with the next to get b, case aside; bound or more stands for any number from
+// bound on. Texts that are not alike are told apart by the beginning of where they differ.
 func distance(a, b string, bound int) int {
 	if max(len(a)-len(b), len(b)-len(a)) >= bound {
 		return bound
