@@ -1,7 +1,7 @@
 // Package body holds what a well-behaved [http.RoundTripper] layer does with
 // bodies: watch the end of a response's body, peek into it, copy what its reader
 // gets, read a small one whole, discard one so that its connection can be used
-// again, and close a request's.
+// again, take a snapshot of a request's, and close that.
 //
 // It is for writers of layers. Programs that only use the toolkit do not need
 // it.
