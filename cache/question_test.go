@@ -285,6 +285,18 @@ func TestQuestionOfWhatWasSent(t *testing.T) {
 	}
 }
 
+// A request without a body asks nothing but what its URL does, be there a GetBody or not.
+func TestQuestionWithoutBody(t *testing.T) {
+	memo := cache.NewMemo(cache.PredictionsConfig{})
+	req := newCall(t, `{"data":"x"}`, policy.Call{})
+	req.Body, req.ContentLength = nil, 0
+	ask(t, memo.Wrap(&service{respond: answering(answer)}), req)
+	assert.Equal(t, 1, memo.Stats().Entries)
+	req.GetBody = nil
+	require.NoError(t, memo.PurgeRequest(req))
+	assert.Zero(t, memo.Stats().Entries)
+}
+
 type readCloser struct {
 	io.Reader
 	io.Closer
