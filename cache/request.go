@@ -145,6 +145,10 @@ func (s *scratch) read(getBody func() (io.ReadCloser, error), announced int64) (
 	return nil, false
 }
 
+// deciding is what JSON without a canonical form is passed by for, in small letters: the
+// names that decide, in any case as [bytes.EqualFold] has it, and the escapes of their letters.
+var deciding = []string{"stream", "ſtream", "externalid", `\u004`, `\u005`, `\u006`, `\u007`, `\u017f`}
+
 // meaning returns what tells the body apart from others: its canonical form if
 // it is JSON and has one, else its bytes. It reports false if the body asks for
 // a stream or for a record of its own, whatever its Content-Type. JSON without a
@@ -159,7 +163,7 @@ func (s *scratch) meaning(text []byte) ([]byte, bool) {
 		return form.text, true
 	case !ok && (isJSON(s.header.contentType) || json.Valid(text)):
 		lower := string(bytes.ToLower(text))
-		return text, !strings.Contains(lower, "stream") && !strings.Contains(lower, "externalid") && !strings.Contains(lower, `\u00`)
+		return text, !slices.ContainsFunc(deciding, func(s string) bool { return strings.Contains(lower, s) })
 	}
 	return text, true
 }
