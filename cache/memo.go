@@ -202,8 +202,8 @@ func (m *Memo) PurgeFunction(function string) { m.store.PurgeFunction(function) 
 // names it. Nothing of them is left in memory.
 func (m *Memo) PurgeIdentity(identity string) { m.store.PurgeIdentity(identity) }
 
-// PurgeRequest forgets the answer to req. It returns an error if req is not one
-// that is answered from memory.
+// PurgeRequest forgets the answer to req, which may have been sent: its body is taken
+// from GetBody. It returns an error if req is not one that is answered from memory.
 func (m *Memo) PurgeRequest(req *http.Request) error {
 	q, ok := m.question(req, true)
 	if !ok {
