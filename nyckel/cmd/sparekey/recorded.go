@@ -48,7 +48,7 @@ func readRecorded(name string) ([]recorded, error) {
 	switch start := bytes.TrimSpace(content); {
 	case bytes.HasPrefix(start, []byte("{")):
 		all, err = readLines(name, content)
-	case bytes.HasPrefix(start, []byte("[{")):
+	case bytes.HasPrefix(start, []byte("[")) && bytes.HasPrefix(bytes.TrimSpace(start[1:]), []byte("{")):
 		err = fmt.Errorf("%s: is one JSON array, expected an object on each line, without brackets and commas", name)
 	case hasColumn(content, "input"):
 		all, err = readExported(name, content)

@@ -108,7 +108,7 @@ func TestRulesMisuse(t *testing.T) {
 		{"a broken export", []string{"-rules", rules, "-data", exported}, `exported.csv:2: latencyMs is "soon", want a number`},
 		{"a line in another encoding", []string{"-rules", rules, "-data", d.file("latin.jsonl", "\n{\"data\":\"caf\xe9\",\"label\":\"a\"}\n")}, "latin.jsonl:2: is not valid UTF-8"},
 		{"an export in another encoding", []string{"-rules", rules, "-data", d.file("latin.csv", "label,input\na,\"\"\"caf\xe9\"\"\"\n")}, "latin.csv:2: is not valid UTF-8"},
-		{"one array", []string{"-rules", rules, "-data", d.file("array.json", " [{\"data\":\"fine\",\"label\":\"a\"}]")}, "array.json: is one JSON array, expected an object on each line"},
+		{"one array", []string{"-rules", rules, "-data", d.file("array.json", " [\n  {\"data\":\"fine\",\"label\":\"a\"}]")}, "array.json: is one JSON array, expected an object on each line"},
 		{"no answers", []string{"-rules", rules, "-data", d.file("none.jsonl", "{\"data\":\"fine\"}\n")}, "none.jsonl: no input with a label"},
 		{"no such rules", []string{"-rules", "nowhere.yaml", "-data", data}, "open nowhere.yaml"},
 		{"wrong rules", []string{"-rules", wrong, "-data", data}, "wrong.yaml:2:"},
