@@ -126,7 +126,7 @@ func (f *file) column(header []string, names ...string) (int, error) {
 	if found < 0 {
 		shown := strings.Join(header, ",")
 		if len(shown) > maxShown { // the whole file, if its line breaks are none to package csv
-			shown = shown[:maxShown] + "…"
+			shown = strings.ToValidUTF8(shown[:maxShown], "") + "…"
 		}
 		return 0, f.errorf(f.line(), "no column %s in the header %q, expected %s", strings.Join(names, " or "), shown, f.expected)
 	}

@@ -60,6 +60,10 @@ func TestReadErrors(t *testing.T) {
 			"line breaks of long ago", "text,label\r" + strings.Repeat("hello,greeting\r", 1000),
 			`f.csv:1: no column label or category in the header "text,label\r` + strings.Repeat(`hello,greeting\r`, 5) + `hello,greeting…", expected "text,label" or "text,category"`,
 		},
+		{
+			"header of long words", "text," + strings.Repeat("é", 100) + "\n",
+			`f.csv:1: no column label or category in the header "text,` + strings.Repeat("é", 47) + `…", expected "text,label" or "text,category"`,
+		},
 		{"no label", "text,intent\nx,y\n", `f.csv:1: no column label or category in the header "text,intent", expected "text,label" or "text,category"`},
 		{"label and category", "text,label,Category\nx,y,z\n", `f.csv:1: columns "label" and "Category", expected one of them`},
 		{"broken quoting", "text,label\nx,y\n\"x\n,y\n", "f.csv:3: broken quoting, seen at line 4, byte 4: extraneous or missing \" in quoted-field, expected fields with quotes inside to be quoted and their quotes doubled"},
