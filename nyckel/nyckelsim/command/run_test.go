@@ -116,7 +116,9 @@ func TestFaultsPutAtOnceStay(t *testing.T) {
 
 // That an account cannot be saved is told before there is anything to save.
 func TestSaveToNowhere(t *testing.T) {
-	for _, nowhere := range []string{filepath.Join(t.TempDir(), "no", "state.json"), t.TempDir(), os.DevNull} {
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink("missing", link))
+	for _, nowhere := range []string{filepath.Join(t.TempDir(), "no", "state.json"), t.TempDir(), os.DevNull, link} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		stdout := &atText{text: "Ctrl-C", do: interrupt}
 		var stderr bytes.Buffer

@@ -149,10 +149,11 @@ func load(sim *nyckelsim.Server, path string) error {
 
 // trySave tells at the beginning, not at the end, whether the account can be saved.
 func trySave(path string) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a device would be replaced by a file
+	to := target(path)
+	if info, err := os.Lstat(to); err == nil && !info.Mode().IsRegular() { // a file would take the place of a device, or of a link to nowhere
 		return fmt.Errorf("%s is no regular file", path)
 	}
-	f, err := beside(target(path))
+	f, err := beside(to)
 	if err != nil {
 		return err
 	}
