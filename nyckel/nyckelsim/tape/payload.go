@@ -53,7 +53,7 @@ func newParts(body []byte, boundary string, own secrets) (map[string][][]byte, b
 			return nil, false
 		}
 		name := own.hide(part.FormName())
-		if isSecret(part.FormName()) {
+		if isSecretParameter(part.FormName()) {
 			parts[name] = append(parts[name], []byte(removed))
 		} else {
 			parts[name] = append(parts[name], newPart(value, own))

@@ -17,6 +17,7 @@ import (
 func TestNoHiddenSecretIsRecorded(t *testing.T) {
 	kind, withURL := form(t, "data", "https://ann:"+secret+"@host.test/")
 	cutKind, cut := form(t, "password", secret)
+	keyKind, withKey := form(t, "key", secret)
 	tests := map[string]*http.Request{
 		"user of a URL":            request("POST", "/x", "application/json", `{"data":"https://ann:`+secret+`@host.test/a.png"}`),
 		"user of a URL in a form":  request("POST", "/x", kind, withURL),
@@ -24,6 +25,7 @@ func TestNoHiddenSecretIsRecorded(t *testing.T) {
 		"fragment of a URL":        request("POST", "/x", "application/json", `{"data":"https://host.test/#access_token=`+secret+`"}`),
 		"query of a URL":           request("POST", "/x", "application/json", `{"data":"https://host.test/?a=1&api_key=`+secret+`"}`),
 		"key of a URL":             request("POST", "/x", "application/json", `{"data":"https://host.test/?Key=`+secret+`"}`),
+		"key of a form":            request("POST", "/x", keyKind, withKey),
 		"key in the query":         request("GET", "/x?alt=sse&key="+secret, "", ""),
 		"URL in a URL":             request("POST", "/x", "application/json", `{"data":"https://host.test/?next=https://host.test/?sig=`+secret+`"}`),
 		"question mark in it":      request("POST", "/x", "application/json", `{"data":"https://host.test/?token=why?`+secret+`"}`),
