@@ -1,6 +1,7 @@
 package outage
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sparekey/sparekey/nyckel/internal/interrupt"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 	"github.com/sparekey/sparekey/telemetry"
 )
@@ -205,6 +207,24 @@ func ratio(part, whole int) float64 {
 		return 0
 	}
 	return float64(part) / float64(whole)
+}
+
+// write writes the reports that are wanted. A pipe waits for its reader, until ctx ends;
+// if that has ended the run, it does not take the reports away.
+func (f *figures) write(ctx context.Context, o options, stdout io.Writer) error {
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	_, err := interrupt.OrEnd(ctx, func() (none struct{}, err error) {
+		if o.json != "" {
+			err = f.writeJSON(o.json, stdout)
+		}
+		if err == nil && o.html != "" {
+			err = f.writeHTML(o.html)
+		}
+		return none, err
+	})
+	return err
 }
 
 // writeJSON writes the figures to a file, or to stdout for "-".

@@ -93,8 +93,8 @@ func tryFile(flag, name string) error {
 	if name == "" || name == "-" {
 		return nil
 	}
-	if info, err := os.Stat(name); err == nil && info.Mode()&os.ModeNamedPipe != 0 { // its reader would take this for the end
-		return fmt.Errorf("%s: %s is a pipe, want a file", flag, name)
+	if info, err := os.Stat(name); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		return nil // its reader, for whom this would wait, would take it for the end
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {

@@ -108,15 +108,8 @@ func (p Program) play(ctx context.Context, o options, d *data, stdout, stderr io
 	}
 	figures.print(text)
 	printPaste(text, o)
-	if o.json != "" {
-		if err := figures.writeJSON(o.json, stdout); err != nil {
-			return err
-		}
-	}
-	if o.html != "" {
-		if err := figures.writeHTML(o.html); err != nil {
-			return err
-		}
+	if err := figures.write(ctx, o, stdout); err != nil {
+		return err
 	}
 	if text.err != nil {
 		return fmt.Errorf("the report could not be written: %w", text.err)
