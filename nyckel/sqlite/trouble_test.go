@@ -355,6 +355,11 @@ func TestUpdateTakenBack(t *testing.T) {
 // the others are done without it.
 func TestUpdateThatEndsItsTransaction(t *testing.T) {
 	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	alone := store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "ROLLBACK")
+		return err
+	})
+	assert.ErrorContains(t, alone, "predictions: commit: ")
 	errs := make([]error, 200)
 	ends := func(i int) bool { return i%50 == 7 }
 	var wg sync.WaitGroup

@@ -80,8 +80,11 @@ func helpFor(synopsis string) string {
 	return synopsis + " -h"
 }
 
-// isHelp reports whether arguments ask for help.
+// isHelp reports whether arguments ask for help. What follows "--" are no flags.
 func isHelp(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
 	return slices.ContainsFunc(args, func(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, arg) })
 }
 

@@ -57,6 +57,8 @@ func TestHelp(t *testing.T) {
 func TestHelpBehindFlags(t *testing.T) {
 	for _, name := range []string{"demo", "sim"} {
 		assert.Equal(t, run(t, name, "-h"), run(t, name, "-rate", "5", "-h"))
+		assert.Equal(t, run(t, name, "-h"), run(t, name, "-rate", "x", "-h"))
+		assert.NotEqual(t, run(t, name, "-h"), run(t, name, "--", "-h"), "which is no flag")
 	}
 	assert.Equal(t, run(t, "help"), run(t, "help", "help"))
 	assert.Equal(t, run(t, "chekc"), run(t, "help", "chekc"))
