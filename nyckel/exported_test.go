@@ -124,7 +124,7 @@ var exported = map[string][]any{
 		new(policy.Worst),
 	},
 	"policy/body": {
-		new(body.BufferRoom), new(body.Room),
+		new(body.BufferRoom), new(body.Room), new(body.Snapshot),
 	},
 	"policy/config": {
 		new(config.Error), new(config.Reader), new(config.Source),
