@@ -87,10 +87,11 @@ func (m *Memo) Similar(req *http.Request, shadow bool) (*http.Response, telemetr
 	if m.alike == nil || m.cfg.Off || policy.Excluded(req.Context(), policy.RungSimilar) {
 		return nil, telemetry.Answer{}, false
 	}
-	if q, ok := m.question(req, true); !ok || q.refresh {
+	q, ok := m.question(req, true)
+	if !ok || q.refresh {
 		return nil, telemetry.Answer{}, false
 	}
-	place, text, ok := m.alike.read(req)
+	place, text, ok := m.alike.read(req, q.key)
 	if !ok {
 		return nil, telemetry.Answer{}, false
 	}
@@ -162,10 +163,7 @@ func (r *similarRung) learn(req *http.Request, k key, e *entry, store *Store, ca
 	if !ok {
 		return
 	}
-	if q, ok := questionOf(req, true); !ok || q.key != k { // GetBody has not what was sent
-		return
-	}
-	p, text, ok := r.read(req)
+	p, text, ok := r.read(req, k)
 	if !ok {
 		return
 	}
@@ -190,8 +188,9 @@ func (r *similarRung) label(ctx context.Context, document []byte) (label string,
 	return label, ok && label != "" && len(label) <= maxLabel
 }
 
-// read returns the text of a request, and all else of it that must be equal.
-func (r *similarRung) read(req *http.Request) (p partition, text string, ok bool) {
+// read returns the text of a request, and all else of it that must be equal. It reports
+// false if there is none, and if GetBody does not give the question with the key k.
+func (r *similarRung) read(req *http.Request, k key) (p partition, text string, ok bool) {
 	room := scratches.Get().(*scratch)
 	defer room.release()
 	room.readQuestion(req.Header)
@@ -203,8 +202,9 @@ func (r *similarRung) read(req *http.Request) (p partition, text string, ok bool
 		return p, "", false
 	}
 	form, ok := room.parser.parse(data)
-	if !ok {
-		return p, "", false // it could be read in several ways
+	call := policy.CallOf(req.Context())
+	if !ok || room.keyOf(req, call, form.text) != k {
+		return p, "", false // it could be read in several ways, or is not what was sent
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(form.text, &members) != nil {
@@ -218,7 +218,6 @@ func (r *similarRung) read(req *http.Request) (p partition, text string, ok bool
 	if err != nil {
 		return p, "", false
 	}
-	call := policy.CallOf(req.Context())
 	return partition{hash: room.keyOf(req, call, rest), function: call.Function}, text, true
 }
 
