@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -268,19 +269,20 @@ func TestQuestionOfWhatWasSent(t *testing.T) {
 			ask(t, rt, newCall(t, `{"data":"x"}`, policy.Call{}))
 			req := newCall(t, `{"data":"x"}`, policy.Call{})
 			change(req)
-			again, copies, closed := req.GetBody, 0, 0
+			again, copies := req.GetBody, int64(0)
+			var closed atomic.Int64
 			req.GetBody = func() (io.ReadCloser, error) {
 				rc, err := again()
 				copies++
-				return readCloser{rc, closerFunc(func() { closed++ })}, err
+				return &countedBody{ReadCloser: rc, closed: &closed}, err
 			}
 			_, _, ok := memo.Stale(req, false)
 			assert.True(t, ok)
-			assert.Equal(t, 1, copies, "by Stale")
+			assert.EqualValues(t, 1, copies, "by Stale")
 			require.NoError(t, memo.PurgeRequest(req))
-			assert.Equal(t, 2, copies, "by PurgeRequest")
+			assert.EqualValues(t, 2, copies, "by PurgeRequest")
 			assert.Zero(t, memo.Stats().Entries)
-			assert.Equal(t, copies, closed)
+			assert.Equal(t, copies, closed.Load())
 		})
 	}
 }
@@ -295,9 +297,4 @@ func TestQuestionWithoutBody(t *testing.T) {
 	req.GetBody = nil
 	require.NoError(t, memo.PurgeRequest(req))
 	assert.Zero(t, memo.Stats().Entries)
-}
-
-type readCloser struct {
-	io.Reader
-	io.Closer
 }

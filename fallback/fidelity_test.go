@@ -370,15 +370,20 @@ func (b closeFunc) Close() error {
 	return nil
 }
 
-// A codec that panics breaks neither a live answer nor a spare one.
-func TestFidelityCodecPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ladder := fallback.NewLadder(fallback.LadderConfig{
-			Rungs: []fallback.Rung{says("a", "x")}, Codec: explosive{}, Fidelity: policy.Fidelity{Share: 1},
+// A codec that panics breaks neither a live answer nor a spare one, and what one says
+// beside a no does not count; nor does the answer that it is of.
+func TestFidelityCodecTellsNothing(t *testing.T) {
+	for name, codec := range map[string]policy.Codec{"panics": explosive{}, "says no": refusing{}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ladder := fallback.NewLadder(fallback.LadderConfig{
+					Rungs: []fallback.Rung{says("a", "x")}, Codec: codec, Fidelity: policy.Fidelity{Share: 1},
+				})
+				calls(t, ladder, "x")
+				assert.Empty(t, ladder.Fidelity())
+			})
 		})
-		calls(t, ladder, "x")
-		assert.Empty(t, ladder.Fidelity())
-	})
+	}
 }
 
 type explosive struct{ scores }
@@ -611,17 +616,6 @@ func TestFidelityExcludedOwnRung(t *testing.T) {
 type refusing struct{ policy.Classification }
 
 func (refusing) Label([]byte) (string, float64, bool) { return "x", 0, false }
-
-// What a codec says beside a no does not count; nor does the answer that it is of.
-func TestFidelityCodecSaysNo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ladder := fallback.NewLadder(fallback.LadderConfig{
-			Rungs: []fallback.Rung{says("a", "x")}, Codec: refusing{}, Fidelity: policy.Fidelity{Share: 1},
-		})
-		calls(t, ladder, "x")
-		assert.Empty(t, ladder.Fidelity())
-	})
-}
 
 // A ladder of other settings goes on with the figures, if its rungs are the same by name
 // and order.
