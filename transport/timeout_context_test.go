@@ -31,6 +31,15 @@ func (asking) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// watching is a layer that watches each request's context from the start, as net/http
+// does.
+func watching(next http.RoundTripper) http.RoundTripper {
+	return transport.Func(func(req *http.Request) (*http.Response, error) {
+		_ = req.Context().Done()
+		return next.RoundTrip(req)
+	})
+}
+
 // allocations returns how many a call with ctx makes.
 func allocations(t *testing.T, ctx context.Context, rt http.RoundTripper) int {
 	t.Helper()
@@ -169,6 +178,10 @@ func TestTimeoutContext(t *testing.T) {
 			time.Sleep(time.Second / 2)
 			<-ctx.Done()
 		},
+		"that begins to wait when time is up": func(_ *testing.T, ctx context.Context) {
+			time.Sleep(time.Second)
+			<-ctx.Done()
+		},
 		"that looks before it waits": func(t *testing.T, ctx context.Context) {
 			assert.NoError(t, ctx.Err())
 			assert.NoError(t, context.Cause(ctx))
@@ -217,6 +230,26 @@ func TestTimeoutContext(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// The deadline is the total's or the caller's, whichever comes first.
+func TestTimeoutContextDeadline(t *testing.T) {
+	const second = time.Second
+	for caller, want := range map[time.Duration]time.Duration{2 * second: 2 * second, 4 * second: 3 * second} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caller)
+			defer cancel()
+			start := time.Now()
+			rt := transport.Timeout(policy.Timeout{Total: 3 * second, FirstByte: second})(transport.Func(func(req *http.Request) (*http.Response, error) {
+				deadline, ok := req.Context().Deadline()
+				assert.True(t, ok, "there is a deadline")
+				assert.Equal(t, want, deadline.Sub(start))
+				return answering{}.RoundTrip(req)
+			}))
+			_, _, err := send(t, rt, newRequest(t, ctx, http.MethodGet, ""))
+			require.NoError(t, err)
+		})
 	}
 }
 
@@ -277,12 +310,16 @@ func TestTimeoutContextBelowAnotherKind(t *testing.T) {
 
 // What still holds the context when the exchange is over finds it canceled.
 func TestTimeoutContextAfterTheExchange(t *testing.T) {
-	for name, asked := range map[string]bool{"waited for": true, "not waited for": false} {
+	for name, asked := range map[string]struct{ before, first bool }{
+		"waited for":                {before: true},
+		"not waited for":            {},
+		"waited for only when over": {first: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var ctx context.Context
 				rt := transport.Timeout(policy.Timeout{Total: time.Minute})(transport.Func(func(req *http.Request) (*http.Response, error) {
-					if ctx = req.Context(); asked {
+					if ctx = req.Context(); asked.before {
 						ctx.Done()
 					}
 					return answering{}.RoundTrip(req)
@@ -292,6 +329,9 @@ func TestTimeoutContextAfterTheExchange(t *testing.T) {
 				require.NoError(t, ctx.Err(), "with the body unread")
 				_, err = io.ReadAll(resp.Body)
 				require.NoError(t, err)
+				if asked.first {
+					<-ctx.Done()
+				}
 				assert.Equal(t, context.Canceled, ctx.Err())
 				assert.Equal(t, context.Canceled, context.Cause(ctx))
 				<-ctx.Done()

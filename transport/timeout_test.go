@@ -423,7 +423,7 @@ func TestTimeoutLeavesNothingInLongLivedContext(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, total %v", tt.name, cfg.Total), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					parent := &family{Context: t.Context()}
-					rt := transport.Timeout(cfg)(transporttest.NewUpstream(tt.step))
+					rt := transport.Timeout(cfg)(watching(transporttest.NewUpstream(tt.step)))
 					for range calls {
 						func() {
 							defer func() { _ = recover() }()
