@@ -359,6 +359,31 @@ func TestHedgeBrokenAnswerPaysNothing(t *testing.T) {
 	}
 }
 
+// A good answer pays once into each budget, that of a layer around included.
+func TestHedgePaysOnce(t *testing.T) {
+	for name, shared := range map[string]bool{"its own": false, "that of a layer around": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				budget := policy.Budget{Burst: 20, PerSecond: -1, Ratio: 1}
+				own, around := policy.NewBucket(budget), policy.NewBucket(budget)
+				if shared {
+					own = around
+				}
+				h := transport.NewHedge(policy.Hedge{Delay: time.Second, Bucket: own})
+				payFor(h, 1)
+				for _, b := range []*policy.Bucket{own, around} {
+					for b.Reserve(time.Now()) { // until it is empty
+					}
+				}
+				_, _, err := get(t, transport.Chain(transport.Func(well), transport.Retry(policy.Retry{Bucket: around}), h.Wrap))
+				require.NoError(t, err)
+				assert.Equal(t, 1, own.Tokens(time.Now()))
+				assert.Equal(t, 1, around.Tokens(time.Now()))
+			})
+		})
+	}
+}
+
 // An answer whose body breaks costs a hedge, as other failures do, unless its reader
 // had left.
 func TestHedgeBrokenAnswerCosts(t *testing.T) {

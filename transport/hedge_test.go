@@ -134,6 +134,11 @@ func TestHedgeOnlyWhatMayBeRepeated(t *testing.T) {
 		want int
 	}{
 		{"GET", policy.Hedge{}, func(t *testing.T) *http.Request { return newRequest(t, t.Context(), "GET", "") }, 2},
+		{"GET with http.NoBody", policy.Hedge{}, func(t *testing.T) *http.Request {
+			req := newRequest(t, t.Context(), "GET", "")
+			req.Body = http.NoBody
+			return req
+		}, 2},
 		{"PUT", policy.Hedge{}, func(t *testing.T) *http.Request { return newRequest(t, t.Context(), "PUT", "abc") }, 2},
 		{"POST", policy.Hedge{}, post(func(req *http.Request) *http.Request { return req }), 1},
 		{"POST with a key", policy.Hedge{}, post(header("Idempotency-Key", "k")), 2},
@@ -165,9 +170,13 @@ func TestHedgeOnlyWhatMayBeRepeated(t *testing.T) {
 				assert.Equal(t, 200, status)
 				requests := upstream.Requests()
 				require.Len(t, requests, tt.want)
+				key := requests[0].Header.Get("Idempotency-Key")
+				if tt.cfg.IdempotencyKey {
+					assert.NotEmpty(t, key)
+				}
 				for _, r := range requests[1:] {
 					assert.Equal(t, requests[0].Body, r.Body)
-					assert.Equal(t, requests[0].Header.Get("Idempotency-Key"), r.Header.Get("Idempotency-Key"))
+					assert.Equal(t, key, r.Header.Get("Idempotency-Key"))
 				}
 				time.Sleep(time.Second)
 			})

@@ -144,6 +144,18 @@ func TestRetryRecordsBody(t *testing.T) {
 	}
 }
 
+// That a body cannot be had again is said before what else is in the way: it does not
+// pass.
+func TestRetryTellsOfBodyFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, trail := traced(t)
+		busy := transporttest.NewUpstream(transporttest.Reply(503, "busy", "Retry-After", "3600"))
+		_, _, err := send(t, transport.Retry(policy.Retry{ReplayBytes: 1})(busy), uploading(t, ctx, newUpload(t, strings.NewReader("hello")), -1))
+		require.NoError(t, err)
+		assert.Equal(t, []string{telemetry.NoReplay}, notes(trail))
+	})
+}
+
 // A body that is surely too long is not touched.
 func TestRetryLeavesLongBodyAlone(t *testing.T) {
 	for _, tt := range []struct {
