@@ -92,6 +92,21 @@ func TestBufferWithoutBound(t *testing.T) {
 	assert.Equal(t, "abc", string(got))
 }
 
+// Of a body that does not tell its length no more is read than it takes to see whether
+// it is too long.
+func TestBufferOfUnknownLength(t *testing.T) {
+	text := strings.Repeat("0123456789", 500)
+	for maxBytes, wantLeft := range map[int64]int{600: 4399, 4999: 0, 10_000: 0} {
+		src := strings.NewReader(text)
+		resp := response(io.NopCloser(src))
+		require.NoError(t, body.Buffer(resp, maxBytes))
+		assert.Equal(t, wantLeft, src.Len(), "bytes left")
+		got, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(got))
+	}
+}
+
 // An announced length is no reason to take that much memory.
 func TestBufferOfALie(t *testing.T) {
 	resp := response(newSource("abc", io.ErrUnexpectedEOF))
@@ -191,6 +206,18 @@ func TestBufferedWriteTo(t *testing.T) {
 		})
 	}
 	assert.Equal(t, "abc", kept.String())
+}
+
+// Nothing more is read of a body for a destination that did not take what was read ahead.
+func TestBufferedWriteToFailsAhead(t *testing.T) {
+	errFull := errors.New("disk full")
+	src := strings.NewReader("abcdef")
+	resp := response(io.NopCloser(src))
+	require.NoError(t, body.Buffer(resp, 3))
+	n, err := resp.Body.(io.WriterTo).WriteTo(&failing{2, errFull})
+	assert.Equal(t, int64(2), n)
+	assert.Equal(t, errFull, err)
+	assert.Equal(t, 2, src.Len(), "bytes left")
 }
 
 func TestBufferedWriteToInParts(t *testing.T) {

@@ -20,6 +20,14 @@ import (
 
 const ms = time.Millisecond
 
+// Of a body that does not tell its length no more is read than was asked for.
+func TestPeekOfUnknownLength(t *testing.T) {
+	src := strings.NewReader(strings.Repeat("0123456789", 500))
+	resp := response(io.NopCloser(src))
+	assert.Len(t, body.Peek(t.Context(), resp, 600, time.Minute), 600)
+	assert.Equal(t, 4400, src.Len(), "bytes left")
+}
+
 func TestPeek(t *testing.T) {
 	tests := []struct {
 		name     string
