@@ -74,12 +74,7 @@ func (m *machine) room(now time.Time) (int, time.Duration) {
 }
 
 // timeUntil returns how long it is until a time, zero if that is past or not set.
-func timeUntil(t, now time.Time) time.Duration {
-	if t.IsZero() {
-		return 0
-	}
-	return max(0, t.Sub(now))
-}
+func timeUntil(t, now time.Time) time.Duration { return max(0, t.Sub(now)) }
 
 func (l *limiter) room(now time.Time) (int, time.Duration) { return l.gate.room(now) }
 

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -123,6 +124,61 @@ func TestRoomOfLimiter(t *testing.T) {
 		time.Sleep(250 * time.Millisecond)
 		assertRoom(t, rt, 2, 0)
 	})
+}
+
+func TestRoomOfLimiterWithoutBound(t *testing.T) {
+	assertRoom(t, transport.NewLimiter(policy.Limit{InFlight: -1, PerSecond: 1}).Wrap(transport.Func(held)), math.MaxInt, 0)
+}
+
+// Those who wait come first.
+func TestRoomOfLimiterWithQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := transport.NewLimiter(policy.Limit{InFlight: 1}).Wrap(transport.Func(held))
+		assertRoom(t, rt, 1, 0)
+		first, err := rt.RoundTrip(newRequest(t, t.Context(), http.MethodGet, ""))
+		require.NoError(t, err)
+		defer first.Body.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 2 {
+			go rt.RoundTrip(newRequest(t, ctx, http.MethodGet, "")) //nolint:bodyclose // it gets no answer
+		}
+		synctest.Wait()
+		assertRoom(t, rt, 0, 0)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// Where one layer has no room there is none, and the longest wait counts.
+func TestRoomOfSeveralLayers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		paced := transport.NewLimiter(policy.Limit{InFlight: -1, PerSecond: 1})
+		narrow, wide := transport.NewLimiter(policy.Limit{InFlight: 2}), transport.NewLimiter(policy.Limit{InFlight: 5})
+		rt := transport.Chain(transport.Func(held), paced.Wrap, narrow.Wrap, wide.Wrap)
+		assertRoom(t, rt, 2, 0)
+		first, err := rt.RoundTrip(newRequest(t, t.Context(), http.MethodGet, ""))
+		require.NoError(t, err)
+		defer first.Body.Close()
+		assertRoom(t, rt, 0, time.Second)
+	})
+}
+
+// What is below a failover is not looked at.
+func TestRoomOfFailover(t *testing.T) {
+	below := transport.NewLimiter(policy.Limit{InFlight: 1}).Wrap(transport.Func(held))
+	assertRoom(t, transport.NewFailover(twoAccounts, nil).Wrap(below), math.MaxInt, 0)
+}
+
+// A key that was seen once has layers, too.
+func TestRoomPerKeySeenOnce(t *testing.T) {
+	rt := transport.PerKey(transport.Authority, func(string) transport.Layer {
+		return transport.NewLimiter(policy.Limit{InFlight: 3}).Wrap
+	})(transport.Func(held))
+	assertRoom(t, rt, math.MaxInt, 0)
+	first, err := rt.RoundTrip(newRequest(t, t.Context(), http.MethodGet, ""))
+	require.NoError(t, err)
+	defer first.Body.Close()
+	assertRoom(t, rt, 2, 0)
 }
 
 // The standard stack keeps a breaker for each host.
