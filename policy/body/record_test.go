@@ -156,3 +156,16 @@ func TestRecordWithin(t *testing.T) {
 		})
 	}
 }
+
+// What comes after a copy was given up is not kept.
+func TestRecordWithinGivesUpForGood(t *testing.T) {
+	resp := response(io.NopCloser(strings.NewReader("0123456789abc")))
+	budget := &purse{size: 1 << 10}
+	body.RecordWithin(resp, 9, budget, func([]byte) { t.Error("it is not whole") })
+	for _, part := range []int{8, 2, 3} {
+		_, err := io.ReadFull(resp.Body, make([]byte, part))
+		require.NoError(t, err)
+	}
+	assert.Zero(t, budget.held)
+	require.NoError(t, resp.Body.Close())
+}

@@ -286,7 +286,8 @@ func TestPacerTime(t *testing.T) {
 	})
 }
 
-// TestManyPacers: all are told of each read, however many they are, and each of the end.
+// TestManyPacers: all are told before and after each read, however many they are, and
+// each of the end.
 func TestManyPacers(t *testing.T) {
 	resp, paced := response(newSource("abc", io.EOF)), make([]counter, 5)
 	for i := range paced {
@@ -325,7 +326,7 @@ func TestRoomSuffices(t *testing.T) {
 	})
 	assert.EqualValues(t, 1, allocs, "for a body that can write itself, to stay one")
 	assert.Equal(t, 5*rounds, ended)
-	assert.EqualValues(t, 2*rounds, *paced)
+	assert.EqualValues(t, 3*rounds, *paced)
 }
 
 func TestNoRoom(t *testing.T) {
@@ -343,7 +344,7 @@ func TestNoRoom(t *testing.T) {
 type counter int
 
 func (c *counter) BodyRead(time.Time)      { *c++ }
-func (c *counter) BodyGot()                {}
+func (c *counter) BodyGot()                { *c++ }
 func (c *counter) BodyEnd(err error) error { *c++; return err }
 
 func TestPacerAfterPanic(t *testing.T) {
