@@ -175,6 +175,25 @@ func TestDrainTellsHowItEnded(t *testing.T) {
 	}
 }
 
+// A body that was read ahead whole is there at once, and ends as it ended.
+func TestDiscardReadAhead(t *testing.T) {
+	readAhead := func() (*http.Response, *ends) {
+		resp, told := response(newSource("hello", io.EOF)), new(ends)
+		require.NoError(t, body.Buffer(resp, 10))
+		body.Watch(resp, told)
+		return resp, told
+	}
+	resp, told := readAhead()
+	body.Discard(t.Context(), resp, 10, time.Minute)
+	assert.Equal(t, ends{io.EOF}, *told)
+
+	resp, told = readAhead()
+	data, whole := body.Drain(t.Context(), resp, 10, time.Minute)
+	assert.True(t, whole)
+	assert.Equal(t, "hello", string(data))
+	assert.Equal(t, ends{io.EOF}, *told)
+}
+
 // slowToClose is a body that drips for ever and whose Close takes an hour.
 type slowToClose struct{}
 
@@ -206,6 +225,19 @@ func TestDiscardBodyThatIsSlowToClose(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is too long is closed before its end, which may take a while, too.
+func TestDiscardLongBodyThatIsSlowToClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		body.Discard(t.Context(), response(struct {
+			io.Reader
+			io.Closer
+		}{strings.NewReader("hello"), slowToClose{}}), 2, 50*time.Millisecond)
+		assert.Equal(t, 50*time.Millisecond, time.Since(start))
+		time.Sleep(2 * time.Hour) // nobody can end what goes on behind
+	})
 }
 
 // An answer that is longer than what may be kept is not kept, be it by one byte that

@@ -33,3 +33,24 @@ func TestSendAnswerWithoutBody(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, http.NoBody, resp.Body)
 }
+
+func TestSendNothing(t *testing.T) {
+	resp, err := body.Send(tripper(func() (*http.Response, error) { return nil, nil }), new(http.Request))
+	assert.Nil(t, resp)
+	assert.Error(t, err)
+}
+
+// The body of a request is closed by whoever gets it, unless that panics.
+func TestSendClosesAfterPanic(t *testing.T) {
+	for want, outcome := range []tripper{
+		func() (*http.Response, error) { return new(http.Response), nil },
+		func() (*http.Response, error) { panic("boom") },
+	} {
+		src := newSource("abc", io.EOF)
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = body.Send(outcome, &http.Request{Body: src})
+		}()
+		assert.Equal(t, want, src.closed)
+	}
+}

@@ -37,7 +37,7 @@ func TestWatchEnd(t *testing.T) {
 		{"closed before the end is seen", newSource("abc", io.EOF), func(rc io.ReadCloser) { _, _ = rc.Read(make([]byte, 3)); _ = rc.Close() }, []error{body.ErrAbandoned}},
 		{"end beside the last bytes", io.NopCloser(&ending{[]byte("abc"), io.EOF, true}), func(rc io.ReadCloser) { _, _ = rc.Read(make([]byte, 3)) }, []error{io.EOF}},
 		{"not read yet", newSource("abc", io.EOF), func(rc io.ReadCloser) { _, _ = rc.Read(make([]byte, 1)) }, nil},
-		{"no body", http.NoBody, func(io.ReadCloser) {}, []error{io.EOF}},
+		{"no body", http.NoBody, func(rc io.ReadCloser) { _ = rc.Close() }, []error{io.EOF}},
 		{"nil body", nil, func(io.ReadCloser) {}, []error{io.EOF}},
 	}
 	for _, tt := range tests {
