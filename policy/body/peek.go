@@ -133,7 +133,7 @@ func (p *prefix) take(dst []byte) (n int, more bool, err error) {
 	n = copy(dst, p.buf[p.taken:])
 	p.taken += n
 	switch {
-	case n > 0 && p.taken == len(p.buf) && p.err == io.EOF: //nolint:errorlint // an end is io.EOF itself
+	case p.taken == len(p.buf) && p.err == io.EOF: //nolint:errorlint // an end is io.EOF itself
 		return n, true, io.EOF
 	case n > 0 || len(dst) == 0:
 		return n, true, nil
