@@ -140,7 +140,7 @@ func TestRoomOfLimiterWithQueue(t *testing.T) {
 		defer first.Body.Close()
 		ctx, cancel := context.WithCancel(t.Context())
 		for range 2 {
-			go rt.RoundTrip(newRequest(t, ctx, http.MethodGet, "")) //nolint:bodyclose // it gets no answer
+			go rt.RoundTrip(newRequest(t, ctx, http.MethodGet, ""))
 		}
 		synctest.Wait()
 		assertRoom(t, rt, 0, 0)
