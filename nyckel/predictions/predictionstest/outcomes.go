@@ -45,6 +45,8 @@ func truths(t *testing.T, s *predictions.Store) {
 		"no sample":      {Function: "f", Label: "x"},
 		"two samples":    {Function: "tickets", ExternalID: "a", PredictionID: "job-1", Label: "x"},
 		"wrong function": {Function: "other", PredictionID: "job-1", Label: "x"},
+		"the year 10000": {Function: "f", ExternalID: "a", Label: "x", At: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"the far past":   {Function: "f", ExternalID: "a", Label: "x", At: time.Unix(-1<<55, 0)},
 	} {
 		if err := s.SetTruth(t.Context(), bad); !errors.Is(err, predictions.ErrInvalid) {
 			t.Errorf("%s: error %v, want ErrInvalid", name, err)
