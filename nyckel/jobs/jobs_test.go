@@ -100,6 +100,7 @@ func TestDecideNamesPredictions(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	assert.Empty(t, jobs.ErrorText(nil))
 	assert.Equal(t, "ab�", jobs.ErrorText(errors.New("a\x00b\xff")))
+	assert.Equal(t, "<nil>", jobs.ErrorText((*jobs.FullError)(nil)), "a pointer that is nil in an error that is not")
 	long := jobs.ErrorText(errors.New("x" + strings.Repeat("ü", jobs.MaxErrorText)))
 	assert.Equal(t, "x"+strings.Repeat("ü", jobs.MaxErrorText/2-1), long, "no half of a letter")
 }

@@ -147,7 +147,8 @@ func ErrorText(err error) string {
 	if err == nil {
 		return ""
 	}
-	text := strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", ""), "�")
+	text := fmt.Sprint(err) // which survives an Error that panics, as that of a nil pointer does
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "�")
 	if len(text) > MaxErrorText {
 		text = strings.ToValidUTF8(text[:MaxErrorText], "")
 	}

@@ -251,8 +251,11 @@ func testPanic(t *testing.T, b Backend) {
 	e, _ := b.one(t)
 	start(t, e, jobs.RunConfig{Backoff: func(int) time.Duration { return 0 }},
 		func(_ context.Context, d jobs.Delivery) jobs.Outcome {
-			if d.ID == "poison" {
+			switch d.ID {
+			case "poison":
 				panic("spilt")
+			case "mute":
+				return jobs.DeadLetter((*jobs.FullError)(nil)) // whose Error panics
 			}
 			return jobs.Done(Answer("yes"))
 		})
@@ -263,6 +266,9 @@ func testPanic(t *testing.T, b Backend) {
 	require.Len(t, dead, 1)
 	assert.Equal(t, 2, dead[0].Attempt)
 	assert.Contains(t, dead[0].LastError, "spilt")
+
+	enqueue(t, e, jobs.Job{ID: "mute"})
+	awaitState(t, e, "mute", jobs.Dead)
 }
 
 func testNoOutcome(t *testing.T, b Backend) {
