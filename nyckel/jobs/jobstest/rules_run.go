@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -432,6 +433,13 @@ func testWorkers(t *testing.T, b Backend) {
 	})
 	awaitEmpty(t, e, jobs.DefaultQueue)
 	assert.EqualValues(t, 4, most.Load())
+}
+
+func testNoLimits(t *testing.T, b Backend) {
+	e, _ := b.one(t)
+	enqueue(t, e, jobs.Job{ID: "job"})
+	start(t, e, jobs.RunConfig{Workers: 20_000, Budget: math.MaxInt64}, done)
+	awaitState(t, e, "job", jobs.Recorded)
 }
 
 func testBudget(t *testing.T, b Backend) {

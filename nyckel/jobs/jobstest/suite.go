@@ -58,6 +58,7 @@ func Run(t *testing.T, b Backend) {
 		{"only the queues asked for are worked on", testQueues},
 		{"workers bound how many run", testWorkers},
 		{"a handler has its budget and no more", testBudget},
+		{"workers and time may be without limit", testNoLimits},
 		{"a shutdown waits for handlers", testDrain},
 		{"what a shutdown cannot wait for is given back", testGiveBack},
 		{"two engines share the work, each job done once", testTwoEngines},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ const (
 	troubleIn  = 100 * time.Millisecond // the first wait after trouble with the database,
 	troubleTo  = 2 * time.Second        // and the longest
 	grace      = time.Second            // how long handlers have to return once their contexts have ended
+	maxBudget  = math.MaxInt64 / 2      // a longer one and what River adds to it would not be a duration
 )
 
 // times are how long a worker may have a job at most: River takes it for lost after
@@ -79,6 +81,7 @@ func (e *Engine) Run(ctx context.Context, c jobs.RunConfig, h jobs.Handler) erro
 		return err
 	}
 	c = c.WithDefaults()
+	c.Budget = min(c.Budget, maxBudget)
 	r := &run{
 		Engine: e, RunConfig: c, times: timesOf(c), handler: h,
 		name:  "sparekey_" + rand.Text(),
@@ -149,7 +152,7 @@ func (r *run) addQueues(ctx context.Context) {
 		waiting = slices.DeleteFunc(slices.Clone(waiting), func(queue string) bool {
 			d := r.Gate.Ready(ctx, queue)
 			if d <= 0 {
-				err := r.client.Queues().Add(riverQueue(queue), river.QueueConfig{MaxWorkers: r.Workers})
+				err := r.client.Queues().Add(riverQueue(queue), river.QueueConfig{MaxWorkers: min(r.Workers, river.QueueNumWorkersMax)})
 				if err == nil {
 					return true
 				}
