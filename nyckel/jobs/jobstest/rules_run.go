@@ -472,6 +472,22 @@ func testDrain(t *testing.T, b Backend) {
 	assert.Equal(t, [2]int{4, 0}, [2]int{s.Ready, s.Running})
 }
 
+func testTold(t *testing.T, b Backend) {
+	e, _ := b.one(t)
+	enqueue(t, e, jobs.Job{ID: "job"})
+	telling, release := make(chan struct{}), make(chan struct{})
+	var told atomic.Bool
+	stop := start(t, e, jobs.RunConfig{OnSettled: func(jobs.Settled) {
+		close(telling)
+		<-release
+		told.Store(true)
+	}}, func(context.Context, jobs.Delivery) jobs.Outcome { return jobs.DeadLetter(errors.New("no")) })
+	<-telling
+	time.AfterFunc(moment, func() { close(release) })
+	stop()
+	assert.True(t, told.Load())
+}
+
 func testGiveBack(t *testing.T, b Backend) {
 	e, store := b.one(t)
 	enqueue(t, e, jobs.Job{ID: "heeds", MaxAttempts: 2}, jobs.Job{ID: "ignores", MaxAttempts: 1})

@@ -60,6 +60,7 @@ func Run(t *testing.T, b Backend) {
 		{"a handler has its budget and no more", testBudget},
 		{"workers and time may be without limit", testNoLimits},
 		{"a shutdown waits for handlers", testDrain},
+		{"a shutdown waits until what was settled is told", testTold},
 		{"what a shutdown cannot wait for is given back", testGiveBack},
 		{"two engines share the work, each job done once", testTwoEngines},
 		{"figures are those of the jobs", testStats},

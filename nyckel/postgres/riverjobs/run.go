@@ -69,6 +69,7 @@ type run struct {
 	client  *river.Client[pgx.Tx] // set before any work comes
 	stop    <-chan struct{}       // closed when the shutdown begins
 	slots   chan struct{}         // holds one element per job at work
+	words   sync.WaitGroup        // who listens to what River says of jobs
 
 	mu   sync.Mutex
 	held map[int64]*held // guarded by mu; by River's id
@@ -132,11 +133,11 @@ func (r *run) startClient(ctx context.Context) error {
 	events, unsubscribe := client.SubscribeConfig(&river.SubscribeConfig{ChanSize: 1000 + 10*r.Workers, Kinds: []river.EventKind{
 		river.EventKindJobCancelled, river.EventKindJobFailed, river.EventKindJobInterrupted, river.EventKindJobSnoozed,
 	}})
-	go func() {
+	r.words.Go(func() {
 		for event := range events { // until the client stops
 			r.word(event.Job.ID)
 		}
-	}()
+	})
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		unsubscribe()
 		return err
@@ -181,6 +182,7 @@ func (r *run) drain(ctx context.Context) error {
 	r.mu.Unlock()
 	go r.client.StopAndCancel(ctx) //nolint:errcheck // ctx does not end
 	if waitFor(stopped, grace) {
+		r.words.Wait()
 		return nil
 	}
 	return r.giveBack(ctx)
