@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -224,6 +225,39 @@ func TestSQLiteFullDisk(t *testing.T) {
 	_, err = engine.Enqueue(ctx, jobs.Job{ID: "more", Payload: payload})
 	assert.NoError(t, err)
 	t.Logf("%d jobs accepted on a disk of 12 MiB before it was full, all done; Run met trouble %d times", accepted, troubles.Load())
+}
+
+// A discarding that is done again, as who shared its transaction spoilt that, counts its
+// jobs once.
+func TestSQLiteDiscardedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine, store := openSQLite(t, filepath.Join(t.TempDir(), "jobs.db"), sqlitejobs.Options{})
+		_, err := engine.Enqueue(t.Context(), jobs.Job{ID: "job"})
+		require.NoError(t, err)
+		_, err = store.DB().Exec("UPDATE sparekey_jobs SET state = 3")
+		require.NoError(t, err)
+		release := make(chan struct{})
+		go store.Update(t.Context(), func(context.Context, *sql.Tx) error { <-release; return nil }) // it gathers the others
+		synctest.Wait()
+		discarded := make(chan int)
+		go func() {
+			n, err := engine.Discard(t.Context(), "job")
+			assert.NoError(t, err)
+			discarded <- n
+		}()
+		synctest.Wait()
+		spoilt := make(chan error)
+		go func() {
+			spoilt <- store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, "ROLLBACK")
+				return err
+			})
+		}()
+		synctest.Wait()
+		close(release)
+		assert.Error(t, <-spoilt)
+		assert.Equal(t, 1, <-discarded)
+	})
 }
 
 // Jobs that end together are written together: one whose prediction makes no sense is a

@@ -197,6 +197,16 @@ func testClosed(t *testing.T, b Backend) {
 	assert.ErrorIs(t, err, jobs.ErrClosed)
 	_, _, err = e.Find(t.Context(), "a")
 	assert.ErrorIs(t, err, jobs.ErrClosed)
+	_, err = e.Requeue(t.Context(), "a")
+	assert.ErrorIs(t, err, jobs.ErrClosed)
+	_, err = e.Discard(t.Context(), "a")
+	assert.ErrorIs(t, err, jobs.ErrClosed)
+	asked := 0
+	for _, err := range e.DeadLetters(t.Context(), "") {
+		asked++
+		assert.ErrorIs(t, err, jobs.ErrClosed)
+	}
+	assert.Equal(t, 1, asked)
 }
 
 func testStats(t *testing.T, b Backend) {

@@ -449,6 +449,12 @@ func TestNewRefuses(t *testing.T) {
 	_, err = riverjobs.New(ctx, db, store, riverjobs.Options{ByteBound: 10})
 	require.ErrorContains(t, err, "ByteBound")
 
+	elsewhere, err := postgres.Open(ctx, pgtest.New(t), postgres.Options{})
+	require.NoError(t, err)
+	defer elsewhere.Close()
+	_, err = riverjobs.New(ctx, elsewhere, store, riverjobs.Options{})
+	require.ErrorContains(t, err, "the store is on another database")
+
 	_, err = db.Pool.Exec(ctx, "INSERT INTO sparekey_public.river_migration (line, version) VALUES ('main', 1000)")
 	require.NoError(t, err)
 	_, err = riverjobs.New(ctx, db, store, riverjobs.Options{})
