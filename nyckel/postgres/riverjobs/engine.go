@@ -15,8 +15,9 @@
 // 30 s in one of the processes, 15 s after the death of the one before. It makes
 // those jobs wait again that run for longer than their budget, a third of it, but at
 // most 10 s, for the gate, half of it, between 5 s and 15 s, to settle the job, and
-// 5 s more. With the usual budget of 30 s that makes 60 s, and 105 s at worst. An
-// attempt that ends so is used up.
+// 5 s more; of budgets that differ, the longer one of the job's and that process's.
+// With the usual budget of 30 s that makes 60 s, and 105 s at worst. An attempt that
+// ends so is used up.
 //
 // While a gate is closed from the start no job is taken. When it closes later, up
 // to Workers jobs are held by workers that wait for it; they count as running. The

@@ -65,7 +65,7 @@ type run struct {
 	jobs.RunConfig
 	times
 	handler jobs.Handler
-	name    string                // of the client, in River's tables
+	name    string                // of the client, in River's tables; see [worker.Timeout]
 	client  *river.Client[pgx.Tx] // set before any work comes
 	stop    <-chan struct{}       // closed when the shutdown begins
 	slots   chan struct{}         // holds one element per job at work
@@ -85,11 +85,11 @@ func (e *Engine) Run(ctx context.Context, c jobs.RunConfig, h jobs.Handler) erro
 	c.Budget = min(c.Budget, maxBudget)
 	r := &run{
 		Engine: e, RunConfig: c, times: timesOf(c), handler: h,
-		name:  "sparekey_" + rand.Text(),
 		stop:  ctx.Done(),
 		slots: make(chan struct{}, c.Workers),
 		held:  map[int64]*held{},
 	}
+	r.name = "sparekey_" + rand.Text() + "_" + r.lostAfter().String()
 	if !r.start(ctx) {
 		return nil // ctx has ended
 	}
@@ -97,6 +97,9 @@ func (e *Engine) Run(ctx context.Context, c jobs.RunConfig, h jobs.Handler) erro
 	<-ctx.Done()
 	return r.drain(context.WithoutCancel(ctx))
 }
+
+// lostAfter is after how long a job of this run counts as lost.
+func (r *run) lostAfter() time.Duration { return r.park + r.Budget + r.settle + rescueWait }
 
 // idle is a queue without jobs. River wants one to start with; with this one it
 // starts, and looks after jobs gone astray, before a gate has opened.
@@ -121,7 +124,7 @@ func (r *run) startClient(ctx context.Context) error {
 	c.Logger = slog.New(complaints{r.OnError})
 	c.RetryPolicy = atOnce{}
 	c.JobTimeout = r.park + r.Budget + r.settle
-	c.RescueStuckJobsAfter = c.JobTimeout + rescueWait
+	c.RescueStuckJobsAfter = r.lostAfter()
 	c.Workers = river.NewWorkers()
 	river.AddWorker(c.Workers, &worker{run: r})
 	c.Queues = map[string]river.QueueConfig{idle: {MaxWorkers: 1, FetchPollInterval: time.Hour}}

@@ -63,6 +63,18 @@ func (w *worker) Work(ctx context.Context, job *river.Job[work]) error {
 	return err
 }
 
+// Timeout implements [river.Worker]. The rescuer of one client asks about the jobs of all,
+// whose budgets may be longer: the name of each says after how long its jobs are lost.
+func (w *worker) Timeout(job *river.Job[work]) time.Duration {
+	n := len(job.AttemptedBy)
+	if n == 0 || job.AttemptedBy[n-1] == w.run.name {
+		return 0 // what the client says
+	}
+	name := job.AttemptedBy[n-1]
+	after, _ := time.ParseDuration(name[strings.LastIndexByte(name, '_')+1:]) // zero if it does not say
+	return after
+}
+
 // NextRetry implements [river.Worker]. A job that was rescued is due at once.
 func (w *worker) NextRetry(job *river.Job[work]) time.Time {
 	w.run.mu.Lock()
