@@ -22,7 +22,7 @@ func testDone(t *testing.T, b Backend) {
 	e, store := b.one(t)
 	var settled atomic.Int64
 	start(t, e, jobs.RunConfig{OnSettled: func(s jobs.Settled) {
-		if s.Ending == jobs.Finished && s.Err == nil {
+		if s.Ending == jobs.Finished && s.Err == nil && s.Took > 0 {
 			settled.Add(1)
 		}
 	}}, done)
@@ -490,7 +490,7 @@ func testTold(t *testing.T, b Backend) {
 
 func testGiveBack(t *testing.T, b Backend) {
 	e, store := b.one(t)
-	enqueue(t, e, jobs.Job{ID: "heeds", MaxAttempts: 2}, jobs.Job{ID: "ignores", MaxAttempts: 1})
+	enqueue(t, e, jobs.Job{ID: "heeds", MaxAttempts: 2}, jobs.Job{ID: "ignores", MaxAttempts: 1}, jobs.Job{ID: "finishes"})
 	var c calls
 	release := make(chan struct{})
 	stop := start(t, e, jobs.RunConfig{Drain: -1}, c.then(func(ctx context.Context, d jobs.Delivery) jobs.Outcome {
@@ -498,16 +498,21 @@ func testGiveBack(t *testing.T, b Backend) {
 			<-release
 			return jobs.Done(Answer("late"))
 		}
+		if d.ID == "finishes" {
+			<-ctx.Done()
+			return jobs.Done(Answer("at last"))
+		}
 		if d.Attempt == 1 {
 			return jobs.Retry(time.Millisecond, errors.New("first"))
 		}
 		<-ctx.Done()
 		return jobs.Retry(0, ctx.Err())
 	}))
-	c.await(t, 3)
+	c.await(t, 4)
 	begin := time.Now()
 	stop()
 	assert.Less(t, time.Since(begin), 2*time.Second+b.Soon)
+	assert.Equal(t, jobs.Recorded, stateOf(t, e, "finishes"))
 	for id, before := range map[string]jobs.Delivery{"heeds": {Attempt: 1, LastError: "first"}, "ignores": {}} {
 		assert.Equal(t, jobs.Waiting, stateOf(t, e, id))
 		_, d, err := e.Find(t.Context(), id)
