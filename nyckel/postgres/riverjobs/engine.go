@@ -22,7 +22,10 @@
 // While a gate is closed from the start no job is taken. When it closes later, up
 // to Workers jobs are held by workers that wait for it; they count as running. The
 // same goes for jobs that wait for a worker when Run has several queues: priorities
-// hold within a queue. Of one queue River has at most 10,000 jobs done at the same time.
+// hold within a queue.
+//
+// River has at most 10,000 jobs of a queue done at the same time, and tries none more
+// than 32,767 times.
 package riverjobs
 
 import (
