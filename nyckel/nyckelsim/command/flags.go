@@ -80,6 +80,8 @@ func (set *settings) check(rest []string) error {
 		return errors.New("-record and -replay exclude each other")
 	case (set.record == "") != (set.upstream == ""):
 		return errors.New("-record and -upstream need each other")
+	case (set.record != "" || set.replay != "") && set.admin+set.train+set.load+set.save+set.schedule != "":
+		return errors.New("-admin, -train, -load, -save and -schedule are for simulating, which -record and -replay take the place of")
 	case cfg.Quota < 0 || cfg.Latency < 0 || cfg.Delay < 0 || cfg.TokenLifetime < 0 || cfg.PageSize < 0:
 		return errors.New("-quota, -latency, -delay, -token-lifetime and -page-size cannot be negative")
 	}
