@@ -50,11 +50,11 @@ func TestInvokeLabelIDs(t *testing.T) {
 	assert.Equal(t, []likely{{"", "label_1", 0.75}, {"", "label_2", 0.25}}, out.Labels)
 }
 
-// A label may hold what moves a terminal's cursor.
+// A label may hold what moves a terminal's cursor, or turns the rest of a line around.
 func TestLabelsOnATerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, nyckelsim.Config{})
-		const label, shown = "lost\x1b[1A\nno", "lost\uFFFD[1A\uFFFDno"
+		const label, shown = "lost\x1b[1A\n\u202Eon", "lost\uFFFD[1A\uFFFD\uFFFDon"
 		d.learn("where is my parcel", label, "the parcel has not arrived", label, "my parcel is late", label)
 		got := d.run("invoke", "-config", "CONFIG", "-labels", "2", "tickets", "where is my parcel")
 		assert.Equal(t, 2, strings.Count(got.out, shown), got.out)
@@ -123,6 +123,20 @@ func TestInvokeFailed(t *testing.T) {
 		assert.Equal(t, "overloaded", out.Error.Class)
 		assert.Len(t, out.Attempts, 3)
 	})
+}
+
+// An answer in the service's place that is none has no source.
+func TestInvokeMalformedFallback(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
+	config := strings.Replace(read(t, d.config()), "      rules:\n", "      static: {document: {}, confidence: 0.1}\n      rules:\n", 1)
+	config = strings.Replace(config, "attempts: 3", "attempts: 1", 1)
+	got := d.run("invoke", "tickets", "hello", "-config", d.file("malformed.yaml", config), "-json")
+	assert.Equal(t, exitFailed, got.code, got.errOut)
+	var out invoked
+	require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+	assert.Equal(t, &failure{"unknown", "sparekey: tickets: unknown: status 200: malformed answer: it has neither labelName nor labelId"}, out.Error)
+	assert.Equal(t, []any{"", false, ""}, []any{out.Source, out.Degraded, out.Cause})
 }
 
 func TestInvokeInterrupted(t *testing.T) {

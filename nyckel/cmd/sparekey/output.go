@@ -37,7 +37,7 @@ func (r *results) failure() error {
 // printable returns a text of somebody else's as a terminal can show it, on one line.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return '\uFFFD'
 		}
 		return r
