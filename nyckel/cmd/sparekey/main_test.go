@@ -5,8 +5,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 )
@@ -53,6 +55,17 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// Help tells of a flag what it takes, and its default unless that is nothing.
+func TestHelpOfFlags(t *testing.T) {
+	_, flags, _ := strings.Cut(run(t, "check", "-h").out, "\n\n  ")
+	assert.Equal(t, `-function name   print those of the function of this name only
+  -json            print JSON
+  -print           print the settings in force, secrets masked
+`, flags)
+	assert.Contains(t, run(t, "doctor", "-h").out, "\n  -config file     configuration file (default sparekey.yaml)\n")
+	assert.Contains(t, run(t, "invoke", "-h").out, "\n  -labels n        ask for the n likeliest labels\n")
+}
+
 // Who asks for help in the middle of a command gets it in the same form.
 func TestHelpBehindFlags(t *testing.T) {
 	for _, name := range []string{"demo", "sim"} {
@@ -69,9 +82,15 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
-// Results that could not be written are no success.
+// Results that could not be written are no success, nor are those of a fallback, with
+// which invoke answers here.
 func TestResultsThatAreLost(t *testing.T) {
+	synctest.Test(t, testResultsThatAreLost)
+}
+
+func testResultsThatAreLost(t *testing.T) {
 	d := newDesk(t, nyckelsim.Config{})
+	require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
 	for _, args := range [][]string{
 		{"help"},
 		{"check", "-h"},

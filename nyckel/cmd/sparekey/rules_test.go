@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -83,6 +84,21 @@ func TestRulesOfConfig(t *testing.T) {
 	require.Len(t, out.Rules, 1)
 	assert.Equal(t, []int{2, 2, 2}, []int{out.Rules[0].Matched, out.Rules[0].Answered, out.Rules[0].Right})
 	assert.Equal(t, got, d.run("rules", "test", "-config", "CONFIG", "-data", data, "-json", "-function", "tickets"))
+}
+
+// Where all rules that match answer together, none takes anything from another.
+func TestRulesThatAnswerTogether(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	rules, _, _ := strings.Cut(rulesFile, "static:")
+	got := d.run("rules", "test", "-rules", d.file("rules.yaml", "match: all"+rules), "-data", d.file("data.csv", labelled))
+	assert.Equal(t, `RULE      MATCHED  ANSWERED  RIGHT  PRECISION  COVERAGE  CLAIMS  SUPPORTED  
+refunds   4        4         4      100.0 %    50.0 %    0.50    0.60       
+courtesy  2        2         0      0.0 %      25.0 %    0.10    0.00       claims too much
+parcels   2        2         1      50.0 %     25.0 %    0.50    0.12       claims too much
+rockets   0        0         0      –          0.0 %     0.10    0.00       matches nothing
+
+8 inputs, 2 without an answer
+`, got.out)
 }
 
 func TestRulesMisuse(t *testing.T) {
