@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"net"
@@ -141,6 +142,26 @@ func TestSaveOverTexts(t *testing.T) {
 	assert.Equal(t, tickets, string(kept))
 }
 
+// An account that cannot be saved at the end is told of, though Ctrl-C was the end, and
+// leaves nothing half written.
+func TestSaveFailsAtTheEnd(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.json")
+	phases := write(t, `[{"duration":"1h"}]`)
+	ctx, interrupt := context.WithCancel(t.Context())
+	stdout := &atText{text: "Ctrl-C", do: func() {
+		assert.NoError(t, os.Mkdir(state, 0o700))
+		interrupt()
+	}}
+	var stderr bytes.Buffer
+	args := []string{"-addr", "127.0.0.1:0", "-schedule", phases, "-save", state}
+	assert.Equal(t, failed, command.Run(ctx, "nyckelsim", args, stdout, &stderr))
+	assert.Contains(t, stderr.String(), "state.json")
+	left, err := os.ReadDir(filepath.Dir(state))
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	assert.Equal(t, "state.json", left[0].Name())
+}
+
 func TestRecordAndReplay(t *testing.T) {
 	real, stop := start(t, nil, "url")
 	file := filepath.Join(t.TempDir(), "tape.jsonl")
@@ -177,6 +198,49 @@ func TestRecordBelowAPath(t *testing.T) {
 	status, replayed := send(t, "GET", player[0]+"/v1/functions?count=1", "")
 	assert.Equal(t, 200, status, replayed)
 	assert.JSONEq(t, recorded, replayed)
+}
+
+// A tape can be read, however the service was asked to pack what it sends.
+func TestRecordUnpacked(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		packed := gzip.NewWriter(w)
+		_, _ = io.WriteString(packed, `{"name":"tickets"}`)
+		_ = packed.Close()
+	}))
+	defer service.Close()
+	file := filepath.Join(t.TempDir(), "tape.jsonl")
+	proxy, stop := start(t, []string{"-record", file, "-upstream", service.URL}, "url")
+	_, answer := send(t, "GET", proxy[0]+"/v1/functions", "")
+	assert.JSONEq(t, `{"name":"tickets"}`, answer)
+	stop()
+	tape, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, string(tape), "tickets")
+}
+
+// That a tape lacks something is told at the end.
+func TestRecordToFullDisk(t *testing.T) {
+	const full = "/dev/full"
+	if _, err := os.Stat(full); err != nil {
+		t.Skip(err)
+	}
+	service := httptest.NewServer(http.NotFoundHandler())
+	defer service.Close()
+	ctx, interrupt := context.WithCancel(t.Context())
+	out, stdout := io.Pipe()
+	var stderr bytes.Buffer
+	code := make(chan int)
+	go func() {
+		code <- command.Run(ctx, "nyckelsim", []string{"-addr", "127.0.0.1:0", "-record", full, "-upstream", service.URL}, stdout, &stderr)
+	}()
+	url := regexp.MustCompile(`http\S+`).FindString(readUntil(t, out, "Ctrl-C"))
+	status, _ := send(t, "GET", url+"/v1/functions", "")
+	assert.Equal(t, 404, status)
+	interrupt()
+	assert.Equal(t, failed, <-code)
+	assert.Contains(t, stderr.String(), "no space left on device")
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // Ctrl-C ends the program also while it opens the tape: a pipe waits for its reader.
