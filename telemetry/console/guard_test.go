@@ -210,6 +210,19 @@ func TestReadOnly(t *testing.T) {
 	assert.Empty(t, snapshotOf(t, watch).Actions)
 }
 
+// A console that can do nothing but reload does that.
+func TestReloadAlone(t *testing.T) {
+	reloads := 0
+	watch := console.New(source, console.Options{Authorize: console.Local, Reload: func(context.Context) error {
+		reloads++
+		return nil
+	}})
+	assert.Equal(t, []string{"reload"}, snapshotOf(t, watch).Actions)
+	assert.Equal(t, http.StatusNoContent, answer(watch, request(http.MethodPost, "/reload", "{}")).StatusCode)
+	assert.Equal(t, http.StatusForbidden, answer(watch, request(http.MethodPost, "/purge", `{"function": "search"}`)).StatusCode)
+	assert.Equal(t, 1, reloads)
+}
+
 // shown is what scripts read.
 type shown struct {
 	At        time.Time
@@ -219,6 +232,10 @@ type shown struct {
 		P95      float64
 		Breakers []struct{ Name, State string }
 		Limiters []struct{ PerSecond float64 }
+		Budget   struct {
+			Tokens int
+			Burst  float64
+		}
 	}
 	Events []struct{ Function, Kind, Text string }
 }
@@ -247,10 +264,12 @@ func TestSnapshotOfAnOddSource(t *testing.T) {
 	before := time.Now()
 	s := snapshotOf(t, console.New(func() telemetry.Snapshot {
 		return telemetry.Snapshot{Functions: []telemetry.FunctionSnapshot{{
-			Throttles: []telemetry.ThrottleSnapshot{{Refused: math.NaN()}}, Budget: &telemetry.BudgetSnapshot{Burst: math.Inf(1)},
+			Throttles: []telemetry.ThrottleSnapshot{{Refused: math.NaN()}}, Budget: &telemetry.BudgetSnapshot{Tokens: 7, Burst: math.Inf(1)},
 		}}}
 	}, console.Options{}))
 	require.Len(t, s.Functions, 1)
+	assert.Equal(t, 7, s.Functions[0].Budget.Tokens)
+	assert.Zero(t, s.Functions[0].Budget.Burst)
 	assert.False(t, s.At.Before(before.Truncate(time.Second)))
 }
 
@@ -369,9 +388,16 @@ func TestPages(t *testing.T) {
 		resp = answer(http.StripPrefix("/debug/sparekey", watch), request(http.MethodGet, "/debug/sparekey/", ""))
 		assert.Equal(t, http.StatusOK, resp.StatusCode)
 	})
+	t.Run("what no server has read", func(t *testing.T) {
+		r := request(http.MethodGet, "/debug/sparekey", "")
+		r.RequestURI = ""
+		assert.Equal(t, "./sparekey/", answer(watch, r).Header.Get("Location"))
+	})
 	t.Run("kept by the browser", func(t *testing.T) {
 		r := request(http.MethodGet, "/app.js", "")
-		r.Header.Set("If-None-Match", answer(watch, request(http.MethodGet, "/app.js", "")).Header.Get("Etag"))
+		first := answer(watch, request(http.MethodGet, "/app.js", ""))
+		assert.Equal(t, "no-cache", first.Header.Get("Cache-Control"))
+		r.Header.Set("If-None-Match", first.Header.Get("Etag"))
 		assert.Equal(t, http.StatusNotModified, answer(watch, r).StatusCode)
 	})
 }
