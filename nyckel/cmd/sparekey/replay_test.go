@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -217,6 +218,19 @@ func TestReplayStateIsOfOneTarget(t *testing.T) {
 			assert.Contains(t, got.errOut, "is the state of another replay")
 		}
 	})
+}
+
+// A state may have answers to its own inputs only.
+func TestReplayStateOfOtherInputs(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	for _, index := range []string{"-1", "2"} {
+		head := replayHead{Function: "tickets", Inputs: 2, Data: "sum"}
+		first, err := json.Marshal(head)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(state, fmt.Appendf(first, "\n{\"index\":1}\n{\"index\":%s}\n", index), 0o600))
+		r := &replaying{inputs: make([]recorded, 2), answers: map[int]replayed{}}
+		assert.EqualError(t, r.open(state, head), state+":3: is no answer to one of the inputs")
+	}
 }
 
 // Who starts the same replay twice at the same time finds the answers of both.

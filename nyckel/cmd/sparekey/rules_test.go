@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,6 +85,22 @@ func TestRulesOfConfig(t *testing.T) {
 	require.Len(t, out.Rules, 1)
 	assert.Equal(t, []int{2, 2, 2}, []int{out.Rules[0].Matched, out.Rules[0].Answered, out.Rules[0].Right})
 	assert.Equal(t, got, d.run("rules", "test", "-config", "CONFIG", "-data", data, "-json", "-function", "tickets"))
+}
+
+// A CSV file that a store exported has the input as JSON, and not every column filled.
+func TestRulesOfAnExport(t *testing.T) {
+	data := newDesk(t, nyckelsim.Config{}).file("export.csv", `id,label,latencyMs,truth,input
+1,delivery,12.5,refund,"""a refund"""
+2,refund,,,"{""subject"":""my money""}"
+3,,,,
+`)
+	all, err := readRecorded(data)
+	require.NoError(t, err)
+	assert.Equal(t, []recorded{
+		{line: 2, data: []byte(`"a refund"`), label: "delivery", truth: "refund", latency: 12500 * time.Microsecond},
+		{line: 3, data: []byte(`{"subject":"my money"}`), label: "refund"},
+		{line: 4},
+	}, all)
 }
 
 // Where all rules that match answer together, none takes anything from another.
