@@ -127,7 +127,7 @@ func (e *examination) findAccount() error {
 	}
 	e.account = account
 	for _, name := range e.plan.Functions() {
-		if f, _ := e.plan.Function(name); e.function == "" && f.ID != "" && f.Account == e.name {
+		if f, _ := e.plan.Function(name); e.function == "" && f.Account == e.name {
 			e.function = name
 		}
 	}

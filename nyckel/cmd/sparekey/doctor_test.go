@@ -108,6 +108,25 @@ func TestDoctorOwnLimit(t *testing.T) {
 	assert.Equal(t, "25/s and 25 in flight", (&examination{}).ownLimit())
 }
 
+// Without a name it is the account's first function that is called, of those that can be.
+func TestDoctorChoosesFunction(t *testing.T) {
+	config := newDesk(t, nyckelsim.Config{}).file("two.yaml", `version: 1
+accounts:
+  one: {client_id: a, client_secret: b}
+  two: {client_id: a, client_secret: b}
+functions:
+  a: {id: function_1, account: one}
+  b: {}
+  c: {id: function_2, account: two}
+  d: {id: function_3, account: two}
+`)
+	for account, want := range map[string]string{"one": "a", "two": "c"} {
+		e, err := (&program{}).newExamination(config, account, "")
+		require.NoError(t, err)
+		assert.Equal(t, want, e.function)
+	}
+}
+
 // What a service says of its tokens' lifetime is told as it is meant.
 func TestDoctorTokenLifetime(t *testing.T) {
 	for answer, want := range map[string]string{

@@ -64,6 +64,10 @@ func TestHelpOfFlags(t *testing.T) {
 `, flags)
 	assert.Contains(t, run(t, "doctor", "-h").out, "\n  -config file     configuration file (default sparekey.yaml)\n")
 	assert.Contains(t, run(t, "invoke", "-h").out, "\n  -labels n        ask for the n likeliest labels\n")
+	assert.Regexp(t, `\n  -rate float +calls per second; .*\(default 10\)\n`, run(t, "demo", "-h").out)
+	assert.Regexp(t, `\n  -save file +file to write the account to at the end\n`, run(t, "sim", "-h").out)
+	assert.Contains(t, run(t, "rules", "test", "-x").errOut, "; see sparekey rules test -h\n")
+	assert.Contains(t, run(t, "invoke", "-x").errOut, "; see sparekey invoke -h\n")
 }
 
 // Who asks for help in the middle of a command gets it in the same form.
