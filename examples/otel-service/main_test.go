@@ -248,6 +248,16 @@ func TestDashboardShowsNoAgreement(t *testing.T) {
 	})
 }
 
+// Who left without an answer is not among the answers.
+func TestDashboardAnswers(t *testing.T) {
+	const answered = `sparekey_client_prediction_duration_seconds_count{sparekey_function_name="f"`
+	evaluate(t, promTest{
+		"1m",
+		[]series{{answered + `,sparekey_answer_source="live"}`, "0+60x20"}, {answered + `}`, "0+6x20"}},
+		[]expectation{{firstExpr(t, "Answers by source"), "10m", []sample{{`{sparekey_answer_source="live"}`, 1}}}},
+	})
+}
+
 // A limiter that functions share, as that of an account is, counts once.
 func TestDashboardSharedLimiter(t *testing.T) {
 	for panel, metric := range map[string]string{
