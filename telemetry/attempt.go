@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -88,16 +89,20 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 // call's span is none, for want of an SDK, so would this one be.
 func (a *attempt) startSpan(req *http.Request) *http.Request {
 	a.ctx = req.Context()
-	if span := trace.SpanFromContext(a.ctx); a.trail.claimed.Load() && !span.SpanContext().IsValid() {
-		a.span = span
+	parent := trace.SpanFromContext(a.ctx)
+	if a.trail.claimed.Load() && !parent.SpanContext().IsValid() {
+		a.span = parent
 		return req
 	}
-	recorder := a.layer.recorder
-	a.ctx, a.span = recorder.tracer.Start(a.ctx, attemptSpanName(method(req)), recorder.attemptOptions...)
+	options, told := a.layer.recorder.attemptOptions, parent.IsRecording()
+	if told { // as this one will be, most likely; its sampler is to see what it is about
+		options = append(slices.Clip(options), trace.WithAttributes(a.requestAttributes(req)...))
+	}
+	a.ctx, a.span = a.layer.recorder.tracer.Start(a.ctx, attemptSpanName(method(req)), options...)
 	if !a.span.SpanContext().IsValid() {
 		return req
 	}
-	if a.span.IsRecording() {
+	if !told && a.span.IsRecording() {
 		a.span.SetAttributes(a.requestAttributes(req)...)
 	}
 	if !a.layer.cfg.Traceparent {
@@ -108,6 +113,7 @@ func (a *attempt) startSpan(req *http.Request) *http.Request {
 	} else {
 		req.Header = maps.Clone(req.Header) // and not the trailer, which is set as the body is read
 	}
+	req.Header.Del("Tracestate") // is that of another trace, unless Inject sets it anew
 	propagation.TraceContext{}.Inject(a.ctx, propagation.HeaderCarrier(req.Header))
 	return req
 }

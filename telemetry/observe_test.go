@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/telemetry"
@@ -698,6 +699,35 @@ func TestTraceparentWithoutHeader(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	assert.NotEmpty(t, sent.Get("Traceparent"))
 	assert.Nil(t, req.Header, "the caller's request")
+}
+
+// A request that carries the fields of another trace goes out with none of them: the two
+// fields are one.
+func TestTraceparentReplacesAnotherTrace(t *testing.T) {
+	install(t)
+	var sent http.Header
+	rt := stack(telemetry.Config{Traceparent: true}, roundTrip(func(req *http.Request) (*http.Response, error) {
+		sent = req.Header
+		return answer(200, ""), nil
+	}))
+	const other = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	req := newRequest(t, t.Context())
+	req.Header.Set("Traceparent", other)
+	req.Header.Set("Tracestate", "vendor=other")
+	resp, err := rt.RoundTrip(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.NotEqual(t, other, sent.Get("Traceparent"))
+	assert.Empty(t, sent.Values("Tracestate"))
+	assert.Equal(t, []string{"vendor=other"}, req.Header.Values("Tracestate"), "the caller's request")
+
+	state, err := trace.ParseTraceState("vendor=ours")
+	require.NoError(t, err)
+	ours := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceState: state, Remote: true})
+	resp, err = rt.RoundTrip(req.WithContext(trace.ContextWithRemoteSpanContext(t.Context(), ours)))
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, []string{"vendor=ours"}, sent.Values("Tracestate"))
 }
 
 // A request's trailer is told while its body is read, and reaches the wire also with
