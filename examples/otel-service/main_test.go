@@ -401,6 +401,22 @@ func TestTraces(t *testing.T) {
 	assert.Equal(t, call.SpanContext.SpanID, attempt.Parent.SpanID)
 }
 
+// TestNoAnswerIsLogged: the log says what went wrong, and nothing of what was asked.
+func TestNoAnswerIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	s, err := newService("", slog.New(slog.NewTextHandler(&log, nil)))
+	defer s.close()
+	require.NoError(t, err)
+	s.regions.us.down.Store(true)
+	s.regions.eu.down.Store(true)
+	asked := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/tickets", strings.NewReader(`{"text":"hello, it is Jane"}`))
+	said := httptest.NewRecorder()
+	s.route(said, asked)
+	assert.Equal(t, http.StatusBadGateway, said.Code)
+	assert.Contains(t, log.String(), `level=WARN msg="no answer" error="the API says 500 Internal Server Error"`)
+	assert.NotContains(t, log.String(), "Jane")
+}
+
 // TestBadTicket: what is no ticket is the caller's mistake.
 func TestBadTicket(t *testing.T) {
 	_, server, _ := start(t, io.Discard)

@@ -34,6 +34,7 @@ type service struct {
 	client  *http.Client
 	address string // of the API; the endpoints of the file stand in for it
 	console *console.Console
+	logger  *slog.Logger
 	regions regions
 	stop    func() // what is measured
 }
@@ -41,7 +42,7 @@ type service struct {
 // newService sets a service up by a file, or by a copy of the one that is built in if
 // its name is "". It must be closed, whatever the error.
 func newService(file string, logger *slog.Logger) (*service, error) {
-	s := &service{file: file, stop: func() {}}
+	s := &service{file: file, logger: logger, stop: func() {}}
 	if file == "" {
 		if err := s.writeBuiltIn(); err != nil {
 			return s, err
@@ -127,7 +128,8 @@ func (s *service) route(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := s.ask(r.Context(), t)
 	if err != nil {
-		http.Error(w, "no answer", http.StatusBadGateway) // what went wrong is in the log and in the trace
+		s.logger.WarnContext(r.Context(), "no answer", "error", err) // whose text holds nothing of the ticket
+		http.Error(w, "no answer", http.StatusBadGateway)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
