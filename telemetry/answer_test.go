@@ -26,7 +26,7 @@ func TestAnswerHeader(t *testing.T) {
 		{"greatest age", telemetry.Answer{Source: telemetry.Cache, Age: math.MaxInt64}, "cache;age=9223372036"},
 		{"stale", telemetry.Answer{Source: telemetry.Stale, Age: time.Hour, Cause: policy.Overloaded}, "stale;age=3600;cause=overloaded"},
 		{"similar", telemetry.Answer{Source: telemetry.Similar, Similarity: 0.8, Accuracy: 0.9375, Samples: 64, Cause: policy.Overloaded}, "similar;similarity=0.800;accuracy=0.938;samples=64;cause=overloaded"},
-		{"similar, and never right", telemetry.Answer{Source: telemetry.Similar, Similarity: 1, Samples: 3}, "similar;similarity=1.000;accuracy=0.000;samples=3"},
+		{"similar, and never right", telemetry.Answer{Source: telemetry.Similar, Similarity: 1, Samples: 1}, "similar;similarity=1.000;accuracy=0.000;samples=1"},
 		{"rule", telemetry.Answer{Source: telemetry.Rule, Rule: "billing", Confidence: 0.55, Cause: policy.TimedOut}, `rule;rule="billing";confidence=0.550;cause=timed_out`},
 		{"static", telemetry.Answer{Source: telemetry.Static, Confidence: 0.2}, "static;confidence=0.200"},
 		{"quotes", telemetry.Answer{Source: telemetry.Rule, Rule: `a "b" \c`}, `rule;rule="a \"b\" \\c"`},

@@ -100,9 +100,6 @@ func Newest(events []Event) []Event {
 
 // Changed adds a change of a breaker's state.
 func (e *Events) Changed(function string, tr policy.Transition) {
-	if e == nil {
-		return
-	}
 	text := tr.Name + ": " + tr.From.String() + " to " + tr.To.String()
 	if tr.MetricsOnly {
 		text = tr.Name + ": refuses nobody"

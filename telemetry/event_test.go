@@ -20,15 +20,15 @@ func TestEvents(t *testing.T) {
 		var events telemetry.Events
 		assert.Empty(t, events.Last())
 		earlier := time.Now().Add(-time.Hour)
-		for n := range 51 {
+		for n := range 52 {
 			events.Add(telemetry.Event{At: earlier, Text: strconv.Itoa(n)})
 		}
 		events.Add(telemetry.Event{Text: "now"})
 		last := events.Last()
 		require.Len(t, last, 50)
 		assert.Equal(t, telemetry.Event{At: time.Now(), Text: "now"}, last[0])
-		assert.Equal(t, telemetry.Event{At: earlier, Text: "50"}, last[1])
-		assert.Equal(t, telemetry.Event{At: earlier, Text: "2"}, last[49])
+		assert.Equal(t, telemetry.Event{At: earlier, Text: "51"}, last[1])
+		assert.Equal(t, telemetry.Event{At: earlier, Text: "3"}, last[49])
 
 		last[0].Text = "changed"
 		assert.Equal(t, "now", events.Last()[0].Text, "it is a copy")

@@ -219,13 +219,13 @@ func TestObserve(t *testing.T) {
 					spare := answer(200, "abc")
 					telemetry.Mark(req, spare.Header, telemetry.Answer{
 						Source: telemetry.Similar, Age: 1500 * time.Millisecond,
-						Similarity: 0.75, Accuracy: 0.5, Samples: 8, Confidence: 0.25, Cause: policy.TimedOut,
+						Similarity: 0.75, Accuracy: 0.5, Samples: 1, Confidence: 0.25, Cause: policy.TimedOut,
 					})
 					return spare, nil
 				})
 			}},
 			wantSpans: `
-				call internal sparekey.attempt.count=0 sparekey.answer.source=similar sparekey.answer.age=1.5 sparekey.answer.similarity=0.75 sparekey.answer.accuracy=0.5 sparekey.answer.samples=8 sparekey.answer.confidence=0.25 sparekey.fallback.cause=timed_out 0s`,
+				call internal sparekey.attempt.count=0 sparekey.answer.source=similar sparekey.answer.age=1.5 sparekey.answer.similarity=0.75 sparekey.answer.accuracy=0.5 sparekey.answer.samples=1 sparekey.answer.confidence=0.25 sparekey.fallback.cause=timed_out 0s`,
 			wantMetrics: `
 				sparekey.client.fallbacks {fallback} sparekey.answer.source=similar sparekey.fallback.cause=timed_out 1
 				sparekey.client.prediction.duration s sparekey.answer.source=similar 1 in 0s`,

@@ -19,7 +19,7 @@ type active struct {
 // began counts a call that begins. It returns what over needs, nil if the call is not
 // counted: an SDK that is installed meanwhile must not see it end.
 func (r *recorder) began(ctx context.Context, function string) *set {
-	if r == nil || !r.callActive.Enabled(ctx) {
+	if !r.callActive.Enabled(ctx) {
 		return nil
 	}
 	with := r.callActive.of(labels{function: function})
@@ -36,9 +36,6 @@ func (r *recorder) over(ctx context.Context, with *set) {
 
 // called records a call that has ended. Failure is its error.type, "" if it is none.
 func (r *recorder) called(ctx context.Context, function string, d, waited time.Duration, source Source, failure string, class policy.Class) {
-	if r == nil {
-		return
-	}
 	if r.callDuration.Enabled(ctx) {
 		l := labels{function: function, more: [3]label{{keySource, string(source)}, {keyErrorType, failure}}}
 		r.callDuration.Record(ctx, d.Seconds(), r.callDuration.of(l).record...)
@@ -75,7 +72,7 @@ func (r *recorder) failed(ctx context.Context, function, failure string, class p
 // attempted records an attempt that has ended. Failure is its error.type, "" if it is
 // none.
 func (r *recorder) attempted(ctx context.Context, function, kind, endpoint string, status int, d time.Duration, failure string) {
-	if r == nil || !r.attemptDuration.Enabled(ctx) {
+	if !r.attemptDuration.Enabled(ctx) {
 		return
 	}
 	l := labels{function: function, status: status, more: [3]label{{keyKind, kind}, {keyEndpoint, endpoint}, {keyErrorType, failure}}}
@@ -126,9 +123,6 @@ func (r *recorder) refused(ctx context.Context, function string, refusal *policy
 // fallback counts an answer in the service's place. Each is a log record for who
 // looks closely; once in a while one is a warning, too.
 func (r *recorder) fallback(ctx context.Context, function string, a Answer) {
-	if r == nil {
-		return
-	}
 	cause := classText(a.Cause)
 	r.fallbacks.count(ctx, labels{function: function, more: [3]label{{keySource, string(a.Source)}, {keyCause, cause}}})
 	level := slog.LevelDebug

@@ -56,8 +56,8 @@ var buckets = metric.WithExplicitBucketBoundaries(0.001, 0.005, 0.01, 0.025, 0.0
 	0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60)
 
 // A recorder writes spans, metrics and log records. It works from construction
-// on, and starts to be heard when an SDK is installed, be it later. All methods
-// work on a nil recorder, which records nothing.
+// on, and starts to be heard when an SDK is installed, be it later. What a trail
+// calls works on a nil recorder, which records nothing: that of a trail without a call.
 type recorder struct {
 	logger *slog.Logger
 	tracer trace.Tracer
