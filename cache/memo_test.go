@@ -184,6 +184,28 @@ func TestMemoMerges(t *testing.T) {
 	}
 }
 
+// What is said to who joined is about his call alone, and not kept though he reads the
+// answer first.
+func TestMemoKeepsAnswersAsTheyCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := cache.Predictions(cache.PredictionsConfig{})(&service{respond: func(*http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			return response(http.StatusOK, answer), nil
+		}})
+		go func() {
+			first, err := rt.RoundTrip(newCall(t, `{}`, policy.Call{}))
+			if assert.NoError(t, err) {
+				assert.NoError(t, first.Body.Close())
+			}
+		}()
+		synctest.Wait()
+		resp, _ := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, "sparekey; fwd=miss; collapsed", resp.Header.Get("Cache-Status"))
+		resp, _ = ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Regexp(t, `^sparekey; hit; ttl=\d+$`, resp.Header.Get("Cache-Status"))
+	})
+}
+
 // Who joins gets his own header, even of an answer that has none.
 func TestMemoMergesAnswersWithoutHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -133,18 +133,15 @@ func (p *predictions) ask(req *http.Request, q question, known *entry, found epo
 			return instead, nil
 		}
 	}
+	if err == nil && verdict.Class == policy.OK { // as it came, before this caller is told more
+		p.keep(req, q, resp, arrivalOf(s))
+	}
 	if joined {
 		p.reportJoined(req, q, s, resp, verdict)
 	} else {
 		p.store.report(req, miss)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if verdict.Class == policy.OK {
-		p.keep(req, q, resp, arrivalOf(s))
-	}
-	return resp, nil
+	return resp, err
 }
 
 // refusedBelow returns the outcome of a request that the layers below refuse at once:
