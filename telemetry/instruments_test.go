@@ -322,8 +322,8 @@ func TestMeasured(t *testing.T) {
 	defer telemetry.Measure(func() telemetry.Snapshot {
 		return telemetry.Snapshot{At: now, Functions: []telemetry.FunctionSnapshot{{
 			Name:     "f",
-			Breakers: []policy.BreakerSnapshot{{Name: "b", State: policy.HalfOpen}},
-			Limiters: []telemetry.LimiterSnapshot{{Name: "l", InFlight: 2, Queued: 3, Bound: 5, MaxQueue: 7}},
+			Breakers: []policy.BreakerSnapshot{{Name: "b", State: policy.Isolated}},
+			Limiters: []telemetry.LimiterSnapshot{{Name: "l", InFlight: 2, Queued: 3, Bound: 1, MaxQueue: 7}},
 			Endpoints: []telemetry.EndpointSnapshot{
 				{Name: "in", Ejected: now, InFlight: 4}, {Name: "out", Ejected: now.Add(1)}, {Name: "rests", Resting: now.Add(1)},
 			},
@@ -332,7 +332,7 @@ func TestMeasured(t *testing.T) {
 		}}}
 	})()
 	assert.Equal(t, lines(`
-		sparekey.client.breaker.state {breaker} sparekey.breaker.name=b sparekey.breaker.state=half_open sparekey.function.name=f 1
+		sparekey.client.breaker.state {breaker} sparekey.breaker.name=b sparekey.breaker.state=isolated sparekey.function.name=f 1
 		sparekey.client.cache.evictions {eviction} sparekey.cache.reason=capacity sparekey.function.name=f 12
 		sparekey.client.cache.evictions {eviction} sparekey.cache.reason=expired sparekey.function.name=f 13
 		sparekey.client.cache.evictions {eviction} sparekey.cache.reason=purged sparekey.function.name=f 14
@@ -342,11 +342,28 @@ func TestMeasured(t *testing.T) {
 		sparekey.client.cache.usage {entry} sparekey.function.name=f 8
 		sparekey.client.endpoint.healthy {endpoint} sparekey.endpoint.name=in sparekey.function.name=f 1
 		sparekey.client.endpoint.usage {request} sparekey.endpoint.name=in sparekey.function.name=f 4
-		sparekey.client.limiter.limit {request} sparekey.function.name=f sparekey.limiter.name=l 5
+		sparekey.client.limiter.limit {request} sparekey.function.name=f sparekey.limiter.name=l 1
 		sparekey.client.limiter.usage {request} sparekey.function.name=f sparekey.limiter.name=l 2
 		sparekey.client.queue.limit {request} sparekey.function.name=f sparekey.limiter.name=l 7
 		sparekey.client.queue.usage {request} sparekey.function.name=f sparekey.limiter.name=l 3
 		sparekey.client.retry.budget.available {retry} sparekey.function.name=f 6`), sdk.measured(t))
+}
+
+// TestMeasuredLimits: a limiter that bounds a rate alone has no limit, rather than one of 0.
+func TestMeasuredLimits(t *testing.T) {
+	sdk := install(t)
+	defer telemetry.Measure(func() telemetry.Snapshot {
+		return telemetry.Snapshot{Functions: []telemetry.FunctionSnapshot{{
+			Name: "f", Limiters: []telemetry.LimiterSnapshot{{Name: "l", PerSecond: 25}},
+		}}}
+	})()
+	var got metricdata.ResourceMetrics
+	require.NoError(t, sdk.reader.Collect(t.Context(), &got))
+	var names []string
+	for _, m := range got.ScopeMetrics[0].Metrics {
+		names = append(names, m.Name)
+	}
+	assert.ElementsMatch(t, []string{"sparekey.client.limiter.usage", "sparekey.client.queue.usage", "sparekey.client.queue.limit"}, names)
 }
 
 // TestMeasuredThrottles: of the throttles of a function that share a name, the one that
