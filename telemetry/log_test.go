@@ -205,3 +205,31 @@ func TestLogRetryOfBrokenBody(t *testing.T) {
 		"level=DEBUG msg=retrying event.name=sparekey.retry wait=1s error.type=truncated",
 	}, strings.Split(strings.TrimSpace(log.String()), "\n"))
 }
+
+// Of a call that met both, the record of a retry names what it is for: the refusal, or the
+// last attempt that failed.
+func TestLogRetryNamesItsReason(t *testing.T) {
+	var log strings.Builder
+	rt := stack(telemetry.Config{Logger: newLogger(&log)}, upstream(503, ""), func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			ctx := req.Context()
+			trail := telemetry.FromContext(ctx)
+			trail.Waits(ctx, time.Second, policy.Refused)
+			trail.Waits(ctx, time.Second, policy.Overloaded)
+			trail.Refused(ctx, &policy.Refusal{Layer: "breaker", Reason: "breaker_open", Err: errors.New("open")})
+			resp, err := next.RoundTrip(req)
+			trail.Waits(ctx, time.Second, policy.Refused)
+			trail.Waits(ctx, time.Second, policy.Overloaded)
+			return resp, err
+		})
+	})
+	_, err := send(t, rt, t.Context())
+	require.NoError(t, err)
+	var reasons []string
+	for line := range strings.Lines(log.String()) {
+		if _, reason, ok := strings.Cut(line, "msg=retrying event.name=sparekey.retry wait=1s error.type="); ok {
+			reasons = append(reasons, strings.TrimSpace(reason))
+		}
+	}
+	assert.Equal(t, []string{"refused", "overloaded", "breaker_open", "503"}, reasons)
+}
