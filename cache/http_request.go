@@ -72,34 +72,46 @@ func (c *httpCache) identify(req *http.Request) (id string, ok bool) {
 	return id, ok
 }
 
-// resourceVersion is part of the key of each resource, so that it is no key of
-// anything else in the store.
-const resourceVersion = "http/2"
+// targetKey begins what is hashed, so that the key of a target is never that of a
+// question in a shared store: see predictionKey.
+const targetKey = 6
 
 // resourceKey returns the key of a target. Its host and the Host field, which may
 // name another, both count; a fragment does not reach the origin.
 func resourceKey(target *url.URL, field string) key {
-	host := plainHost(target.Scheme, target.Host)
-	if field == target.Host || plainHost(target.Scheme, field) == host {
+	scheme := strings.ToLower(target.Scheme)
+	host := plainHost(scheme, target.Host)
+	if field == target.Host { // the usual case
+		field = ""
+	} else if field = plainHost(scheme, field); field == host {
 		field = "" // says what is so without it
 	}
-	var room [256]byte
-	parts := append(keyParts(room[:0]), resourceVersion...)
-	parts = parts.add(strings.ToLower(target.Scheme)).add(host).add(plainHost(target.Scheme, field))
-	parts = parts.add(target.Opaque).add(cmp.Or(target.EscapedPath(), "/")) // "//a" is not the same as one and the other
-	if target.RawQuery != "" || target.ForceQuery {                         // which are a question mark on the wire
+	var room [192]byte
+	parts := append(keyParts(room[:0]), targetKey)
+	parts = parts.add(scheme).add(host).add(field).add(target.Opaque).addPath(target)
+	if target.RawQuery != "" || target.ForceQuery { // which are a question mark on the wire
 		parts = parts.add(target.RawQuery)
 	}
 	return sha256.Sum256(parts)
 }
 
-// plainHost returns a host in lower case and without the port that it has anyway.
-func plainHost(scheme, host string) string {
-	if host == "" {
-		return ""
+// addPath adds the path of a target: decoded if it is spelled in the usual way, else as it
+// is spelled. "//a" is not the same as one and the other.
+func (p keyParts) addPath(target *url.URL) keyParts {
+	if target.RawPath != "" {
+		usual := url.URL{Path: target.Path}
+		if spelled := target.EscapedPath(); spelled != usual.EscapedPath() {
+			return append(p, 's').add(spelled)
+		}
 	}
+	return append(p, 'd').add(cmp.Or(target.Path, "/"))
+}
+
+// plainHost returns a host in lower case and without the port that it has anyway. The
+// scheme is in lower case.
+func plainHost(scheme, host string) string {
 	host = strings.ToLower(host)
-	if strings.EqualFold(scheme, "http") {
+	if scheme == "http" {
 		return strings.TrimSuffix(host, ":80")
 	}
 	return strings.TrimSuffix(host, ":443")

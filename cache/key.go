@@ -16,7 +16,7 @@ import (
 type key [sha256.Size]byte
 
 // predictionKey begins what is hashed, so that the key of a question is never that of a
-// target of [HTTP] in a shared store: see resourceVersion.
+// target of [HTTP] in a shared store: see targetKey.
 const predictionKey = 5
 
 // keyOf returns the key of req. Its header must have been read by readQuestion; text is
