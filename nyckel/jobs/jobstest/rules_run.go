@@ -488,6 +488,20 @@ func testTold(t *testing.T, b Backend) {
 	assert.True(t, told.Load())
 }
 
+func testToldForEver(t *testing.T, b Backend) {
+	e, _ := b.one(t)
+	enqueue(t, e, jobs.Job{ID: "job"})
+	telling, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	stop := start(t, e, jobs.RunConfig{Drain: -1, OnSettled: func(jobs.Settled) {
+		close(telling)
+		<-release
+	}}, func(context.Context, jobs.Delivery) jobs.Outcome { return jobs.DeadLetter(errors.New("no")) })
+	<-telling
+	stop()
+	assert.Equal(t, jobs.Dead, stateOf(t, e, "job"))
+}
+
 func testGiveBack(t *testing.T, b Backend) {
 	e, store := b.one(t)
 	enqueue(t, e, jobs.Job{ID: "heeds", MaxAttempts: 2}, jobs.Job{ID: "ignores", MaxAttempts: 1}, jobs.Job{ID: "finishes"})

@@ -61,6 +61,7 @@ func Run(t *testing.T, b Backend) {
 		{"workers and time may be without limit", testNoLimits},
 		{"a shutdown waits for handlers", testDrain},
 		{"a shutdown waits until what was settled is told", testTold},
+		{"a shutdown does not wait for ever until it is told", testToldForEver},
 		{"what a shutdown cannot wait for is given back", testGiveBack},
 		{"two engines share the work, each job done once", testTwoEngines},
 		{"figures are those of the jobs", testStats},

@@ -175,7 +175,12 @@ func (r *run) addQueues(ctx context.Context) {
 // drain waits for the workers, at the end not for long, and gives back what they
 // hold on to.
 func (r *run) drain(ctx context.Context) error {
-	stopped := r.client.Stopped()
+	client, stopped := r.client.Stopped(), make(chan struct{})
+	go func() {
+		<-client
+		r.words.Wait()
+		close(stopped)
+	}()
 	go r.client.Stop(ctx) //nolint:errcheck // ctx does not end
 	if r.Drain > 0 {
 		waitFor(stopped, r.Drain)
@@ -185,7 +190,6 @@ func (r *run) drain(ctx context.Context) error {
 	r.mu.Unlock()
 	go r.client.StopAndCancel(ctx) //nolint:errcheck // ctx does not end
 	if waitFor(stopped, grace) {
-		r.words.Wait()
 		return nil
 	}
 	return r.giveBack(ctx)
