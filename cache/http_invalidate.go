@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ func (c *httpCache) other(req *http.Request) (*http.Response, error) {
 		return c.pass(req, "method")
 	}
 	url, host := *req.URL, req.Host // the request may be changed below
+	url.Scheme = strings.ToLower(url.Scheme)
 	target := resourceKey(&url, host)
 	asked := time.Now()
 	w, known := c.want(req)

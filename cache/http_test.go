@@ -722,6 +722,27 @@ func TestHTTPChangesNothingOfOthers(t *testing.T) {
 	}
 }
 
+// The case of a scheme, which a URL that was not parsed may have, tells no origin from
+// another.
+func TestHTTPChangesWhateverTheCaseOfTheScheme(t *testing.T) {
+	for reference, calls := range map[string]int64{
+		"//api.test/thing":      3,
+		"//api.test:80/thing":   3,
+		"http://api.test/thing": 3,
+		"//api.test:443/thing":  2,
+	} {
+		t.Run(reference, func(t *testing.T) {
+			upstream := saying("Cache-Control: max-age=60\nLocation: "+reference, func(*http.Request) string { return "text" })
+			rt := cache.HTTP(cache.HTTPConfig{})(upstream)
+			read := &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: "api.test", Path: "/thing"}}
+			ask(t, rt, read)
+			ask(t, rt, &http.Request{Method: http.MethodPost, URL: &url.URL{Scheme: "HTTP", Host: "api.test:80", Path: "/other"}})
+			ask(t, rt, read)
+			assert.Equal(t, calls, upstream.calls.Load())
+		})
+	}
+}
+
 func TestHTTPTelemetry(t *testing.T) {
 	store := cache.NewStore(cache.StoreConfig{})
 	o := &origin{}
