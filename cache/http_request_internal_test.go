@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestResourceKey: targets have one key if, and only if, they are the same on the wire.
+// TestResourceKey: targets have one key if, and only if, they are the same on the wire;
+// one that is opaque is another than all that are not.
 func TestResourceKey(t *testing.T) {
 	at := func(path, raw string) *url.URL {
 		return &url.URL{Scheme: "https", Host: "api.test", Path: path, RawPath: raw}
