@@ -89,13 +89,13 @@ func (l *attemptLayer) RoundTrip(req *http.Request) (*http.Response, error) {
 // call's span is none, for want of an SDK, so would this one be.
 func (a *attempt) startSpan(req *http.Request) *http.Request {
 	a.ctx = req.Context()
-	parent := trace.SpanFromContext(a.ctx)
-	if a.trail.claimed.Load() && !parent.SpanContext().IsValid() {
+	parent, ofCall := trace.SpanFromContext(a.ctx), a.trail.claimed.Load()
+	if ofCall && !parent.SpanContext().IsValid() {
 		a.span = parent
 		return req
 	}
-	options, told := a.layer.recorder.attemptOptions, parent.IsRecording()
-	if told { // as this one will be, most likely; its sampler is to see what it is about
+	options, told := a.layer.recorder.attemptOptions, !ofCall || parent.IsRecording()
+	if told { // it will be recorded, most likely; its sampler is to see what it is about
 		options = append(slices.Clip(options), trace.WithAttributes(a.requestAttributes(req)...))
 	}
 	a.ctx, a.span = a.layer.recorder.tracer.Start(a.ctx, attemptSpanName(method(req)), options...)

@@ -38,6 +38,18 @@ func TestSamplerSeesTheRequest(t *testing.T) {
 	}
 }
 
+// An attempt that is part of no call, such as a probe, is a root, whose sampler sees as much.
+func TestSamplerSeesProbes(t *testing.T) {
+	for not, want := range map[string]int{"api.test": 0, "other.test": 1} {
+		sdk := install(t)
+		otel.SetTracerProvider(sdktrace.NewTracerProvider(
+			sdktrace.WithSyncer(sdk.spans), sdktrace.WithSampler(serverSampler{not})))
+		_, err := send(t, telemetry.ObserveAttempt(telemetry.Config{Probe: true})(upstream(200, "")), t.Context())
+		require.NoError(t, err)
+		assert.Len(t, sdk.spans.GetSpans(), want, "without those to %s", not)
+	}
+}
+
 // callSampler leaves out the spans of calls.
 type callSampler struct{ sdktrace.Sampler }
 
