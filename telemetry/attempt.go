@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -113,9 +114,15 @@ func (a *attempt) startSpan(req *http.Request) *http.Request {
 	} else {
 		req.Header = maps.Clone(req.Header) // and not the trailer, which is set as the body is read
 	}
-	req.Header.Del("Tracestate") // is that of another trace, unless Inject sets it anew
+	maps.DeleteFunc(req.Header, isTraceField) // of another trace, unless Inject sets them anew
 	propagation.TraceContext{}.Inject(a.ctx, propagation.HeaderCarrier(req.Header))
 	return req
+}
+
+// isTraceField reports whether a field of a request, whose name may be spelled in any way,
+// is one of those that Inject sets.
+func isTraceField(name string, _ []string) bool {
+	return strings.EqualFold(name, "traceparent") || strings.EqualFold(name, "tracestate")
 }
 
 // attempt is an Attempt that is under way. The Attempt in it is guarded by the

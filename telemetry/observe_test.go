@@ -714,10 +714,13 @@ func TestTraceparentReplacesAnotherTrace(t *testing.T) {
 	req := newRequest(t, t.Context())
 	req.Header.Set("Traceparent", other)
 	req.Header.Set("Tracestate", "vendor=other")
+	req.Header["traceparent"], req.Header["tracestate"] = []string{other}, []string{"vendor=other"}
 	resp, err := rt.RoundTrip(req)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	assert.NotEqual(t, other, sent.Get("Traceparent"))
+	assert.NotContains(t, sent, "traceparent")
+	assert.NotContains(t, sent, "tracestate")
 	assert.Empty(t, sent.Values("Tracestate"))
 	assert.Equal(t, []string{"vendor=other"}, req.Header.Values("Tracestate"), "the caller's request")
 
