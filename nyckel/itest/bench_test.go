@@ -66,22 +66,26 @@ func BenchmarkSQLiteComplete(b *testing.B) {
 	}
 }
 
-// BenchmarkSQLitePickUp measures how long after it was enqueued a job is taken by
-// an idle worker.
 func BenchmarkSQLitePickUp(b *testing.B) {
 	engine, _ := openSQLite(b, filepath.Join(b.TempDir(), "jobs.db"), sqlitejobs.Options{})
+	pickUp(b, engine)
+}
+
+// pickUp measures how long after they were enqueued jobs are taken by an idle worker.
+func pickUp(b *testing.B, e jobs.Engine) {
+	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	taken := make(chan time.Duration, 1)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- engine.Run(ctx, jobs.RunConfig{}, func(_ context.Context, d jobs.Delivery) jobs.Outcome {
+		ended <- e.Run(ctx, jobs.RunConfig{}, func(_ context.Context, d jobs.Delivery) jobs.Outcome {
 			taken <- time.Since(d.EnqueuedAt)
 			return jobs.Done(jobstest.Answer("yes"))
 		})
 	}()
 	var delays []time.Duration
 	for b.Loop() {
-		_, err := engine.Enqueue(ctx, jobs.Job{ID: fmt.Sprintf("job-%09d", len(delays))})
+		_, err := e.Enqueue(ctx, jobs.Job{ID: fmt.Sprintf("job-%09d", len(delays))})
 		require.NoError(b, err)
 		delays = append(delays, <-taken)
 	}

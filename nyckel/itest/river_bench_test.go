@@ -3,16 +3,13 @@ package itest_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/jobs"
-	"github.com/sparekey/sparekey/nyckel/jobs/jobstest"
 	"github.com/sparekey/sparekey/nyckel/postgres/pgtest"
 )
 
@@ -64,28 +61,4 @@ func BenchmarkRiverComplete(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
 }
 
-// BenchmarkRiverPickUp measures how long after it was enqueued a job is taken by an
-// idle worker.
-func BenchmarkRiverPickUp(b *testing.B) {
-	o := openRiver(b)
-	ctx, cancel := context.WithCancel(context.Background())
-	taken := make(chan time.Duration, 1)
-	ended := make(chan error, 1)
-	go func() {
-		ended <- o.Run(ctx, jobs.RunConfig{}, func(_ context.Context, d jobs.Delivery) jobs.Outcome {
-			taken <- time.Since(d.EnqueuedAt)
-			return jobs.Done(jobstest.Answer("yes"))
-		})
-	}()
-	var delays []time.Duration
-	for b.Loop() {
-		_, err := o.Enqueue(ctx, jobs.Job{ID: fmt.Sprintf("job-%09d", len(delays))})
-		require.NoError(b, err)
-		delays = append(delays, <-taken)
-	}
-	cancel()
-	require.NoError(b, <-ended)
-	slices.Sort(delays)
-	b.ReportMetric(delays[len(delays)/2].Seconds()*1000, "p50-ms")
-	b.ReportMetric(delays[len(delays)*99/100].Seconds()*1000, "p99-ms")
-}
+func BenchmarkRiverPickUp(b *testing.B) { pickUp(b, openRiver(b).Engine) }
