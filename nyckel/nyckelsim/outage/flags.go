@@ -81,14 +81,19 @@ func (o options) validate(rest []string) error {
 			}
 		}
 	}
-	err := errors.Join(checkConfig(o.config), tryFile("-json", o.json), tryFile("-html", o.html))
+	return checkConfig(o.config)
+}
+
+// tryReports tells before the run, not after it, whether the reports can be written. It
+// leaves empty files where there were none.
+func (o options) tryReports() error {
+	err := errors.Join(tryFile("-json", o.json), tryFile("-html", o.html))
 	if err == nil && files.Same(o.json, o.html) { // which are there now
 		return fmt.Errorf("-json and -html are both %s; want two files", o.json)
 	}
 	return err
 }
 
-// tryFile tells before the run, not after it, whether a report can be written.
 func tryFile(flag, name string) error {
 	if name == "" || name == "-" {
 		return nil

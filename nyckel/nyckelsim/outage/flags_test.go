@@ -89,3 +89,16 @@ func TestJSONFileIsKept(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "earlier", string(content))
 }
+
+// Nor is a file made for a report that there will not be.
+func TestNoReportOfWrongTexts(t *testing.T) {
+	folder := t.TempDir()
+	for _, flag := range []string{"-json", "-html"} {
+		for _, wrong := range [][]string{{"-train", "missing.csv"}, {"-config", "missing.yaml"}, {"-rate", "0"}} {
+			var stdout, stderr bytes.Buffer
+			args := append([]string{flag, filepath.Join(folder, "report")}, wrong...)
+			require.Equal(t, 2, realMain(t.Context(), args, &stdout, &stderr))
+			assert.NoFileExists(t, args[1], wrong)
+		}
+	}
+}

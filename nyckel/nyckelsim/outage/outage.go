@@ -77,6 +77,9 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 		return exitUsage
 	}
 	data, err := loadData(ctx, options)
+	if err == nil {
+		err = options.tryReports()
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
 		if ctx.Err() != nil {

@@ -22,6 +22,7 @@ func TestReportToAPipe(t *testing.T) {
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	o, err := Program{}.parseFlags([]string{"-json", pipe}, new(bytes.Buffer))
 	require.NoError(t, err)
+	require.NoError(t, o.tryReports())
 
 	ctx, cancel := context.WithCancel(t.Context())
 	assert.ErrorIs(t, new(figures).write(endsInWait{ctx, cancel}, o, nil), context.Canceled)
