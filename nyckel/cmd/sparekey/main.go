@@ -123,12 +123,15 @@ func (p *program) code(err error) int {
 	if code, ok := errors.AsType[codeError](err); ok {
 		return int(code)
 	}
-	fmt.Fprintln(p.stderr, "sparekey:", strings.TrimPrefix(err.Error(), "sparekey: "))
+	fmt.Fprintln(p.stderr, "sparekey:", unnamed(err))
 	if _, ok := errors.AsType[misuseError](err); ok {
 		return exitMisuse
 	}
 	return exitFailed
 }
+
+// unnamed returns an error's text without the name that is before all of them.
+func unnamed(err error) string { return strings.TrimPrefix(err.Error(), "sparekey: ") }
 
 // A codeError is an exit code of which nothing is left to say.
 type codeError int

@@ -165,7 +165,7 @@ func (r *replaying) askSome(ctx context.Context, indexes []int) error {
 		case stopped == nil: // else many an error is only that of having to stop
 			r.failed++
 			if r.failure == nil {
-				r.failure = fmt.Errorf("line %d: %w", r.inputs[indexes[i]].line, o.Err)
+				r.failure = fmt.Errorf("line %d: %s", r.inputs[indexes[i]].line, unnamed(o.Err))
 			}
 		}
 	}

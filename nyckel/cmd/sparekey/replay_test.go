@@ -164,7 +164,7 @@ func TestReplayFails(t *testing.T) {
 		got := d.run("replay", "-config", "CONFIG", "-data", data)
 		assert.Equal(t, exitFailed, got.code)
 		assert.Equal(t, "2 inputs, 0 answered, 2 failed\n", got.out)
-		assert.Contains(t, got.errOut, "2 of 2 inputs were not answered: line ")
+		assert.Contains(t, got.errOut, "sparekey: 2 of 2 inputs were not answered: line 2: tickets: overloaded: ")
 	})
 }
 
