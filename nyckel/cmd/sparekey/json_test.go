@@ -32,7 +32,7 @@ func TestJSON(t *testing.T) {
 		got = d.run("replay", "-config", "CONFIG", "-data", data, "-json")
 		assert.JSONEq(t, `{"function": "tickets", "inputs": 6, "answered": 6, "failed": 0, "agreed": 5, "agreement_low": 0.4365,
 			"agreement_high": 0.9699, "changes": [{"from": "delivery", "to": "refund", "count": 1, "line": 4}],
-			"truths": 2, "right": 2, "was_right": 1, "p50_ms": 30, "p95_ms": 30, "was_p50_ms": 70, "was_p95_ms": 100}`, got.out)
+			"truths": 2, "right": 2, "labelled_truths": 2, "was_right": 1, "p50_ms": 30, "p95_ms": 30, "was_p50_ms": 70, "was_p95_ms": 100}`, got.out)
 
 		require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
 		got = d.run("invoke", "tickets", "my money", "-config", "CONFIG", "-json")

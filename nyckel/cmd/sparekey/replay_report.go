@@ -23,9 +23,11 @@ type replayReport struct {
 	High    float64  `json:"agreement_high"`
 	Changes []change `json:"changes"`
 
-	// Of the inputs whose truth is known, how many labels are right, and were.
+	// Of the inputs whose truth is known, how many labels are right; how many of them have
+	// a recorded label, and how many of those were right.
 	Truths   int `json:"truths"`
 	Right    int `json:"right"`
+	Labelled int `json:"labelled_truths"`
 	WasRight int `json:"was_right"`
 
 	// How long the service took now, and what was recorded, waits included; zero if
@@ -63,6 +65,7 @@ func reportOf(r *replaying) replayReport {
 		if input.truth != "" {
 			out.Truths++
 			out.Right += oneIf(a.Label == input.truth)
+			out.Labelled += oneIf(input.label != "")
 			out.WasRight += oneIf(input.label == input.truth)
 		}
 		before := cmp.Or(input.label, input.truth)
@@ -101,7 +104,8 @@ func (p *program) printReplay(r replayReport) {
 	}
 	fmt.Fprintf(p.stdout, "labels as recorded: %d of %d, %s (%.1f–%.1f %%)\n", r.Agreed, r.Answered, percent(r.Agreed, r.Answered), 100*r.Low, 100*r.High)
 	if r.Truths > 0 {
-		fmt.Fprintf(p.stdout, "right, of %d whose truth is known: %s, was %s\n", r.Truths, percent(r.Right, r.Truths), percent(r.WasRight, r.Truths))
+		fmt.Fprintf(p.stdout, "right: %s of %d whose truth is known, was %s of %d with a recorded label, too\n",
+			percent(r.Right, r.Truths), r.Truths, percent(r.WasRight, r.Labelled), r.Labelled)
 	}
 	fmt.Fprintf(p.stdout, "service time: half within %.1f ms, 95 %% within %.1f ms\n", r.P50MS, r.P95MS)
 	if r.WasP50MS > 0 {

@@ -34,7 +34,7 @@ func TestReplay(t *testing.T) {
 		got := d.run("replay", "-config", "CONFIG", "-data", data)
 		assert.Equal(t, result{exitOK, `6 inputs, 6 answered, 0 failed
 labels as recorded: 5 of 6, 83.3 % (43.6–97.0 %)
-right, of 2 whose truth is known: 100.0 %, was 50.0 %
+right: 100.0 % of 2 whose truth is known, was 50.0 % of 2 with a recorded label, too
 service time: half within 30.0 ms, 95 % within 30.0 ms
 recorded, waits included: half within 70.0 ms, 95 % within 100.0 ms; half -40.0 ms, 95 % -70.0 ms
     1  delivery → refund (line 4)
@@ -49,6 +49,18 @@ recorded, waits included: half within 70.0 ms, 95 % within 100.0 ms; half -40.0 
 		data = d.file("part.jsonl", `{"text":"my money","label":"refund"}`+"\n"+recordedFile)
 		got = d.run("replay", "-config", "CONFIG", "-data", data)
 		assert.Equal(t, data+": 1 of 7 passed over, without an input or a label; the first is on line 1\n6 of 6, 0 failed\n", got.errOut)
+	})
+}
+
+// What was not answered before was not wrong.
+func TestReplayTruthWithoutLabel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		data := d.file("data.jsonl", `{"data":"where is my parcel","label":"delivery","truth":"delivery"}
+{"data":"I want my money back","truth":"refund"}
+`)
+		got := d.run("replay", "-config", "CONFIG", "-data", data)
+		assert.Contains(t, got.out, "right: 100.0 % of 2 whose truth is known, was 100.0 % of 1 with a recorded label, too\n")
 	})
 }
 
