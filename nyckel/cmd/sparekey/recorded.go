@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sparekey/sparekey/nyckel"
+	"github.com/sparekey/sparekey/nyckel/internal/files"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim/dataset"
 )
 
@@ -39,7 +39,7 @@ func readRecorded(name string) ([]recorded, error) {
 	if name == "" {
 		return nil, misuse("-data is missing: a file with recorded inputs")
 	}
-	content, err := os.ReadFile(name)
+	content, err := files.Read(name)
 	if err != nil {
 		return nil, misuseError{err}
 	}

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/sparekey/sparekey/fallback"
+	"github.com/sparekey/sparekey/nyckel/internal/files"
 	"github.com/sparekey/sparekey/policy"
 )
 
@@ -51,7 +51,7 @@ func (p *program) rules(_ context.Context, args []string) error {
 // ruleSettings returns the fallback to test.
 func ruleSettings(file, config, function string) (policy.Fallback, error) {
 	if file != "" {
-		content, err := os.ReadFile(file)
+		content, err := files.Read(file)
 		if err != nil {
 			return policy.Fallback{}, misuseError{err}
 		}

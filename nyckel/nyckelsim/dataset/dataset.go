@@ -9,10 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sparekey/sparekey/nyckel/internal/files"
 )
 
 // A Row is one labelled text.
@@ -36,9 +37,10 @@ func Read(name string, r io.Reader) ([]Row, error) {
 	return read(name, r, "label", "category")
 }
 
-// ReadFile is [Read] for the file of that name.
+// ReadFile is [Read] for the file of that name. Of a pipe or a device, which may have no
+// end, more than 256 MiB are an error.
 func ReadFile(name string) ([]Row, error) {
-	f, err := os.Open(name)
+	f, err := files.Open(name)
 	if err != nil {
 		return nil, err
 	}
