@@ -1,12 +1,15 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"testing"
@@ -141,6 +144,55 @@ func TestDoctorTokenLifetime(t *testing.T) {
 		e.tellToken(http.StatusOK, []byte(answer))
 		assert.Equal(t, []finding{{stepToken, stateOK, want, ""}}, e.findings, answer)
 	}
+}
+
+// A page that a proxy sends in the service's place is no token, nor is what is no string.
+func TestDoctorNoToken(t *testing.T) {
+	const page = "is base_url that of the API, and is there no page of a proxy before it?"
+	for _, tt := range []struct {
+		status             int
+		answer, text, hint string
+	}{
+		{http.StatusOK, `<html>Please sign in</html>`, "the answer has no token", page},
+		{http.StatusOK, `{"error":"later"}`, "the answer has no token", page},
+		{http.StatusOK, `{"access_token":"t","error":{}}`, "the answer has no token", page},
+		{http.StatusForbidden, `{"access_token":"t"}`, "403 Forbidden", ""},
+		{http.StatusUnauthorized, ``, "401 Unauthorized", "compare client_id and client_secret of account main with the service's page"},
+	} {
+		e := &examination{name: "main"}
+		e.tellToken(tt.status, []byte(tt.answer))
+		assert.Equal(t, []finding{{stepToken, stateFailed, tt.text, tt.hint}}, e.findings, tt.answer)
+	}
+}
+
+// Where no name is known, there is nothing to connect to.
+func TestDoctorUnknownName(t *testing.T) {
+	e := &examination{}
+	unknown := &net.DNSError{Err: "no such host", Name: "api.test", IsNotFound: true}
+	trace := &wireTrace{host: "api.test", dns: &httptrace.DNSDoneInfo{Err: unknown}}
+	e.tellDNS(trace, "api.test")
+	e.tellConnection(trace, unknown)
+	e.tellTLS(trace, "https")
+	assert.Equal(t, []finding{
+		{stepDNS, stateFailed, "lookup api.test: no such host", "is base_url right, and is there a resolver that knows the name?"},
+		{stepConnect, stateSkipped, "there is no address", ""},
+		{stepTLS, stateSkipped, "there is no connection", ""},
+	}, e.findings)
+}
+
+func TestDoctorHintOfTLS(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{x509.UnknownAuthorityError{}, "an authority that this machine does not know"},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "api.test"}, "the certificate is for another host"},
+		{x509.CertificateInvalidError{Reason: x509.Expired}, "the certificate is out of date"},
+	} {
+		assert.Contains(t, hintOfTLS(&tls.CertificateVerificationError{Err: tt.err}), tt.want)
+	}
+	assert.Empty(t, hintOfTLS(x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}))
+	assert.Empty(t, hintOfTLS(io.EOF))
 }
 
 func TestDoctorClock(t *testing.T) {

@@ -88,7 +88,7 @@ func (e *examination) connect(ctx context.Context) {
 	defer trace.mu.Unlock()
 	e.tellDNS(trace, req.URL.Hostname())
 	e.tellConnection(trace, err)
-	e.tellTLS(trace, req.URL.Scheme, err)
+	e.tellTLS(trace, req.URL.Scheme)
 	e.tellClock(resp, start, took)
 }
 
@@ -118,7 +118,7 @@ func (e *examination) tellConnection(trace *wireTrace, err error) {
 	}
 }
 
-func (e *examination) tellTLS(trace *wireTrace, scheme string, err error) {
+func (e *examination) tellTLS(trace *wireTrace, scheme string) {
 	switch {
 	case scheme == "http":
 		e.skipped(stepTLS, "base_url begins with http://")
@@ -126,14 +126,9 @@ func (e *examination) tellTLS(trace *wireTrace, scheme string, err error) {
 		e.skipped(stepTLS, "there is no connection")
 	case trace.tlsErr != nil:
 		e.failed(stepTLS, trace.tlsErr, hintOfTLS(trace.tlsErr))
-	case err != nil && len(trace.tls.PeerCertificates) == 0:
-		e.failed(stepTLS, reasonOf(err), "")
 	default:
-		text := tls.VersionName(trace.tls.Version)
-		if chain := trace.tls.PeerCertificates; len(chain) > 0 {
-			text += ", certificate good until " + chain[0].NotAfter.UTC().Format(time.DateOnly)
-		}
-		e.ok(stepTLS, "%s", text)
+		certificate := trace.tls.PeerCertificates[0] // there is one, on the side of the client
+		e.ok(stepTLS, "%s, certificate good until %s", tls.VersionName(trace.tls.Version), certificate.NotAfter.UTC().Format(time.DateOnly))
 	}
 }
 
