@@ -83,6 +83,34 @@ tickets: live in 700ms
 	})
 }
 
+// Who was refused is told by whom, why and until when.
+func TestInvokeRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		d.file("sparekey.yaml", strings.Replace(read(t, d.config()), "limit: {off: true}", "limit: {per_second: 0.05, burst: 1}", 1))
+		require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
+		got := d.run("invoke", "tickets", "hello", "-config", "CONFIG", "-explain")
+		assert.Contains(t, got.out, "    200ms  |                               x|  refused  limiter: deadline, again in 19.8s\n")
+
+		got = d.run("invoke", "tickets", "hello", "-config", "CONFIG", "-json")
+		var out invoked
+		require.NoError(t, json.Unmarshal([]byte(got.out), &out))
+		assert.Equal(t, []refusal{{200, "limiter", "deadline"}}, out.Refusals)
+	})
+}
+
+// A trail does not have more than 32 attempts; that there were others is told.
+func TestInvokeExplainsManyAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		config := strings.Replace(read(t, d.config()), "attempts: 3", "attempts: 40", 1)
+		d.file("sparekey.yaml", strings.Replace(config, "total: 10s", "total: 1h", 1))
+		require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
+		got := d.run("invoke", "tickets", "hello", "-config", "CONFIG", "-explain")
+		assert.True(t, strings.HasSuffix(got.out, "|  #32      503 overloaded after 0s\n            and 8 attempts more\n            retry stopped: attempts\n"), got.out)
+	})
+}
+
 func TestInvokeDegraded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, nyckelsim.Config{})

@@ -64,6 +64,19 @@ func TestReplayTruthWithoutLabel(t *testing.T) {
 	})
 }
 
+// Of many changes the first are shown, and how many others there are.
+func TestReplayManyChanges(t *testing.T) {
+	for n, want := range map[int]string{20: "    1  a → b (line 20)\n", 21: "    1  a → b (line 20)\nand 1 other changes\n"} {
+		r := replayReport{Answered: n}
+		for line := range n {
+			r.Changes = append(r.Changes, change{"a", "b", 1, line + 1})
+		}
+		var out strings.Builder
+		(&program{stdout: &out}).printReplay(r)
+		assert.True(t, strings.HasSuffix(out.String(), want), out.String())
+	}
+}
+
 // Another model says something else.
 func TestReplayModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
