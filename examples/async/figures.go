@@ -122,7 +122,7 @@ func (f *figures) kept() bool {
 }
 
 // print says what was found.
-func (f *figures) print(out io.Writer) {
+func (f *figures) print(out io.Writer) error {
 	for i, d := range f.Dead {
 		if i == 5 {
 			fmt.Fprintf(out, "… and %d more\n", len(f.Dead)-i)
@@ -135,8 +135,8 @@ func (f *figures) print(out io.Writer) {
 		fmt.Fprintf(out, "given up: %s: %s\n", where, d.Reason)
 	}
 	if f.Stopped {
-		fmt.Fprintf(out, "\nstopped: %d of %d texts are recorded; run it again with -db %s to finish the rest\n", f.Recorded, f.Texts, f.Database)
-		return
+		_, err := fmt.Fprintf(out, "\nstopped: %d of %d texts are recorded; run it again with -db %s to finish the rest\n", f.Recorded, f.Texts, f.Database)
+		return err
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nKEPT\tPROMISE\tFIGURES")
@@ -144,5 +144,6 @@ func (f *figures) print(out io.Writer) {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", map[bool]string{true: "yes", false: "NO"}[p.Kept], p.Text, p.Figures)
 	}
 	table.Flush()
-	fmt.Fprintf(out, "\nanswers: %s\n", f.Answers)
+	_, err := fmt.Fprintf(out, "\nanswers: %s\n", f.Answers)
+	return err
 }

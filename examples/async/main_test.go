@@ -314,3 +314,11 @@ func TestNoDatabase(t *testing.T) {
 		assert.Less(t, time.Since(start), 30*time.Second)
 	}
 }
+
+// What nobody can read is no success.
+func TestTablesThatCannotBeWritten(t *testing.T) {
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	assert.ErrorIs(t, (&figures{Stopped: true}).print(w), io.ErrClosedPipe)
+	assert.ErrorIs(t, new(figures).print(w), io.ErrClosedPipe)
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -139,12 +140,7 @@ func (d *demo) measureWeeks(ctx context.Context) error {
 		}
 		d.Weeks = append(d.Weeks, w)
 	}
-	slices.SortFunc(d.Weeks, func(a, b drift) int {
-		if a.Start < b.Start {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(d.Weeks, func(a, b drift) int { return cmp.Compare(a.Start, b.Start) })
 	return nil
 }
 
@@ -168,9 +164,8 @@ func (f *figures) kept() bool {
 }
 
 // print writes the tables.
-func (f *figures) print(out io.Writer) {
+func (f *figures) print(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	defer table.Flush()
 	row := func(cells ...any) {
 		for i, cell := range cells {
 			if i > 0 {
@@ -197,6 +192,7 @@ func (f *figures) print(out io.Writer) {
 	if f.Report != "" {
 		fmt.Fprintf(table, "\nreport: %s\n", f.Report)
 	}
+	return table.Flush()
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }

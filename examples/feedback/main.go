@@ -75,8 +75,8 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	if err != nil && (f == nil || len(f.Promises) == 0) {
 		return fail(exitFailed, err)
 	}
-	f.print(text) // also if only the page could not be written
-	if err := errors.Join(err, files.WriteJSON(o.json, stdout, f)); err != nil {
+	// There are figures, too, if only the page could not be written.
+	if err := errors.Join(err, f.print(text), files.WriteJSON(o.json, stdout, f)); err != nil {
 		return fail(exitFailed, err)
 	}
 	if !f.kept() {

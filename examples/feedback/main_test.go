@@ -195,3 +195,10 @@ func TestBadInput(t *testing.T) {
 	}
 	assert.Zero(t, realMain(t.Context(), []string{"-h"}, io.Discard, io.Discard))
 }
+
+// What nobody can read is no success.
+func TestTablesThatCannotBeWritten(t *testing.T) {
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	assert.ErrorIs(t, new(figures).print(w), io.ErrClosedPipe)
+}

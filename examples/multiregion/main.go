@@ -48,7 +48,10 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		fmt.Fprintln(stderr, "multiregion:", err)
 		return exitFailed
 	}
-	report(stdout, phases)
+	if err := report(stdout, phases); err != nil {
+		fmt.Fprintln(stderr, "multiregion:", err)
+		return exitFailed
+	}
 	if err := verdict(phases); err != nil {
 		fmt.Fprintln(stdout, "Verdict: a promise was not kept:", err)
 		return exitFailed

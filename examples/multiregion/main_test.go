@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func TestRun(t *testing.T) {
 	assert.Zero(t, hit.byRegion["us"], "the dead answer nobody")
 	assert.Greater(t, hit.byRegion["eu"], hit.byRegion["asia"], "who is slow gets less")
 
-	report(&out, phases)
+	require.NoError(t, report(&out, phases))
 	assert.Contains(t, out.String(), "── us is dead, asia ten times slower ──")
 	assert.Regexp(t, `(?m)^us is dead.* 100\.0 % .* 0 %`, out.String())
 }
@@ -74,4 +75,11 @@ func TestFlags(t *testing.T) {
 	assert.Equal(t, exitUsage, realMain(t.Context(), []string{"-rate=0"}, &out, &errs))
 	assert.Equal(t, "multiregion: -rate is 0, want 1 to 500 calls per second\n", errs.String())
 	assert.Zero(t, realMain(t.Context(), []string{"-h"}, &out, &errs))
+}
+
+// What nobody can read is no success.
+func TestReportThatCannotBeWritten(t *testing.T) {
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	assert.ErrorIs(t, report(w, nil), io.ErrClosedPipe)
 }

@@ -35,7 +35,7 @@ func (p *phase) figures() figures {
 }
 
 // report prints a table of the phases.
-func report(out io.Writer, phases []*phase) {
+func report(out io.Writer, phases []*phase) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "\nPHASE\tCALLS\tANSWERED\tP50\tP99\tREQUESTS/CALL")
 	for _, name := range names {
@@ -51,8 +51,8 @@ func report(out io.Writer, phases []*phase) {
 		}
 		fmt.Fprintln(w)
 	}
-	_ = w.Flush() // an error is out's, which nobody could be told of
-	fmt.Fprintln(out)
+	fmt.Fprintln(w)
+	return w.Flush()
 }
 
 // share returns part of whole in percent, zero if there is nothing.

@@ -61,6 +61,6 @@ func call(ctx context.Context, client *http.Client, url string, out io.Writer) e
 	for _, a := range telemetry.TrailOf(resp).Attempts() {
 		fmt.Fprintf(out, ", attempt %d: %v", a.Number, a.Verdict.Class)
 	}
-	fmt.Fprintln(out)
-	return nil
+	_, err = fmt.Fprintln(out)
+	return err
 }

@@ -63,7 +63,7 @@ func (f *figures) kept() bool {
 }
 
 // print writes the tables and the verdict.
-func (f *figures) print(out io.Writer) {
+func (f *figures) print(out io.Writer) error {
 	f.printTable(out, "MODEL\tID\tTEXTS", func(row func(...any)) {
 		for _, m := range f.Models {
 			row(m.Name, m.ID, m.Texts)
@@ -90,7 +90,8 @@ func (f *figures) print(out io.Writer) {
 			row(map[bool]string{true: "yes", false: "NO"}[p.Kept], p.Text, p.Figures)
 		}
 	})
-	fmt.Fprintf(out, "\n%s\n", f.verdict())
+	_, err := fmt.Fprintf(out, "\n%s\n", f.verdict())
+	return err
 }
 
 // printTrial says what the models disagreed on most, and what the gate said.

@@ -68,8 +68,7 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	if err != nil {
 		return fail(exitFailed, err)
 	}
-	f.print(text)
-	if err := files.WriteJSON(o.json, stdout, f); err != nil {
+	if err := errors.Join(f.print(text), files.WriteJSON(o.json, stdout, f)); err != nil {
 		return fail(exitFailed, err)
 	}
 	if !f.kept() {

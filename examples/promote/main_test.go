@@ -238,3 +238,10 @@ func TestMixedUpMovesEveryThirdLabel(t *testing.T) {
 	require.Equal(t, []string{"a", "b", "b", "c"}, labels)
 	require.Equal(t, "d", rows[0].Label, "the rows given stay as they are")
 }
+
+// What nobody can read is no success.
+func TestTablesThatCannotBeWritten(t *testing.T) {
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	assert.ErrorIs(t, new(figures).print(w), io.ErrClosedPipe)
+}
