@@ -37,7 +37,7 @@ func readPlan(name string, s *site) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f, ok := p.Function(functionName); !ok || f.ID != s.function {
+	if f, _ := p.Function(functionName); f.ID != s.function {
 		return nil, fmt.Errorf("%s: want a function %s with the id ${DEMO_FUNCTION}", name, functionName)
 	}
 	return p, nil

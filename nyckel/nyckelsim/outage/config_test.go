@@ -130,7 +130,9 @@ func TestConfigErrors(t *testing.T) {
 	dir := t.TempDir()
 	for _, tt := range []struct{ name, content, want string }{
 		{"broken", "version: 1\nfunctoins: {}\n", "broken:2:1: has the unknown key \"functoins\""},
+		{"broken", "version: 1\nfunctoins: {}\n", "broken is wrong:\n"},
 		{"without", "version: 1\n", "want a function ticket_routing with the id ${DEMO_FUNCTION}"},
+		{"foreign", "version: 1\naccounts: {a: {client_id: a, client_secret: b}}\nfunctions: {ticket_routing: {id: function_2}}\n", "want a function ticket_routing with the id ${DEMO_FUNCTION}"},
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, exitUsage, realMain(t.Context(), []string{"-config", write(t, dir, tt.name, tt.content)}, &stdout, &stderr))

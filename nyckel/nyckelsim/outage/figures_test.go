@@ -16,7 +16,7 @@ import (
 // newTestFigures returns figures of two phases, the second of which was never
 // reached.
 func newTestFigures() *figures {
-	d := &data{train: []dataset.Row{{Text: "a", Label: "x"}, {Text: "b", Label: "y"}}}
+	d := &data{train: []dataset.Row{{Text: "a", Label: "x"}, {Text: "b", Label: "y"}, {Text: "c", Label: "x"}}}
 	f := newFigures(options{seed: 7, rate: 10, duration: 4 * time.Second}, d,
 		[]phase{{name: "outage"}, {name: "recovery"}},
 		[]dataset.Row{{Text: "a"}, {Text: "b"}, {Text: "a"}, {Text: "a"}})
@@ -44,7 +44,7 @@ func newTestFigures() *figures {
 
 func TestFiguresSumUp(t *testing.T) {
 	f := newTestFigures()
-	assert.Equal(t, 2, f.TrainTexts)
+	assert.Equal(t, 3, f.TrainTexts)
 	assert.Equal(t, 2, f.Labels)
 	assert.Equal(t, 0.5, f.Repeated)
 	require.Len(t, f.Rows, 2, "phases without a call are left out")
@@ -75,7 +75,7 @@ func TestFiguresJSON(t *testing.T) {
 	f.Stopped, f.Worsened = "1.5s", 1
 	content, err := json.Marshal(f)
 	require.NoError(t, err)
-	assert.Regexp(t, `^{"seed":7,"rate_per_second":10,"duration":"4s","stopped_after":"1.5s","made_worse":1,"train_texts":2,"labels":2,"repeated_share":0.5,`+
+	assert.Regexp(t, `^{"seed":7,"rate_per_second":10,"duration":"4s","stopped_after":"1.5s","made_worse":1,"train_texts":3,"labels":2,"repeated_share":0.5,`+
 		`"phases":\[{"phase":"outage","client":"bare","calls":4,"answered":2,"right":2,"upstream_calls":4,"p50_ms":20,"p99_ms":40,"sources":{"live":.*`+
 		`"totals":\[{"phase":"all phases","client":"bare",.*"similar":{"questions":0,"compared":0,"serving":false}}$`, string(content))
 	var read figures

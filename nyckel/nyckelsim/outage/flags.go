@@ -88,7 +88,7 @@ func (o options) validate(rest []string) error {
 // leaves empty files where there were none.
 func (o options) tryReports() error {
 	err := errors.Join(tryFile("-json", o.json), tryFile("-html", o.html))
-	if err == nil && files.Same(o.json, o.html) { // which are there now
+	if files.Same(o.json, o.html) { // which are there now
 		return fmt.Errorf("-json and -html are both %s; want two files", o.json)
 	}
 	return err

@@ -21,6 +21,12 @@ func TestParseFlags(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, options{train: "a.csv", input: "b.csv", json: "-", seed: 7, rate: 2.5, duration: 3 * time.Second}, got)
 	assert.Empty(t, stderr.String())
+
+	got, err = Program{Stdin: new(bytes.Buffer)}.parseFlags([]string{"-rate", "1"}, &stderr)
+	require.NoError(t, err)
+	assert.False(t, got.worse)
+	_, err = Program{}.parseFlags([]string{"-rate", "500"}, &stderr)
+	assert.NoError(t, err)
 }
 
 func TestFlagErrors(t *testing.T) {
@@ -29,6 +35,7 @@ func TestFlagErrors(t *testing.T) {
 	require.NoError(t, os.WriteFile(mine, []byte(content), 0o600))
 	nowhere := filepath.Join(t.TempDir(), "no", "figures.json")
 	report := filepath.Join(t.TempDir(), "report")
+	folder := t.TempDir()
 	tests := []struct {
 		name string
 		args []string
@@ -46,6 +53,7 @@ func TestFlagErrors(t *testing.T) {
 		{"questions without training", []string{"-input", "b.csv"}, "outage: -input needs -train: the demo's own texts have other labels"},
 		{"nothing to press", []string{"-worse"}, "outage: flag provided but not defined: -worse; -h tells the flags"},
 		{"figures to nowhere", []string{"-json", nowhere}, "outage: -json: open " + nowhere + ": no such file or directory"},
+		{"report to a folder", []string{"-html", folder}, "outage: -html: open " + folder + ": is a directory"},
 		{"stack of a pipe", []string{"-config", "/dev/zero"}, "outage: -config: /dev/zero is no regular file"},
 		{"figures over the texts", []string{"-train", mine, "-json", mine}, "outage: a report would replace " + mine + "; want another file"},
 		{"report over the questions", []string{"-train", "a.csv", "-input", mine, "-html", filepath.Dir(mine) + "/./mine.csv"}, "outage: a report would replace " + mine + "; want another file"},
@@ -101,4 +109,7 @@ func TestNoReportOfWrongTexts(t *testing.T) {
 			assert.NoFileExists(t, args[1], wrong)
 		}
 	}
+	t.Chdir(folder)
+	require.NoError(t, options{json: "-"}.tryReports())
+	assert.NoFileExists(t, "-")
 }
