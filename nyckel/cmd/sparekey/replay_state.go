@@ -72,7 +72,7 @@ func (r *replaying) goOn(name string, content []byte, want replayHead) error {
 	}
 	lines := bytes.Split(bytes.TrimSuffix(content, []byte("\n")), []byte("\n"))
 	var head replayHead
-	if err := json.Unmarshal(lines[0], &head); err != nil || head.Data == "" {
+	if err := json.Unmarshal(lines[0], &head); err != nil || head.Service == "" {
 		return misuse("%s:1: is no state of a replay", name)
 	}
 	if head != want {

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/transport"
 )
 
 // Six inputs, of which the fourth was answered otherwise.
@@ -56,11 +59,13 @@ recorded, waits included: half within 70.0 ms, 95 % within 100.0 ms; half -40.0 
 func TestReplayTruthWithoutLabel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, nyckelsim.Config{})
-		data := d.file("data.jsonl", `{"data":"where is my parcel","label":"delivery","truth":"delivery"}
+		data := d.file("data.jsonl", `{"data":"where is my parcel","label":"delivery","truth":"delivery","latencyMs":50}
+{"data":"my parcel is late","label":"delivery","truth":"delivery"}
 {"data":"I want my money back","truth":"refund"}
 `)
 		got := d.run("replay", "-config", "CONFIG", "-data", data)
-		assert.Contains(t, got.out, "right: 100.0 % of 2 whose truth is known, was 100.0 % of 1 with a recorded label, too\n")
+		assert.Contains(t, got.out, "right: 100.0 % of 3 whose truth is known, was 100.0 % of 2 with a recorded label, too\n")
+		assert.Contains(t, got.out, "\nrecorded, waits included: half within 50.0 ms, 95 % within 50.0 ms;", "of those that have a time")
 	})
 }
 
@@ -101,7 +106,67 @@ func TestReplayTimesTheServiceAlone(t *testing.T) {
 		assert.Contains(t, got.out, "6 inputs, 6 answered, 0 failed\n")
 		assert.Contains(t, got.out, "service time: half within 100.0 ms, 95 % within 100.0 ms\n")
 		assert.Equal(t, 2, d.Stats().Invokes)
+		assert.NotContains(t, got.out, "truth")
+		assert.NotContains(t, got.out, "recorded, waits")
 	})
+}
+
+// One that was not answered is a failure, and no change of its label.
+func TestReplayFailsInPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		data := d.file("data.jsonl", `{"data":"","label":"delivery"}`+"\n"+recordedFile)
+		got := d.run("replay", "-config", "CONFIG", "-data", data)
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.out, "7 inputs, 6 answered, 1 failed\nlabels as recorded: 5 of 6, ")
+		assert.True(t, strings.HasSuffix(got.out, "\n    1  delivery → refund (line 5)\n"), got.out)
+		assert.Equal(t, "7 of 7, 1 failed\nsparekey: 1 of 7 inputs were not answered: line 1: nyckel: input 0: the text is empty\n", got.errOut)
+	})
+}
+
+// What is told on the way counts the batches before, and what failed in them.
+func TestReplayTellsOfAllBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{})
+		d.file("sparekey.yaml", strings.Replace(read(t, d.config()), "limit: {off: true}", "limit: {per_second: 0.24, burst: 1}", 1))
+		data := d.file("data.jsonl", `{"data":"","label":"delivery"}`+"\n"+strings.Repeat(`{"data":"my parcel","label":"delivery"}`+"\n", batch+3))
+		got := d.run("replay", "-config", "CONFIG", "-data", data)
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.errOut, "\n102 of 104, 1 failed\n103 of 104, 1 failed\n104 of 104, 1 failed\n")
+		assert.NotContains(t, got.errOut, ", 0 failed")
+	})
+}
+
+// What a crash costs is a batch: the answers to those before it are in the state.
+func TestReplayKeepsBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, nyckelsim.Config{Rate: -1, Concurrency: -1})
+		var lines strings.Builder
+		for i := range batch + 1 {
+			fmt.Fprintf(&lines, `{"data":"parcel %d","label":"delivery"}`+"\n", i)
+		}
+		data, state := d.file("data.jsonl", lines.String()), filepath.Join(d.folder, "state")
+		var asked atomic.Int64
+		client := &http.Client{Transport: transport.Func(func(req *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(req.URL.Path, "/invoke") && asked.Add(1) > batch {
+				assert.Equal(t, 1+batch, strings.Count(read(t, state), "\n"), "a head and the first answers")
+			}
+			return d.wire.Transport().RoundTrip(req)
+		})}
+		got := d.runOver(client, "replay", "-config", "CONFIG", "-data", data, "-state", state)
+		assert.Equal(t, exitOK, got.code, got.errOut)
+		assert.EqualValues(t, batch+1, asked.Load())
+	})
+}
+
+// An interrupt that comes as the last answer does takes nothing away.
+func TestReplayInterruptedAtTheEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out strings.Builder
+	r := &replaying{p: &program{stdout: &out, stderr: io.Discard}, inputs: make([]recorded, 1), answers: map[int]replayed{0: {}}}
+	require.NoError(t, r.run(ctx, false))
+	assert.Contains(t, out.String(), "1 inputs, 1 answered, 0 failed\n")
 }
 
 // A replay keeps to the account's limit, and goes on where it was stopped.
@@ -211,6 +276,9 @@ func TestReplayMisuse(t *testing.T) {
 		{"unknown function", []string{"-data", data, "-function", "x"}, `no function "x"`},
 		{"no file", []string{"-data", data, "-config", "nowhere"}, "open nowhere"},
 		{"no state", []string{"-data", data, "-state", noState}, "nostate:1: is no state of a replay"},
+		{"other lines", []string{"-data", data, "-state", d.file("lines", recordedFile)}, "lines:1: is no state of a replay"},
+		{"nothing answered", []string{"-data", d.file("none.jsonl", `{"data":"hello"}`)}, "none.jsonl: no input with a label"},
+		{"no only function", []string{"-data", data, "-config", d.file("two.yaml", read(t, d.config())+"  more: {id: function_2}\n")}, "2 functions can be called [more tickets]; name one with -function"},
 		{"of something else", []string{"-data", data, "-state", other}, `is the state of another replay: of 6 inputs, function "tickets" (here), model "model_9"`},
 		{"a file of yours", []string{"-data", data, "-state", foreign}, "foreign:1: is no state of a replay"},
 		{"a folder for a state", []string{"-data", data, "-state", d.folder}, "-state: " + d.folder + " is no regular file"},
@@ -242,17 +310,21 @@ func TestReplayStateIsOfOneTarget(t *testing.T) {
 			assert.Equal(t, exitMisuse, got.code)
 			assert.Contains(t, got.errOut, "is the state of another replay")
 		}
+		others := d.file("others.jsonl", strings.Replace(recordedFile, "is late", "is lost", 1))
+		got := d.run("replay", "-config", "CONFIG", "-data", others, "-state", state)
+		assert.Equal(t, exitMisuse, got.code)
+		assert.Contains(t, got.errOut, "is the state of another replay")
 	})
 }
 
 // A state may have answers to its own inputs only.
 func TestReplayStateOfOtherInputs(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
-	for _, index := range []string{"-1", "2"} {
-		head := replayHead{Function: "tickets", Inputs: 2, Data: "sum"}
+	for _, wrong := range []string{`{"index":-1}`, `{"index":2}`, `{"index":0,"lab`} {
+		head := replayHead{Function: "tickets", Service: "here", Inputs: 2, Data: "sum"}
 		first, err := json.Marshal(head)
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(state, fmt.Appendf(first, "\n{\"index\":1}\n{\"index\":%s}\n", index), 0o600))
+		require.NoError(t, os.WriteFile(state, fmt.Appendf(first, "\n{\"index\":1}\n%s\n", wrong), 0o600))
 		r := &replaying{inputs: make([]recorded, 2), answers: map[int]replayed{}}
 		assert.EqualError(t, r.open(state, head), state+":3: is no answer to one of the inputs")
 	}
@@ -261,7 +333,7 @@ func TestReplayStateOfOtherInputs(t *testing.T) {
 // Who starts the same replay twice at the same time finds the answers of both.
 func TestReplayStateOfTwo(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
-	head := replayHead{Function: "tickets", Inputs: 4, Data: "sum"}
+	head := replayHead{Function: "tickets", Service: "here", Inputs: 4, Data: "sum"}
 	open := func() *replaying {
 		r := &replaying{inputs: make([]recorded, 4), answers: map[int]replayed{}}
 		require.NoError(t, r.open(state, head))
