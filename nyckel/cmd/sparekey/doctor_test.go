@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -212,6 +213,44 @@ func TestDoctorClock(t *testing.T) {
 		}, found["clock"])
 		assert.Equal(t, stateOK, found["invoke"].State)
 	})
+}
+
+func TestDoctorClockOf(t *testing.T) {
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	for _, tt := range []struct {
+		ahead       time.Duration // of the service
+		state, text string
+	}{
+		{0, stateOK, "within 1s of the service's"},
+		{7 * time.Second, stateOK, "within 7s of the service's"},
+		{-30 * time.Second, stateOK, "within 30s of the service's"},
+		{-31 * time.Second, stateFailed, "this machine is 31s behind the service"},
+		{31 * time.Second, stateFailed, "this machine is 31s ahead of the service"},
+	} {
+		e := &examination{}
+		date := now.Add(time.Second - tt.ahead).Format(http.TimeFormat) // sent in the middle of two seconds
+		e.tellClock(&http.Response{Header: http.Header{"Date": {date}}}, now, 2*time.Second)
+		require.Len(t, e.findings, 1)
+		assert.Equal(t, []string{tt.state, tt.text}, []string{e.findings[0].State, e.findings[0].Text})
+	}
+	e := &examination{}
+	e.tellClock(&http.Response{}, now, 0)
+	assert.Equal(t, []finding{{stepClock, stateSkipped, "the answer has no date", ""}}, e.findings)
+}
+
+// The reason why there is no token is told without the address, which the file has.
+func TestDoctorTokenBreaksOff(t *testing.T) {
+	d := doctored(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/connect/token" {
+				panic(http.ErrAbortHandler)
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	assert.Equal(t, finding{"token", stateFailed, "EOF", ""}, states(t, d.run("doctor", "-config", "CONFIG", "-json"))["token"])
+	dial := &net.OpError{Op: "dial", Net: "tcp", Err: io.EOF}
+	assert.Equal(t, dial, reasonOf(&url.Error{Op: "Get", URL: "https://api.test", Err: fmt.Errorf("proxy: %w", dial)}))
 }
 
 func TestDoctorTLS(t *testing.T) {

@@ -9,13 +9,17 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
+	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 	"github.com/sparekey/sparekey/transport"
 	"github.com/sparekey/sparekey/transport/transporttest"
 )
@@ -81,6 +85,78 @@ tickets: live in 700ms
     600ms  |                           #####|  #3       200 ok after 100ms
 `, diagram)
 	})
+}
+
+// Only who asks for it has the service keep an input.
+func TestCaptureIsAskedFor(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	var captures []string
+	client := &http.Client{Transport: transport.Func(func(req *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(req.URL.Path, "/invoke") {
+			captures = append(captures, req.URL.Query().Get("capture"))
+		}
+		return d.wire.Transport().RoundTrip(req)
+	})}
+	for _, args := range [][]string{
+		{"invoke", "tickets", "hello"}, {"doctor"}, {"replay", "-data", d.file("data.csv", "text,label\nhello,refund\n")},
+		{"invoke", "tickets", "hello", "-capture"},
+	} {
+		d.runOver(client, append(args, "-config", "CONFIG")...)
+	}
+	assert.Equal(t, []string{"false", "false", "false", ""}, captures, "the service keeps it unless told not to")
+}
+
+func TestInvokeStandardInput(t *testing.T) {
+	const most = 1 << 20
+	input := func(r io.Reader) (nyckel.Input, error) { return (&program{stdin: r}).input([]string{"-"}, "", "") }
+	got, err := input(strings.NewReader(strings.Repeat("a", most)))
+	require.NoError(t, err)
+	assert.Len(t, got, most)
+	_, err = input(strings.NewReader(strings.Repeat("a", most+1)))
+	assert.EqualError(t, err, "standard input has more than 1048576 bytes")
+	_, err = input(iotest.ErrReader(io.ErrClosedPipe))
+	assert.EqualError(t, err, "standard input: io: read/write on closed pipe")
+}
+
+func TestSourceOf(t *testing.T) {
+	for _, tt := range []struct {
+		answer telemetry.Answer
+		want   string
+	}{
+		{telemetry.Answer{Source: telemetry.Live}, "live"},
+		{telemetry.Answer{Source: telemetry.Cache, Age: 90 * time.Second}, "cache (age 1m30s)"},
+		{telemetry.Answer{Source: telemetry.Similar, Similarity: 0.875, Accuracy: 0.9, Samples: 1, Cause: policy.Overloaded},
+			"similar (similarity 0.88, right 90 % of 1, since overloaded)"},
+	} {
+		assert.Equal(t, tt.want, sourceOf(tt.answer))
+	}
+}
+
+func TestShortly(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1234 * time.Nanosecond: "1µs", time.Millisecond: "1ms", 1234567 * time.Nanosecond: "1.2ms",
+		time.Second: "1s", 1234 * time.Millisecond: "1.23s", 75 * time.Minute: "1h15m0s",
+	} {
+		assert.Equal(t, want, shortly(d))
+	}
+}
+
+// Whatever the times, a bar has its place, and the colour of what came of it.
+func TestStepBar(t *testing.T) {
+	paint := func(colour, text string) string { return colour + text + plain }
+	for _, tt := range []struct {
+		step         step
+		left, middle string
+	}{
+		{step{from: -time.Second, to: -time.Second, class: policy.OK}, "", green + "#"},
+		{step{from: 2 * time.Second, to: 3 * time.Second, class: policy.Overloaded}, strings.Repeat(" ", 31), red + "#"},
+		{step{from: 0, to: 3 * time.Second, wait: true}, "", faint + strings.Repeat(".", 32)},
+		{step{what: "refused", from: 500 * time.Millisecond, to: 500 * time.Millisecond, class: policy.Refused}, strings.Repeat(" ", 16), red + "x"},
+	} {
+		bar := tt.step.bar(time.Second, paint)
+		right := barWidth - len(tt.left) - strings.Count(tt.middle, tt.middle[len(tt.middle)-1:])
+		assert.Equal(t, tt.left+tt.middle+plain+strings.Repeat(" ", right), bar)
+	}
 }
 
 // Who was refused is told by whom, why and until when.

@@ -78,8 +78,8 @@ func (p *program) onlyAnswered(name string, all []recorded) ([]recorded, error) 
 
 // hasColumn reports whether the header of a CSV file has a column of that name.
 func hasColumn(content []byte, name string) bool {
-	header, err := csv.NewReader(bytes.NewReader(content)).Read()
-	return err == nil && slices.Contains(header, name)
+	header, _ := csv.NewReader(bytes.NewReader(content)).Read() // an error is told when all is read
+	return slices.Contains(header, name)
 }
 
 // readLabelled reads texts and labels.

@@ -124,7 +124,7 @@ func testRules(cfg policy.Fallback, inputs []recorded) (*tested, error) {
 	for i, input := range inputs {
 		samples[i] = fallback.Sample{Data: input.data, Labels: []string{input.rightLabel()}}
 	}
-	out := &tested{Samples: len(samples), Left: len(samples)}
+	out := &tested{Samples: len(samples), Left: unanswered(all, samples)}
 	for i, f := range fallback.Measure(all, samples) {
 		one := testedRule{
 			Rule: f.Rule, Matched: f.Answered, Answered: f.Answered, Right: f.Right,
@@ -141,13 +141,7 @@ func testRules(cfg policy.Fallback, inputs []recorded) (*tested, error) {
 		default:
 			one.Claimed = cfg.Static.Confidence
 		}
-		if cfg.Match != policy.MatchAll || i == len(cfg.Rules) {
-			out.Left -= one.Answered
-		}
 		out.Rules = append(out.Rules, one)
-	}
-	if cfg.Match == policy.MatchAll {
-		out.Left = unanswered(all, samples)
 	}
 	return out, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 )
 
@@ -127,6 +128,13 @@ func TestRulesMisuse(t *testing.T) {
 	exported := d.file("exported.csv", "\"label\",\"latencyMs\",\"input\"\na,soon,\"\"\"text\"\"\"\n")
 	wrong := d.file("wrong.yaml", "rules:\n  - {name: a, any: [{words: []}], label: x}\n")
 	empty := d.file("empty.yaml", "labels: [a]\n")
+	several := d.file("several.yaml", `version: 1
+functions:
+  a: {fallback: {rules: [{name: a, any: [{words: [a]}], label: a, confidence: 0.5}]}}
+  b: {fallback: {rules: [{name: b, any: [{words: [b]}], label: b, confidence: 0.5}]}}
+  c: {cache: {}, fallback: {rungs: [stale]}}
+  d: {fallback: {static: {label: d, confidence: 0.1}}}
+`)
 	tests := []struct {
 		name string
 		args []string
@@ -142,12 +150,18 @@ func TestRulesMisuse(t *testing.T) {
 		{"a line in another encoding", []string{"-rules", rules, "-data", d.file("latin.jsonl", "\n{\"data\":\"caf\xe9\",\"label\":\"a\"}\n")}, "latin.jsonl:2: is not valid UTF-8"},
 		{"an export in another encoding", []string{"-rules", rules, "-data", d.file("latin.csv", "label,input\na,\"\"\"caf\xe9\"\"\"\n")}, "latin.csv:2: is not valid UTF-8"},
 		{"one array", []string{"-rules", rules, "-data", d.file("array.json", " [\n  {\"data\":\"fine\",\"label\":\"a\"}]")}, "array.json: is one JSON array, expected an object on each line"},
+		{"one array on a line", []string{"-rules", rules, "-data", d.file("line.json", "[{\"data\":\"fine\",\"label\":\"a\"}]")}, "line.json: is one JSON array, expected an object on each line"},
+		{"nothing", []string{"-rules", rules, "-data", d.file("nothing.csv", "")}, "nothing.csv:1: empty file"},
+		{"an export cut short", []string{"-rules", rules, "-data", d.file("cut.csv", "label,input\na,\"\"\"text\"\"\"\nb,\"\"\"te")}, "cut.csv:3: "},
+		{"an export of numbers", []string{"-rules", rules, "-data", d.file("numbers.csv", "label,input\n\n\"a\n\",7\n")}, "numbers.csv:3: the input is neither a text nor an object"},
 		{"no answers", []string{"-rules", rules, "-data", d.file("none.jsonl", "{\"data\":\"fine\"}\n")}, "none.jsonl: no input with a label"},
 		{"no such rules", []string{"-rules", "nowhere.yaml", "-data", data}, "open nowhere.yaml"},
 		{"wrong rules", []string{"-rules", wrong, "-data", data}, "wrong.yaml:2:"},
 		{"no rules", []string{"-rules", empty, "-data", data}, "neither rules nor static is set"},
 		{"unknown function", []string{"-config", "CONFIG", "-function", "x", "-data", data}, `no function "x"`},
 		{"function without", []string{"-config", "CONFIG", "-function", "foreign", "-data", data}, `function "foreign" has no fallback`},
+		{"functions with rules", []string{"-config", several, "-data", data}, "2 functions have rules [a b]; name one with -function"},
+		{"neither rules nor static", []string{"-config", several, "-function", "c", "-data", data}, "function c has neither rules nor a static answer"},
 		{"no such configuration", []string{"-config", "nowhere.yaml", "-data", data}, "open nowhere.yaml"},
 	}
 	for _, tt := range tests {
@@ -159,6 +173,54 @@ func TestRulesMisuse(t *testing.T) {
 		})
 	}
 	assert.Contains(t, run(t, "rules", "tset").errOut, "want sparekey rules test")
+	assert.Contains(t, run(t, "rules").errOut, "want sparekey rules test")
+	assert.Contains(t, run(t, "rules", "test").errOut, "open sparekey.yaml")
+	got := d.run("rules", "test", "-config", several, "-function", "d", "-data", data)
+	assert.Equal(t, exitOK, got.code, got.errOut)
+}
+
+func TestRuleRemarks(t *testing.T) {
+	for _, tt := range []struct {
+		rule testedRule
+		want string
+	}{
+		{testedRule{Rule: "a", Matched: 1, Answered: 1, Claimed: 0.5, Supported: 0.5}, ""},
+		{testedRule{Rule: "a", Matched: 1, Answered: 1, Claimed: 0.6, Supported: 0.5}, "claims too much"},
+		{testedRule{Rule: "a", Matched: 1, ShadowedBy: map[string]int{"b": 1}, Claimed: 0.5}, "shadowed by b (1)"},
+		{testedRule{Rule: "a", Matched: 4, Answered: 1, ShadowedBy: map[string]int{"b": 1, "c": 2}}, "in part shadowed by c (2), b (1)"},
+		{testedRule{Rule: "a", Claimed: 0.5}, "matches nothing"},
+		{testedRule{Claimed: 0.5}, ""}, // the static answer matches what is left
+	} {
+		assert.Equal(t, tt.want, tt.rule.remark())
+	}
+}
+
+// A byte order mark is none of the input, and a bracket makes no JSON.
+func TestRecordedBeginnings(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	want := []recorded{{line: 1, data: []byte(`"fine"`), label: "a"}}
+	all, err := readRecorded(d.file("mark.jsonl", "\uFEFF{\"data\":\"fine\",\"label\":\"a\"}\n"))
+	require.NoError(t, err)
+	assert.Equal(t, want, all)
+	want[0].line = 2
+	all, err = readRecorded(d.file("bracket.csv", "[id],text,label\n1,fine,a\n"))
+	require.NoError(t, err)
+	assert.Equal(t, want, all)
+}
+
+// What is recorded is asked about as what it was.
+func TestRecordedInput(t *testing.T) {
+	for data, want := range map[string]nyckel.Input{
+		`"where is it"`:    nyckel.Text("where is it"),
+		`{"amount":12.50}`: nyckel.Tabular{"amount": json.Number("12.50")},
+	} {
+		got, err := recorded{data: []byte(data)}.input()
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+	got, err := recorded{data: []byte(`"data:image/png;base64,AAAA"`)}.input()
+	require.NoError(t, err)
+	assert.IsType(t, nyckel.Image{}, got)
 }
 
 // A line that nothing will take is named like any other that is wrong.
