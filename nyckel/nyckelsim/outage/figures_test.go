@@ -29,7 +29,7 @@ func newTestFigures() *figures {
 		{"x", telemetry.Answer{Source: telemetry.Live}},
 	} {
 		question := dataset.Row{Text: string(rune('a' + i)), Label: "x"}
-		took := time.Duration(i+1) * 10 * time.Millisecond
+		took := time.Duration(4-i) * 10 * time.Millisecond
 		ours.add(question, a, nil, took)
 		if i > 1 {
 			bare.add(question, answer{}, errors.New("down"), took)
@@ -111,6 +111,10 @@ func TestTallyPredicted(t *testing.T) {
 	assert.InDelta(t, 0.8, c.Predicted, 1e-9)
 	c.Predicted = 0
 	assert.Equal(t, counter{Answers: 4, Right: 4, Stated: 3, Samples: 30, Known: 4}, c)
+}
+
+func TestRatioOfNone(t *testing.T) {
+	assert.Zero(t, ratio(0, 0), "which JSON can have")
 }
 
 func TestMilliseconds(t *testing.T) {

@@ -49,4 +49,15 @@ func TestReportAfterAnInterrupt(t *testing.T) {
 	var content bytes.Buffer
 	require.NoError(t, new(figures).write(ctx, options{json: "-"}, &content))
 	assert.True(t, json.Valid(content.Bytes()), "%s", content.Bytes())
+	assert.True(t, bytes.HasSuffix(content.Bytes(), []byte("}\n")))
+}
+
+// That one report was written does not make up for another that was not.
+func TestReportsOfWhichOneFails(t *testing.T) {
+	f := newTestFigures()
+	page := filepath.Join(t.TempDir(), "page.html")
+	require.NoError(t, f.write(t.Context(), options{html: page}, nil))
+	for _, o := range []options{{json: t.TempDir(), html: page}, {json: "-", html: t.TempDir()}} {
+		assert.ErrorIs(t, f.write(t.Context(), o, new(bytes.Buffer)), syscall.EISDIR)
+	}
 }
