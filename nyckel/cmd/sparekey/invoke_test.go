@@ -287,6 +287,7 @@ func TestInvokeMisuse(t *testing.T) {
 		{"unknown function", []string{"tikets", "text"}, `no function "tikets"; there are: foreign, tickets`},
 		{"of another client", []string{"foreign", "text"}, `function "foreign" has no id`},
 		{"no such image", []string{"tickets", "-file", "nowhere.png"}, "-file: stat nowhere.png"},
+		{"a folder", []string{"tickets", "-file", d.folder}, "-file: read " + d.folder},
 		{"no image", []string{"tickets", "-file", d.folder + "/no.png"}, "no.png"},
 		{"broken row", []string{"tickets", "-row", "{amount: 3}"}, "-row is no JSON object"},
 		{"null", []string{"tickets", "-row", "null"}, "-row is no JSON object"},

@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,6 +22,9 @@ func TestUsage(t *testing.T) {
 		assert.Equal(t, exitOK, got.code)
 		assert.Contains(t, got.out, "usage: sparekey COMMAND")
 		assert.Empty(t, got.errOut)
+	}
+	for _, c := range commands() {
+		assert.Regexp(t, `\n  `+c.name+` +\S`, run(t, "help").out)
 	}
 	got := run(t)
 	assert.Equal(t, exitMisuse, got.code)
@@ -109,4 +115,36 @@ func testResultsThatAreLost(t *testing.T) {
 		assert.Equal(t, exitFailed, p.run(t.Context(), args), args)
 		assert.Equal(t, "sparekey: no space left on device\n", errOut.String(), args)
 	}
+}
+
+// A device stands in for a terminal.
+func TestColoursOnTerminalsOnly(t *testing.T) {
+	device, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer device.Close()
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	require.NoError(t, err)
+	defer file.Close()
+	for _, tt := range []struct {
+		to            io.Writer
+		noColor, term string
+		want          string
+	}{
+		{device, "", "xterm", green + "fine" + plain},
+		{&results{to: device}, "", "xterm", green + "fine" + plain},
+		{device, "1", "xterm", "fine"},
+		{device, "", "dumb", "fine"},
+		{file, "", "xterm", "fine"},
+		{new(bytes.Buffer), "", "xterm", "fine"},
+	} {
+		t.Setenv("NO_COLOR", tt.noColor)
+		t.Setenv("TERM", tt.term)
+		assert.Equal(t, tt.want, painter(tt.to)(green, "fine"))
+	}
+}
+
+func TestJSONIsForPeople(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, printJSON(&out, []string{"<a> & b"}))
+	assert.Equal(t, "[\n  \"<a> & b\"\n]\n", out.String())
 }

@@ -119,7 +119,7 @@ func TestReplayFailsInPart(t *testing.T) {
 		got := d.run("replay", "-config", "CONFIG", "-data", data)
 		assert.Equal(t, exitFailed, got.code)
 		assert.Contains(t, got.out, "7 inputs, 6 answered, 1 failed\nlabels as recorded: 5 of 6, ")
-		assert.True(t, strings.HasSuffix(got.out, "\n    1  delivery → refund (line 5)\n"), got.out)
+		assert.True(t, strings.HasSuffix(got.out, " ms\n    1  delivery → refund (line 5)\n"), got.out)
 		assert.Equal(t, "7 of 7, 1 failed\nsparekey: 1 of 7 inputs were not answered: line 1: nyckel: input 0: the text is empty\n", got.errOut)
 	})
 }
@@ -129,11 +129,17 @@ func TestReplayTellsOfAllBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, nyckelsim.Config{})
 		d.file("sparekey.yaml", strings.Replace(read(t, d.config()), "limit: {off: true}", "limit: {per_second: 0.24, burst: 1}", 1))
-		data := d.file("data.jsonl", `{"data":"","label":"delivery"}`+"\n"+strings.Repeat(`{"data":"my parcel","label":"delivery"}`+"\n", batch+3))
+		const wrong, fine = `{"data":"","label":"delivery"}` + "\n", `{"data":"my parcel","label":"delivery"}` + "\n"
+		data := d.file("data.jsonl", wrong+strings.Repeat(fine, batch-1)+wrong+strings.Repeat(fine, 3))
 		got := d.run("replay", "-config", "CONFIG", "-data", data)
 		assert.Equal(t, exitFailed, got.code)
-		assert.Contains(t, got.errOut, "\n102 of 104, 1 failed\n103 of 104, 1 failed\n104 of 104, 1 failed\n")
+		assert.Contains(t, got.errOut, "\n102 of 104, 2 failed\n103 of 104, 2 failed\n104 of 104, 2 failed\n")
 		assert.NotContains(t, got.errOut, ", 0 failed")
+
+		ctx, cancel := context.WithTimeout(t.Context(), 415*time.Second) // a call each 4.17 s: the hundredth has its answer
+		defer cancel()
+		got = d.runWith(ctx, "replay", "-config", "CONFIG", "-data", data)
+		assert.Contains(t, got.errOut, "stopped after 101 of 104 inputs\n")
 	})
 }
 
