@@ -55,6 +55,8 @@ func TestHTML(t *testing.T) {
 		assert.NotContains(t, bare, "breaker: ")
 		assert.Contains(t, page, "60 % &lt;503&gt;")
 		assert.Contains(t, page, "seed 7")
+		assert.Contains(t, page, `<li><i class="failed"></i>no answer</li>`)
+		assert.Contains(t, page, "<tr><td>live</td><td>1</td><td>–</td><td>–</td><td>100.0 %</td></tr>")
 		assert.Contains(t, page, "Verdict: the bare client answered 100.0 %")
 		assert.NotRegexp(t, `(?i)(src|href)=|@import|url\(|<script`, page, "needs nothing else")
 		for _, svg := range regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page, -1) {

@@ -57,6 +57,7 @@ func TestReportsOfWhichOneFails(t *testing.T) {
 	f := newTestFigures()
 	page := filepath.Join(t.TempDir(), "page.html")
 	require.NoError(t, f.write(t.Context(), options{html: page}, nil))
+	assert.EqualError(t, f.write(t.Context(), options{json: "-"}, brokenWriter{}), "no space")
 	for _, o := range []options{{json: t.TempDir(), html: page}, {json: "-", html: t.TempDir()}} {
 		assert.ErrorIs(t, f.write(t.Context(), o, new(bytes.Buffer)), syscall.EISDIR)
 	}

@@ -53,6 +53,16 @@ Verdict: the bare client answered 50.0 % of its calls (50.0 % right), sparekey 1
 `, out.String())
 }
 
+func TestFiguresVerdictDegraded(t *testing.T) {
+	f := newFigures(options{}, &data{}, []phase{{name: "healthy"}}, nil)
+	for _, source := range []telemetry.Source{telemetry.Live, telemetry.Live, telemetry.Cache, endpoint, telemetry.Rule} {
+		f.phases[0][1].add(dataset.Row{}, answer{"", telemetry.Answer{Source: source}}, nil, 0)
+	}
+	f.sumUp()
+	assert.Contains(t, f.verdict(), "; 40.0 % of its answers were degraded, and each named its source.")
+	assert.Equal(t, "–", f.Totals[0].from())
+}
+
 func TestFiguresVerdictStopped(t *testing.T) {
 	f := newTestFigures()
 	f.Stopped = "2s"
