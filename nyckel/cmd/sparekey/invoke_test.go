@@ -98,7 +98,9 @@ func TestCaptureIsAskedFor(t *testing.T) {
 		return d.wire.Transport().RoundTrip(req)
 	})}
 	for _, args := range [][]string{
-		{"invoke", "tickets", "hello"}, {"doctor"}, {"replay", "-data", d.file("data.csv", "text,label\nhello,refund\n")},
+		{"invoke", "tickets", "hello"},
+		{"doctor"},
+		{"replay", "-data", d.file("data.csv", "text,label\nhello,refund\n")},
 		{"invoke", "tickets", "hello", "-capture"},
 	} {
 		d.runOver(client, append(args, "-config", "CONFIG")...)
