@@ -127,8 +127,10 @@ func TestSourceOf(t *testing.T) {
 	}{
 		{telemetry.Answer{Source: telemetry.Live}, "live"},
 		{telemetry.Answer{Source: telemetry.Cache, Age: 90 * time.Second}, "cache (age 1m30s)"},
-		{telemetry.Answer{Source: telemetry.Similar, Similarity: 0.875, Accuracy: 0.9, Samples: 1, Cause: policy.Overloaded},
-			"similar (similarity 0.88, right 90 % of 1, since overloaded)"},
+		{
+			telemetry.Answer{Source: telemetry.Similar, Similarity: 0.875, Accuracy: 0.9, Samples: 1, Cause: policy.Overloaded},
+			"similar (similarity 0.88, right 90 % of 1, since overloaded)",
+		},
 	} {
 		assert.Equal(t, tt.want, sourceOf(tt.answer))
 	}
