@@ -78,6 +78,9 @@ func (c *committer) hand(u *update) error {
 	if c.closed {
 		return ErrClosed
 	}
+	if u.ctx.Err() != nil { // else the select below would draw lots
+		return context.Cause(u.ctx)
+	}
 	select {
 	case c.updates <- u:
 		return nil

@@ -49,3 +49,16 @@ func TestCommitterLocked(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(begin), 20*time.Second, "that of the first, and that of those who came meanwhile")
 	})
 }
+
+// An update whose caller has gone before is not even handed over.
+func TestCommitterEndedContext(t *testing.T) {
+	const tries = 20
+	c := &committer{updates: make(chan *update, tries)}
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(gone)
+	for range tries {
+		assert.ErrorIs(t, c.hand(&update{ctx: ctx}), gone)
+	}
+	assert.Empty(t, c.updates)
+}
