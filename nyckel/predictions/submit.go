@@ -10,14 +10,16 @@ import (
 
 	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/policy"
+	"github.com/sparekey/sparekey/telemetry"
 )
 
-// SubmitOptions configure a [Submitter]. The zero value submits corrections only.
+// SubmitOptions configure a [Submitter]. The zero value submits no confirmations.
 type SubmitOptions struct {
-	// Confirmations is the share, 0 to 1, of the truths that the prediction had got
-	// right which are submitted as well. Corrections always are, be it of the
-	// prediction or of an earlier truth. Which confirmations are drawn depends on the
-	// sample alone, so that a second run draws the same.
+	// Confirmations is the share, 0 to 1, of the truths that the service had got right,
+	// be its answer live or out of a cache, which are submitted as well. All others
+	// always are: corrections, be it of the prediction or of an earlier truth, and what
+	// only rules and other stand-ins had answered. Which confirmations are drawn depends
+	// on the sample alone, so that a second run draws the same.
 	Confirmations float64
 
 	// Skip leaves a truth alone, as a doubtful one should be: it stays open. Nil
@@ -258,25 +260,29 @@ func (s *Store) submitted(ctx context.Context, o open, state SubmitState, reason
 
 // predicted is what the store knows of a sample.
 type predicted struct {
-	label    string   // what the last live answer said
+	label    string   // what the last live answer said or, without one, the last out of a cache
 	samples  []string // the service's ids of it
 	nameless bool     // the sample is a prediction without an external id
 }
 
 func (s *Store) predicted(ctx context.Context, o open) (predicted, error) {
 	var p predicted
-	seen := make(map[string]bool)
+	live, seen := false, make(map[string]bool)
 	err := s.each(ctx, `SELECT label, sample_id, source, 0, seq FROM sparekey_predictions WHERE external_id = $1 AND function = $2
 		UNION ALL SELECT label, sample_id, source, 1, seq FROM sparekey_predictions WHERE id = $1 AND function = $2 AND external_id IS NULL
 		ORDER BY seq`, []any{o.sample, o.function},
 		func(scan func(...any) error) error {
-			var label, sample, source string
+			var label, sample string
+			var source telemetry.Source
 			var nameless int
 			var seq int64
 			if err := scan(&label, &sample, &source, &nameless, &seq); err != nil {
 				return err
 			}
-			if source == "live" {
+			switch {
+			case source == telemetry.Live:
+				p.label, live = label, true
+			case !live && (source == telemetry.Cache || source == telemetry.Stale):
 				p.label = label
 			}
 			if sample != "" && !seen[sample] {

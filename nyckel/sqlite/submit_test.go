@@ -304,6 +304,31 @@ func TestSubmitConfirmations(t *testing.T) {
 	}
 }
 
+// What a cache gave was the service's answer, and a truth like it a confirmation; what
+// a stand-in got right is news to the service.
+func TestSubmitConfirmsCachedAnswers(t *testing.T) {
+	store, a, submitter := submitting(t, predictions.SubmitOptions{})
+	for external, answers := range map[string][]predictions.Prediction{
+		"cached":          {{Label: "x", Source: telemetry.Cache}},
+		"stale":           {{Label: "x", Source: telemetry.Stale}},
+		"wrong in caches": {{Label: "z", Source: telemetry.Cache}},
+		"live since":      {{Label: "z", Source: telemetry.Stale}, {Label: "x"}, {Label: "z", Source: telemetry.Stale}},
+		"wrong since":     {{Label: "x", Source: telemetry.Cache}, {Label: "z"}, {Label: "x", Source: telemetry.Cache}},
+		"rule":            {{Label: "x", Source: telemetry.Rule}},
+		"static":          {{Label: "x", Source: telemetry.Static}},
+	} {
+		for _, p := range answers {
+			p.Function, p.ExternalID, p.SampleID = "f", external, external
+			require.NoError(t, store.Record(t.Context(), p))
+		}
+		require.NoError(t, store.SetTruth(t.Context(), predictions.Truth{Function: "f", ExternalID: external, Label: "x"}))
+	}
+	done, err := submitter.Submit(t.Context(), "f")
+	require.NoError(t, err)
+	assert.Equal(t, predictions.Submitted{Done: 4, Skipped: 3}, done)
+	assert.Equal(t, map[string]string{"wrong in caches": "x", "wrong since": "x", "rule": "x", "static": "x"}, a.labels)
+}
+
 // A writer is told of what the client was answered.
 func TestRecordOfACall(t *testing.T) {
 	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{KeepInputs: true, KeepLabels: true})
