@@ -111,10 +111,10 @@ func (fixedToken) Token(context.Context, string) (string, error) { return "t", n
 
 func TestInvokeSendsRows(t *testing.T) {
 	client, calls := newClient(t, once, noLimit, answer(200, `{"labelName":"a","confidence":1}`))
-	o := deliver(t, client, jobs.Call{Function: "mail", Data: []byte(`{"sum":12.50,"city":"Bern"}`), ExternalID: "mine"})
+	o := deliver(t, client, jobs.Call{Function: "mail", Data: []byte(`{"sum":12.50,"city":"Bern","number":9007199254740993}`), ExternalID: "mine"})
 	require.Equal(t, jobs.Finished, o.Ending, "%v", o.Err)
 	assert.Equal(t, "m2", o.Predictions[0].Model, "the client's pin")
-	assert.JSONEq(t, `{"data":{"city":"Bern","sum":12.50},"externalId":"mine"}`, calls.Requests()[0].Body)
+	assert.Equal(t, `{"data":{"city":"Bern","number":9007199254740993,"sum":12.50},"externalId":"mine"}`, strings.TrimSpace(calls.Requests()[0].Body), "to the digit")
 	assert.Contains(t, calls.Requests()[0].Body, `{"data":`+string(o.Predictions[0].Input)+`,`)
 }
 
@@ -172,6 +172,19 @@ func TestInvokeRefusesWhatMakesNoSense(t *testing.T) {
 		assert.Error(t, o.Err, name)
 	}
 	assert.Zero(t, calls.Calls())
+}
+
+// A call that is strict is no job for a stand-in.
+func TestInvokeStrictly(t *testing.T) {
+	stack := once
+	stack.Fallback = &policy.Fallback{Static: &policy.Answer{Label: "triage", Confidence: 0.1}}
+	client, _ := newClient(t, stack, noLimit, answer(500, `{}`))
+	call := jobs.Text("tickets", "x")
+	o := deliver(t, client, call)
+	require.Equal(t, jobs.Finished, o.Ending, "%v", o.Err)
+	assert.Equal(t, telemetry.Static, o.Predictions[0].Source)
+	call.Strict = true
+	assert.Equal(t, jobs.Retried, deliver(t, client, call).Ending)
 }
 
 // oneFault opens the breaker of a function after a single fault.
@@ -233,5 +246,31 @@ func TestGateOfLimiter(t *testing.T) {
 		assert.Equal(t, half, gate.Ready(t.Context(), "some"), "the account's limit is that of all functions")
 		time.Sleep(500 * time.Millisecond)
 		assert.Zero(t, gate.Ready(t.Context(), "tickets"))
+	})
+}
+
+// A gate that is closed, and nobody knows for how long, is asked again soon.
+func TestGateOfCallsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := newClient(t, once, policy.Limit{InFlight: 1}, transporttest.After(time.Second, answer(200, `{"labelName":"a","confidence":1}`)))
+		gate := jobs.GateOf(client)
+		go deliver(t, client, jobs.Text("tickets", "x"))
+		time.Sleep(time.Second / 2)
+		assert.Equal(t, 20*time.Millisecond, gate.Ready(t.Context(), "tickets"))
+		assert.Equal(t, 1, gate.Ration(t.Context(), "tickets", 16), "at least one")
+		time.Sleep(time.Second)
+		assert.Zero(t, gate.Ready(t.Context(), "tickets"))
+	})
+}
+
+// A queue of jobs for any function waits for the one that opens first.
+func TestGateOfSeveralFunctions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := newClient(t, oneFault(), noLimit, answer(500, `{}`))
+		for _, function := range client.Functions() {
+			deliver(t, client, jobs.Text(function, "x"))
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, 7*time.Second, jobs.GateOf(client).Ready(t.Context(), "some"))
 	})
 }

@@ -74,7 +74,7 @@ func (j Job) Validate() error {
 		checkText(j.ID, "Kind", j.Kind),
 		check(len(j.Payload) <= MaxPayload, j.ID, "Payload has %d bytes, want at most %d", len(j.Payload), MaxPayload),
 		check(j.Priority >= MinPriority && j.Priority <= MaxPriority, j.ID, "Priority is %d, want %d to %d", j.Priority, MinPriority, MaxPriority),
-		check(j.RunAt.IsZero() || year >= 1 && year <= 9999, j.ID, "RunAt is in the year %d, want 1 to 9999", year),
+		check(year >= 1 && year <= 9999, j.ID, "RunAt is in the year %d, want 1 to 9999", year),
 		check(j.MaxAttempts >= 0, j.ID, "MaxAttempts is %d, want at least 0", j.MaxAttempts),
 	)
 }

@@ -24,7 +24,11 @@ func TestJobValidate(t *testing.T) {
 		want string // "" means valid
 	}{
 		{"least", jobs.Job{ID: "a"}, ""},
-		{"most", jobs.Job{ID: strings.Repeat("x", jobs.MaxID), Queue: "q", Kind: "k", Payload: make([]byte, jobs.MaxPayload), Priority: 2, MaxAttempts: 99}, ""},
+		{"most", jobs.Job{ID: strings.Repeat("x", jobs.MaxID), Queue: strings.Repeat("q", jobs.MaxName), Kind: strings.Repeat("k", jobs.MaxName), Payload: make([]byte, jobs.MaxPayload), Priority: 2, MaxAttempts: 99}, ""},
+		{"first moment", jobs.Job{ID: "a", RunAt: time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)}, ""},
+		{"last moment", jobs.Job{ID: "a", RunAt: time.Date(10_000, 1, 1, 0, 0, 0, -1, time.UTC)}, ""},
+		{"too early", jobs.Job{ID: "a", RunAt: time.Date(1, 1, 1, 0, 0, 0, -1, time.UTC)}, "RunAt is in the year 0, want 1 to 9999"},
+		{"too late", jobs.Job{ID: "a", RunAt: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}, "RunAt is in the year 10000"},
 		{"no ID", jobs.Job{}, "ID is empty"},
 		{"long ID", jobs.Job{ID: strings.Repeat("x", 201)}, "ID has 201 bytes, want at most 200"},
 		{"broken ID", jobs.Job{ID: "\xff"}, "ID is not valid UTF-8"},
@@ -45,6 +49,25 @@ func TestJobValidate(t *testing.T) {
 			assert.ErrorContains(t, err, tt.want)
 		})
 	}
+}
+
+func TestJobWithDefaults(t *testing.T) {
+	now := time.Unix(1, 0)
+	assert.Equal(t, jobs.Job{ID: "a", Queue: "default", RunAt: now, MaxAttempts: 8}, jobs.Job{ID: "a"}.WithDefaults(now))
+	own := jobs.Job{ID: "a", Queue: "q", RunAt: time.Unix(2, 0), MaxAttempts: 1}
+	assert.Equal(t, own, own.WithDefaults(now))
+}
+
+func TestNames(t *testing.T) {
+	var states, endings []string
+	for i := range uint8(6) {
+		states = append(states, jobs.State(i).String())
+	}
+	for i := range uint8(7) {
+		endings = append(endings, jobs.Ending(i).String())
+	}
+	assert.Equal(t, []string{"unknown", "waiting", "running", "dead", "recorded", "state(5)"}, states)
+	assert.Equal(t, []string{"unknown", "finished", "retried", "snoozed", "dead_lettered", "given_back", "ending(6)"}, endings)
 }
 
 func TestBackoff(t *testing.T) {
@@ -72,6 +95,7 @@ func TestDecide(t *testing.T) {
 		{"snooze after the last attempt", jobs.Snooze(time.Hour, boom), 3, jobs.Outcome{Ending: jobs.Snoozed, After: time.Hour, Err: boom}},
 		{"snooze without a wait", jobs.Snooze(0, nil), 1, jobs.Outcome{Ending: jobs.Snoozed, After: time.Second}},
 		{"snooze for less than a moment", jobs.Snooze(time.Microsecond, nil), 1, jobs.Outcome{Ending: jobs.Snoozed, After: time.Second}},
+		{"snooze for a moment", jobs.Snooze(time.Millisecond, nil), 1, jobs.Outcome{Ending: jobs.Snoozed, After: time.Millisecond}},
 		{"dead letter", jobs.DeadLetter(boom), 1, jobs.Outcome{Ending: jobs.DeadLettered, Err: boom}},
 	}
 	for _, tt := range tests {
@@ -82,6 +106,8 @@ func TestDecide(t *testing.T) {
 	}
 	got := jobs.DeadLetter(nil).Decide(jobs.Delivery{}, c)
 	assert.Error(t, got.Err, "a dead letter has a reason")
+	got = jobs.Retry(0, boom).Decide(jobs.Delivery{Job: jobs.Job{MaxAttempts: 3}}, jobs.RunConfig{Backoff: func(int) time.Duration { return -1 }})
+	assert.Zero(t, got.After, "no wait is less than none")
 	got = jobs.Outcome{}.Decide(jobs.Delivery{Job: jobs.Job{MaxAttempts: 3}, Attempt: 1}, c)
 	assert.Equal(t, jobs.Retried, got.Ending, "no outcome is a failure")
 }
@@ -171,6 +197,19 @@ func TestEnqueueWait(t *testing.T) {
 		assert.Len(t, receipts, 20)
 		assert.Equal(t, []int{8, 8, 4}, e.calls)
 	})
+	t.Run("hands over light jobs many at a time", func(t *testing.T) {
+		e := &small{room: 1000}
+		_, err := jobs.EnqueueWait(t.Context(), e, make([]jobs.Job, 600)...)
+		require.NoError(t, err)
+		assert.Equal(t, []int{256, 256, 88}, e.calls)
+	})
+	t.Run("leaves it to the engine to refuse one that is too heavy", func(t *testing.T) {
+		boom := errors.New("boom")
+		e := &small{err: boom}
+		_, err := jobs.EnqueueWait(t.Context(), e, jobs.Job{Payload: make([]byte, 9<<20)})
+		assert.Equal(t, boom, err)
+		assert.Equal(t, []int{1}, e.calls)
+	})
 	t.Run("ends with the context", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
@@ -206,6 +245,7 @@ func TestRunConfig(t *testing.T) {
 	assert.Equal(t, 30*time.Second, c.Budget)
 	assert.Equal(t, 30*time.Second, c.Drain)
 	assert.Zero(t, c.Gate.Ready(t.Context(), "any"))
+	assert.InDelta(t, time.Second, c.Backoff(1), float64(time.Second)/5)
 	assert.NoError(t, c.Validate())
 	assert.ErrorContains(t, jobs.RunConfig{Workers: -1, Budget: -1}.Validate(), "Budget")
 	assert.ErrorContains(t, jobs.RunConfig{Queues: []string{"a", ""}}.Validate(), "Queues[1]")

@@ -48,5 +48,8 @@ func TestMeasuresAreBounded(t *testing.T) {
 	assert.Len(t, ms.made, maxMeasures)
 	assert.Same(t, ms.of("0"), ms.of("0"))
 	m := ms.of("0")
-	assert.Equal(t, m.settled[0], m.ending(200), "what is none of the endings is unknown")
+	assert.Equal(t, m.settled[GivenBack], m.ending(GivenBack))
+	for _, none := range []Ending{GivenBack + 1, 200} {
+		assert.Equal(t, m.settled[0], m.ending(none), "what is none of the endings is unknown")
+	}
 }

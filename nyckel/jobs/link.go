@@ -24,9 +24,6 @@ func (c Call) From(ctx context.Context) Call {
 // linked returns ctx for the call, whose span links to the one that it is from. What
 // is no traceparent links to nothing.
 func (c Call) linked(ctx context.Context) context.Context {
-	if c.Traceparent == "" {
-		return ctx
-	}
 	from := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": c.Traceparent})
 	return telemetry.LinkTo(ctx, trace.SpanContextFromContext(from))
 }

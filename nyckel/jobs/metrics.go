@@ -123,7 +123,7 @@ func (m *measured) observe(meter metric.Meter) error {
 func (m *measured) recentStats(ctx context.Context) ([]Stats, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.asked.IsZero() && time.Since(m.asked) < statsFor {
+	if time.Since(m.asked) < statsFor {
 		return m.stats, nil
 	}
 	all, err := m.Stats(ctx)

@@ -125,6 +125,8 @@ func TestMeasured(t *testing.T) {
 			settled: []jobs.Settled{
 				{Delivery: jobs.Delivery{Job: jobs.Job{Queue: "q"}, Attempt: 3}, Ending: jobs.Finished, Took: 2 * time.Second, Picked: time.Second},
 				{Delivery: jobs.Delivery{Job: jobs.Job{Queue: "q"}, Attempt: 1}, Ending: jobs.Retried, Took: time.Second},
+				{Delivery: jobs.Delivery{Job: jobs.Job{Queue: "q"}, Attempt: 8}, Ending: jobs.DeadLettered, Took: time.Second},
+				{Delivery: jobs.Delivery{Job: jobs.Job{Queue: "known"}, Attempt: 1}, Ending: jobs.Finished}, // without a call
 			},
 		}
 		e, err := jobs.Measured(inner)
@@ -149,7 +151,7 @@ func TestMeasured(t *testing.T) {
 			}),
 		}, nil)
 		require.NoError(t, err)
-		assert.Equal(t, 2, told)
+		assert.Equal(t, 4, told)
 
 		want := map[string]float64{
 			"sparekey.jobs.depth ready q":        5,
@@ -165,10 +167,15 @@ func TestMeasured(t *testing.T) {
 			"sparekey.jobs.rejected":             2,
 			"sparekey.jobs.settled finished q":   1,
 			"sparekey.jobs.settled retried q":    1,
-			"sparekey.jobs.attempts q":           3,
+			"sparekey.jobs.attempts q":           3 + 8,
 			"sparekey.jobs.pickup.delay q":       1,
-			"sparekey.jobs.handler.duration q":   3,
+			"sparekey.jobs.handler.duration q":   4,
 			"sparekey.jobs.gate.closed q":        3,
+
+			"sparekey.jobs.settled dead_lettered q": 1,
+			"sparekey.jobs.settled finished known":  1,
+			"sparekey.jobs.attempts known":          1,
+			"sparekey.jobs.pickup.delay known":      0,
 		}
 		assert.Equal(t, want, read())
 		read()
@@ -213,5 +220,7 @@ func TestMeasuredKeepsRations(t *testing.T) {
 	require.NoError(t, e.Run(t.Context(), jobs.RunConfig{Gate: open}, nil))
 	_, ok = inner.gate.(jobs.Rationed)
 	assert.False(t, ok)
+	require.NoError(t, e.Run(t.Context(), jobs.RunConfig{}, nil))
+	assert.Zero(t, inner.gate.Ready(t.Context(), "q"), "none is an open one")
 	require.NoError(t, e.Close())
 }

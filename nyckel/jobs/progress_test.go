@@ -39,7 +39,7 @@ func TestProgressFigures(t *testing.T) {
 // The rate is that of the last seconds, however long the work has gone on.
 func TestProgressRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := jobs.NewProgress(jobs.ProgressConfig{})
+		p := jobs.NewProgress(jobs.ProgressConfig{}) // nobody knows how many there are, nor then what is left
 		for range 60 {
 			finish(p, 5)
 			time.Sleep(time.Second)
@@ -50,8 +50,19 @@ func TestProgressRate(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 		}
 		assert.Equal(t, 10.0, p.Figures().Rate)
+		assert.Zero(t, p.Figures().Left)
 		time.Sleep(time.Hour)
 		assert.Zero(t, p.Figures().Rate)
+	})
+}
+
+// What would take longer than a duration can be takes long.
+func TestProgressForAges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := jobs.NewProgress(jobs.ProgressConfig{Total: 1 << 40})
+		time.Sleep(time.Second)
+		finish(p, 1)
+		assert.Positive(t, p.Figures().Left)
 	})
 }
 
@@ -77,6 +88,7 @@ func TestFiguresString(t *testing.T) {
 		"0 done, 0.0/s": {},
 		"7 of 10 done (80 %), 1 failed, 0.5/s, 4s left": {Done: 7, Failed: 1, Total: 10, Rate: 0.5, Left: 4 * time.Second},
 		"3 done, 0.0/s":              {Done: 3, Held: time.Second - 1},
+		"4 done, 0.0/s, held for 1s": {Done: 4, Held: time.Second},
 		"3 done, 0.0/s, held for 2s": {Done: 3, Held: 3*time.Second - 1},
 	} {
 		assert.Equal(t, want, f.String())

@@ -199,6 +199,9 @@ func TestSettingsRunLive(t *testing.T) {
 		assert.Equal(t, 4, (<-f.ended).Workers)
 		assert.Equal(t, 5*time.Second, time.Since(begin))
 
+		reload("queue: {workers: 8, drain: 7s}\n")
+		assert.Equal(t, 7*time.Second, (<-f.begun).Drain)
+		assert.Equal(t, 8, (<-f.ended).Workers)
 		reload("queue: {workers: 8, drain: 7s}\nfunctions: {tickets: {queue: {budget: 1m}}}\n")
 		assert.Equal(t, time.Minute, (<-f.begun).Budget, "a longer budget")
 		reload("queue: {workers: 8, drain: 7s}\n")
