@@ -75,7 +75,7 @@ func (s *Store) Audit(ctx context.Context, q Query) iter.Seq2[Entry, error] {
 				yield(Entry{}, fmt.Errorf("predictions: audit: %w", err))
 				return
 			}
-			if left -= len(page); len(page) < n || q.Limit > 0 && left == 0 {
+			if left -= len(page); len(page) < n || left == 0 {
 				return
 			}
 			q.After = page[len(page)-1].Cursor

@@ -167,13 +167,11 @@ func (c *committer) gather(first *update) []*update {
 // the trouble of one, a full disk for example, is not that of the others.
 func (c *committer) alone(group []*update, err error) {
 	if len(group) == 1 {
-		if group[0].err == nil {
-			group[0].err = fmt.Errorf("predictions: commit: %w", err)
-		}
+		group[0].err = fmt.Errorf("predictions: commit: %w", err)
 		return
 	}
 	for _, u := range group {
-		if err := c.commit([]*update{u}); err != nil && u.err == nil {
+		if err := c.commit([]*update{u}); err != nil {
 			u.err = fmt.Errorf("predictions: commit: %w", err)
 		}
 		u.settle()
@@ -214,7 +212,6 @@ func (c *committer) do(tx *sql.Tx, u *update, savepoint bool) error {
 			return err
 		}
 	}
-	u.err, u.panic = nil, nil
 	u.call(ctx, tx)
 	failed := u.err != nil || u.panic != nil
 	if !savepoint {

@@ -23,7 +23,7 @@ type Span struct{ From, To time.Time }
 // called stable, above 0.25 a shift. Small samples drift by themselves: look at N.
 type Drift struct {
 	Group
-	BaseN, N int // live predictions; the figures are zero if either is
+	BaseN, N int // live predictions; the figures are zero if BaseN is
 
 	// LabelPSI compares the shares of the labels.
 	LabelPSI float64
@@ -135,7 +135,7 @@ func (p *profile) add(more *profile) {
 
 func (p *profile) drift(g Group, base *profile) Drift {
 	d := Drift{Group: g, BaseN: base.n, N: p.n}
-	if p.n == 0 || base.n == 0 {
+	if base.n == 0 {
 		return d
 	}
 	counts := make(map[string][2]int)

@@ -44,7 +44,6 @@ func (s *Store) Erase(ctx context.Context, function, externalID string) (Erased,
 	}
 	var e Erased
 	err := s.Update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		e = Erased{}
 		const these = "FROM sparekey_predictions WHERE function = $1 AND external_id = $2"
 		for _, step := range []struct {
 			query string
