@@ -352,7 +352,7 @@ func TestUpdateTakenBack(t *testing.T) {
 }
 
 // An update that ends the transaction of its group, as a full disk does, fails alone:
-// the others are done without it.
+// the others are done without it, and once.
 func TestUpdateThatEndsItsTransaction(t *testing.T) {
 	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
 	alone := store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
@@ -360,6 +360,8 @@ func TestUpdateThatEndsItsTransaction(t *testing.T) {
 		return err
 	})
 	assert.ErrorContains(t, alone, "predictions: commit: ")
+	_, err := store.DB().ExecContext(t.Context(), "CREATE TABLE done (i INTEGER) STRICT")
+	require.NoError(t, err)
 	errs := make([]error, 200)
 	ends := func(i int) bool { return i%50 == 7 }
 	var wg sync.WaitGroup
@@ -370,11 +372,17 @@ func TestUpdateThatEndsItsTransaction(t *testing.T) {
 					_, err := tx.ExecContext(ctx, "ROLLBACK")
 					return err
 				}
+				if _, err := tx.ExecContext(ctx, "INSERT INTO done VALUES (?)", i); err != nil {
+					return err
+				}
 				return store.RecordTx(ctx, tx, predictions.Prediction{ID: strconv.Itoa(i), Function: "f", Label: "x"})
 			})
 		})
 	}
 	wg.Wait()
+	var done int
+	require.NoError(t, store.DB().QueryRowContext(t.Context(), "SELECT count(*) FROM done").Scan(&done))
+	assert.Equal(t, 196, done)
 	for i, err := range errs {
 		there, hasErr := store.Has(t.Context(), strconv.Itoa(i))
 		require.NoError(t, hasErr)
@@ -455,6 +463,13 @@ func TestErasedFromTheFile(t *testing.T) {
 		assert.False(t, bytes.Contains(content(), []byte(secret(n))), "ticket %d is gone from the file", n)
 	}
 	assert.True(t, bytes.Contains(content(), []byte(secret(18))))
+
+	input := []byte(secret(250) + secret(250)) // names are said once at a time
+	require.True(t, bytes.Contains(content(), input))
+	_, err := store.Prune(t.Context(), time.Now())
+	require.NoError(t, err)
+	assert.False(t, bytes.Contains(content(), input), "inputs that were pruned are gone, too")
+	assert.True(t, bytes.Contains(content(), []byte(secret(250))))
 }
 
 // SQLite leaves copies of some rows in pages from which it moved them, and does not
@@ -517,7 +532,8 @@ func TestErasedBesideAReader(t *testing.T) {
 	assert.Equal(t, predictions.Erased{}, erased)
 }
 
-// Another process that holds the lock for too long is an error, not a loss.
+// Another process that holds the lock for too long is an error, not a loss. Who opens a
+// store that is up to date only reads.
 func TestLockedByAnother(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	db, err := sqlite.Open(t.Context(), path, sqlite.Options{BusyTimeout: time.Millisecond})
@@ -526,6 +542,7 @@ func TestLockedByAnother(t *testing.T) {
 	store := openStore(t, db, predictions.Options{})
 	other, err := openDB(t, path).Begin()
 	require.NoError(t, err)
+	openStore(t, db, predictions.Options{})
 	err = store.Record(t.Context(), predictions.Prediction{ID: "a", Function: "f", Label: "x"})
 	require.ErrorContains(t, err, "database is locked")
 	require.NoError(t, other.Rollback())

@@ -307,6 +307,11 @@ func checkDrift(t *testing.T, s *predictions.Store, scope predictions.Scope, bas
 		tenths := []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}
 		near(t, "confidence PSI", d.ConfidencePSI, stability(then, now, func(k known) string { return fmt.Sprint(min(int(k.Confidence*1000)/100, 9)) }, tenths))
 		near(t, "KS", d.ConfidenceKS, kolmogorov(then, now))
+		labels := make(map[string]bool)
+		for _, k := range slices.Concat(then, now) {
+			labels[k.Label] = true
+		}
+		equal(t, "labels", len(d.Labels), len(labels))
 		for _, l := range d.Labels {
 			near(t, "share of a label before", l.Base, share(then, l.Label))
 			near(t, "share of a label now", l.Now, share(now, l.Label))

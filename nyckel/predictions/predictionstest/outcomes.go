@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -190,6 +191,13 @@ func auditSelects(t *testing.T, s *predictions.Store) {
 	}
 }
 
+// A disk is full.
+type disk struct{}
+
+var errFull = errors.New("no space left")
+
+func (disk) Write([]byte) (int, error) { return 0, errFull }
+
 func export(t *testing.T, s *predictions.Store) {
 	keep := reopen(t, s, predictions.Options{KeepInputs: true, KeepLabels: true})
 	odd := full()
@@ -224,9 +232,17 @@ func export(t *testing.T, s *predictions.Store) {
 		equal(t, "members", len(object), 20)
 		labels = append(labels, object["label"])
 	}
+	must(t, s.Record(t.Context(), predictions.Prediction{ID: "sign", Function: "f", Label: "<a & b>", At: noon}))
+	must(t, s.Export(t.Context(), &b, predictions.JSONLines, predictions.Query{ID: "sign"}))
+	equal(t, "signs as they are", strings.Contains(b.String(), `"<a & b>"`), true)
 	equal(t, "labels of JSON lines", labels, []any{"=1+1", ""})
 	if s.Export(t.Context(), &b, predictions.Format(7), predictions.Query{}) == nil {
 		t.Error("an unknown format was written")
+	}
+	for _, format := range []predictions.Format{predictions.CSV, predictions.JSONLines} {
+		if err := s.Export(t.Context(), disk{}, format, predictions.Query{}); !errors.Is(err, errFull) {
+			t.Errorf("format %d, onto what is full: %v", format, err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -62,6 +63,11 @@ func roundTrip(t *testing.T, s *predictions.Store) {
 	if len(least.ID) != 36 || least.ID[14] != '7' || time.Since(least.At).Abs() > time.Hour {
 		t.Errorf("id %q, at %v", least.ID, least.At)
 	}
+	for i, at := range []time.Time{time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), time.Date(10_000, 1, 1, 0, 0, 0, -1000, time.UTC)} {
+		id := fmt.Sprint("moment ", i)
+		must(t, s.Record(t.Context(), predictions.Prediction{ID: id, Function: "ages", Label: "x", At: at}))
+		equal(t, "the first moment and the last one", one(t, s, predictions.Query{ID: id}).At.UTC(), at)
+	}
 	has, err := s.Has(t.Context(), "job-1", least.ID, "job-2")
 	must(t, err)
 	equal(t, "Has", has, map[string]bool{"job-1": true, least.ID: true})
@@ -102,6 +108,7 @@ func refused(t *testing.T, s *predictions.Store) {
 		"a label's NaN":   func(p *predictions.Prediction) { p.Labels = []predictions.LabelConfidence{{Confidence: math.NaN()}} },
 		"no verdict":      func(p *predictions.Prediction) { p.Verdict = 200 },
 		"a long id":       func(p *predictions.Prediction) { p.ExternalID = strings.Repeat("x", 513) },
+		"the year 0":      func(p *predictions.Prediction) { p.At = time.Date(1, 1, 1, 0, 0, 0, -1, time.UTC) },
 		"the year 10000":  func(p *predictions.Prediction) { p.At = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
 		bad := predictions.Prediction{ID: "bad", Function: "f", Label: "x"}
@@ -336,6 +343,34 @@ func closed(t *testing.T, s *predictions.Store) {
 	}
 	must(t, again.Close())
 	must(t, s.Record(t.Context(), full()))
+}
+
+func ended(t *testing.T, s *predictions.Store) {
+	must(t, s.Record(t.Context(), full()))
+	must(t, s.SetTruth(t.Context(), predictions.Truth{PredictionID: "job-1", Label: "x"}))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	scope := predictions.Scope{Function: "tickets"}
+	for name, call := range map[string]func() error{
+		"Record":      func() error { return s.Record(ctx, predictions.Prediction{Function: "f", Label: "x"}) },
+		"SetTruth":    func() error { return s.SetTruth(ctx, predictions.Truth{PredictionID: "job-1", Label: "y"}) },
+		"Truths":      func() error { _, err := s.Truths(ctx, "tickets", full().ExternalID); return err },
+		"Has":         func() error { _, err := s.Has(ctx, "job-1"); return err },
+		"Erase":       func() error { _, err := s.Erase(ctx, "tickets", full().ExternalID); return err },
+		"Prune":       func() error { _, err := s.Prune(ctx, time.Now()); return err },
+		"Performance": func() error { _, err := s.Performance(ctx, scope); return err },
+		"Confusion":   func() error { _, err := s.Confusion(ctx, scope); return err },
+		"Calibration": func() error { _, err := s.Calibration(ctx, scope); return err },
+		"Sources":     func() error { _, err := s.Sources(ctx, scope); return err },
+		"Drift":       func() error { _, err := s.Drift(ctx, predictions.Span{}, scope); return err },
+		"Export":      func() error { return s.Export(ctx, io.Discard, predictions.CSV, predictions.Query{}) },
+		"Migrate":     func() error { return predictions.Migrate(ctx, s.DB(), s.Dialect(), "thing", files(one1)) },
+	} {
+		if err := call(); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: error %v, want context.Canceled", name, err)
+		}
+	}
+	equal(t, "truth", one(t, s, predictions.Query{}).Truth, "x")
 }
 
 func files(texts ...string) fstest.MapFS {

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) *predictions.Store) {
 		{"figures equal those of an independent computation", figures},
 		{"figures of nothing are empty", noFigures},
 		{"periods before 1970 begin when others would", before1970},
+		{"a context that has ended is an error, and no empty answer", ended},
 		{"a writer records what it acknowledged", writer},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.check(t, open(t)) })
