@@ -41,8 +41,9 @@ func FromPlan(p *plan.Plan) *Settings {
 // for jobs that are enqueued from then on, Budget and Backoff from the next attempt
 // of a job on. If there are to be other Workers, another Drain or a Budget longer than
 // all before, those of before take no more jobs and end as they do at the end of the
-// program, while the new ones are at work already. Bound, ByteBound, Lease and Poll, which an engine is
-// given when it is made, cannot change: such a file is refused, see [plan.Live.Fix].
+// program, while the new ones are at work already. Bound, ByteBound, Lease and Poll,
+// which an engine is given when it is made, cannot change: such a file is refused, see
+// [plan.Live.Fix].
 func FromLive(live *plan.Live) *Settings {
 	live.Fix(func(*plan.Plan) []string {
 		return []string{"Queue.Bound", "Queue.ByteBound", "Queue.Lease", "Queue.Poll"}

@@ -29,7 +29,8 @@ type WriterOptions struct {
 	OnDrop func(Prediction)
 
 	// OnError is told of each attempt to record that failed, and will be repeated
-	// unless the store was closed ([ErrClosed]). It may be called from several
+	// unless the store was closed ([ErrClosed]), and of each prediction that
+	// [Writer.RecordPrediction] could not even queue. It may be called from several
 	// goroutines.
 	OnError func(error)
 }
