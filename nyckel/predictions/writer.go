@@ -30,8 +30,8 @@ type WriterOptions struct {
 
 	// OnError is told of each attempt to record that failed, and will be repeated
 	// unless the store was closed ([ErrClosed]), and of each prediction that
-	// [Writer.RecordPrediction] could not even queue. It may be called from several
-	// goroutines.
+	// [Writer.RecordPrediction] cannot queue for another reason than want of room. It
+	// may be called from several goroutines.
 	OnError func(error)
 }
 

@@ -163,20 +163,31 @@ func stall(t *testing.T, store *predictions.Store) (release func()) {
 func TestWriterCountsWhatItRefuses(t *testing.T) {
 	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{KeepLabels: true})
 	var dropped []string
-	w := predictions.NewWriter(store, predictions.WriterOptions{OnDrop: func(p predictions.Prediction) { dropped = append(dropped, p.Label) }})
+	var errs []error
+	w := predictions.NewWriter(store, predictions.WriterOptions{
+		Queue:   1,
+		OnDrop:  func(p predictions.Prediction) { dropped = append(dropped, p.Label) },
+		OnError: func(err error) { errs = append(errs, err) },
+	})
+	release := stall(t, store)
 	answer := func(label string, externalID string) nyckel.Record {
 		return nyckel.Record{Function: "f", ExternalID: externalID, Prediction: &nyckel.Prediction{LabelName: label}}
 	}
 	w.RecordPrediction(t.Context(), answer("long", strings.Repeat("x", 513)))
 	w.RecordPrediction(t.Context(), answer("short", "x"))
+	w.RecordPrediction(t.Context(), answer("one too many", "x"))
+	release()
 	require.NoError(t, w.Close(t.Context()))
-	assert.Equal(t, []string{"long"}, dropped)
+	assert.Equal(t, []string{"long", "one too many"}, dropped)
 	stats := w.Stats()
-	assert.EqualValues(t, 1, stats.Dropped)
+	assert.EqualValues(t, 2, stats.Dropped)
 	assert.EqualValues(t, 1, stats.Recorded)
 
 	w.RecordPrediction(t.Context(), answer("late", "x"))
-	assert.Equal(t, []string{"long", "late"}, dropped)
+	assert.Equal(t, []string{"long", "one too many", "late"}, dropped)
+	require.Len(t, errs, 2, "want of room is only counted")
+	assert.ErrorIs(t, errs[0], predictions.ErrInvalid)
+	assert.ErrorIs(t, errs[1], predictions.ErrClosed)
 }
 
 func TestWriterBlocks(t *testing.T) {
