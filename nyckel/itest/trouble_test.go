@@ -79,6 +79,21 @@ func TestSQLiteEnqueueTx(t *testing.T) {
 	}
 	awaitState(t, engine, "kept", jobs.Waiting)
 	awaitState(t, engine, "dropped", jobs.Unknown)
+
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(os.ErrClosed)
+	require.NoError(t, store.Update(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		_, err := engine.EnqueueTx(ctx, tx, jobs.Job{ID: "good"}, jobs.Job{ID: "bad", Priority: 9})
+		assert.ErrorContains(t, err, "Priority is 9")
+		_, err = engine.EnqueueTx(ended, tx, jobs.Job{ID: "late"})
+		assert.ErrorIs(t, err, os.ErrClosed)
+		receipts, err := engine.EnqueueTx(ctx, tx)
+		assert.NoError(t, err)
+		assert.Empty(t, receipts)
+		return nil
+	}))
+	awaitState(t, engine, "good", jobs.Unknown)
+	awaitState(t, engine, "late", jobs.Unknown)
 }
 
 // Jobs that a transaction could not enqueue are not there, also if it goes on without

@@ -51,7 +51,6 @@ func (e *Engine) EnqueueTx(ctx context.Context, tx *sql.Tx, js ...jobs.Job) ([]j
 		if _, undone := tx.ExecContext(ctx, "ROLLBACK TO sparekey_enqueue"); undone != nil {
 			return nil, errors.Join(err, undone)
 		}
-		receipts = nil
 	}
 	_, released := tx.ExecContext(ctx, "RELEASE sparekey_enqueue")
 	return receipts, cmp.Or(err, released)
