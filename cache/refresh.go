@@ -86,9 +86,6 @@ func (p *predictions) goOnBehind(s *seat, q question) bool {
 		return false
 	case running: // the call, or one for its answer
 		left, _ := s.flight.leave(s, context.Canceled, beforeHeader)
-		if left {
-			s.settle()
-		}
 		return left // else the header came at the same time, and its body is this caller's to close
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.req.Context()), refreshTime)

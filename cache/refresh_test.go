@@ -206,6 +206,79 @@ type panicking struct{}
 
 func (panicking) Read([]byte) (int, error) { panic("below") }
 
+// The backoff is for failures: what was fetched is fetched again when it is time.
+func TestRefreshDoesNotBackOffFromWhatIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlowService()
+		memo := swr(policy.Cache{RefreshBackoff: time.Hour})
+		rt := memo.Wrap(upstream)
+		for range 3 {
+			ask(t, rt, newCall(t, `{}`, policy.Call{}))
+			time.Sleep(2 * time.Minute)
+		}
+		assert.EqualValues(t, 3, upstream.calls.Load(), "calls")
+		require.NoError(t, memo.Close())
+	})
+}
+
+// A request of whose body there is no copy is not sent behind its caller, and counts as
+// one that failed.
+func TestRefreshWithoutACopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlowService()
+		memo := swr(policy.Cache{RefreshBackoff: 10 * time.Second})
+		rt := memo.Wrap(upstream)
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(2 * time.Minute)
+		req := newCall(t, `{}`, policy.Call{})
+		req.Body = streamed{req.Body}
+		again, copies := req.GetBody, 0
+		req.GetBody = func() (io.ReadCloser, error) {
+			if copies++; copies > 1 { // the first is to find the answer
+				return nil, errDown
+			}
+			return again()
+		}
+		for _, after := range []time.Duration{0, 10*time.Second - 1} {
+			time.Sleep(after)
+			_, text := ask(t, rt, req)
+			assert.Equal(t, "1", text)
+			synctest.Wait()
+			assert.EqualValues(t, 1, upstream.calls.Load(), "calls")
+			req = newCall(t, `{}`, policy.Call{})
+		}
+		time.Sleep(time.Nanosecond)
+		ask(t, rt, req)
+		require.NoError(t, memo.Close())
+		assert.EqualValues(t, 2, upstream.calls.Load(), "calls")
+	})
+}
+
+// A request without a body is sent without one behind its caller, too.
+func TestRefreshWithoutABody(t *testing.T) {
+	for name, empty := range map[string]io.ReadCloser{"nil": nil, "NoBody": http.NoBody} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memo := swr(policy.Cache{})
+				calls := 0
+				rt := memo.Wrap(transportFunc(func(req *http.Request) (*http.Response, error) {
+					calls++
+					assert.Equal(t, empty, req.Body)
+					return response(http.StatusOK, answer), nil
+				}))
+				for range 2 {
+					req := newCall(t, "", policy.Call{})
+					req.Body, req.GetBody = empty, nil
+					ask(t, rt, req)
+					time.Sleep(2 * time.Minute)
+				}
+				require.NoError(t, memo.Close())
+				assert.Equal(t, 2, calls)
+			})
+		})
+	}
+}
+
 func TestRefreshesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		upstream := newSlowService()
@@ -262,6 +335,39 @@ func TestRefreshCanBeJoined(t *testing.T) {
 		assert.Equal(t, 400*time.Millisecond, time.Since(start))
 		assert.EqualValues(t, 2, upstream.calls.Load(), "calls")
 		require.NoError(t, memo.Close())
+	})
+}
+
+// What joins a call whose answer is for its caller only is sent by itself.
+func TestRefreshThatJoinedInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream := newSlowService()
+		memo := swr(policy.Cache{})
+		numbered := upstream.respond
+		upstream.respond = func(req *http.Request) (*http.Response, error) {
+			resp, err := numbered(req)
+			if upstream.calls.Load() == 2 {
+				resp.Header.Set("Cache-Control", "no-store")
+			}
+			return resp, err
+		}
+		rt := memo.Wrap(upstream)
+		ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		time.Sleep(2 * time.Minute)
+		var group sync.WaitGroup
+		group.Go(func() {
+			_, text := ask(t, rt, newCallContext(t, policy.Strict(context.Background()), `{}`, policy.Call{}))
+			assert.Equal(t, "2", text)
+		})
+		synctest.Wait()
+		_, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, "1", text)
+		require.NoError(t, memo.Close())
+		group.Wait()
+		assert.EqualValues(t, 3, upstream.calls.Load(), "calls")
+		resp, text := ask(t, rt, newCall(t, `{}`, policy.Call{}))
+		assert.Equal(t, "cache", sourceOf(resp))
+		assert.Equal(t, "3", text)
 	})
 }
 
