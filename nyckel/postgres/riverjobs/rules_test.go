@@ -436,6 +436,24 @@ func TestBury(t *testing.T) {
 	require.ErrorIs(t, err, jobs.ErrFull)
 }
 
+// TestRefusedEnqueueTakesNoRoom enqueues into two queues at once of which one is full: the
+// jobs that are not added do not count in the other, whichever of the two was asked first.
+func TestRefusedEnqueueTakesNoRoom(t *testing.T) {
+	ctx := t.Context()
+	e, _, _ := open(t, pgtest.New(t), riverjobs.Options{Bound: 1})
+	_, err := e.Enqueue(ctx, jobs.Job{ID: "first", Queue: "full"})
+	require.NoError(t, err)
+	for range 8 {
+		_, err = e.Enqueue(ctx, jobs.Job{ID: "other", Queue: "free"}, jobs.Job{ID: "second", Queue: "full"})
+		var full *jobs.FullError
+		require.ErrorAs(t, err, &full)
+		require.Equal(t, "full", full.Queue)
+	}
+	receipts, err := e.Enqueue(ctx, jobs.Job{ID: "other", Queue: "free"})
+	require.NoError(t, err)
+	assert.Equal(t, []jobs.Receipt{{ID: "other", New: true, State: jobs.Waiting}}, receipts)
+}
+
 func TestNewRefuses(t *testing.T) {
 	ctx := t.Context()
 	dsn := pgtest.New(t)
