@@ -50,6 +50,41 @@ func TestActivityTellsStandIns(t *testing.T) {
 	}
 }
 
+// Of the last minute each second is told, the oldest first, and all of them together.
+func TestActivityReport(t *testing.T) {
+	var a Activity
+	a.ended(noon.Add(-time.Second), outcomeLive, time.Hour) // is over
+	a.ended(noon, outcomeLive, time.Hour)
+	for i := range 98 {
+		took := time.Millisecond
+		if i >= 60 {
+			took = time.Second / 10
+		}
+		a.ended(noon.Add(59*time.Second), outcomeRule, took)
+	}
+	a.ended(noon.Add(59*time.Second), outcomeFailed, time.Second)
+	a.ended(noon.Add(59*time.Second), outcomeFailed, time.Minute)
+	a.ended(noon.Add(time.Minute), outcomeCache, 0) // goes on
+	var f FunctionSnapshot
+	a.report(noon.Add(time.Minute), &f)
+	assert.Equal(t, map[string]uint64{"live": 2, "rule": 98, "failed": 2, "cache": 1}, f.Calls)
+	assert.Equal(t, map[string]uint64{"live": 1, "rule": 98, "failed": 2}, f.Minute)
+	want := make([]SecondSnapshot, recentSeconds)
+	want[0].Live, want[59].Degraded, want[59].Failed = 1, 98, 2
+	assert.Equal(t, want, f.Seconds)
+	assert.EqualValues(t, 101, f.Recent)
+	for i, took := range []time.Duration{time.Millisecond, time.Second / 10, time.Second} {
+		assert.Equal(t, latencyAt(latencyOf(took)), []time.Duration{f.P50, f.P95, f.P99}[i])
+	}
+}
+
+// What failed is no answer, wherever what there was of it came from.
+func TestOutcomeOf(t *testing.T) {
+	assert.Equal(t, outcomeFailed, outcomeOf(Live, true, false))
+	assert.Equal(t, outcomeCanceled, outcomeOf(Live, false, true))
+	assert.Equal(t, outcomeFailed, outcomeOf("", false, false))
+}
+
 func TestActivityConcurrent(t *testing.T) {
 	var a Activity
 	var wg sync.WaitGroup
