@@ -76,12 +76,14 @@ type measured struct {
 	byNew                       [2][]metric.AddOption // enqueued jobs that were there, that were not
 	measures                    measures
 
-	mu    sync.Mutex
-	stats []Stats   // guarded by mu
-	asked time.Time // likewise
+	mu      sync.Mutex
+	stats   []Stats   // guarded by mu
+	failure error     // likewise, of the last time that they were asked for
+	asked   time.Time // likewise
 }
 
-// statsFor is how long the figures of the database are good for.
+// statsFor is how long the figures of the database are good for, and the news that it
+// has none.
 const statsFor = 5 * time.Second
 
 // observe registers what is asked of the database.
@@ -123,15 +125,11 @@ func (m *measured) observe(meter metric.Meter) error {
 func (m *measured) recentStats(ctx context.Context) ([]Stats, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if time.Since(m.asked) < statsFor {
-		return m.stats, nil
+	if time.Since(m.asked) >= statsFor {
+		m.stats, m.failure = m.Stats(ctx)
+		m.asked = time.Now()
 	}
-	all, err := m.Stats(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m.stats, m.asked = all, time.Now()
-	return all, nil
+	return m.stats, m.failure
 }
 
 // Enqueue implements [Engine].

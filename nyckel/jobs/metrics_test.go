@@ -24,7 +24,8 @@ type scripted struct {
 	asked   int
 	settled []jobs.Settled
 	closed  bool
-	err     error
+	err     error // of Enqueue
+	ailing  error // of Stats
 }
 
 func (s *scripted) Enqueue(_ context.Context, js ...jobs.Job) ([]jobs.Receipt, error) {
@@ -50,7 +51,11 @@ func (s *scripted) Run(ctx context.Context, c jobs.RunConfig, _ jobs.Handler) er
 	return nil
 }
 
-func (s *scripted) Stats(context.Context) ([]jobs.Stats, error) { s.asked++; return s.stats, nil }
+func (s *scripted) Stats(context.Context) ([]jobs.Stats, error) {
+	s.asked++
+	return s.stats, s.ailing
+}
+
 func (s *scripted) Find(context.Context, string) (jobs.State, *jobs.Delivery, error) {
 	return jobs.Unknown, nil, nil
 }
@@ -189,6 +194,30 @@ func TestMeasured(t *testing.T) {
 		read()
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, 2, inner.asked)
+	})
+}
+
+// A database in trouble is asked no more often than one that answers.
+func TestMeasuredWhileTheDatabaseFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := otel.GetMeterProvider()
+		reader := metric.NewManualReader()
+		otel.SetMeterProvider(metric.NewMeterProvider(metric.WithReader(reader)))
+		defer otel.SetMeterProvider(before)
+		inner := &scripted{ailing: errors.New("database is locked")}
+		e, err := jobs.Measured(inner)
+		require.NoError(t, err)
+		read := func() error { return reader.Collect(t.Context(), &metricdata.ResourceMetrics{}) }
+
+		require.ErrorIs(t, read(), inner.ailing)
+		time.Sleep(5*time.Second - 1)
+		require.ErrorIs(t, read(), inner.ailing, "told again")
+		assert.Equal(t, 1, inner.asked)
+		inner.ailing = nil
+		time.Sleep(time.Second)
+		require.NoError(t, read())
+		assert.Equal(t, 2, inner.asked)
+		require.NoError(t, e.Close())
 	})
 }
 
