@@ -35,7 +35,9 @@ type SubmitOptions struct {
 //
 // The sample is that of the prediction, where the service said which it is, or the
 // one with the external id. None yet means later; several mean that none of them
-// is touched.
+// is touched. Samples that an endpoint of a failover named in the service's stead do
+// not count: they may be another account's. Where calls are spread over accounts, as by
+// weights, the store cannot tell those samples: truths about them stay later.
 //
 // Let one submitter at a time work on a store.
 type Submitter struct {
@@ -45,7 +47,8 @@ type Submitter struct {
 }
 
 // NewSubmitter returns a submitter for the functions of a client, whose limit it
-// keeps. It panics if the share of confirmations is not between 0 and 1.
+// keeps and whose stack should have no failover to another account: truths would go
+// there. It panics if the share of confirmations is not between 0 and 1.
 func NewSubmitter(store *Store, client *nyckel.Client, options SubmitOptions) *Submitter {
 	if !(options.Confirmations >= 0 && options.Confirmations <= 1) {
 		panic(fmt.Sprintf("predictions: share of confirmations is %v, want 0 to 1", options.Confirmations))
@@ -134,7 +137,7 @@ func (s *Submitter) submit(ctx context.Context, handle *nyckel.Handle, o open) (
 	case len(p.samples) > 1:
 		return SubmitAmbiguous, fmt.Errorf("%d samples have the external id", len(p.samples))
 	case len(p.samples) == 0 && p.nameless:
-		return SubmitRefused, errors.New("the prediction has neither a sample id nor an external id")
+		return SubmitRefused, errors.New("the prediction has neither a sample id of the account nor an external id")
 	case len(p.samples) == 0:
 		sample, err := find(ctx, handle, o.sample)
 		if errors.Is(err, nyckel.ErrAmbiguous) {
@@ -261,7 +264,7 @@ func (s *Store) submitted(ctx context.Context, o open, state SubmitState, reason
 // predicted is what the store knows of a sample.
 type predicted struct {
 	label    string   // what the last live answer said or, without one, the last out of a cache
-	samples  []string // the service's ids of it
+	samples  []string // its ids in the account
 	nameless bool     // the sample is a prediction without an external id
 }
 
@@ -285,7 +288,7 @@ func (s *Store) predicted(ctx context.Context, o open) (predicted, error) {
 			case !live && (source == telemetry.Cache || source == telemetry.Stale):
 				p.label = label
 			}
-			if sample != "" && !seen[sample] {
+			if sample != "" && !seen[sample] && !elsewhere(source) {
 				seen[sample] = true
 				p.samples = append(p.samples, sample)
 			}
@@ -293,6 +296,16 @@ func (s *Store) predicted(ctx context.Context, o open) (predicted, error) {
 			return nil
 		})
 	return p, err
+}
+
+// elsewhere reports whether an answer came from what has a name of its own, an endpoint
+// of a failover or a rung of a fallback. A sample that it names may be another account's.
+func elsewhere(source telemetry.Source) bool {
+	switch source {
+	case telemetry.Live, telemetry.Cache, telemetry.Stale, telemetry.Similar, telemetry.Rule, telemetry.Static:
+		return false
+	}
+	return true
 }
 
 // setSample writes down which sample the predictions were about.

@@ -197,6 +197,27 @@ func TestSubmitAfterASimilarAnswer(t *testing.T) {
 	assert.Empty(t, a.labels)
 }
 
+// A sample that an endpoint of a failover names may be another account's: the truth
+// goes to the account's own, if there is one.
+func TestSubmitAfterAnAnswerOfAnotherEndpoint(t *testing.T) {
+	store, a, submitter := submitting(t, predictions.SubmitOptions{})
+	for _, p := range []predictions.Prediction{
+		{ID: "1", ExternalID: "found", SampleID: "sample_of_others", Source: "eu"},
+		{ID: "2", ExternalID: "known", SampleID: "sample_of_others", Source: "eu"},
+		{ID: "3", ExternalID: "known", SampleID: "sample_known"},
+		{ID: "4", SampleID: "sample_of_others", Source: "eu"},
+	} {
+		p.Function, p.Label = "f", "x"
+		require.NoError(t, store.Record(t.Context(), p))
+		require.NoError(t, store.SetTruth(t.Context(), predictions.Truth{PredictionID: p.ID, Label: "y"}))
+	}
+	a.samples["found"] = []string{"sample_found"}
+	done, err := submitter.Submit(t.Context(), "f")
+	require.NoError(t, err)
+	assert.Equal(t, predictions.Submitted{Done: 2, Refused: 1}, done)
+	assert.Equal(t, map[string]string{"sample_found": "y", "sample_known": "y"}, a.labels)
+}
+
 func TestSubmitStopsAndGoesOn(t *testing.T) {
 	store, a, submitter := submitting(t, predictions.SubmitOptions{})
 	for i := range 10 {
