@@ -99,7 +99,7 @@ func (s *Submitter) Submit(ctx context.Context, function string) (Submitted, err
 				return done, err
 			}
 			done.count(state)
-			if stops(ctx, reason) {
+			if stops(reason) {
 				return done, reason
 			}
 		}
@@ -192,13 +192,13 @@ func classOf(err error) policy.Class {
 }
 
 // stops reports whether the next truth would fare no better.
-func stops(ctx context.Context, reason error) bool {
+func stops(reason error) bool {
 	switch classOf(reason) {
 	case policy.RateLimited, policy.QuotaExceeded, policy.Unauthenticated, policy.Forbidden, policy.Overloaded, policy.Unreachable,
 		policy.Refused, policy.Canceled:
 		return true
 	}
-	return reason != nil && ctx.Err() != nil
+	return false
 }
 
 // drawn reports whether a confirmation is among the share that is submitted.

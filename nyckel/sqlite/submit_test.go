@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,7 @@ import (
 type account struct {
 	mu      sync.Mutex
 	samples map[string][]string // by external id
+	hidden  bool                // it does not list samples
 	labels  map[string]string   // what was annotated, by sample
 	puts    int
 	fail    func(put int) int // the status of a PUT, 0 for success
@@ -40,6 +42,10 @@ func (a *account) RoundTrip(req *http.Request) (*http.Response, error) {
 	status, body := http.StatusOK, ""
 	switch path := strings.Split(req.URL.Path, "/"); req.Method {
 	case http.MethodGet:
+		if a.hidden {
+			status, body = http.StatusServiceUnavailable, `{"message": "no"}`
+			break
+		}
 		var list []string
 		for _, id := range a.samples[req.URL.Query().Get("externalId")] {
 			list = append(list, fmt.Sprintf(`{"id": %q}`, id))
@@ -125,6 +131,10 @@ func TestSubmit(t *testing.T) {
 	} {
 		assert.Equal(t, want, stateOf(t, store, sample), sample)
 	}
+	truths, err := store.Truths(t.Context(), "f", "e3")
+	require.NoError(t, err)
+	assert.Equal(t, "no sample has the external id yet", truths[0].SubmitError)
+	assert.WithinDuration(t, time.Now(), truths[0].SubmittedAt, time.Minute)
 	for e, err := range store.Audit(t.Context(), predictions.Query{ID: "found"}) {
 		require.NoError(t, err)
 		assert.Equal(t, "sample_2", e.SampleID, "the sample is remembered")
@@ -257,6 +267,29 @@ func TestSubmitStopsForTheAccount(t *testing.T) {
 	}
 }
 
+func TestSubmitStopsWhereItCannotLook(t *testing.T) {
+	store, a, submitter := submitting(t, predictions.SubmitOptions{})
+	predict(t, store, "1", "e1", "", "x", "y")
+	predict(t, store, "2", "e2", "", "x", "y")
+	a.hidden = true
+	done, err := submitter.Submit(t.Context(), "f")
+	require.ErrorAs(t, err, new(*policy.Error))
+	assert.Equal(t, predictions.Submitted{Later: 1}, done)
+	assert.Zero(t, a.puts)
+}
+
+func TestSubmitOfNoSuchFunction(t *testing.T) {
+	_, _, submitter := submitting(t, predictions.SubmitOptions{})
+	_, err := submitter.Submit(t.Context(), "g")
+	require.ErrorContains(t, err, `no function "g"`)
+}
+
+func TestNewSubmitterRefuses(t *testing.T) {
+	for _, share := range []float64{-0.1, 1.1, math.NaN()} {
+		assert.Panics(t, func() { predictions.NewSubmitter(nil, nil, predictions.SubmitOptions{Confirmations: share}) }, share)
+	}
+}
+
 // Each current truth is put at least once, and the last one put is the last truth,
 // also if the program dies between the call and the note of it.
 func TestSubmitSurvivesItsEnd(t *testing.T) {
@@ -299,7 +332,7 @@ func TestSubmitNotesItsLast(t *testing.T) {
 		return http.StatusBadRequest
 	}
 	_, err := submitter.Submit(ctx, "f")
-	require.Error(t, err)
+	require.ErrorIs(t, err, context.Canceled, "what stopped it is not what became of that truth")
 	assert.Equal(t, 1, a.puts)
 	assert.NotEqual(t, predictions.SubmitOpen, stateOf(t, store, "e0"))
 	assert.Equal(t, predictions.SubmitOpen, stateOf(t, store, "e1"))
