@@ -27,6 +27,8 @@ func truths(t *testing.T, s *predictions.Store) {
 
 	must(t, s.SetTruth(t.Context(), predictions.Truth{PredictionID: "job-1", Label: "delivery", By: "bob", At: noon.Add(-time.Hour)}))
 	must(t, s.SetTruth(t.Context(), predictions.Truth{PredictionID: "job-1", Label: "delivery", By: "carol"}))
+	before := time.Now().Truncate(time.Microsecond)
+	must(t, s.SetTruth(t.Context(), predictions.Truth{Function: "tickets", PredictionID: "nameless", Label: "y"}))
 	equal(t, "corrected truth", one(t, s, predictions.Query{ID: "job-1"}).Truth, "delivery")
 	history, err := s.Truths(t.Context(), "tickets", external)
 	must(t, err)
@@ -35,6 +37,13 @@ func truths(t *testing.T, s *predictions.Store) {
 	}
 	equal(t, "first", fmt.Sprint(history[0].Label, history[0].By, history[0].Current, history[0].Submit), "billingannfalseopen")
 	equal(t, "second", fmt.Sprint(history[1].Label, history[1].By, history[1].Current), "deliverybobtrue")
+	equal(t, "not submitted", history[1].SubmittedAt.IsZero(), true)
+	equal(t, "when it was said", history[1].At.Equal(noon.Add(-time.Hour)), true)
+	history, err = s.Truths(t.Context(), "tickets", "nameless")
+	must(t, err)
+	if at := history[len(history)-1].At; at.Before(before) || at.After(time.Now()) {
+		t.Errorf("a truth without a time is of %v, want now", at)
+	}
 
 	must(t, s.Record(t.Context(), predictions.Prediction{Function: "tickets", ExternalID: "not predicted yet", Label: "x", At: noon}))
 	equal(t, "a truth that was there first", one(t, s, predictions.Query{ExternalID: "not predicted yet"}).Truth, "y")
@@ -42,12 +51,16 @@ func truths(t *testing.T, s *predictions.Store) {
 	equal(t, "the sample of another function", one(t, s, predictions.Query{Function: "other"}).Truth, "")
 
 	for name, bad := range map[string]predictions.Truth{
-		"no label":       {PredictionID: "job-1"},
-		"no sample":      {Function: "f", Label: "x"},
-		"two samples":    {Function: "tickets", ExternalID: "a", PredictionID: "job-1", Label: "x"},
-		"wrong function": {Function: "other", PredictionID: "job-1", Label: "x"},
-		"the year 10000": {Function: "f", ExternalID: "a", Label: "x", At: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)},
-		"the far past":   {Function: "f", ExternalID: "a", Label: "x", At: time.Unix(-1<<55, 0)},
+		"no label":         {PredictionID: "job-1"},
+		"no sample":        {Function: "f", Label: "x"},
+		"no function":      {ExternalID: "a", Label: "x"},
+		"two samples":      {Function: "tickets", ExternalID: "a", PredictionID: "job-1", Label: "x"},
+		"wrong function":   {Function: "other", PredictionID: "job-1", Label: "x"},
+		"the year 10000":   {Function: "f", ExternalID: "a", Label: "x", At: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"the far past":     {Function: "f", ExternalID: "a", Label: "x", At: time.Unix(-1<<55, 0)},
+		"a long sample":    {Function: "f", ExternalID: strings.Repeat("x", 513), Label: "x"},
+		"a label's zero":   {Function: "f", ExternalID: "a", Label: "a\x00b"},
+		"a name not UTF-8": {Function: "f", ExternalID: "a", Label: "x", By: "\xff"},
 	} {
 		if err := s.SetTruth(t.Context(), bad); !errors.Is(err, predictions.ErrInvalid) {
 			t.Errorf("%s: error %v, want ErrInvalid", name, err)
