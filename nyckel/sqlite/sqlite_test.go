@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -157,6 +158,19 @@ func TestStoreSurvivesReopening(t *testing.T) {
 	has, err := again.Has(t.Context(), "a", "b")
 	require.NoError(t, err)
 	assert.Equal(t, map[string]bool{"a": true}, has)
+}
+
+// There are more ids than a statement may have parameters.
+func TestHasOfMany(t *testing.T) {
+	store := openStore(t, openDB(t, filepath.Join(t.TempDir(), "store.db")), predictions.Options{})
+	ids := make([]string, 33_000)
+	for i := range ids {
+		ids[i] = strconv.Itoa(i)
+	}
+	require.NoError(t, store.Record(t.Context(), predictions.Prediction{ID: "32999", Function: "f", Label: "x"}))
+	has, err := store.Has(t.Context(), ids...)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]bool{"32999": true}, has)
 }
 
 func TestSuite(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"weak"
 
@@ -106,6 +107,34 @@ func TestWriterOutlastsAFullDisk(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, has, len(accepted), "what was accepted is there once there is room")
 	assert.NoError(t, w.Stats().LastErr)
+}
+
+// A writer in trouble tries again after 0.1 s at first and 5 s at last, and once it went
+// well begins anew.
+func TestWriterTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, _ := small(t, predictions.Options{})
+		var tries []time.Duration
+		start := time.Now()
+		w := predictions.NewWriter(store, predictions.WriterOptions{OnError: func(error) { tries = append(tries, time.Since(start)) }})
+		setPages(t, store.DB(), 60)
+		fill(t, store)
+		for round := range 2 {
+			setPages(t, store.DB(), 60) // or those that it has
+			tries, start = nil, time.Now()
+			for _, p := range batch(50_000+100*round, 100) {
+				require.NoError(t, w.Put(t.Context(), p))
+			}
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			const ms = time.Millisecond
+			assert.Equal(t, []time.Duration{0, 100 * ms, 300 * ms, 700 * ms, 1500 * ms, 3100 * ms, 6300 * ms, 11300 * ms, 16300 * ms}, tries)
+			setPages(t, store.DB(), 1<<20)
+			require.NoError(t, w.Flush(t.Context()))
+		}
+		require.NoError(t, w.Close(t.Context()))
+		require.NoError(t, store.Close())
+	})
 }
 
 func TestWriterSaysWhatItLost(t *testing.T) {
