@@ -129,6 +129,7 @@ func TestWriterTriesAgain(t *testing.T) {
 			synctest.Wait()
 			const ms = time.Millisecond
 			assert.Equal(t, []time.Duration{0, 100 * ms, 300 * ms, 700 * ms, 1500 * ms, 3100 * ms, 6300 * ms, 11300 * ms, 16300 * ms}, tries)
+			assert.EqualValues(t, len(tries)*(round+1), w.Stats().Failures)
 			setPages(t, store.DB(), 1<<20)
 			require.NoError(t, w.Flush(t.Context()))
 		}
@@ -163,11 +164,12 @@ func TestWriterOfAClosedStore(t *testing.T) {
 	require.NoError(t, w.Put(t.Context(), batch(0, 1)[0]))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
+	require.ErrorIs(t, w.Flush(ctx), predictions.ErrClosed)
+	require.ErrorIs(t, w.Put(t.Context(), batch(1, 1)[0]), predictions.ErrClosed)
 	err := w.Close(ctx)
 	require.ErrorContains(t, err, "1 predictions were not recorded")
 	require.ErrorIs(t, err, predictions.ErrClosed)
 	assert.NoError(t, ctx.Err(), "it did not wait")
-	require.ErrorIs(t, w.Put(t.Context(), batch(1, 1)[0]), predictions.ErrClosed)
 }
 
 // stall keeps the store's writer busy until the func it returns is called.
@@ -229,6 +231,7 @@ func TestWriterBlocks(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, w.Put(ctx, ps[2]), predictions.ErrDropped, "it waits no longer than its caller")
+	require.ErrorIs(t, w.Flush(ctx), context.Canceled)
 	result := make(chan error)
 	go func() { result <- w.Put(t.Context(), ps[3]) }()
 	release()
