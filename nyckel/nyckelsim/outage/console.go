@@ -17,6 +17,7 @@ import (
 type watched struct {
 	source  atomic.Pointer[func() telemetry.Snapshot]
 	server  *http.Server // nil if nobody watches
+	address net.Addr     // of the server
 	handler http.Handler
 	done    chan struct{} // closed when the server has ended
 
@@ -24,8 +25,8 @@ type watched struct {
 	last telemetry.Snapshot // guarded by mu
 }
 
-// watch serves the console, if there is to be one, and prints where.
-func (p Program) watch(o options, out io.Writer) (*watched, error) {
+// watch serves the console, if there is to be one.
+func (p Program) watch(o options) (*watched, error) {
 	w := &watched{}
 	if p.Console == nil || o.console == "" {
 		return w, nil
@@ -36,13 +37,20 @@ func (p Program) watch(o options, out io.Writer) (*watched, error) {
 	}
 	w.handler = p.Console(w.snapshot)
 	w.server = &http.Server{Handler: w.handler, ReadHeaderTimeout: 5 * time.Second}
+	w.address = listener.Addr()
 	w.done = make(chan struct{})
 	go func() {
 		defer close(w.done)
 		_ = w.server.Serve(listener) // until it is closed
 	}()
-	fmt.Fprintf(out, "console: http://%s/ shows the stack at work, in a browser, as long as this runs\n", listener.Addr())
 	return w, nil
+}
+
+// tell prints where the console is, if there is one.
+func (w *watched) tell(out io.Writer) {
+	if w.server != nil {
+		fmt.Fprintf(out, "console: http://%s/ shows the stack at work, in a browser, as long as this runs\n", w.address)
+	}
 }
 
 // show says what there is to see from now on, as long as the clock goes.

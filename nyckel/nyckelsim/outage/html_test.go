@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -148,8 +149,23 @@ func TestConsoleWithoutAddress(t *testing.T) {
 	o, err := p.parseFlags([]string{"-console", ""}, io.Discard)
 	require.NoError(t, err)
 	var out strings.Builder
-	w, err := p.watch(o, &out)
+	w, err := p.watch(o)
 	require.NoError(t, err)
 	defer w.close()
+	w.tell(&out)
 	assert.Empty(t, out.String())
+}
+
+// A console that cannot listen leaves no file of a report that there will not be.
+func TestConsoleThatCannotListen(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	p := Program{Console: func(func() telemetry.Snapshot) http.Handler { return http.NotFoundHandler() }}
+	report := filepath.Join(t.TempDir(), "report.html")
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, exitFailed, p.Run(t.Context(), []string{"-console", listener.Addr().String(), "-html", report}, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "outage: -console: listen tcp "+listener.Addr().String())
+	assert.Empty(t, stdout.String())
+	assert.NoFileExists(t, report)
 }

@@ -68,43 +68,45 @@ type Program struct {
 // there is a verdict, 2 for flags or files that are wrong, and 1 for anything else.
 func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p.Name = cmp.Or(p.Name, "outage")
+	fail := func(code int, err error) int {
+		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
+		return code
+	}
 	options, err := p.parseFlags(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
-		return exitUsage
+		return fail(exitUsage, err)
 	}
 	data, err := loadData(ctx, options)
-	if err == nil {
-		err = options.tryReports()
+	if err != nil && ctx.Err() != nil {
+		return fail(exitFailed, err)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
-		if ctx.Err() != nil {
-			return exitFailed
-		}
-		return exitUsage
+		return fail(exitUsage, err)
 	}
-	if err := p.play(ctx, options, data, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
-		return exitFailed
+	watched, err := p.watch(options)
+	if err != nil {
+		return fail(exitFailed, err)
+	}
+	defer watched.close()
+	if err := options.tryReports(); err != nil {
+		return fail(exitUsage, err)
+	}
+	if err := p.play(ctx, options, data, watched, stdout, stderr); err != nil {
+		return fail(exitFailed, err)
 	}
 	return 0
 }
 
 // play runs the demo and writes the reports.
-func (p Program) play(ctx context.Context, o options, d *data, stdout, stderr io.Writer) error {
+func (p Program) play(ctx context.Context, o options, d *data, watched *watched, stdout, stderr io.Writer) error {
 	text := &sticky{w: stdout}
 	if o.json == "-" {
 		text.w = stderr // standard output is for the figures alone
 	}
-	watched, err := p.watch(o, text)
-	if err != nil {
-		return err
-	}
-	defer watched.close()
+	watched.tell(text)
 	figures, err := p.run(ctx, o, d, watched, text)
 	if err != nil {
 		return err
