@@ -134,13 +134,7 @@ func (p *program) tellProblems(name string, e *plan.Error, asJSON bool) error {
 
 // extentOf says what there is in a file.
 func extentOf(f plan.File) string {
-	count := func(n int, what string) string {
-		if n == 1 {
-			return "1 " + what
-		}
-		return fmt.Sprintf("%d %ss", n, what)
-	}
-	return strings.Join([]string{count(len(f.Functions), "function"), count(len(f.Accounts), "account"), count(len(f.Endpoints), "endpoint")}, ", ")
+	return strings.Join([]string{many(len(f.Functions), "function"), many(len(f.Accounts), "account"), many(len(f.Endpoints), "endpoint")}, ", ")
 }
 
 func unknownFunction(loaded *plan.Plan, name string) error {

@@ -187,7 +187,7 @@ func TestInvokeExplainsManyAttempts(t *testing.T) {
 		d.file("sparekey.yaml", strings.Replace(config, "total: 10s", "total: 1h", 1))
 		require.NoError(t, d.SetFaults(nyckelsim.Faults{Unavailable: 1}))
 		got := d.run("invoke", "tickets", "hello", "-config", "CONFIG", "-explain")
-		assert.True(t, strings.HasSuffix(got.out, "|  #32      503 overloaded after 0s\n            and 8 attempts more\n            retry stopped: attempts\n"), got.out)
+		assert.True(t, strings.HasSuffix(got.out, "|  #32      503 overloaded after 0s\n            and 8 more attempts\n            retry stopped: attempts\n"), got.out)
 	})
 }
 

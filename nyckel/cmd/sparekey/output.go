@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -42,6 +43,14 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// many says how many there are of what.
+func many(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // printJSON writes one JSON document.

@@ -98,7 +98,7 @@ func oneIf(b bool) int {
 }
 
 func (p *program) printReplay(r replayReport) {
-	fmt.Fprintf(p.stdout, "%d inputs, %d answered, %d failed\n", r.Inputs, r.Answered, r.Failed)
+	fmt.Fprintf(p.stdout, "%s, %d answered, %d failed\n", many(r.Inputs, "input"), r.Answered, r.Failed)
 	if r.Answered == 0 {
 		return
 	}
@@ -115,7 +115,7 @@ func (p *program) printReplay(r replayReport) {
 	const most = 20
 	for i, c := range r.Changes {
 		if i == most {
-			fmt.Fprintf(p.stdout, "and %d other changes\n", len(r.Changes)-most)
+			fmt.Fprintf(p.stdout, "and %s\n", many(len(r.Changes)-most, "other change"))
 			break
 		}
 		fmt.Fprintf(p.stdout, "%5d  %s → %s (line %d)\n", c.Count, printable(c.From), printable(c.To), c.Line)

@@ -71,7 +71,11 @@ func TestReplayTruthWithoutLabel(t *testing.T) {
 
 // Of many changes the first are shown, and how many others there are.
 func TestReplayManyChanges(t *testing.T) {
-	for n, want := range map[int]string{20: "    1  a → b (line 20)\n", 21: "    1  a → b (line 20)\nand 1 other changes\n"} {
+	for n, want := range map[int]string{
+		20: "    1  a → b (line 20)\n",
+		21: "    1  a → b (line 20)\nand 1 other change\n",
+		22: "    1  a → b (line 20)\nand 2 other changes\n",
+	} {
 		r := replayReport{Answered: n}
 		for line := range n {
 			r.Changes = append(r.Changes, change{"a", "b", 1, line + 1})
@@ -172,7 +176,7 @@ func TestReplayInterruptedAtTheEnd(t *testing.T) {
 	var out strings.Builder
 	r := &replaying{p: &program{stdout: &out, stderr: io.Discard}, inputs: make([]recorded, 1), answers: map[int]replayed{0: {}}}
 	require.NoError(t, r.run(ctx, false))
-	assert.Contains(t, out.String(), "1 inputs, 1 answered, 0 failed\n")
+	assert.Contains(t, out.String(), "1 input, 1 answered, 0 failed\n")
 }
 
 // A replay keeps to the account's limit, and goes on where it was stopped.

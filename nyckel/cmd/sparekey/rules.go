@@ -195,7 +195,7 @@ func (p *program) printRules(t *tested) {
 			name, r.Matched, r.Answered, r.Right, percent(r.Right, r.Answered), percent(r.Answered, t.Samples), r.Claimed, r.Supported, r.remark())
 	}
 	_ = table.Flush()
-	fmt.Fprintf(p.stdout, "\n%d inputs, %d without an answer\n", t.Samples, t.Left)
+	fmt.Fprintf(p.stdout, "\n%s, %d without an answer\n", many(t.Samples, "input"), t.Left)
 }
 
 // remark says what is wrong with a rule.

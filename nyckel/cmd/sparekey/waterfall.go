@@ -91,7 +91,7 @@ func waterfall(w io.Writer, c call) {
 		fmt.Fprintf(w, "%9s  |%s|  %-8s %s\n", shortly(max(s.from, 0)), s.bar(c.took, paint), s.what, s.note)
 	}
 	if c.dropped > 0 {
-		fmt.Fprintf(w, "%9s   and %d attempts more\n", "", c.dropped)
+		fmt.Fprintf(w, "%9s   and %s\n", "", many(c.dropped, "more attempt"))
 	}
 	for _, n := range c.notes {
 		fmt.Fprintf(w, "%9s   %s stopped: %s\n", "", n.Layer, n.Reason)
