@@ -140,7 +140,7 @@ func playPhase(ctx context.Context, p phase, random *rand.Rand, questions []data
 	var wg sync.WaitGroup
 	for n := range questions {
 		at := time.Duration(n)*p.every + time.Duration(random.Int64N(int64(p.every)/2))
-		if sleep(ctx, time.Until(begin.Add(at))) != nil {
+		if sleep(ctx, max(time.Nanosecond, time.Until(begin.Add(at)))) != nil { // after the one before
 			break
 		}
 		for !open.passOver(questions[n:]) && sleep(ctx, settled) == nil {
