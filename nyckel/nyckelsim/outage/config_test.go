@@ -42,10 +42,15 @@ func TestConfigIsTheStack(t *testing.T) {
 func TestConfigListens(t *testing.T) {
 	p, err := readPlan(exampleConfig, &site{url: "http://127.0.0.1:1", function: "function_1"})
 	require.NoError(t, err)
+	before, _ := p.Function(functionName)
 	var heard []policy.BreakerState
 	p, err = listeningPlan(p, seeded(1), func(t policy.Transition) { heard = append(heard, t.To) })
 	require.NoError(t, err)
 	f, _ := p.Function(functionName)
+	assert.EqualValues(t, -1, f.Cache.Jitter)
+	assert.Zero(t, before.Cache.Jitter, "the plan that was given stays as it is")
+	assert.NotNil(t, f.Fallback.Fidelity.Random)
+	assert.Nil(t, before.Fallback.Fidelity.Random)
 	f.Breaker.OnTransition(t.Context(), policy.Transition{To: policy.Open})
 	assert.Equal(t, []policy.BreakerState{policy.Open}, heard)
 }

@@ -143,6 +143,15 @@ func TestConsoleMisuse(t *testing.T) {
 	assert.Contains(t, stderr.String(), "flag provided but not defined", "there is none to leave out")
 }
 
+func TestIsLoopback(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "127.1.2.3:80", "localhost:8090", "[::1]:8090"} {
+		assert.True(t, isLoopback(address), address)
+	}
+	for _, address := range []string{"192.0.2.1:80", "[2001:db8::1]:80", "api.test:80", "localhost", "127.0.0.1"} {
+		assert.False(t, isLoopback(address), address)
+	}
+}
+
 // An empty address is no console: to listen there would be to listen on every network.
 func TestConsoleWithoutAddress(t *testing.T) {
 	p := Program{Console: func(func() telemetry.Snapshot) http.Handler { return http.NotFoundHandler() }}

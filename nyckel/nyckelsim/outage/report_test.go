@@ -108,5 +108,14 @@ each mark is an answer: L live  e another endpoint  c cached  s stale  m similar
   1.0s     breaker: closed → open for 2s
   1.0s     breaker: open → half_open
   1.0s     bare                              sparekey `+strings.Repeat("L", 26)+"…\n", out.String())
+		assert.Equal(t, []moment{{0, "total outage"}}, line.history.phases)
+		assert.Equal(t, []moment{{time.Second, "open"}, {time.Second, "half_open"}}, line.history.breaker)
 	})
+}
+
+func TestShorten(t *testing.T) {
+	const wide = "abcdefghijklmnopqrstuvwxyz"
+	assert.Equal(t, wide, shorten(wide))
+	assert.Equal(t, wide+"…", shorten(wide+"."))
+	assert.Equal(t, wide+"…", shorten("aabbccddeeffgghhiijjkkllmmnnooppqqrrssttuuvvwwxxyyzz"))
 }
