@@ -93,8 +93,13 @@ func TestCheckPrint(t *testing.T) {
 	assert.NotContains(t, got.out, "accounts")
 	assert.Equal(t, 1, strings.Count(got.out, "At worst"))
 
+	assert.Regexp(t, `^functions.tickets\n  (?s:.*)\n\n  at worst, one call:\n  (?s:.*)\n\n  At worst 3 requests;.*\n\n$`, got.out)
+	assert.Equal(t, exitOK, d.run("check", "CONFIG", "-function", "tickets").code)
+
 	got = d.run("check", "CONFIG", "-print", "-function", "tikets")
 	assert.Equal(t, result{exitMisuse, "", "sparekey: no function \"tikets\"; there are: foreign, tickets\n"}, got)
+	d.stdin = "version: 1\n"
+	assert.Equal(t, result{exitMisuse, "", "sparekey: no function \"tickets\": the file has none\n"}, d.run("check", "-", "-function", "tickets"))
 }
 
 func TestCheckPrintJSON(t *testing.T) {
@@ -105,6 +110,7 @@ func TestCheckPrintJSON(t *testing.T) {
 	assert.True(t, out.OK)
 	assert.Contains(t, out.Settings, setting{"functions.tickets", "total", "10s", "file", 9})
 	assert.Contains(t, out.Settings, setting{"functions.tickets", "retry.attempts", "3", "defaults", 5})
+	assert.Len(t, out.Worst, 1)
 	assert.Equal(t, 3, out.Worst["tickets"].Calls)
 	assert.EqualValues(t, 10_000, out.Worst["tickets"].EndMS)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sparekey/sparekey/nyckel"
 	"github.com/sparekey/sparekey/nyckel/nyckelsim"
 	"github.com/sparekey/sparekey/policy"
 	"github.com/sparekey/sparekey/transport/plan"
@@ -128,7 +129,51 @@ functions:
 		e, err := (&program{}).newExamination(config, account, "")
 		require.NoError(t, err)
 		assert.Equal(t, want, e.function)
+		assert.Equal(t, nyckel.DefaultBaseURL, e.base)
 	}
+	for _, account := range []string{"", "two"} {
+		e, err := (&program{}).newExamination(config, account, "d")
+		require.NoError(t, err)
+		assert.Equal(t, []string{"two", "d"}, []string{e.name, e.function}, "the function's account")
+	}
+}
+
+// An account whose file has no function for it is examined up to its token.
+func TestDoctorNoFunction(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	text := read(t, d.config())
+	config := d.file("none.yaml", text[:strings.Index(text, "defaults:")])
+	got := d.run("doctor", "-config", config, "-json")
+	assert.Equal(t, exitOK, got.code)
+	found := states(t, got)
+	assert.Equal(t, stateOK, found["token"].State)
+	assert.Equal(t, finding{"invoke", stateSkipped, "the account has no function in the file", ""}, found["invoke"])
+}
+
+// A call that fails is told with what may be done about it.
+func TestDoctorCallFails(t *testing.T) {
+	d := newDesk(t, nyckelsim.Config{})
+	d.file("sparekey.yaml", strings.Replace(read(t, d.config()), d.function, "function_unknown", 1))
+	got := d.run("doctor", "-config", "CONFIG", "-json")
+	assert.Equal(t, exitFailed, got.code)
+	found := states(t, got)
+	assert.Equal(t, stateFailed, found["invoke"].State)
+	assert.Contains(t, found["invoke"].Hint, "the function's id is not known to this account")
+}
+
+func TestDoctorHintOfCall(t *testing.T) {
+	for class, want := range map[policy.Class]string{
+		policy.NotFound:        "the function's id is not known",
+		policy.Forbidden:       "is it of another account?",
+		policy.Unauthenticated: "is it of another account?",
+		policy.QuotaExceeded:   "the account's quota is used up",
+		policy.RateLimited:     "lower limit.per_second",
+		policy.Invalid:         "does the function take texts?",
+	} {
+		assert.Contains(t, hintOfCall(&policy.Error{Verdict: policy.Verdict{Class: class}}), want)
+	}
+	assert.Empty(t, hintOfCall(&policy.Error{Verdict: policy.Verdict{Class: policy.Overloaded}}))
+	assert.Empty(t, hintOfCall(io.EOF))
 }
 
 // What a service says of its tokens' lifetime is told as it is meant.
