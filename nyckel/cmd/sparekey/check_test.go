@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,6 +29,15 @@ func TestCheckStandardInput(t *testing.T) {
 	got := d.run("check", "-")
 	assert.Equal(t, exitMisuse, got.code)
 	assert.Contains(t, got.errOut, "<stdin>:2:1: has the unknown key \"total\"")
+}
+
+// Half a file is not taken for one.
+func TestCheckBrokenInput(t *testing.T) {
+	var out, errOut strings.Builder
+	p := &program{stdin: io.MultiReader(strings.NewReader("version: 1\n"), iotest.ErrReader(errors.New("broken"))), stdout: &out, stderr: &errOut}
+	assert.Equal(t, exitMisuse, p.run(t.Context(), []string{"check", "-"}))
+	assert.Equal(t, "sparekey: broken\n", errOut.String())
+	assert.Empty(t, out.String())
 }
 
 func TestCheckDefaultFile(t *testing.T) {

@@ -150,6 +150,21 @@ func TestDoctorNoFunction(t *testing.T) {
 	assert.Equal(t, finding{"invoke", stateSkipped, "the account has no function in the file", ""}, found["invoke"])
 }
 
+// The call of an examination leaves nothing at the service.
+func TestDoctorCapturesNothing(t *testing.T) {
+	var queries []string
+	d := doctored(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/invoke") {
+				queries = append(queries, r.URL.RawQuery)
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	assert.Equal(t, exitOK, d.run("doctor", "-config", "CONFIG").code)
+	assert.Equal(t, []string{"capture=false"}, queries)
+}
+
 // A call that fails is told with what may be done about it.
 func TestDoctorCallFails(t *testing.T) {
 	d := newDesk(t, nyckelsim.Config{})
