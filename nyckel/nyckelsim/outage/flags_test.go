@@ -91,11 +91,13 @@ func TestFlagHelp(t *testing.T) {
 func TestJSONFileIsKept(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "figures.json")
 	require.NoError(t, os.WriteFile(name, []byte("earlier"), 0o600))
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, 2, realMain(t.Context(), []string{"-json", name, "-train", "missing.csv"}, &stdout, &stderr))
-	content, err := os.ReadFile(name)
-	require.NoError(t, err)
-	assert.Equal(t, "earlier", string(content))
+	for _, wrong := range [][]string{{"-train", "missing.csv"}, {"-html", t.TempDir()}, {"-html", name}} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, 2, realMain(t.Context(), append(wrong, "-json", name), &stdout, &stderr))
+		content, err := os.ReadFile(name)
+		require.NoError(t, err)
+		assert.Equal(t, "earlier", string(content), wrong)
+	}
 }
 
 // Nor is a file made for a report that there will not be.
