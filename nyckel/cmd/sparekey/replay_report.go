@@ -104,8 +104,11 @@ func (p *program) printReplay(r replayReport) {
 	}
 	fmt.Fprintf(p.stdout, "labels as recorded: %d of %d, %s (%.1f–%.1f %%)\n", r.Agreed, r.Answered, percent(r.Agreed, r.Answered), 100*r.Low, 100*r.High)
 	if r.Truths > 0 {
-		fmt.Fprintf(p.stdout, "right: %s of %d whose truth is known, was %s of %d with a recorded label, too\n",
-			percent(r.Right, r.Truths), r.Truths, percent(r.WasRight, r.Labelled), r.Labelled)
+		fmt.Fprintf(p.stdout, "right: %s of %d whose truth is known", percent(r.Right, r.Truths), r.Truths)
+		if r.Labelled > 0 {
+			fmt.Fprintf(p.stdout, ", was %s of %d with a recorded label, too", percent(r.WasRight, r.Labelled), r.Labelled)
+		}
+		fmt.Fprintln(p.stdout)
 	}
 	fmt.Fprintf(p.stdout, "service time: half within %.1f ms, 95 %% within %.1f ms\n", r.P50MS, r.P95MS)
 	if r.WasP50MS > 0 {

@@ -66,6 +66,10 @@ func TestReplayTruthWithoutLabel(t *testing.T) {
 		got := d.run("replay", "-config", "CONFIG", "-data", data)
 		assert.Contains(t, got.out, "right: 100.0 % of 3 whose truth is known, was 100.0 % of 2 with a recorded label, too\n")
 		assert.Contains(t, got.out, "\nrecorded, waits included: half within 50.0 ms, 95 % within 50.0 ms;", "of those that have a time")
+
+		data = d.file("truths.jsonl", `{"data":"I want my money back","truth":"refund"}`)
+		got = d.run("replay", "-config", "CONFIG", "-data", data)
+		assert.Contains(t, got.out, "right: 100.0 % of 1 whose truth is known\n")
 	})
 }
 
