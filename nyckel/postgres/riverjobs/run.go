@@ -172,24 +172,24 @@ func (r *run) addQueues(ctx context.Context) {
 	}
 }
 
-// drain waits for the workers, at the end not for long, and gives back what they
-// hold on to.
+// drain waits for the workers and until it is told what they settled, at the end not
+// for long, and gives back what they hold on to.
 func (r *run) drain(ctx context.Context) error {
-	client, stopped := r.client.Stopped(), make(chan struct{})
+	workers, told := r.client.Stopped(), make(chan struct{})
 	go func() {
-		<-client
+		<-workers
 		r.words.Wait()
-		close(stopped)
+		close(told)
 	}()
 	go r.client.Stop(ctx) //nolint:errcheck // ctx does not end
 	if r.Drain > 0 {
-		waitFor(stopped, r.Drain)
+		waitFor(told, r.Drain)
 	}
 	r.mu.Lock()
 	r.late = true
 	r.mu.Unlock()
 	go r.client.StopAndCancel(ctx) //nolint:errcheck // ctx does not end
-	if waitFor(stopped, grace) {
+	if waitFor(told, grace) {
 		return nil
 	}
 	return r.giveBack(ctx)
