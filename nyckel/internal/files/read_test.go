@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,20 +32,31 @@ func TestOpenBounds(t *testing.T) {
 	assert.Equal(t, "content", string(content))
 	require.NoError(t, f.Close())
 
+	f, err = open(filepath.Dir(name), 6)
+	require.NoError(t, err)
+	assert.IsType(t, &stream{}, f)
+	require.NoError(t, f.Close())
+
 	for most, want := range map[int]string{7: "", 6: "read |0: too much for what is no regular file"} {
-		r, w, err := os.Pipe()
-		require.NoError(t, err)
-		_, err = w.WriteString("content")
-		require.NoError(t, err)
-		require.NoError(t, w.Close())
-		s := &stream{r, most}
-		content, err := io.ReadAll(s)
-		assert.Equal(t, "content"[:most], string(content))
-		if want == "" {
-			assert.NoError(t, err)
-		} else {
-			assert.EqualError(t, err, want)
+		for _, bytewise := range []bool{false, true} {
+			r, w, err := os.Pipe()
+			require.NoError(t, err)
+			_, err = w.WriteString("content")
+			require.NoError(t, err)
+			require.NoError(t, w.Close())
+			s := &stream{r, most}
+			in := io.Reader(s)
+			if bytewise {
+				in = iotest.OneByteReader(s)
+			}
+			content, err := io.ReadAll(in)
+			assert.Equal(t, "content"[:most], string(content))
+			if want == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.EqualError(t, err, want)
+			}
+			assert.NoError(t, s.Close())
 		}
-		assert.NoError(t, s.Close())
 	}
 }
