@@ -106,7 +106,7 @@ func (p *program) printReplay(r replayReport) {
 	if r.Truths > 0 {
 		fmt.Fprintf(p.stdout, "right: %s of %d whose truth is known", percent(r.Right, r.Truths), r.Truths)
 		if r.Labelled > 0 {
-			fmt.Fprintf(p.stdout, ", was %s of %d with a recorded label, too", percent(r.WasRight, r.Labelled), r.Labelled)
+			fmt.Fprintf(p.stdout, "; of the recorded labels %s of %d", percent(r.WasRight, r.Labelled), r.Labelled)
 		}
 		fmt.Fprintln(p.stdout)
 	}

@@ -37,7 +37,7 @@ func TestReplay(t *testing.T) {
 		got := d.run("replay", "-config", "CONFIG", "-data", data)
 		assert.Equal(t, result{exitOK, `6 inputs, 6 answered, 0 failed
 labels as recorded: 5 of 6, 83.3 % (43.6–97.0 %)
-right: 100.0 % of 2 whose truth is known, was 50.0 % of 2 with a recorded label, too
+right: 100.0 % of 2 whose truth is known; of the recorded labels 50.0 % of 2
 service time: half within 30.0 ms, 95 % within 30.0 ms
 recorded, waits included: half within 70.0 ms, 95 % within 100.0 ms; half -40.0 ms, 95 % -70.0 ms
     1  delivery → refund (line 4)
@@ -64,7 +64,7 @@ func TestReplayTruthWithoutLabel(t *testing.T) {
 {"data":"I want my money back","truth":"refund"}
 `)
 		got := d.run("replay", "-config", "CONFIG", "-data", data)
-		assert.Contains(t, got.out, "right: 100.0 % of 3 whose truth is known, was 100.0 % of 2 with a recorded label, too\n")
+		assert.Contains(t, got.out, "right: 100.0 % of 3 whose truth is known; of the recorded labels 100.0 % of 2\n")
 		assert.Contains(t, got.out, "\nrecorded, waits included: half within 50.0 ms, 95 % within 50.0 ms;", "of those that have a time")
 
 		data = d.file("truths.jsonl", `{"data":"I want my money back","truth":"refund"}`)

@@ -1,7 +1,7 @@
 package files
 
 import (
-	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -32,19 +32,20 @@ func open(name string, most int) (io.ReadCloser, error) {
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 		return f, nil
 	}
-	return &stream{f, most}, nil
+	return &stream{f, most, most}, nil
 }
 
 // A stream is a file that may have no end.
 type stream struct {
 	file *os.File
-	left int // how many bytes may be read
+	most int // how many bytes may be read
+	left int // of them
 }
 
 func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.file.Read(p[:min(len(p), s.left+1)])
 	if n > s.left {
-		return s.left, &fs.PathError{Op: "read", Path: s.file.Name(), Err: errors.New("too much for what is no regular file")}
+		return s.left, &fs.PathError{Op: "read", Path: s.file.Name(), Err: fmt.Errorf("more than %d bytes, which only a regular file may have", s.most)}
 	}
 	s.left -= n
 	return n, err

@@ -37,14 +37,14 @@ func TestOpenBounds(t *testing.T) {
 	assert.IsType(t, &stream{}, f)
 	require.NoError(t, f.Close())
 
-	for most, want := range map[int]string{7: "", 6: "read |0: too much for what is no regular file"} {
+	for most, want := range map[int]string{7: "", 6: "read |0: more than 6 bytes, which only a regular file may have"} {
 		for _, bytewise := range []bool{false, true} {
 			r, w, err := os.Pipe()
 			require.NoError(t, err)
 			_, err = w.WriteString("content")
 			require.NoError(t, err)
 			require.NoError(t, w.Close())
-			s := &stream{r, most}
+			s := &stream{r, most, most}
 			in := io.Reader(s)
 			if bytewise {
 				in = iotest.OneByteReader(s)
