@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -59,7 +60,7 @@ func TestProgressRate(t *testing.T) {
 // What would take longer than a duration can be takes long.
 func TestProgressForAges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := jobs.NewProgress(jobs.ProgressConfig{Total: 1 << 40})
+		p := jobs.NewProgress(jobs.ProgressConfig{Total: math.MaxInt})
 		time.Sleep(time.Second)
 		finish(p, 1)
 		assert.Positive(t, p.Figures().Left)
