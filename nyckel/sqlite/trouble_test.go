@@ -518,8 +518,27 @@ func TestErasedFromTheFile(t *testing.T) {
 // SQLite leaves copies of some rows in pages from which it moved them, and does not
 // overwrite those with the rows. VACUUM takes them away.
 func TestErasedAfterVacuum(t *testing.T) {
+	for range 10 { // how much is left hangs on how the pages fall, and now and then it is nothing
+		store, left := eraseHalf(t)
+		if left() == 0 {
+			continue
+		}
+		_, err := store.DB().ExecContext(t.Context(), "VACUUM")
+		require.NoError(t, err)
+		erased, err := store.Erase(t.Context(), "f", "secret-of-00 ")
+		require.NoError(t, err)
+		assert.Equal(t, predictions.Erased{}, erased)
+		assert.Zero(t, left())
+		return
+	}
+	t.Fatal("SQLite does better by now: say so")
+}
+
+// eraseHalf returns a store that half of 2,000 predictions were erased from, and how many
+// texts of theirs its files hold.
+func eraseHalf(t *testing.T) (store *predictions.Store, left func() int) {
 	path := filepath.Join(t.TempDir(), "store.db")
-	store := openStore(t, openDB(t, path), predictions.Options{KeepInputs: true})
+	store = openStore(t, openDB(t, path), predictions.Options{KeepInputs: true})
 	random := rand.New(rand.NewPCG(1, 2))
 	secret := func(n int) string { return fmt.Sprintf("secret-of-%02d ", n) }
 	for range 20 {
@@ -530,7 +549,11 @@ func TestErasedAfterVacuum(t *testing.T) {
 		}
 		require.NoError(t, store.Record(t.Context(), batch...))
 	}
-	left := func() (n int) {
+	for i := range 50 {
+		_, err := store.Erase(t.Context(), "f", secret(i))
+		require.NoError(t, err)
+	}
+	return store, func() (n int) {
 		for _, suffix := range []string{"", "-wal"} {
 			content, err := os.ReadFile(path + suffix)
 			require.NoError(t, err)
@@ -540,17 +563,6 @@ func TestErasedAfterVacuum(t *testing.T) {
 		}
 		return n
 	}
-	for i := range 50 {
-		_, err := store.Erase(t.Context(), "f", secret(i))
-		require.NoError(t, err)
-	}
-	require.NotZero(t, left(), "SQLite does better by now: say so")
-	_, err := store.DB().ExecContext(t.Context(), "VACUUM")
-	require.NoError(t, err)
-	erased, err := store.Erase(t.Context(), "f", secret(0))
-	require.NoError(t, err)
-	assert.Equal(t, predictions.Erased{}, erased)
-	assert.Zero(t, left())
 }
 
 // A reader that stays on an old state keeps the log from being emptied: Erase says
