@@ -114,7 +114,6 @@ const maxIndexed = 512
 
 // validate refuses what one of the databases could not hold.
 func (p Prediction) validate() error {
-	year := p.At.UTC().Year()
 	switch {
 	case p.Function == "":
 		return fmt.Errorf("%w: prediction %q names no function", ErrInvalid, p.ID)
@@ -124,8 +123,8 @@ func (p Prediction) validate() error {
 		return fmt.Errorf("%w: prediction %q: similarity %v is not between 0 and 1", ErrInvalid, p.ID, p.Similarity)
 	case new(policy.Class).UnmarshalText([]byte(p.Verdict.String())) != nil:
 		return fmt.Errorf("%w: prediction %q: verdict %v is none", ErrInvalid, p.ID, p.Verdict)
-	case year < 1 || year > 9999:
-		return fmt.Errorf("%w: prediction %q: it is of the year %d", ErrInvalid, p.ID, year)
+	case !hasPlace(p.At):
+		return fmt.Errorf("%w: prediction %q: it is of the year %d", ErrInvalid, p.ID, p.At.UTC().Year())
 	}
 	for _, l := range p.Labels {
 		if !share(l.Confidence) {
@@ -136,6 +135,12 @@ func (p Prediction) validate() error {
 		return err
 	}
 	return checkText(p.SampleID, p.LabelID, string(p.Source), p.Rule, p.TraceID)
+}
+
+// hasPlace reports whether all databases have a place for a time: in the years 1 to 9999.
+func hasPlace(at time.Time) bool {
+	year := at.UTC().Year()
+	return year >= 1 && year <= 9999
 }
 
 // share reports whether x is between 0 and 1, which NaN is not.

@@ -45,7 +45,6 @@ type TruthRecord struct {
 }
 
 func (t Truth) validate() error {
-	year := t.At.UTC().Year()
 	switch {
 	case t.Label == "":
 		return fmt.Errorf("%w: a truth without a label", ErrInvalid)
@@ -53,8 +52,8 @@ func (t Truth) validate() error {
 		return fmt.Errorf("%w: a truth needs a function and an external id, or the id of a prediction", ErrInvalid)
 	case t.PredictionID != "" && t.ExternalID != "":
 		return fmt.Errorf("%w: a truth has either an external id or the id of a prediction", ErrInvalid)
-	case year < 1 || year > 9999:
-		return fmt.Errorf("%w: a truth of the year %d", ErrInvalid, year)
+	case !hasPlace(t.At):
+		return fmt.Errorf("%w: a truth of the year %d", ErrInvalid, t.At.UTC().Year())
 	}
 	if err := checkIndexed(t.Function, t.ExternalID, t.PredictionID); err != nil {
 		return err
