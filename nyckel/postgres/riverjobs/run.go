@@ -123,8 +123,8 @@ func (r *run) startClient(ctx context.Context) error {
 	c.ID = r.name
 	c.Logger = slog.New(complaints{r.OnError})
 	c.RetryPolicy = atOnce{}
-	c.JobTimeout = r.park + r.Budget + r.settle
 	c.RescueStuckJobsAfter = r.lostAfter()
+	c.JobTimeout = c.RescueStuckJobsAfter - rescueWait
 	c.Workers = river.NewWorkers()
 	river.AddWorker(c.Workers, &worker{run: r})
 	c.Queues = map[string]river.QueueConfig{idle: {MaxWorkers: 1, FetchPollInterval: time.Hour}}
