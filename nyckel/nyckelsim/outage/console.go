@@ -17,7 +17,6 @@ import (
 type watched struct {
 	source  atomic.Pointer[func() telemetry.Snapshot]
 	server  *http.Server // nil if nobody watches
-	address net.Addr     // of the server
 	handler http.Handler
 	done    chan struct{} // closed when the server has ended
 
@@ -36,8 +35,7 @@ func (p Program) watch(o options) (*watched, error) {
 		return nil, fmt.Errorf("-console: %w", err)
 	}
 	w.handler = p.Console(w.snapshot)
-	w.server = &http.Server{Handler: w.handler, ReadHeaderTimeout: 5 * time.Second}
-	w.address = listener.Addr()
+	w.server = &http.Server{Addr: listener.Addr().String(), Handler: w.handler, ReadHeaderTimeout: 5 * time.Second}
 	w.done = make(chan struct{})
 	go func() {
 		defer close(w.done)
@@ -49,7 +47,7 @@ func (p Program) watch(o options) (*watched, error) {
 // tell prints where the console is, if there is one.
 func (w *watched) tell(out io.Writer) {
 	if w.server != nil {
-		fmt.Fprintf(out, "console: http://%s/ shows the stack at work, in a browser, as long as this runs\n", w.address)
+		fmt.Fprintf(out, "console: http://%s/ shows the stack at work, in a browser, as long as this runs\n", w.server.Addr)
 	}
 }
 
